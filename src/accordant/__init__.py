@@ -1,0 +1,1 @@
+"""Align language models with what people want, and check that it worked."""

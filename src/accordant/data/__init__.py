@@ -1,0 +1,1 @@
+"""Feedback records, loading and validation, chat rendering, token trees and packing."""

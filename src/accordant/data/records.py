@@ -1,0 +1,131 @@
+"""Feedback as people give it: one frozen record per kind of feedback.
+
+Knows text, roles and labels. Knows nothing of tokens, models or losses. A `Text` is either plain
+(a string) or conversational (a tuple of messages); within one record all texts are of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `role` is `system`, `user`, `assistant` or `tool`."""
+
+    role: str
+    content: str
+
+
+Text = str | tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record was read: `source` is a file or hub id, `row` counts from 1."""
+
+    source: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.source}, row {self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """An answer to imitate."""
+
+    prompt: Text
+    completion: Text
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """One answer with a thumb: `label` True is desirable."""
+
+    prompt: Text
+    completion: Text
+    label: bool
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two answers to one prompt; `chosen` was preferred."""
+
+    prompt: Text
+    chosen: Text
+    rejected: Text
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Several answers to one prompt, best first.
+
+    `rewards`, where known, are the numbers the order came from (same order, not increasing; equal
+    numbers are ties).
+    """
+
+    prompt: Text
+    completions: tuple[Text, ...]
+    rewards: tuple[float, ...] | None = None
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """One answer rated on one or several named attributes."""
+
+    prompt: Text
+    completion: Text
+    ratings: Mapping[str, float]
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One answer with feedback in words; `is_good` is None when no verdict was given."""
+
+    prompt: Text
+    completion: Text
+    judgment: str
+    is_good: bool | None = None
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JointPair:
+    """Two prompt-and-answer pairs compared as wholes; the prompts may differ."""
+
+    chosen_prompt: Text
+    chosen: Text
+    rejected_prompt: Text
+    rejected: Text
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A solution in steps, each labelled correct or not."""
+
+    prompt: Text
+    steps: tuple[str, ...]
+    labels: tuple[bool, ...]
+    origin: Origin | None = field(default=None, compare=False)
+
+
+Record = Demonstration | Binary | Comparison | Ranking | Rating | Judgment | JointPair | Steps
+
+RECORD_TYPES: dict[str, type[Record]] = {
+    "demonstration": Demonstration,
+    "binary": Binary,
+    "comparison": Comparison,
+    "ranking": Ranking,
+    "rating": Rating,
+    "judgment": Judgment,
+    "joint_pair": JointPair,
+    "steps": Steps,
+}

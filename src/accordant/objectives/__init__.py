@@ -1,0 +1,1 @@
+"""Pure losses by family, and the registry that lists them without importing torch."""

@@ -1,0 +1,1 @@
+"""The engine: tree attention, chunked log-probs, reference cache."""

@@ -1,0 +1,108 @@
+"""What the engine returns: per-token log-probabilities of continuations, with their reductions.
+
+Knows which token belongs to which continuation and which continuation to which tree, so that no
+objective masks, shifts or indexes padding by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of `n` continuations, stored flat over their `tokens`.
+
+    Args:
+        logps: log-probability of every continuation token, float32 `[tokens]`, in nats, <= 0.
+        owner: continuation every token belongs to, int64 `[tokens]`, not decreasing.
+        lengths: tokens of every continuation, int64 `[n]`, >= 1.
+        tree: tree every continuation belongs to, int64 `[n]`, not decreasing.
+        entropy: entropy of the next-token distribution at every token, float32 `[tokens]`, nats.
+        top_mass: probability mass of its k most likely tokens, float32 `[tokens]`, in [0, 1].
+        hidden: last hidden state (after the final norm) that predicts every token,
+            `[tokens, width]`.
+    """
+
+    logps: Tensor
+    owner: Tensor
+    lengths: Tensor
+    tree: Tensor
+    entropy: Tensor | None = None
+    top_mass: Tensor | None = None
+    hidden: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of continuations."""
+        return self.lengths.shape[0]
+
+    def sum(self) -> Tensor:
+        """Log-probability of every continuation given its prompt, float32 `[n]`."""
+        return self.sum_tokens(self.logps)
+
+    def mean(self) -> Tensor:
+        """Mean token log-probability of every continuation, float32 `[n]`."""
+        return self.sum() / self.lengths
+
+    def sum_tokens(self, values: Tensor) -> Tensor:
+        """Sum per-token `values` `[tokens]` within every continuation, `[n]`."""
+        total = values.new_zeros(self.count)
+        return total.index_add(0, self.owner, values)
+
+    def mean_tokens(self, values: Tensor) -> Tensor:
+        """Average per-token `values` `[tokens]` within every continuation, `[n]`."""
+        return self.sum_tokens(values) / self.lengths
+
+    def select(self, continuations: Tensor) -> Scores:
+        """The scores of some continuations, in the order given.
+
+        Args:
+            continuations: indices, int64 `[m]`.
+        """
+        starts = torch.cumsum(self.lengths, 0) - self.lengths
+        lengths = self.lengths[continuations]
+        owner = torch.repeat_interleave(
+            torch.arange(len(continuations), device=lengths.device), lengths
+        )
+        first = torch.cumsum(lengths, 0) - lengths
+        tokens = torch.arange(owner.shape[0], device=owner.device) - first[owner]
+        tokens = tokens + starts[continuations][owner]
+        taken = {
+            name: None if (value := getattr(self, name)) is None else value[tokens]
+            for name in ("logps", "entropy", "top_mass", "hidden")
+        }
+        return Scores(owner=owner, lengths=lengths, tree=self.tree[continuations], **taken)
+
+    def detach(self) -> Scores:
+        """The same numbers without gradients."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.detach() for k, v in values.items() if v is not None})
+
+    def to(self, device: torch.device | str) -> Scores:
+        """The same scores on another device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})
+
+
+def concatenate(parts: list[Scores]) -> Scores:
+    """Join scores of several rows; trees and continuations are numbered on, row after row.
+
+    Trees are numbered from 0 in every part and each part's trees are consecutive.
+    """
+    owners, trees, continuations, seen = [], [], 0, 0
+    for part in parts:
+        owners.append(part.owner + continuations)
+        trees.append(part.tree + seen)
+        continuations += part.count
+        seen += int(part.tree[-1]) + 1 if part.count else 0
+    joined = {
+        name: torch.cat([getattr(part, name) for part in parts])
+        for name in ("logps", "entropy", "top_mass", "hidden")
+        if getattr(parts[0], name) is not None
+    }
+    lengths = torch.cat([part.lengths for part in parts])
+    return Scores(owner=torch.cat(owners), lengths=lengths, tree=torch.cat(trees), **joined)
