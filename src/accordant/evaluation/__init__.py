@@ -1,0 +1,1 @@
+"""Evaluation of a run: held-out results, generations compared by a judge, and the report."""
