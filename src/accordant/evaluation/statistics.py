@@ -1,0 +1,255 @@
+"""Intervals and tests for the numbers of a report.
+
+Knows arrays of numbers, one per independent unit (prompt, pair, sequence). Knows nothing of where
+they come from. All arithmetic is float64; whatever is random takes a seed. Where too little was
+measured for an interval its ends are NaN, so that nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accordant.evaluation.results import Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    Floats = NDArray[np.float64]
+
+LEVEL = 0.95
+RESAMPLES = 4000
+_SEED = 20_260
+_DRAWS_AT_ONCE = 1 << 21  # bounds the memory of a bootstrap, not its result
+_FEW = 5  # wins or losses below which a bootstrap of outcomes says too little
+_BESIDE = 1e-9
+
+
+def to_floats(values: ArrayLike | Tensor, name: str) -> Floats:
+    """Turn an array, list or tensor (any device or dtype) into a finite float64 vector `[n]`.
+
+    Raises:
+        ValueError: not one-dimensional, or not finite; the message says which entry.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().double().numpy()
+    floats = np.asarray(values, dtype=np.float64)
+    if floats.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, got the shape {floats.shape}")
+    if not np.isfinite(floats).all():
+        entry = int(np.flatnonzero(~np.isfinite(floats))[0])
+        raise ValueError(f"{name} must be finite, entry {entry} is {floats[entry]}")
+    return floats
+
+
+def wilson_interval(successes: float, count: int, level: float = LEVEL) -> Interval:
+    """Wilson's score interval of a proportion (Wilson 1927, Journal of the ASA 22).
+
+    centre = (s + z^2 / 2) / (n + z^2); half-width = z / (n + z^2) * sqrt(s (n - s) / n + z^2 / 4).
+    Ties may be counted as half a success: their spread is then overstated, so the interval is on
+    the safe side.
+
+    Args:
+        successes: between 0 and `count`.
+        count: trials; with none the interval is NaN.
+        level: confidence level, in (0, 1).
+
+    Raises:
+        ValueError: `successes` is not between 0 and `count`.
+    """
+    if not 0 <= successes <= count:
+        raise ValueError(f"successes must lie in [0, {count}], got {successes}")
+    if count == 0:
+        return Interval(np.nan, np.nan, np.nan, 0, level)
+    z = _normal_quantile(level)
+    share = successes / count
+    centre = (successes + z * z / 2) / (count + z * z)
+    half = z / (count + z * z) * np.sqrt(count * share * (1 - share) + z * z / 4)
+    # The clips only undo rounding at the ends, where the exact bound is the estimate itself.
+    low = 0.0 if successes == 0 else min(max(centre - half, 0.0), share)
+    high = 1.0 if successes == count else max(min(centre + half, 1.0), share)
+    return Interval(share, float(low), float(high), count, level)
+
+
+def proportion(outcomes: ArrayLike | Tensor, level: float = LEVEL) -> Interval:
+    """Wilson's interval of the mean of outcomes in [0, 1] (half is a tie), `[n]`."""
+    floats = to_floats(outcomes, "outcomes")
+    return wilson_interval(float(floats.sum()), len(floats), level)
+
+
+def bootstrap_ratio(
+    numerators: ArrayLike | Tensor,
+    denominators: ArrayLike | Tensor,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+) -> Interval:
+    """Percentile bootstrap of sum(numerators) / sum(denominators) over units, `[n]` each.
+
+    Units are drawn with replacement, numerator and denominator together (Efron and Tibshirani
+    1993, chapter 13). With fewer than two units the interval is NaN.
+
+    Args:
+        numerators: such as the summed negative log-likelihood of every sequence.
+        denominators: such as its tokens; positive.
+        level: confidence level, in (0, 1).
+        resamples: bootstrap samples.
+        seed: seed of the draws.
+    """
+    top, bottom = to_floats(numerators, "numerators"), to_floats(denominators, "denominators")
+    if top.shape != bottom.shape:
+        raise ValueError(f"numerators {top.shape} and denominators {bottom.shape} differ in shape")
+    count = len(top)
+    if count == 0:
+        return Interval(np.nan, np.nan, np.nan, 0, level)
+    estimate = float(top.sum() / bottom.sum())
+    if count == 1:
+        return Interval(estimate, np.nan, np.nan, 1, level)
+    drawn = _resample(lambda rows: top[rows].sum(1) / bottom[rows].sum(1), count, resamples, seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(estimate, float(low), float(high), count, level)
+
+
+def bootstrap_mean(
+    values: ArrayLike | Tensor,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+) -> Interval:
+    """Percentile bootstrap of the mean of `values`, one per unit, `[n]`."""
+    floats = to_floats(values, "values")
+    ones = np.ones_like(floats)
+    return bootstrap_ratio(floats, ones, level=level, resamples=resamples, seed=seed)
+
+
+def paired_difference(
+    before: ArrayLike | Tensor,
+    after: ArrayLike | Tensor,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+) -> Interval:
+    """Percentile bootstrap of the mean of `after - before`, both `[n]` over the same units.
+
+    Pairing removes what units differ in from each other, which unpaired intervals would count.
+    """
+    old, new = to_floats(before, "before"), to_floats(after, "after")
+    if old.shape != new.shape:
+        raise ValueError(f"before {old.shape} and after {new.shape} differ in shape")
+    return bootstrap_mean(new - old, level=level, resamples=resamples, seed=seed)
+
+
+def win_rate(
+    outcomes: ArrayLike | Tensor,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+) -> Interval:
+    """Mean of outcomes (win 1, tie 1/2, loss 0), `[n]`, with its interval over prompts.
+
+    The interval is a bootstrap over prompts. With fewer than five wins or five losses a bootstrap
+    hardly sees the rarer outcome (20 wins of 20 would give a width of zero), so Wilson's interval
+    is given instead.
+    """
+    floats = to_floats(outcomes, "outcomes")
+    if not np.isin(floats, (0.0, 0.5, 1.0)).all():
+        raise ValueError("outcomes must be 0 (loss), 0.5 (tie) or 1 (win)")
+    if min((floats == 1).sum(), (floats == 0).sum()) < _FEW:
+        return proportion(floats, level)
+    return bootstrap_mean(floats, level=level, resamples=resamples, seed=seed)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided exact sign test that wins and losses are equally likely; ties are left out.
+
+    p = min(1, 2 P(X <= min(wins, losses))) for X ~ Binomial(wins + losses, 1/2); 1 without any.
+    """
+    from scipy.stats import binom
+
+    decided = wins + losses
+    if decided == 0:
+        return 1.0
+    return min(1.0, 2 * float(binom.cdf(min(wins, losses), decided, 0.5)))
+
+
+def mcnemar_test(before: ArrayLike | Tensor, after: ArrayLike | Tensor) -> float:
+    """Exact McNemar test that two paired series of right (1) and wrong (0) are equally right.
+
+    The sign test of the pairs on which they differ (McNemar 1947, Psychometrika 12).
+
+    Args:
+        before: 0 or 1 per unit, `[n]`.
+        after: 0 or 1 per unit, `[n]`.
+    """
+    old, new = to_floats(before, "before"), to_floats(after, "after")
+    if old.shape != new.shape:
+        raise ValueError(f"before {old.shape} and after {new.shape} differ in shape")
+    return sign_test(int((new > old).sum()), int((new < old).sum()))
+
+
+def area_under_curve(
+    positive: ArrayLike | Tensor, negative: ArrayLike | Tensor, level: float = LEVEL
+) -> Interval:
+    """P(positive > negative) + P(equal) / 2 over all pairs of the two samples, with its interval.
+
+    The estimate is the Mann-Whitney statistic over m n. The interval solves
+    |estimate - a| = z sqrt(V(a)) for a, with Hanley and McNeil's variance in the form of Newcombe
+    (2006, Statistics in Medicine 25, method 5):
+    V(a) = a (1 - a) / (m n) (1 + N ((1 - a) / (2 - a) + a / (1 + a))), N = (m + n) / 2 - 1.
+    It does not collapse when the samples are separated completely.
+
+    Args:
+        positive: scores that should be higher, `[m]`.
+        negative: scores that should be lower, `[n]`; with none of either the result is NaN.
+        level: confidence level, in (0, 1).
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import rankdata
+
+    high, low = to_floats(positive, "positive"), to_floats(negative, "negative")
+    m, n = len(high), len(low)
+    if m == 0 or n == 0:
+        return Interval(np.nan, np.nan, np.nan, m + n, level)
+    ranks = rankdata(np.concatenate([high, low]))
+    area = float(ranks[:m].sum() - m * (m + 1) / 2) / (m * n)
+    z, size = _normal_quantile(level), (m + n) / 2 - 1
+
+    def excess(a: float) -> float:
+        spread = 1 + size * ((1 - a) / (2 - a) + a / (1 + a))
+        return (area - a) ** 2 - z * z * a * (1 - a) / (m * n) * spread
+
+    # `excess` is not negative at 0 and 1 and negative at the estimate, or, where that is 0 or 1
+    # itself, right beside it.
+    lower = 0.0 if area == 0 else brentq(excess, 0.0, min(area, 1 - _BESIDE))
+    upper = 1.0 if area == 1 else brentq(excess, max(area, _BESIDE), 1.0)
+    return Interval(area, float(lower), float(upper), m + n, level)
+
+
+def _resample(
+    statistic: Callable[[NDArray[np.int64]], Floats], count: int, resamples: int, seed: int
+) -> Floats:
+    """`statistic` of `resamples` draws of `count` units; it maps `[r, count]` rows to `[r]`."""
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _DRAWS_AT_ONCE // count)
+    parts = []
+    for first in range(0, resamples, at_once):
+        rows = min(at_once, resamples - first)
+        parts.append(statistic(generator.integers(0, count, (rows, count))))
+    return np.concatenate(parts)
+
+
+def _normal_quantile(level: float) -> float:
+    """z such that a standard normal lies within +-z with probability `level`."""
+    from statistics import NormalDist
+
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), got {level}")
+    return NormalDist().inv_cdf((1 + level) / 2)
