@@ -92,9 +92,14 @@ class LossOutput:
         rewards: implicit reward of every completion, float32, detached, in the order of the
             input record (for pairs: all chosen, then all rejected); None where the objective
             defines none.
-        metrics: further detached scalars under the names they are logged with.
+        metrics: further detached numbers under the names they are logged with, one for the batch
+            or one per example (`[n]`); the same names in every batch.
+        weights: how much every example counts, float32 `[n]`, without gradient; all ones when
+            None. The loss of a batch is sum(losses * weights) / sum(weights), both sums over the
+            global batch, so that accumulation and data parallelism do not change it.
     """
 
     losses: Tensor
     rewards: Tensor | None = None
     metrics: dict[str, Tensor] | None = None
+    weights: Tensor | None = None

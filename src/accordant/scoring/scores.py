@@ -6,6 +6,7 @@ objective masks, shifts or indexes padding by hand.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -86,6 +87,27 @@ class Scores:
         """The same scores on another device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})
+
+
+def from_lists(
+    logps: Sequence[Sequence[float]],
+    tree: Sequence[int] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Scores:
+    """Scores written down by hand, for examples, tests and tabular policies.
+
+    Args:
+        logps: log-probability of every token of every continuation, nats.
+        tree: tree of every continuation, from 0; one tree for each when None.
+        dtype: of the log-probabilities; float64 for gradient checks.
+    """
+    lengths = torch.tensor([len(tokens) for tokens in logps])
+    return Scores(
+        logps=torch.tensor([value for tokens in logps for value in tokens], dtype=dtype),
+        owner=torch.repeat_interleave(torch.arange(len(logps)), lengths),
+        lengths=lengths,
+        tree=torch.arange(len(logps)) if tree is None else torch.tensor(tree),
+    )
 
 
 def concatenate(parts: list[Scores]) -> Scores:
