@@ -1,33 +1,48 @@
-"""Settings of `accordant align`: the one model behind its options, its YAML files and its docs.
+"""Settings of `accordant align`: one model is its command line, its YAML schema and its docs table.
 
-Knows names, types, defaults and ranges. Imports no torch, so that `--help` is instant; whether the
-values fit the data, the model and the machine is judged by `training.align`.
+Knows names, ranges and defaults. Knows nothing of torch, models or files, so that help is instant.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
 
 from accordant.config import Settings, setting
-from accordant.objectives.registry import list_objectives
 
+Precision = Literal["bf16", "bf16-mixed", "float32"]
 
-def _objective_names() -> list[str]:
-    return [entry.name for entry in list_objectives()]
+DATA = "Feedback"
+MODEL = "Model"
+METHOD = "Method"
+TRAINING = "Training"
+MEMORY = "Memory and machines"
+RUN = "Run"
+EVALUATION = "Evaluation"
 
 
 class AlignConfig(Settings):
-    """What `accordant align` is told."""
+    """Align a language model with feedback."""
 
-    data: str | None = setting(
-        None,
-        "Feedback to learn from: a JSONL, Parquet or CSV file, a folder of them, the id of a data "
-        "set on the Hugging Face hub, or `bundled` for the small set that comes with accordant.",
-        panel="Data",
-        default_text="required",
+    data: tuple[str, ...] = setting(
+        (),
+        "Feedback to learn from: a JSONL, Parquet or CSV file, a folder, or a hub id. Repeatable.",
+        panel=DATA,
+        default_text="the bundled feedback",
     )
-    split: str = setting("train", "Split to read where the data has splits.", panel="Data")
+    held_out_data: tuple[str, ...] = setting(
+        (),
+        "Feedback to test on, in place of rows held out from the training feedback. Repeatable.",
+        panel=DATA,
+    )
+    held_out: float = setting(
+        0.1,
+        "Share of the prompts to hold out for testing; 0 holds out none.",
+        panel=DATA,
+        ge=0.0,
+        lt=1.0,
+    )
     record_type: (
         Literal[
             "demonstration",
@@ -42,110 +57,200 @@ class AlignConfig(Settings):
         | None
     ) = setting(
         None,
-        "Kind of feedback in the data.",
-        panel="Data",
-        default_text="recognised from the columns",
-    )
-    columns: dict[str, str] = setting(
-        {},
-        "Column that holds a field, for data with other column names; repeatable: "
-        "`--columns prompt=question`.",
-        panel="Data",
+        "What kind of feedback the rows are, where their columns leave a choice.",
+        panel=DATA,
+        default_text="seen from the columns",
     )
     on_bad_row: Literal["error", "skip"] = setting(
-        "error",
-        "What to do about a row that cannot be used: stop, or leave it out and report the count.",
-        panel="Data",
+        "error", "Stop at a row that cannot be used, or skip and report it.", panel=DATA
     )
-    held_out: float = setting(
-        0.1,
-        "Share of the rows kept from training and used to measure its effect.",
-        panel="Data",
-        ge=0,
-        lt=1,
-    )
-    max_length: int | None = setting(
-        None,
-        "Longest allowed example: prompt and one answer, in tokens.",
-        panel="Data",
-        default_text="what the model can read",
-        gt=0,
+    max_length: int = setting(
+        2048, "Most tokens of a prompt together with one completion.", panel=DATA, ge=2
     )
     truncation: Literal["error", "drop", "truncate-prompt-left"] = setting(
         "error",
-        "What to do about longer examples: stop, leave them out, or cut the prompt's beginning. "
-        "The count is printed.",
-        panel="Data",
+        "What to do with a longer one: stop, leave the row out, or cut the start of the prompt. "
+        "Whatever is touched is counted and reported.",
+        panel=DATA,
     )
 
-    model: str = setting(
-        "embedded",
-        "Model to align: a folder, a GGUF file, a hub id, or `embedded` for the small one that is "
-        "installed with accordant.",
-        panel="Model",
-    )
-    lora_rank: int = setting(
-        0, "Rank of a LoRA adapter; 0 trains all weights.", panel="Model", ge=0
-    )
-    lora_alpha: float | None = setting(
+    model: str | None = setting(
         None,
-        "Scale of the LoRA adapter.",
-        panel="Model",
-        default_text="twice the rank",
-        gt=0,
+        "Model to align: a folder, a GGUF file or a hub id.",
+        panel=MODEL,
+        default_text="the embedded SmolLM2-135M-Instruct",
     )
-    lora_dropout: float = setting(0.0, "Dropout of the LoRA adapter.", panel="Model", ge=0, lt=1)
-    precision: Literal["auto", "bf16", "float32"] = setting(
-        "auto",
-        "Number format of the weights; auto is bf16 where the hardware has it.",
-        panel="Model",
+    revision: str | None = setting(None, "Branch, tag or commit of a hub model.", panel=MODEL)
+    trust_remote_code: bool = setting(
+        False, "Run model code that comes with the weights.", panel=MODEL
+    )
+    precision: Precision = setting(
+        "bf16",
+        "Number format. bf16: bfloat16 weights, with the bits an update needs kept by the "
+        "optimiser. bf16-mixed: float32 weights, bfloat16 arithmetic. float32: both.",
+        panel=MODEL,
+    )
+    adapter: Literal["none", "lora"] = setting(
+        "none", "Train all weights (none) or a LoRA adapter beside them.", panel=MODEL
+    )
+    lora_rank: int = setting(16, "Rank of the adapter.", panel=MODEL, ge=1)
+    lora_alpha: float = setting(
+        32.0, "Scale of the adapter; alpha / rank multiplies its update.", panel=MODEL, gt=0
+    )
+    lora_dropout: float = setting(
+        0.0, "Dropout on the adapter's input while training.", panel=MODEL, ge=0, lt=1
+    )
+    lora_targets: tuple[str, ...] = setting(
+        ("all-linear",), "Layers the adapter sits on: all-linear, or names.", panel=MODEL
     )
 
-    method: str | None = setting(
-        None,
-        "Objective to train on; `accordant objectives` lists them.",
-        panel="Method",
-        default_text="the usual one for the kind of feedback",
-        suggest=_objective_names,
-    )
-    options: dict[str, float | int | bool | str] = setting(
-        {},
-        "Option of the objective; repeatable: `--option beta=0.2`.",
-        panel="Method",
-        flag="--option",
+    method: str = setting("dpo", "Objective to train on.", panel=METHOD)
+    options: dict[str, Any] = setting(
+        {}, "Options of the objective, such as beta=0.1.", panel=METHOD, flag="--option"
     )
     objective_file: Path | None = setting(
+        None, "Python file that registers an objective of your own.", panel=METHOD
+    )
+    reference: Literal["cached", "online"] = setting(
+        "cached",
+        "Reference log-probabilities: computed once and kept on disk, or within every step.",
+        panel=METHOD,
+    )
+    cache_dir: Path | None = setting(
         None,
-        "Python file that registers an objective of your own. It is run like any script.",
-        panel="Method",
+        "Folder of cached reference scores.",
+        panel=METHOD,
+        default_text="cache/ in the output folder",
     )
 
-    learning_rate: float = setting(1e-5, "Peak learning rate.", panel="Training", gt=0)
-    epochs: float = setting(1.0, "Passes over the training rows.", panel="Training", gt=0)
+    epochs: float = setting(1.0, "Passes over the feedback.", panel=TRAINING, gt=0)
     max_steps: int | None = setting(
-        None, "Stop after this many optimiser steps.", panel="Training", gt=0
+        None, "Optimiser steps, whatever the epochs.", panel=TRAINING, ge=1
     )
-    batch_size: int = setting(8, "Examples per optimiser step and process.", panel="Training", gt=0)
-    max_tokens: int = setting(
-        4096, "Tokens per packed row; bounds the memory of a step.", panel="Training", gt=0
+    batch_size: int = setting(
+        16,
+        "Examples per optimiser step, over all processes. It never decides memory: "
+        "--token-budget does.",
+        panel=TRAINING,
+        ge=1,
     )
-    gradient_accumulation: int = setting(
+    gradient_accumulation_steps: int = setting(
         1,
-        "Batches whose gradients are added up before an optimiser step; does not change the loss.",
-        panel="Training",
-        gt=0,
+        "Parts a step's batch is split into. Seldom of use here, as a step is split by "
+        "--token-budget anyway; never changes the loss.",
+        panel=TRAINING,
+        ge=1,
     )
-    seed: int = setting(0, "Seed of everything random.", panel="Training", ge=0)
+    learning_rate: float | None = setting(
+        None,
+        "Peak learning rate.",
+        panel=TRAINING,
+        gt=0,
+        default_text="by method and adapter: 1e-6 (sft: 2e-5), with LoRA ten times that",
+    )
+    schedule: Literal["linear", "cosine", "constant"] = setting(
+        "linear", "How the learning rate falls after the warm-up.", panel=TRAINING
+    )
+    warmup: float = setting(
+        0.1, "Share of the steps over which it rises from zero.", panel=TRAINING, ge=0, lt=1
+    )
+    weight_decay: float = setting(0.0, "Decoupled weight decay.", panel=TRAINING, ge=0)
+    adam_beta1: float = setting(
+        0.9, "Decay of the gradient's running mean.", panel=TRAINING, ge=0, lt=1
+    )
+    adam_beta2: float = setting(
+        0.999, "Decay of the squared gradient's running mean.", panel=TRAINING, ge=0, lt=1
+    )
+    adam_epsilon: float = setting(
+        1e-8, "Added to the root of the squared gradient's mean.", panel=TRAINING, gt=0
+    )
+    max_grad_norm: float = setting(
+        1.0, "Gradients are scaled down to this norm; 0 leaves them.", panel=TRAINING, ge=0
+    )
+    seed: int = setting(0, "Seed of the data order, the adapter and the samples.", panel=TRAINING)
+
+    token_budget: int = setting(
+        4096,
+        "Tokens of one forward and backward pass: this bounds memory. A longer example gets a "
+        "pass of its own.",
+        panel=MEMORY,
+        ge=16,
+    )
+    gradient_checkpointing: bool = setting(
+        False, "Recompute activations in the backward pass: less memory, slower.", panel=MEMORY
+    )
+    optimizer_moments: Literal["bf16", "float32"] = setting(
+        "bf16",
+        "Format of the optimiser's moments of bfloat16 weights: 6 or 10 bytes of state a weight.",
+        panel=MEMORY,
+    )
+    sharding: Literal["none", "fsdp2"] = setting(
+        "none",
+        "With several processes: a whole copy of the model in each (none), or its weights, "
+        "gradients and optimiser state split among them (fsdp2).",
+        panel=MEMORY,
+    )
+    probe: bool = setting(
+        False,
+        "Try the largest pass before training, to meet a lack of memory at once.",
+        panel=MEMORY,
+    )
+    device: Literal["auto", "cpu"] = setting(
+        "auto", "Where to train: a GPU if there is one, or the processor.", panel=MEMORY
+    )
 
     output_dir: Path = setting(
-        Path("outputs/align"), "Folder for the model, checkpoints and report.", panel="Output"
+        Path("aligned"), "Folder for the model, the report and the checkpoints.", panel=RUN
     )
     overwrite: bool = setting(
-        False, "Replace what an earlier run left in the output folder.", panel="Output"
+        False, "Replace what an earlier run left in the output folder.", panel=RUN
     )
     resume: bool = setting(
-        False, "Go on from the last checkpoint in the output folder.", panel="Output"
+        False, "Go on from the last complete checkpoint in the output folder.", panel=RUN
     )
-    report: bool = setting(
-        True, "Measure the result and write report.html and report.json.", panel="Output"
+    dry_run: bool = setting(
+        False, "Check everything, print the plan and stop before loading weights.", panel=RUN
     )
+    logging_steps: int = setting(5, "Steps between log lines.", panel=RUN, ge=1)
+    save_steps: int | None = setting(
+        None, "Steps between checkpoints.", panel=RUN, ge=1, default_text="none but at the end"
+    )
+    save_total_limit: int = setting(
+        2, "Checkpoints to keep; older ones are removed.", panel=RUN, ge=1
+    )
+    report_to: tuple[str, ...] = setting(
+        (), "Trackers to log to, such as wandb or tensorboard. Repeatable.", panel=RUN
+    )
+
+    eval_steps: int | None = setting(
+        None,
+        "Steps between evaluations on the held-out rows.",
+        panel=EVALUATION,
+        ge=1,
+        default_text="ten times in the run",
+    )
+    sample_prompts: int = setting(
+        16, "Held-out prompts to answer before and after training.", panel=EVALUATION, ge=0
+    )
+    max_new_tokens: int = setting(128, "Most tokens of such an answer.", panel=EVALUATION, ge=1)
+    temperature: float = setting(
+        0.7, "Sampling temperature of the answers; 0 is greedy.", panel=EVALUATION, ge=0
+    )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all weights are trained."""
+        return self.adapter == "none"
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate, or its default for this method and adapter.
+
+        Full fine-tuning on preferences moves weights little and unlearns at rates that suit
+        imitation, so its default is the smaller one. LoRA's best rate is about ten times that of
+        full fine-tuning, over many models and sizes (Schulman et al. 2025, "LoRA without regret").
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        base = 2e-5 if self.method == "sft" else 1e-6
+        return base if self.is_full else 10 * base

@@ -1,0 +1,1 @@
+"""The trainer on transformers.Trainer, run configuration, plans and checkpoints."""

@@ -1,0 +1,218 @@
+"""AdamW for bfloat16 weights that loses no update.
+
+A bfloat16 weight of 0.02 moves in steps of 0.0001: an update of 1e-6, the usual size when a model
+is aligned, is rounded away, and a run seems to train while almost nothing changes. Here every
+weight keeps the sixteen bits that bfloat16 cuts off, so the optimiser works on exact float32
+weights while the model computes with their upper halves.
+Knows parameters and gradients. Knows nothing of losses, schedules or the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Elements worked on at a time: a chunk's float32 temporaries stay within the processor's cache.
+CPU_CHUNK = 1 << 17
+# On an accelerator a chunk only bounds the memory of the temporaries.
+DEVICE_CHUNK = 1 << 24
+
+
+class CompensatedAdamW(torch.optim.Optimizer):
+    """AdamW (Loshchilov and Hutter, 2019, algorithm 2) on float32 weights stored in two halves.
+
+    A bfloat16 parameter holds the upper half of its float32 weight, rounded to nearest; the state
+    `low` holds the difference as a 16-bit integer. Split storage of this kind is described by
+    Kalamkar et al. (2019, "A study of bfloat16 for deep learning training", split-SGD). Parameters
+    of other types are updated as usual.
+
+    With float32 moments the weights are those of float32 AdamW to the last bit, given the same
+    gradients. With bfloat16 moments (6 bytes of state a weight instead of 10) the first moment
+    is rounded to nearest, which a decay of 0.9 forgets at once, and the second stochastically: with
+    a decay of 0.999 rounding to nearest would freeze it.
+
+    Args:
+        params: parameters or parameter groups.
+        lr: learning rate.
+        betas: decay rates of the two moments.
+        eps: added to the root of the second moment.
+        weight_decay: decoupled weight decay, times the learning rate.
+        moments: type of the moments of bfloat16 parameters.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-6,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        moments: torch.dtype = torch.bfloat16,
+    ) -> None:
+        self.moments = moments
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    self._update(param, group)
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a saved state; the halves and moments keep the types they were saved with."""
+        super().load_state_dict(state_dict)
+        # torch casts every state to the type of its parameter, which would destroy `low` and round
+        # float32 moments: put the saved tensors back as they are.
+        saved = [i for group in state_dict["param_groups"] for i in group["params"]]
+        ours = [p for group in self.param_groups for p in group["params"]]
+        for index, param in zip(saved, ours, strict=True):
+            for name, value in state_dict["state"].get(index, {}).items():
+                if isinstance(value, Tensor):
+                    device = value.device if name == "step" else param.device
+                    self.state[param][name] = value.detach().to(device, copy=True)
+
+    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[param]
+        halved = param.dtype == torch.bfloat16
+        if not state:
+            moments = self.moments if halved else param.dtype
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"] = torch.zeros_like(param, dtype=moments)
+            state["exp_avg_sq"] = torch.zeros_like(param, dtype=moments)
+            if halved:
+                state["low"] = torch.zeros_like(param, dtype=torch.int16)
+        state["step"] += 1
+        arrays = [param, param.grad, state["exp_avg"], state["exp_avg_sq"]]
+        if not halved:
+            weight, grad, mean, square = (_flat(array) for array in arrays)
+            _adamw(weight, grad, mean, square, group, int(state["step"]))
+            return
+        flat = [_flat(array) for array in [*arrays, state["low"]]]
+        size = CPU_CHUNK if param.device.type == "cpu" else DEVICE_CHUNK
+        size = min(size, flat[0].numel())
+        scratch = _Scratch.make(size, flat[0].device)
+        for start in range(0, flat[0].numel(), max(size, 1)):
+            upper, grad, mean, square, low = (array[start : start + size] for array in flat)
+            _update_halves(upper, grad, mean, square, low, group, int(state["step"]), scratch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scratch:
+    """Room for one chunk, allocated once a parameter: `[size]` each."""
+
+    exact: Tensor  # float32
+    grad: Tensor  # float32
+    mean: Tensor  # float32
+    square: Tensor  # float32
+    bits: Tensor  # int32
+    noise: Tensor  # int16
+
+    @classmethod
+    def make(cls, size: int, device: torch.device) -> _Scratch:
+        exact, grad, mean, square = (torch.empty(size, device=device) for _ in range(4))
+        bits = torch.empty(size, dtype=torch.int32, device=device)
+        noise = torch.empty(size, dtype=torch.int16, device=device)
+        return cls(exact, grad, mean, square, bits, noise)
+
+
+def _flat(array: Tensor) -> Tensor:
+    """A flat view of the part of `array` this process holds."""
+    from torch.distributed.tensor import DTensor
+
+    local = array.to_local() if isinstance(array, DTensor) else array
+    return local.detach().view(-1) if local.is_contiguous() else local.detach().reshape(-1)
+
+
+def _adamw(
+    weight: Tensor, grad: Tensor, mean: Tensor, square: Tensor, group: dict[str, Any], step: int
+) -> None:
+    """Step number `step` (from 1) of AdamW on flat arrays of one type, in place."""
+    # The kernel behind `torch.optim.AdamW(fused=True)`.
+    torch._fused_adamw_(
+        [weight],
+        [grad],
+        [mean],
+        [square],
+        [],
+        [torch.tensor(float(step), device=weight.device)],
+        lr=float(group["lr"]),
+        beta1=group["betas"][0],
+        beta2=group["betas"][1],
+        weight_decay=group["weight_decay"],
+        eps=group["eps"],
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+def _update_halves(
+    upper: Tensor,
+    grad: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    low: Tensor,
+    group: dict[str, Any],
+    step: int,
+    scratch: _Scratch,
+) -> None:
+    """The same on a chunk of weights in two halves: `upper` (bfloat16) and `low` (int16)."""
+    count = upper.shape[0]
+    exact, g, m, v = (
+        buffer[:count] for buffer in (scratch.exact, scratch.grad, scratch.mean, scratch.square)
+    )
+    join_halves(upper, low, exact)
+    for buffer, values in ((g, grad), (m, mean), (v, square)):
+        buffer.copy_(values)
+    _adamw(exact, g, m, v, group, step)
+    bits = scratch.bits[:count]
+    split_halves(exact, upper, low, bits)
+    mean.copy_(m)
+    if square.dtype == torch.bfloat16:
+        _round_by_dither(v, low, square, bits, scratch.noise[:count])
+    else:
+        square.copy_(v)
+
+
+def join_halves(upper: Tensor, low: Tensor, exact: Tensor) -> None:
+    """Write into `exact` the float32 numbers whose halves are `upper` and `low`."""
+    bits = exact.view(torch.int32)
+    bits.copy_(upper.view(torch.int16)).bitwise_left_shift_(16).add_(low)
+
+
+def split_halves(exact: Tensor, upper: Tensor, low: Tensor, bits: Tensor) -> None:
+    """Write float32 `exact` into its halves: `upper` rounded to nearest, `low` the difference.
+
+    Args:
+        exact: float32 `[n]`, finite.
+        upper: bfloat16 `[n]`, written.
+        low: int16 `[n]`, written.
+        bits: int32 `[n]`, scratch.
+    """
+    low.copy_(exact.view(torch.int32))  # keeps the lower sixteen bits, read as a signed number
+    torch.sub(exact.view(torch.int32), low, out=bits)
+    upper.view(torch.int16).copy_(bits.bitwise_right_shift_(16))
+
+
+def _round_by_dither(
+    values: Tensor, low: Tensor, rounded: Tensor, bits: Tensor, noise: Tensor
+) -> None:
+    """Round float32 `values` >= 0 to bfloat16, up or down with the odds of their distance.
+
+    The lower halves of the weights serve as noise, so that a step draws no random numbers. They
+    drift slowly, so they are mixed by an odd multiplier (2**16 over the golden ratio).
+    """
+    torch.mul(low, -25033, out=noise)
+    bits.copy_(noise).bitwise_and_(0xFFFF).add_(values.view(torch.int32))
+    rounded.view(torch.int16).copy_(bits.bitwise_right_shift_(16))
