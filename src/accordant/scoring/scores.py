@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ class Scores:
         first = torch.cumsum(lengths, 0) - lengths
         tokens = torch.arange(owner.shape[0], device=owner.device) - first[owner]
         tokens = tokens + starts[continuations][owner]
-        taken = {
+        taken: dict[str, Any] = {
             name: None if (value := getattr(self, name)) is None else value[tokens]
             for name in ("logps", "entropy", "top_mass", "hidden")
         }

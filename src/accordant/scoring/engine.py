@@ -1,0 +1,328 @@
+"""One function: a model and packed token trees in, per-token log-probabilities out.
+
+Knows token ids, trees and a transformers causal language model. Knows nothing of text, losses or
+people. `install` prepares a model in place; from then on `model(packed=...)` scores a packed row
+through the ordinary module call, so that data-parallel and sharded wrappers around it keep working.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from accordant.data.trees import PackedRow, TokenTree, pack_row, plan_rows
+from accordant.errors import UserError
+from accordant.scoring import attention
+from accordant.scoring.head import HeadOutput, HeadSettings, chunked_logps, module_logps
+from accordant.scoring.layout import TreeLayout
+from accordant.scoring.memory import keep_freed_memory
+from accordant.scoring.scores import Scores, concatenate
+
+# Part of every cache key: raise it when the numbers the engine returns change.
+ENGINE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOptions:
+    """What to return besides log-probabilities.
+
+    Args:
+        entropy: entropy of the next-token distribution at every continuation token.
+        top_k: summed probability of this many most likely tokens; 0 for none.
+        hidden: last hidden states (after the final norm) at the predicting positions.
+        chunk: tokens whose logits exist at a time; 0 chooses by vocabulary size.
+    """
+
+    entropy: bool = False
+    top_k: int = 0
+    hidden: bool = False
+    chunk: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTensors:
+    """A packed row on a device.
+
+    Args:
+        input_ids: int64 `[1, tokens]`.
+        layout: visibility and positions of the row.
+        sources: index of the token that predicts each target, int64 `[targets]`.
+        targets: token ids to score, int64 `[targets]`: all continuations, in order.
+        owner: continuation of every target, int64 `[targets]`.
+        lengths: tokens of every continuation, int64 `[continuations]`.
+        tree: tree of every continuation, int64 `[continuations]`.
+    """
+
+    input_ids: Tensor
+    layout: TreeLayout
+    sources: Tensor
+    targets: Tensor
+    owner: Tensor
+    lengths: Tensor
+    tree: Tensor
+
+    @classmethod
+    def of(cls, row: PackedRow, device: torch.device | str) -> PackedTensors:
+        """The tensors of `row` on `device`."""
+        sources: list[int] = []
+        targets: list[int] = []
+        for index in row.continuations:
+            segment = row.segments[index]
+            sources.append(row.segments[segment.parent].end - 1)
+            sources.extend(range(segment.start, segment.end - 1))
+            targets.extend(row.tokens[segment.start : segment.end])
+        lengths = torch.tensor([row.segments[i].length for i in row.continuations], device=device)
+        count = torch.arange(len(row.continuations), device=device)
+        return cls(
+            input_ids=torch.tensor([row.tokens], device=device),
+            layout=TreeLayout.of(row, torch.device(device)),
+            sources=torch.tensor(sources, device=device),
+            targets=torch.tensor(targets, device=device),
+            owner=torch.repeat_interleave(count, lengths),
+            lengths=lengths,
+            tree=torch.tensor(row.trees, device=device),
+        )
+
+
+class PackedOutput(NamedTuple):
+    """What `model(packed=...)` returns, each `[targets]` (hidden: `[targets, width]`)."""
+
+    logps: Tensor
+    entropy: Tensor | None
+    top_mass: Tensor | None
+    hidden: Tensor | None
+
+
+def unwrap(model: nn.Module) -> Any:
+    """The transformers model inside data-parallel, compiled and PEFT wrappers."""
+    inner: Any = model
+    while True:
+        if hasattr(inner, "get_base_model"):
+            inner = inner.get_base_model()
+        elif hasattr(inner, "_orig_mod"):
+            inner = inner._orig_mod
+        elif isinstance(getattr(inner, "module", None), nn.Module):
+            inner = inner.module
+        else:
+            return inner
+
+
+def _head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
+    """What this family does to its logits, from its configuration."""
+    scale = getattr(config, "logit_scale", None) or 1.0
+    # Granite divides where Cohere multiplies.
+    scale /= getattr(config, "logits_scaling", None) or 1.0
+    return HeadSettings(
+        scale=float(scale),
+        softcap=getattr(config, "final_logit_softcapping", None),
+        entropy=options.entropy,
+        top_k=options.top_k,
+        chunk=options.chunk,
+    )
+
+
+def _head(base: Any, hidden: Tensor, targets: Tensor, settings: HeadSettings) -> HeadOutput:
+    head = base.get_output_embeddings()
+    if type(head) is nn.Linear and head.weight.dtype == hidden.dtype:
+        return chunked_logps(hidden, head.weight, head.bias, targets, settings)
+    return module_logps(head, hidden, targets, settings)
+
+
+def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> PackedOutput:
+    """Run the backbone over a packed row and the head where a target is predicted."""
+    backbone = getattr(base, base.base_model_prefix)
+    output = backbone(
+        input_ids=packed.input_ids,
+        position_ids=packed.layout.positions[None],
+        # A mask of four dimensions is passed on untouched, so that no causal mask is built: the
+        # attention kernels read the layout instead.
+        attention_mask=packed.input_ids.new_ones((1, 1, 1, 1), dtype=torch.bool),
+        use_cache=False,
+        tree_layout=packed.layout,
+    )
+    hidden = output[0][0].index_select(0, packed.sources)
+    logps, entropy, top_mass = _head(
+        base, hidden, packed.targets, _head_settings(base.config, options)
+    )
+    return PackedOutput(logps, entropy, top_mass, hidden if options.hidden else None)
+
+
+def _forward(
+    self: nn.Module,
+    *args: Any,
+    packed: PackedTensors | None = None,
+    options: ScoreOptions | None = None,
+    **kwargs: Any,
+) -> Any:
+    if packed is not None:
+        return _forward_packed(unwrap(self), packed, options or ScoreOptions())
+    return type(self).forward(self, *args, **kwargs)
+
+
+def _switch_dropout_off(model: nn.Module) -> None:
+    """Set every dropout of the base model to zero; adapters keep the dropout they were given.
+
+    A shared prompt is seen by all its continuations, and the reference has none: with dropout the
+    log-ratios that objectives are built on would be noise.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and "lora_" not in name:
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+
+
+def is_installed(model: nn.Module) -> bool:
+    """Whether `install` has prepared this model (or the one inside its wrappers)."""
+    return bool(getattr(unwrap(model), "_accordant_installed", False))
+
+
+def install(model: Any, *, verify: bool = True) -> Any:
+    """Prepare a transformers causal language model (plain or with PEFT adapters) for scoring.
+
+    Changes the model in place: its attention learns about token trees, its forward accepts
+    `packed=`, dropout is switched off. Calls without `packed=` work as before. With `verify`, a few
+    small trees are scored both ways, so that a family the engine does not fit is refused instead of
+    scored wrongly.
+
+    Returns:
+        the same model.
+
+    Raises:
+        UserError: the model cannot be scored as token trees.
+    """
+    base = unwrap(model)
+    if not hasattr(base, "base_model_prefix") or base.get_output_embeddings() is None:
+        raise UserError(
+            f"{type(base).__name__} is not a causal language model of transformers.",
+            mend="Load the model with AutoModelForCausalLM.",
+        )
+    if any(config.is_prompt_learning for config in getattr(model, "peft_config", {}).values()):
+        raise UserError(
+            "Prompt-learning adapters put virtual tokens before the prompt, which token trees "
+            "do not know.",
+            mend="Use LoRA or another adapter that changes weights.",
+        )
+    attention.register()
+    ours = (attention.SDPA, attention.EAGER)
+    if base.config._attn_implementation not in ours:
+        base.set_attn_implementation(ours[base.config._attn_implementation == "eager"])
+    if base.config._attn_implementation not in ours:
+        raise UserError(
+            f"{type(base).__name__} does not let its attention be replaced.",
+            mend="Choose a model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
+        )
+    model.forward = types.MethodType(_forward, model)
+    base._accordant_installed = True
+    _switch_dropout_off(model)
+    keep_freed_memory()
+    if verify:
+        from accordant.scoring.verify import verify_model
+
+        verify_model(model)
+    return model
+
+
+def pack(model: nn.Module, trees: Sequence[TokenTree]) -> PackedTensors:
+    """Lay `trees` out in one row on the model's device."""
+    return PackedTensors.of(pack_row(trees), next(model.parameters()).device)
+
+
+def score_packed(
+    model: nn.Module, packed: PackedTensors, options: ScoreOptions | None = None
+) -> Scores:
+    """Score a row that is already on the device; see `score`."""
+    output: PackedOutput = model(packed=packed, options=options)
+    return Scores(
+        logps=output.logps,
+        owner=packed.owner,
+        lengths=packed.lengths,
+        tree=packed.tree,
+        entropy=output.entropy,
+        top_mass=output.top_mass,
+        hidden=output.hidden,
+    )
+
+
+def score(
+    model: nn.Module, trees: Sequence[TokenTree], options: ScoreOptions | None = None
+) -> Scores:
+    """Score every continuation token of `trees`, packed in one row.
+
+    Args:
+        model: a model prepared by `install`, possibly wrapped since (DDP, FSDP2).
+        trees: at least one tree; all of them are held in memory at once.
+        options: what to return besides log-probabilities.
+
+    Returns:
+        `Scores` on the model's device, with gradients where they are enabled.
+
+    Raises:
+        UserError: the model was not prepared.
+    """
+    if not is_installed(model):
+        raise UserError(
+            "The model was not prepared for token trees.",
+            mend="Call accordant.scoring.engine.install(model) first.",
+        )
+    return score_packed(model, pack(model, trees), options)
+
+
+@torch.no_grad()
+def score_all(
+    model: nn.Module,
+    trees: Sequence[TokenTree],
+    budget: int = 4096,
+    options: ScoreOptions | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Scores:
+    """Score any number of trees without gradients, in rows of at most `budget` tokens.
+
+    Args:
+        budget: tokens a row may hold; a longer tree gets a row of its own.
+        progress: called after every row with the number of tokens just scored.
+
+    Returns:
+        `Scores` on the CPU, in the order of `trees`.
+    """
+    was_training = model.training
+    model.eval()
+    parts = []
+    try:
+        for row in plan_rows([tree.num_tokens for tree in trees], budget):
+            chosen = [trees[index] for index in row]
+            parts.append(score(model, chosen, options).detach().to("cpu"))
+            if progress is not None:
+                progress(sum(tree.num_tokens for tree in chosen))
+    finally:
+        model.train(was_training)
+    return concatenate(parts)
+
+
+def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
+    """Slow reference: every continuation as a sequence of its own, through the model's own forward.
+
+    Returns:
+        float32 log-probs of each continuation's tokens, `[tokens]` each, with gradients where they
+        are enabled.
+    """
+    base = unwrap(model)
+    device = next(model.parameters()).device
+    results = []
+    for continuation in tree.continuations:
+        ids = torch.tensor([tree.prompt + continuation], device=device)
+        logits = type(base).forward(base, input_ids=ids, use_cache=False).logits[0].float()
+        logps = logits.log_softmax(-1)[len(tree.prompt) - 1 : -1]
+        targets = torch.tensor(continuation, device=device)
+        results.append(logps.gather(1, targets[:, None])[:, 0])
+    return results
+
+
+def with_reference(scores: Scores, logps: Tensor) -> Scores:
+    """Scores of the same continuations with other log-probs `[tokens]` (a cached reference)."""
+    return replace(scores, logps=logps, entropy=None, top_mass=None, hidden=None)

@@ -1,0 +1,215 @@
+"""The language-model head, run only where a continuation token is predicted, in chunks.
+
+Knows hidden states, head weights and target ids. Logits of one chunk exist at a time; they are
+recomputed in the backward pass. Reductions are float32.
+
+    logp(y) = z_y - logsumexp(z),  z = cap(scale * (h W^T + b))
+    d logp / d z = onehot(y) - softmax(z)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+# Logits are handled in chunks of about this many elements (tokens x vocabulary). In bf16 a chunk
+# takes 64 MiB; much smaller chunks spend their time adding up the weight gradient.
+CHUNK_ELEMENTS = 1 << 25
+# Within a chunk, float32 copies exist for about this many elements, small enough for the caches.
+PIECE_ELEMENTS = 1 << 21
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSettings:
+    """What a family does to its logits, and what is asked of them.
+
+    Args:
+        scale: factor on the logits (Cohere, Granite).
+        softcap: logits become `softcap * tanh(logits / softcap)` (Gemma 2); None for none.
+        entropy: whether the entropy of every predicted distribution is wanted.
+        top_k: tokens whose summed probability is wanted; 0 for none.
+        chunk: tokens handled at a time; 0 chooses by vocabulary size.
+    """
+
+    scale: float = 1.0
+    softcap: float | None = None
+    entropy: bool = False
+    top_k: int = 0
+    chunk: int = 0
+
+
+class HeadOutput(NamedTuple):
+    """Per-token results, float32 `[tokens]`; `entropy` and `top_mass` carry no gradient."""
+
+    logps: Tensor
+    entropy: Tensor | None
+    top_mass: Tensor | None
+
+
+def _chunk_size(settings: HeadSettings, vocabulary: int) -> int:
+    return settings.chunk or max(16, CHUNK_ELEMENTS // vocabulary)
+
+
+def _bend(logits: Tensor, settings: HeadSettings) -> Tensor:
+    """The family's final logits in float32."""
+    logits = logits.float()
+    if settings.scale != 1.0:
+        logits = logits * settings.scale
+    if settings.softcap is not None:
+        logits = settings.softcap * torch.tanh(logits / settings.softcap)
+    return logits
+
+
+def _reduce(logits: Tensor, targets: Tensor, settings: HeadSettings) -> tuple[Tensor, ...]:
+    """Log-probs, logsumexp and the wanted extras of one piece of raw logits `[tokens, vocab]`."""
+    bent = _bend(logits, settings)
+    total = torch.logsumexp(bent, dim=-1)
+    logps = bent.gather(1, targets[:, None])[:, 0] - total
+    extras = []
+    if settings.entropy or settings.top_k:
+        bent.sub_(total[:, None])
+        probabilities = bent.exp()
+        if settings.entropy:
+            # 0 * -inf is nan where a model masks a token out; such a term contributes nothing.
+            extras.append(-(probabilities * bent).nan_to_num_(nan=0.0).sum(-1))
+        if settings.top_k:
+            extras.append(probabilities.topk(settings.top_k, dim=-1).values.sum(-1))
+    return (logps, total, *extras)
+
+
+def _slope(settings: HeadSettings, bent: Tensor) -> Tensor | float | None:
+    """d bent / d raw logits; None where it is 1."""
+    if settings.softcap is None:
+        return None if settings.scale == 1.0 else settings.scale
+    return settings.scale * (1 - (bent / settings.softcap).square())
+
+
+def _d_logits(
+    logits: Tensor, total: Tensor, targets: Tensor, gradient: Tensor, settings: HeadSettings
+) -> Tensor:
+    """Overwrite raw `logits` `[tokens, vocab]` with `gradient * d logp / d logits`."""
+    rows = max(1, PIECE_ELEMENTS // logits.shape[1])
+    for start in range(0, logits.shape[0], rows):
+        part = slice(start, start + rows)
+        bent = _bend(logits[part], settings)
+        slope = _slope(settings, bent)
+        change = bent.sub_(total[part, None]).exp_().neg_()
+        index = torch.arange(change.shape[0], device=change.device)
+        change[index, targets[part]] += 1
+        change *= gradient[part, None]
+        logits[part] = change if slope is None else change * slope
+    return logits
+
+
+class _ChunkedLogps(torch.autograd.Function):
+    """Log-probs of targets from hidden states through a linear head, with its own backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        settings: HeadSettings,
+    ) -> tuple[Tensor, ...]:
+        """Hidden states `[tokens, width]`, weight `[vocab, width]`, targets int64 `[tokens]`."""
+        size = _chunk_size(settings, weight.shape[0])
+        rows = max(1, PIECE_ELEMENTS // weight.shape[0])
+        pieces = []
+        for start in range(0, hidden.shape[0], size):
+            logits = nn.functional.linear(hidden[start : start + size], weight, bias)
+            wanted = targets[start : start + size]
+            pieces += [
+                _reduce(logits[at : at + rows], wanted[at : at + rows], settings)
+                for at in range(0, logits.shape[0], rows)
+            ]
+            del logits
+        logps, total, *extras = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+        ctx.save_for_backward(hidden, weight, bias, targets, total)
+        ctx.settings = settings
+        ctx.mark_non_differentiable(*extras)
+        return (logps, *extras)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradient of the log-probs `[tokens]` back to hidden states, weight and bias."""
+        hidden, weight, bias, targets, total = ctx.saved_tensors
+        need_hidden, need_weight, need_bias, *_ = ctx.needs_input_grad
+        d_hidden = torch.empty_like(hidden) if need_hidden else None
+        d_weight = torch.zeros_like(weight) if need_weight else None
+        d_bias = torch.zeros_like(bias, dtype=torch.float32) if need_bias else None
+        size = _chunk_size(ctx.settings, weight.shape[0])
+        for start in range(0, hidden.shape[0], size):
+            part = slice(start, start + size)
+            logits = nn.functional.linear(hidden[part], weight, bias)
+            change = _d_logits(logits, total[part], targets[part], gradients[0][part], ctx.settings)
+            if d_hidden is not None:
+                torch.mm(change, weight, out=d_hidden[part])
+            if d_weight is not None:
+                d_weight.addmm_(change.t(), hidden[part])
+            if d_bias is not None:
+                d_bias += change.sum(0, dtype=torch.float32)
+            del logits, change
+        d_bias = None if d_bias is None else d_bias.to(bias.dtype)
+        return d_hidden, d_weight, d_bias, None, None
+
+
+def chunked_logps(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    settings: HeadSettings,
+) -> HeadOutput:
+    """Log-probabilities of `targets`, differentiable in `hidden`, `weight` and `bias`.
+
+    Args:
+        hidden: hidden states that predict each target, `[tokens, width]`.
+        weight: `[vocab, width]`, same dtype as `hidden`.
+        bias: `[vocab]` or None.
+        targets: token ids, int64 `[tokens]`.
+
+    Returns:
+        `HeadOutput` of float32 `[tokens]`.
+    """
+    logps, *extras = _ChunkedLogps.apply(hidden, weight, bias, targets, settings)
+    entropy = extras.pop(0) if settings.entropy else None
+    return HeadOutput(logps, entropy, extras.pop(0) if settings.top_k else None)
+
+
+def module_logps(
+    head: nn.Module, hidden: Tensor, targets: Tensor, settings: HeadSettings
+) -> HeadOutput:
+    """The same for a head that is more than a linear layer (an adapter on it, for example).
+
+    Runs the module chunk by chunk under activation checkpointing, so its own backward is used.
+    """
+    from torch.utils.checkpoint import checkpoint
+
+    def run(part: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
+        bent = _bend(head(part), settings)
+        logps, _, *extras = _reduce_out_of_place(bent, wanted, settings)
+        return (logps, *extras)
+
+    size = max(16, _chunk_size(settings, 50_000) // 4)
+    pieces = [
+        checkpoint(run, hidden[at : at + size], targets[at : at + size], use_reentrant=False)
+        for at in range(0, hidden.shape[0], size)
+    ]
+    logps, *extras = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    entropy = extras.pop(0).detach() if settings.entropy else None
+    return HeadOutput(logps, entropy, extras.pop(0).detach() if settings.top_k else None)
+
+
+def _reduce_out_of_place(
+    bent: Tensor, targets: Tensor, settings: HeadSettings
+) -> tuple[Tensor, ...]:
+    """`_reduce` on final logits for autograd: the log-probs, then extras from detached logits."""
+    total = torch.logsumexp(bent, dim=-1)
+    logps = bent.gather(1, targets[:, None])[:, 0] - total
+    plain = HeadSettings(entropy=settings.entropy, top_k=settings.top_k)
+    return (logps, total, *_reduce(bent.detach().clone(), targets, plain)[2:])

@@ -1,0 +1,235 @@
+"""The engine's scores and gradients equal those of one sequence at a time."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accordant.data.trees import TokenTree
+from accordant.errors import UserError
+from accordant.scoring import attention
+from accordant.scoring.engine import (
+    ScoreOptions,
+    install,
+    plain_logps,
+    score,
+    score_all,
+    unwrap,
+)
+from tests.families import CONFIGS, VOCABULARY, tiny_model
+
+FAMILIES = sorted(CONFIGS)
+
+
+def random_trees(seed: int, shapes: list[tuple[int, tuple[int, ...]]]) -> list[TokenTree]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(count: int) -> tuple[int, ...]:
+        return tuple(torch.randint(0, VOCABULARY, (count,), generator=generator).tolist())
+
+    return [TokenTree(draw(p), tuple(draw(c) for c in cs)) for p, cs in shapes]
+
+
+# The second tree is longer than an attention block (128), so that several blocks meet.
+TREES = random_trees(1, [(7, (5, 9)), (140, (3, 30, 1)), (1, (4,)), (12, (8, 8, 8, 8))])
+
+
+def gradients(model: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return torch.cat([g.flatten() for g in found if g is not None])
+
+
+def weighted(parts: torch.Tensor) -> torch.Tensor:
+    """A loss that gives every token its own weight, so that no gradient can hide in a sum."""
+    weights = torch.linspace(-1.0, 2.0, parts.shape[0], dtype=parts.dtype)
+    return (weights * parts).sum() / parts.shape[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_and_gradients_equal_one_sequence_at_a_time(family: str) -> None:
+    plain = tiny_model(family)
+    model = install(copy.deepcopy(plain))
+    expected = torch.cat([part for tree in TREES for part in plain_logps(plain, tree)])
+    found = score(model, TREES).logps
+    assert (found - expected).abs().max() < 1e-4
+    expected_gradient = gradients(plain, weighted(expected))
+    found_gradient = gradients(model, weighted(found))
+    error = (found_gradient - expected_gradient).norm() / expected_gradient.norm()
+    assert error < 1e-3
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "mistral-window"])
+@pytest.mark.parametrize("kernel", ["dense_attention", "flex_attention"])
+def test_every_kernel_gives_the_same_scores(
+    family: str, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = install(tiny_model(family))
+    trees = random_trees(2, [(9, (5, 9)), (20, (3, 7, 1))])
+    with torch.no_grad():
+        expected = score(model, trees).logps
+        monkeypatch.setitem(attention.KERNELS, "cpu", getattr(attention, kernel))
+        found = score(model, trees).logps
+    assert (found - expected).abs().max() < 1e-4
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    shapes=st.lists(
+        st.tuples(st.integers(1, 20), st.lists(st.integers(1, 9), min_size=1, max_size=4)),
+        min_size=1,
+        max_size=4,
+    ),
+    seed=st.integers(0, 1000),
+)
+def test_packing_changes_no_score(shapes: list[tuple[int, list[int]]], seed: int) -> None:
+    model = _packing_model()
+    trees = random_trees(seed, [(p, tuple(cs)) for p, cs in shapes])
+    with torch.no_grad():
+        together = score(model, trees)
+        alone = torch.cat([score(model, [tree]).logps for tree in trees])
+    assert (together.logps - alone).abs().max() < 1e-4
+    assert together.lengths.tolist() == [c for _, cs in shapes for c in cs]
+    assert (together.logps <= 0).all()
+
+
+_PACKING: list[torch.nn.Module] = []
+
+
+def _packing_model() -> torch.nn.Module:
+    if not _PACKING:
+        _PACKING.append(install(tiny_model("qwen2-window")))
+    return _PACKING[0]
+
+
+def test_a_sibling_cannot_be_seen() -> None:
+    model = install(tiny_model("llama"))
+    first, second = random_trees(3, [(6, (5, 4)), (6, (5, 4))])
+    changed = TokenTree(first.prompt, (second.continuations[0], first.continuations[1]))
+    with torch.no_grad():
+        before = score(model, [first]).select(torch.tensor([1])).logps
+        after = score(model, [changed]).select(torch.tensor([1])).logps
+    assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_entropy_and_top_mass_are_those_of_the_next_token_distribution(family: str) -> None:
+    plain = tiny_model(family)
+    model = install(copy.deepcopy(plain))
+    tree = TREES[0]
+    found = score(model, [tree], ScoreOptions(entropy=True, top_k=5, hidden=True, chunk=3))
+    rows = []
+    for continuation in tree.continuations:
+        ids = torch.tensor([tree.prompt + continuation])
+        rows.append(plain(input_ids=ids).logits[0, len(tree.prompt) - 1 : -1].double())
+    p = torch.cat(rows).softmax(-1)
+    assert torch.allclose(found.entropy.double(), -(p * p.log()).sum(-1), atol=1e-4)
+    assert torch.allclose(found.top_mass.double(), p.topk(5).values.sum(-1), atol=1e-5)
+    assert found.hidden.shape == (14, 32)
+    assert not found.entropy.requires_grad
+    assert found.hidden.requires_grad
+
+
+def test_chunks_change_neither_scores_nor_gradients() -> None:
+    model = install(tiny_model("gemma2"))
+    results = []
+    for chunk in (1, 5, 1000):
+        logps = score(model, TREES[:1], ScoreOptions(chunk=chunk)).logps
+        results.append((logps.detach(), gradients(model, weighted(logps))))
+    for logps, gradient in results[1:]:
+        assert torch.allclose(logps, results[0][0], atol=1e-5)
+        assert torch.allclose(gradient, results[0][1], rtol=1e-3, atol=1e-5)
+
+
+def test_a_prepared_model_still_works_without_trees() -> None:
+    plain = tiny_model("gemma2")
+    model = install(copy.deepcopy(plain))
+    ids = torch.randint(0, VOCABULARY, (2, 11), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(model(input_ids=ids).logits, plain(input_ids=ids).logits, atol=1e-5)
+
+
+def test_a_copy_of_a_prepared_model_scores_with_its_own_weights() -> None:
+    model = install(tiny_model("llama"))
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        next(other.parameters()).zero_()
+        assert not torch.equal(score(model, TREES[:1]).logps, score(other, TREES[:1]).logps)
+
+
+@pytest.mark.parametrize("on_head", [False, True])
+def test_adapters_are_scored_and_trained(on_head: bool) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    plain = tiny_model("llama")
+    modules = ["q_proj", "down_proj"] + (["lm_head"] if on_head else [])
+    adapted = get_peft_model(plain, LoraConfig(target_modules=modules, init_lora_weights=False))
+    adapted.eval()
+    expected = torch.cat([part for tree in TREES for part in plain_logps(adapted, tree)])
+    expected_gradient = gradients(adapted, weighted(expected))
+    model = install(adapted)
+    found = score(model, TREES).logps
+    assert (found - expected).abs().max() < 1e-4
+    gradient = gradients(model, weighted(found))
+    assert (gradient - expected_gradient).norm() / expected_gradient.norm() < 1e-3
+    with torch.no_grad(), model.disable_adapter():
+        assert (score(model, TREES).logps - found).abs().max() > 1e-3
+
+
+def test_gradient_checkpointing_changes_no_gradient() -> None:
+    model = install(tiny_model("llama")).train()
+    expected = gradients(model, weighted(score(model, TREES).logps))
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    found = gradients(model, weighted(score(model, TREES).logps))
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_all_rows_come_back_in_order() -> None:
+    model = install(tiny_model("llama")).train()
+    seen: list[int] = []
+    found = score_all(model, TREES, budget=40, progress=seen.append)
+    with torch.no_grad():
+        expected = score(model, TREES)
+    assert torch.allclose(found.logps, expected.logps, atol=1e-4)
+    assert torch.equal(found.owner, expected.owner)
+    assert torch.equal(found.tree, expected.tree)
+    assert sum(seen) == sum(tree.num_tokens for tree in TREES)
+    assert len(seen) > 1
+    assert model.training
+
+
+def test_a_model_that_was_not_prepared_is_refused() -> None:
+    with pytest.raises(UserError, match="not prepared"):
+        score(tiny_model("llama"), TREES)
+
+
+def test_a_family_that_ignores_the_tree_is_refused() -> None:
+    """A model whose attention is not told of the tree must not be scored silently wrong."""
+    model = tiny_model("llama")
+    layer = unwrap(model).model.layers[1]
+    original = layer.forward
+
+    def forgetful(*args: object, tree_layout: object = None, **kwargs: object) -> object:
+        return original(*args, **{**kwargs, "attention_mask": None})
+
+    layer.forward = forgetful
+    with pytest.raises(UserError, match="not supported"):
+        install(model)
+
+
+def test_recurrent_models_are_refused() -> None:
+    from transformers import AutoModelForCausalLM, MambaConfig
+
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2)
+    with pytest.raises(UserError):
+        install(AutoModelForCausalLM.from_config(config))
+
+
+def test_dropout_is_switched_off() -> None:
+    model = install(tiny_model("gpt2")).train()
+    with torch.no_grad():
+        assert torch.equal(score(model, TREES).logps, score(model, TREES).logps)
