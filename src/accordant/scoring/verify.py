@@ -17,6 +17,10 @@ from accordant.scoring.engine import ScoreOptions, plain_logps, score, unwrap
 
 # Relative difference of hidden states allowed per dtype; bf16 keeps 8 bits and layers add up.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 8e-2}
+_MEND = (
+    "This family is not supported: choose a Llama, Qwen, Gemma, Mistral or GPT-2 model, "
+    "or report the family."
+)
 
 
 def _trees(vocabulary: int) -> list[TokenTree]:
@@ -58,9 +62,14 @@ def verify_model(model: nn.Module) -> None:
     model.eval()
     try:
         trees = _trees(base.get_output_embeddings().weight.shape[0])
-        found = score(model, trees, ScoreOptions(hidden=True))
         logps = torch.cat([part for tree in trees for part in plain_logps(model, tree)])
         hidden = torch.cat([part for tree in trees for part in _plain_hidden(base, tree)])
+        found = score(model, trees, ScoreOptions(hidden=True))
+    except (TypeError, ValueError, RuntimeError, AttributeError, LookupError) as error:
+        # A layer that stumbles over the packed row is as good a reason to refuse as a wrong score.
+        raise UserError(
+            f"{type(base).__name__} cannot be scored as a token tree ({error}).", mend=_MEND
+        ) from error
     finally:
         model.train(was_training)
     assert found.hidden is not None
@@ -72,8 +81,7 @@ def verify_model(model: nn.Module) -> None:
             f"{type(base).__name__} scored as a token tree differs from itself scored one "
             f"sequence at a time (hidden states by {state_error:.2g}, log-probs by "
             f"{logp_error:.2g}, relative; allowed {limit:g}).",
-            mend="This family is not supported: choose a Llama, Qwen, Gemma, Mistral or GPT-2 "
-            "model, or report the family.",
+            mend=_MEND,
         )
 
 
