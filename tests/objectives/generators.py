@@ -1,0 +1,165 @@
+"""Random batches of every kind of feedback, as hypothesis strategies.
+
+Hypothesis draws the structure (how many examples, answers, tokens; labels, ties, options) and a
+seed; the numbers come from the seed, so that shrinking does not march into kinks of a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from accordant.data.examples import Example
+from accordant.data.trees import TokenTree
+from accordant.objectives.assemble import assemble
+from accordant.objectives.batch import column_means, column_totals, evaluate
+from accordant.objectives.options import Option, Range
+from accordant.objectives.registry import Objective, bind_options
+from accordant.scoring.scores import Scores, from_lists
+
+
+@dataclass(frozen=True)
+class Case:
+    """Examples with log-probabilities of every token of each of their continuations."""
+
+    examples: tuple[Example, ...]
+    policy: tuple[tuple[tuple[float, ...], ...], ...]  # [examples][continuations][tokens]
+    reference: tuple[tuple[tuple[float, ...], ...], ...]
+
+    def take(self, order: Sequence[int]) -> Case:
+        """Some of the examples, in the order given."""
+        parts = (self.examples, self.policy, self.reference)
+        return Case(*(tuple(part[i] for i in order) for part in parts))
+
+    def with_totals(self, total: Callable[[int, int], float]) -> Case:
+        """Every continuation with one token of log-probability `total(example, continuation)`.
+
+        The reference gives each of them -5.
+        """
+        policy = tuple(
+            tuple((total(e, c),) for c in range(len(row))) for e, row in enumerate(self.policy)
+        )
+        reference = tuple(tuple((-5.0,) for _ in row) for row in self.policy)
+        return replace(self, policy=policy, reference=reference)
+
+
+def flat_scores(rows: Sequence[Sequence[Sequence[float]]], dtype: torch.dtype) -> Scores:
+    """Scores of all continuations of all examples."""
+    tree = [i for i, row in enumerate(rows) for _ in row]
+    return from_lists([tokens for row in rows for tokens in row], tree, dtype)
+
+
+def build(
+    objective: Objective,
+    case: Case,
+    dtype: torch.dtype = torch.float64,
+    logps: Tensor | None = None,
+) -> tuple[Any, Tensor]:
+    """The objective's inputs, and the leaf tensor of policy log-probabilities they depend on."""
+    policy = flat_scores(case.policy, dtype)
+    leaf = policy.logps.requires_grad_() if logps is None else logps
+    reference = flat_scores(case.reference, dtype) if objective.needs_reference else None
+    return assemble(objective, replace(policy, logps=leaf), reference, case.examples), leaf
+
+
+def global_means(objective: Objective, cases: Sequence[Case], options: dict) -> Tensor | None:
+    """Batch statistics over several parts of one batch, as a trainer gathers them."""
+    if objective.batch_means is None:
+        return None
+    totals = [column_totals(objective, build(objective, case)[0], options) for case in cases]
+    return column_means(torch.stack(totals).sum(0))
+
+
+def gradient_sums(objective: Objective, case: Case, dtype: torch.dtype) -> list[list[float]]:
+    """Gradient of the mean loss with respect to each continuation's log-probability."""
+    inputs, leaf = build(objective, case, dtype)
+    output = evaluate(objective, inputs, bind_options(objective, {}))
+    (gradient,) = torch.autograd.grad(output.losses.mean(), leaf)
+    per_continuation = flat_scores(case.policy, dtype).sum_tokens(gradient).tolist()
+    rows, start = [], 0
+    for row in case.policy:
+        rows.append(per_continuation[start : start + len(row)])
+        start += len(row)
+    return rows
+
+
+@st.composite
+def cases(draw: st.DrawFn, objective: Objective, min_examples: int = 1) -> Case:
+    """A batch of 1 to 4 examples the objective can be trained on, with short answers."""
+    kind = draw(st.sampled_from(objective.feedback))
+    count = draw(st.integers(min_examples, 4))
+    lengths = [draw(_answer_lengths(kind, mismatched=objective.mismatched)) for _ in range(count)]
+    examples = tuple(
+        draw(_examples(kind, index, row, mismatched=objective.mismatched))
+        for index, row in enumerate(lengths)
+    )
+    seed = torch.Generator().manual_seed(draw(st.integers(0, 2**31 - 1)))
+    policy, reference = (
+        tuple(tuple(_numbers(n, seed) for n in row) for row in lengths) for _ in range(2)
+    )
+    return Case(examples, policy, reference)
+
+
+def options_of(objective: Objective) -> st.SearchStrategy[dict]:
+    """Options of the objective: some left out, the others within their ranges."""
+    return st.fixed_dictionaries(
+        {}, optional={option.name: _values(option) for option in objective.options}
+    ).map(lambda given: bind_options(objective, given))
+
+
+def _values(option: Option) -> st.SearchStrategy:
+    if option.choices:
+        return st.sampled_from(option.choices)
+    if option.type is bool:
+        return st.booleans()
+    limits = option.range or Range()
+    low, low_open = (limits.above, True) if limits.above is not None else (limits.at_least, False)
+    high, high_open = (limits.below, True) if limits.below is not None else (limits.at_most, False)
+    if low is None:
+        low, low_open = -2.0, False
+    if high is None:
+        high, high_open = low + 2.0, False
+    if option.type is int:
+        return st.integers(int(low) + low_open, int(high) - high_open)
+    # Ends that are excluded are also kept at a distance: 1 / (2 tau) at tau = 1e-300 is no case.
+    margin = 0.02 * (high - low)
+    return st.floats(low + margin * low_open, high - margin * high_open)
+
+
+def _answer_lengths(kind: str, *, mismatched: bool) -> st.SearchStrategy[list[int]]:
+    fewest, most = {
+        "demonstration": (1, 1),
+        "binary": (1, 1),
+        "comparison": (2, 2),
+        "joint_pair": (2, 2),
+        "ranking": (1, 4),
+    }[kind]
+    extra = int(mismatched)
+    return st.lists(st.integers(1, 3), min_size=fewest + extra, max_size=most + extra)
+
+
+@st.composite
+def _examples(
+    draw: st.DrawFn, kind: str, index: int, lengths: list[int], *, mismatched: bool
+) -> Example:
+    answers = tuple((7,) * length for length in lengths)
+    label = draw(st.booleans()) if kind in ("binary", "judgment") else None
+    rewards = None
+    if kind == "ranking" and draw(st.booleans()):
+        numbers = st.lists(st.integers(0, 3), min_size=len(answers), max_size=len(answers))
+        rewards = tuple(float(n) for n in sorted(draw(numbers), reverse=True))
+    if kind == "joint_pair":
+        trees = tuple(TokenTree((1, 2), (answer,)) for answer in answers)
+    else:
+        trees = (TokenTree((1, 2), answers),)
+    return Example(kind, trees, index, label, rewards, mismatched)
+
+
+def _numbers(count: int, seed: torch.Generator) -> tuple[float, ...]:
+    draws = torch.rand(count, generator=seed, dtype=torch.float64)
+    return tuple((-3 * draws - 0.01).tolist())
