@@ -13,7 +13,13 @@ import numpy as np
 
 from accordant.errors import UserError
 from accordant.evaluation.judges import Judge, apply_judge
-from accordant.evaluation.results import Generation, GenerationRow, KlEstimate, WinRate
+from accordant.evaluation.results import (
+    Distribution,
+    Generation,
+    GenerationRow,
+    KlEstimate,
+    WinRate,
+)
 from accordant.evaluation.statistics import (
     bootstrap_mean,
     bootstrap_ratio,
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import Tensor
 
-_OUTCOMES: dict[str, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
+_WORTH = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
 
 def compare_generations(
@@ -69,7 +75,7 @@ def compare_generations(
         wins=wins,
         ties=len(rows) - wins - losses,
         losses=losses,
-        rate=win_rate([_OUTCOMES[outcome] for outcome in outcomes]),
+        rate=win_rate([_WORTH[outcome] for outcome in outcomes]),
         p_value=sign_test(wins, losses),
         score_before=bootstrap_mean(_finite([row.score_before for row in rows])),
         score_after=bootstrap_mean(_finite([row.score_after for row in rows])),
@@ -115,13 +121,15 @@ def kl_from_reference(
     else:
         k1 = np.add.reduceat(difference, starts)
         k3 = np.add.reduceat(np.expm1(-difference) + difference, starts)
+    per_sequence = bootstrap_mean(k1)
     return KlEstimate(
-        per_sequence=bootstrap_mean(k1),
+        per_sequence=per_sequence,
         per_token=bootstrap_ratio(k1, sizes),
         k3_per_sequence=bootstrap_mean(k3),
         k3_per_token=bootstrap_ratio(k3, sizes),
         sequences=len(sizes),
         tokens=len(policy),
+        log_ratios=Distribution("log-ratio of a sample", tuple(k1.tolist()), per_sequence),
     )
 
 

@@ -55,14 +55,14 @@ def judge(name: str, description: str) -> Callable[[Score], Score]:
 
 
 @judge("shorter", "fewer words are better; an empty answer is worse than any other")
-def score_brevity(prompt: str, text: str, finished: bool) -> float:
+def score_brevity(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
     """Minus the number of words; minus infinity for an empty answer."""
     words = len(text.split())
     return -float(words) if words else -math.inf
 
 
 @judge("finished", "the model ended its answer itself (1) or was cut off (0)")
-def score_ending(prompt: str, text: str, finished: bool) -> float:
+def score_ending(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
     """1 for an answer that the model ended, 0 for one that reached the limit."""
     return float(finished)
 

@@ -249,6 +249,7 @@ class KlEstimate:
         k3_per_token: the same over summed tokens.
         sequences: samples.
         tokens: tokens of all samples.
+        log_ratios: log policy - log reference of every sample, summed over its tokens, nats.
     """
 
     per_sequence: Interval
@@ -257,6 +258,7 @@ class KlEstimate:
     k3_per_token: Interval
     sequences: int
     tokens: int
+    log_ratios: Distribution
 
 
 @dataclass(frozen=True, slots=True)

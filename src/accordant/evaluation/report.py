@@ -1,0 +1,339 @@
+"""The report of a run: one self-contained HTML page and the same numbers as JSON.
+
+Knows the records of a report, its plots and the page template. Knows nothing of models or training.
+Everything that came from people or models is escaped by the template, and the page forbids every
+script but its own (by hash) and every request over the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accordant._version import __version__
+from accordant.errors import UserError
+from accordant.evaluation.results import (
+    SCHEMA_VERSION,
+    BinaryResults,
+    ComparisonResults,
+    DemonstrationResults,
+    Environment,
+    GenerationRow,
+    HeldOutResults,
+    Interval,
+    LogpChange,
+    RankingResults,
+    RunReport,
+)
+from accordant.evaluation.summary import (
+    key_figures,
+    number,
+    one_line,
+    percent,
+    print_summary,
+    spread,
+)
+
+if TYPE_CHECKING:
+    from accordant.evaluation.plots import Plot
+
+__all__ = ["one_line", "print_summary", "render_html", "render_json", "write_report"]
+
+HTML_NAME, JSON_NAME = "report.html", "report.json"
+_PAGE = Path(__file__).parent / "page"
+_LEAST_SHARED = 12  # characters that two answers must begin with alike for it to be shown
+# Control characters become their visible pictures, so that nothing in a text can hide.
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
+
+
+def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
+    """Write `report.html` and `report.json` into `folder`, replacing those of an earlier write.
+
+    Each file appears whole or not at all.
+
+    Returns:
+        The paths of the page and of the JSON.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    html, data = render_html(report), render_json(report)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in ((JSON_NAME, data), (HTML_NAME, html)):
+            _write_whole(folder / name, text)
+    except OSError as error:
+        raise UserError(
+            f"the report cannot be written: {error.strerror or error}.",
+            where=str(folder),
+            mend="Choose a folder that can be written and has 10 MB of space.",
+        ) from error
+    return folder / HTML_NAME, folder / JSON_NAME
+
+
+def render_json(report: RunReport) -> str:
+    """The report as strict JSON: its records field by field, with `schema_version` and `verdict`.
+
+    What is not finite (nothing measured) is null.
+    """
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "generator": f"accordant {__version__}",
+        "verdict": one_line(report),
+        **_to_plain(report),
+    }
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def render_html(report: RunReport) -> str:
+    """The report as one HTML page that needs no other file and no network."""
+    from jinja2 import Environment as Templates
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    plots, plot_lists = _collect_plots(report)
+    scripts = {"plotly_code": _plotly_code(), "page_code": _read("report.js")}
+    templates = Templates(
+        loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    templates.filters |= {
+        "visible": visible,
+        "number": number,
+        "percent": percent,
+        "spread": spread,
+    }
+    return templates.get_template("report.html.j2").render(
+        report=report,
+        version=__version__,
+        schema_version=SCHEMA_VERSION,
+        json_name=JSON_NAME,
+        verdict=one_line(report),
+        figures=key_figures(report),
+        tone=_tone(report),
+        sections=_sections(report, plot_lists),
+        measures=_measures(report.held_out),
+        changes=_changes(report.held_out),
+        answers=_answers(report),
+        environment=_environment_rows(report.environment),
+        configuration=list(_flatten(_to_plain(report.configuration))),
+        policy=_content_policy(scripts.values()),
+        style=Markup(_read("report.css")),
+        plots_json=Markup(_plots_json(plots)),
+        **{name: Markup(code) for name, code in scripts.items()},
+        **plot_lists,
+    )
+
+
+def visible(text: str) -> str:
+    """The text with control characters replaced by their visible pictures."""
+    return text.translate(_VISIBLE)
+
+
+def _collect_plots(report: RunReport) -> tuple[list[Plot], dict[str, Any]]:
+    """All plots of the page, and the same under the names that the template uses."""
+    from accordant.evaluation import plots
+
+    lists: dict[str, Any] = {
+        "training_plots": plots.training_plots(report),
+        "further_plots": plots.further_plots(report),
+        "held_out_plots": plots.held_out_plots(report.held_out),
+    }
+    single: dict[str, Plot | None] = {
+        "win_plot": plots.win_rate_plot(report.win_rates),
+        "kl_plot": plots.kl_plot(report.kl),
+        "length_plot": plots.length_plot(report.data),
+    }
+    found = [plot for group in lists.values() for plot in group]
+    found += [plot for plot in single.values() if plot is not None]
+    return found, lists | single
+
+
+def _plots_json(plots: list[Plot]) -> str:
+    """The figures as JSON that is inert inside a script element, whatever it contains."""
+    figures = [
+        {"id": plot.identifier, **json.loads(plot.figure.to_json(validate=True))} for plot in plots
+    ]
+    text = json.dumps(figures, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plotly_code() -> str:
+    from plotly.offline import get_plotlyjs
+
+    code: str = get_plotlyjs()
+    # Parsers turn CR LF into LF before hashing; a closing tag inside would end the element.
+    return code.replace("\r\n", "\n").replace("</script", "<\\/script")
+
+
+def _content_policy(scripts: Any) -> str:
+    """A content security policy that allows the page's own scripts by hash, and no requests."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
+        for code in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _read(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")
+
+
+def _tone(report: RunReport) -> str:
+    """`good` when something improved, `bad` when something got worse and nothing improved."""
+    judged = [figure for figure in key_figures(report) if figure.improves is not None]
+    if any(figure.improves for figure in judged):
+        return "good"
+    return "bad" if any(figure.tone == "bad" for figure in judged) else "neutral"
+
+
+def _sections(report: RunReport, plot_lists: dict[str, Any]) -> list[tuple[str, str]]:
+    trained = plot_lists["training_plots"] or plot_lists["further_plots"]
+    present = (
+        ("findings", "Findings", report.findings),
+        ("held-out", "Held-out results", report.held_out),
+        ("training", "Training", trained),
+        ("answers", "Answers", report.win_rates),
+        ("kl", "Distance from the reference", report.kl),
+        ("data", "Data", True),
+        ("run", "Run", True),
+    )
+    return [(anchor, name) for anchor, name, content in present if content]
+
+
+def _measures(held_out: HeldOutResults | None) -> list[tuple[str, Interval, str]]:
+    """Rows of the table of held-out measures: name, interval, unit."""
+    match held_out:
+        case ComparisonResults(accuracy=accuracy, ranked_before=before, ranked_after=after):
+            return [
+                ("implicit reward accuracy", accuracy, "share"),
+                ("chosen answer is the likelier one, at the start", before, "share"),
+                ("chosen answer is the likelier one, after training", after, "share"),
+                ("implicit reward margin", held_out.reward_margins.mean, "number"),
+                ("log-prob margin at the start, nats", held_out.logp_margins_before.mean, "number"),
+                (
+                    "log-prob margin after training, nats",
+                    held_out.logp_margins_after.mean,
+                    "number",
+                ),
+            ]
+        case BinaryResults():
+            return [
+                ("accuracy by sign of the implicit reward", held_out.accuracy, "share"),
+                ("AUC of the implicit reward", held_out.auc, "share"),
+                ("implicit reward, desirable", held_out.rewards_desirable.mean, "number"),
+                ("implicit reward, undesirable", held_out.rewards_undesirable.mean, "number"),
+            ]
+        case RankingResults():
+            return [
+                ("pair accuracy within rankings", held_out.pair_accuracy, "share"),
+                ("best answer has the highest reward", held_out.top_accuracy, "share"),
+                ("Kendall tau", held_out.kendall_tau, "number"),
+                ("reward of the best minus the others", held_out.reward_margins.mean, "number"),
+            ]
+        case DemonstrationResults():
+            return [
+                ("perplexity at the start", held_out.perplexity_before, "number"),
+                ("perplexity after training", held_out.perplexity_after, "number"),
+                ("change of nats per token", held_out.nll_change, "number"),
+            ]
+        case None:
+            return []
+
+
+def _changes(held_out: HeldOutResults | None) -> list[LogpChange]:
+    names = ("chosen", "rejected", "desirable", "undesirable", "best", "others", "completion")
+    found = [getattr(held_out, name, None) for name in names]
+    return [change for change in found if change is not None]
+
+
+def _answers(report: RunReport) -> list[tuple[GenerationRow, tuple[str, str], tuple[str, str]]]:
+    """Rows of the first judge, each answer split after what both have in common."""
+    rows = report.win_rates[0].rows if report.win_rates else ()
+    return [(row, *_split_shared(row.before.text, row.after.text)) for row in rows]
+
+
+def _split_shared(before: str, after: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Split two texts after the words that both begin with: ((shared, rest), (shared, rest))."""
+    if before == after:
+        return ("", before), ("", after)
+    pairs = enumerate(zip(before, after, strict=False))
+    least = min(len(before), len(after))
+    length = next((index for index, (old, new) in pairs if old != new), least)
+    while length and not before[length - 1].isspace():
+        length -= 1
+    if length < _LEAST_SHARED:
+        return ("", before), ("", after)
+    return (before[:length], before[length:]), (after[:length], after[length:])
+
+
+def _environment_rows(environment: Environment) -> Iterator[tuple[str, str]]:
+    yield "hardware", environment.hardware
+    if environment.precision:
+        yield "precision", environment.precision
+    if not math.isnan(environment.seconds):
+        yield "training time", _duration(environment.seconds)
+    if not math.isnan(environment.tokens_per_second):
+        yield "speed", f"{number(environment.tokens_per_second)} tokens/s"
+    if environment.peak_memory_bytes is not None:
+        yield "peak memory", f"{environment.peak_memory_bytes / 1e9:.1f} GB"
+    yield from environment.versions.items()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest} s"
+
+
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested options as (dotted name, value) rows."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{name}.{key}" if name else str(key))
+    elif name:
+        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _to_plain(value: Any) -> Any:
+    """Dataclasses, mappings, sequences and numpy scalars as JSON values; not finite is None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_to_plain(inner) for inner in value]
+    if hasattr(value, "tolist"):
+        return _to_plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return str(value)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    # A lone surrogate (broken input) becomes its escape, which in JSON is valid as it stands.
+    content = text.encode("utf-8", "backslashreplace")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
