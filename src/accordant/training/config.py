@@ -6,42 +6,50 @@ Knows names, ranges and defaults. Knows nothing of torch, models or files, so th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
-
+from typing import Literal
 
 from accordant.config import Settings, setting
 
 Precision = Literal["bf16", "bf16-mixed", "float32"]
 
-DATA = "Feedback"
+DATA = "Data"
 MODEL = "Model"
 METHOD = "Method"
 TRAINING = "Training"
 MEMORY = "Memory and machines"
-RUN = "Run"
+RUN = "Output"
 EVALUATION = "Evaluation"
 
 
 class AlignConfig(Settings):
-    """Align a language model with feedback."""
+    """What `accordant align` is told."""
 
-    data: tuple[str, ...] = setting(
-        (),
-        "Feedback to learn from: a JSONL, Parquet or CSV file, a folder, or a hub id. Repeatable.",
+    data: str | None = setting(
+        None,
+        "Feedback to learn from: a JSONL, Parquet or CSV file, a folder of them, the id of a data "
+        "set on the Hugging Face hub, or `bundled` for the small set that comes with accordant.",
         panel=DATA,
-        default_text="the bundled feedback",
+        default_text="required",
     )
-    held_out_data: tuple[str, ...] = setting(
-        (),
-        "Feedback to test on, in place of rows held out from the training feedback. Repeatable.",
+    split: str = setting("train", "Split to read where the data has splits.", panel=DATA)
+    held_out_data: str | None = setting(
+        None,
+        "Feedback to test on, read like --data.",
         panel=DATA,
+        default_text="rows held out from --data",
     )
     held_out: float = setting(
         0.1,
-        "Share of the prompts to hold out for testing; 0 holds out none.",
+        "Share of the prompts kept from training and used to measure its effect.",
         panel=DATA,
         ge=0.0,
         lt=1.0,
+    )
+    columns: dict[str, str] = setting(
+        {},
+        "Column that holds a field, for data with other column names; repeatable: "
+        "`--columns prompt=question`.",
+        panel=DATA,
     )
     record_type: (
         Literal[
@@ -57,28 +65,34 @@ class AlignConfig(Settings):
         | None
     ) = setting(
         None,
-        "What kind of feedback the rows are, where their columns leave a choice.",
+        "Kind of feedback in the data.",
         panel=DATA,
-        default_text="seen from the columns",
+        default_text="recognised from the columns",
     )
     on_bad_row: Literal["error", "skip"] = setting(
-        "error", "Stop at a row that cannot be used, or skip and report it.", panel=DATA
+        "error",
+        "What to do about a row that cannot be used: stop, or leave it out and report the count.",
+        panel=DATA,
     )
-    max_length: int = setting(
-        2048, "Most tokens of a prompt together with one completion.", panel=DATA, ge=2
+    max_length: int | None = setting(
+        None,
+        "Longest allowed example: prompt and one answer, in tokens.",
+        panel=DATA,
+        default_text="what the model can read",
+        ge=2,
     )
     truncation: Literal["error", "drop", "truncate-prompt-left"] = setting(
         "error",
-        "What to do with a longer one: stop, leave the row out, or cut the start of the prompt. "
-        "Whatever is touched is counted and reported.",
+        "What to do about longer examples: stop, leave them out, or cut the prompt's beginning. "
+        "The count is printed.",
         panel=DATA,
     )
 
-    model: str | None = setting(
-        None,
-        "Model to align: a folder, a GGUF file or a hub id.",
+    model: str = setting(
+        "embedded",
+        "Model to align: a folder, a GGUF file, a hub id, or `embedded` for the small one that is "
+        "installed with accordant.",
         panel=MODEL,
-        default_text="the embedded SmolLM2-135M-Instruct",
     )
     revision: str | None = setting(None, "Branch, tag or commit of a hub model.", panel=MODEL)
     trust_remote_code: bool = setting(
@@ -90,26 +104,37 @@ class AlignConfig(Settings):
         "optimiser. bf16-mixed: float32 weights, bfloat16 arithmetic. float32: both.",
         panel=MODEL,
     )
-    adapter: Literal["none", "lora"] = setting(
-        "none", "Train all weights (none) or a LoRA adapter beside them.", panel=MODEL
-    )
-    lora_rank: int = setting(16, "Rank of the adapter.", panel=MODEL, ge=1)
-    lora_alpha: float = setting(
-        32.0, "Scale of the adapter; alpha / rank multiplies its update.", panel=MODEL, gt=0
+    lora_rank: int = setting(0, "Rank of a LoRA adapter; 0 trains all weights.", panel=MODEL, ge=0)
+    lora_alpha: float | None = setting(
+        None,
+        "Scale of the LoRA adapter; alpha / rank multiplies its update.",
+        panel=MODEL,
+        default_text="twice the rank",
+        gt=0,
     )
     lora_dropout: float = setting(
-        0.0, "Dropout on the adapter's input while training.", panel=MODEL, ge=0, lt=1
+        0.0, "Dropout on the LoRA adapter's input while training.", panel=MODEL, ge=0, lt=1
     )
     lora_targets: tuple[str, ...] = setting(
-        ("all-linear",), "Layers the adapter sits on: all-linear, or names.", panel=MODEL
+        ("all-linear",), "Layers the LoRA adapter sits on: all-linear, or names.", panel=MODEL
     )
 
-    method: str = setting("dpo", "Objective to train on.", panel=METHOD)
-    options: dict[str, Any] = setting(
-        {}, "Options of the objective, such as beta=0.1.", panel=METHOD, flag="--option"
+    method: str | None = setting(
+        None,
+        "Objective to train on; `accordant objectives` lists them.",
+        panel=METHOD,
+        default_text="the usual one for the kind of feedback",
+    )
+    options: dict[str, float | int | bool | str] = setting(
+        {},
+        "Option of the objective; repeatable: `--option beta=0.2`.",
+        panel=METHOD,
+        flag="--option",
     )
     objective_file: Path | None = setting(
-        None, "Python file that registers an objective of your own.", panel=METHOD
+        None,
+        "Python file that registers an objective of your own. It is run like any script.",
+        panel=METHOD,
     )
     reference: Literal["cached", "online"] = setting(
         "cached",
@@ -146,7 +171,7 @@ class AlignConfig(Settings):
         "Peak learning rate.",
         panel=TRAINING,
         gt=0,
-        default_text="by method and adapter: 1e-6 (sft: 2e-5), with LoRA ten times that",
+        default_text="1e-6, for demonstrations 2e-5, with LoRA ten times that",
     )
     schedule: Literal["linear", "cosine", "constant"] = setting(
         "linear", "How the learning rate falls after the warm-up.", panel=TRAINING
@@ -200,7 +225,7 @@ class AlignConfig(Settings):
     )
 
     output_dir: Path = setting(
-        Path("aligned"), "Folder for the model, the report and the checkpoints.", panel=RUN
+        Path("outputs/align"), "Folder for the model, checkpoints and report.", panel=RUN
     )
     overwrite: bool = setting(
         False, "Replace what an earlier run left in the output folder.", panel=RUN
@@ -212,16 +237,16 @@ class AlignConfig(Settings):
         False, "Check everything, print the plan and stop before loading weights.", panel=RUN
     )
     logging_steps: int = setting(5, "Steps between log lines.", panel=RUN, ge=1)
-    save_steps: int | None = setting(
-        None, "Steps between checkpoints.", panel=RUN, ge=1, default_text="none but at the end"
-    )
+    save_steps: int = setting(500, "Steps between checkpoints.", panel=RUN, ge=1)
     save_total_limit: int = setting(
         2, "Checkpoints to keep; older ones are removed.", panel=RUN, ge=1
     )
     report_to: tuple[str, ...] = setting(
         (), "Trackers to log to, such as wandb or tensorboard. Repeatable.", panel=RUN
     )
-
+    report: bool = setting(
+        True, "Measure the result and write report.html and report.json.", panel=EVALUATION
+    )
     eval_steps: int | None = setting(
         None,
         "Steps between evaluations on the held-out rows.",
@@ -240,17 +265,24 @@ class AlignConfig(Settings):
     @property
     def is_full(self) -> bool:
         """Whether all weights are trained."""
-        return self.adapter == "none"
+        return self.lora_rank == 0
 
     @property
-    def peak_learning_rate(self) -> float:
-        """The learning rate, or its default for this method and adapter.
+    def scale_of_adapter(self) -> float:
+        """LoRA's alpha: as given, or twice the rank."""
+        return 2.0 * self.lora_rank if self.lora_alpha is None else self.lora_alpha
 
-        Full fine-tuning on preferences moves weights little and unlearns at rates that suit
-        imitation, so its default is the smaller one. LoRA's best rate is about ten times that of
-        full fine-tuning, over many models and sizes (Schulman et al. 2025, "LoRA without regret").
+    def peak_learning_rate(self, feedback: str) -> float:
+        """The learning rate as given, or its default.
+
+        Preferences move weights little and unlearn at rates that suit imitation, so their default
+        is the smaller one. LoRA's best rate is about ten times that of full fine-tuning, over many
+        models and sizes (Schulman et al. 2025, "LoRA without regret").
+
+        Args:
+            feedback: record type of the data, a key of `data.records.RECORD_TYPES`.
         """
         if self.learning_rate is not None:
             return self.learning_rate
-        base = 2e-5 if self.method == "sft" else 1e-6
+        base = 2e-5 if feedback == "demonstration" else 1e-6
         return base if self.is_full else 10 * base
