@@ -1,0 +1,1 @@
+"""Models: where they are found, how they are loaded, adapted, identified and saved."""

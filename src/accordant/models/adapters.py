@@ -1,0 +1,182 @@
+"""LoRA adapters: put on, counted, and switched off for the reference.
+
+Knows PEFT. Knows nothing of what the adapter is trained for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from accordant.errors import UserError
+from accordant.models.quiet import quiet_transformers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class LoraOptions:
+    """Low-rank adaptation (Hu et al. 2021, eq. 3): W x + (alpha / rank) B A x, with B = 0 at first.
+
+    Args:
+        rank: rank of the update, at least 1.
+        alpha: scale of the update; alpha / rank multiplies it.
+        dropout: on the adapter's input while training, in [0, 1). The reference cache and the
+            policy see the same prompt differently where it is above 0.
+        target_modules: `all-linear` (every linear layer but the output head) or names of layers.
+        modules_to_save: names of layers trained in full beside the adapter.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+    modules_to_save: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise UserError(f"found {self.rank}, expected at least 1.", where="LoRA rank")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"found {self.dropout}, expected [0, 1).", where="LoRA dropout")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainableSummary:
+    """What training will change.
+
+    Args:
+        trained: number of weights with gradients.
+        total: number of weights, adapter included.
+        adapted: whether an adapter is on.
+    """
+
+    trained: int
+    total: int
+    adapted: bool
+
+    @property
+    def share(self) -> float:
+        """Share of all weights that is trained, in [0, 1]."""
+        return self.trained / max(self.total, 1)
+
+    def __str__(self) -> str:
+        what = "adapter" if self.adapted else "model"
+        return f"{self.trained:,} of {self.total:,} parameters ({self.share:.2%}, {what})"
+
+
+def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any:
+    """Put a fresh LoRA adapter on `model`; only the adapter is trainable afterwards.
+
+    Adapter weights are float32 even on a bfloat16 model: their updates are too small for
+    bfloat16. The model's own layers are wrapped in place.
+
+    Args:
+        model: a transformers model without an adapter.
+        options: rank, scale and places.
+        seed: of the adapter's random half; torch's own generators are left as they were.
+
+    Returns:
+        the PEFT model; with B = 0 its scores equal those of `model`.
+
+    Raises:
+        UserError: no layer has the given names, or an adapter is on already.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    if is_adapted(model):
+        raise UserError(
+            "the model carries an adapter already.",
+            where="model",
+            mend="Merge it first (merge_adapter), or start from its base model.",
+        )
+    targets = options.target_modules
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        modules_to_save=list(options.modules_to_save) or None,
+        fan_in_fan_out=_has_transposed_layers(model),
+    )
+    with torch.random.fork_rng(devices=_cuda_devices(model)):
+        torch.manual_seed(seed)
+        try:
+            with quiet_transformers():
+                return get_peft_model(model, config)
+        except ValueError as error:
+            raise UserError(
+                f"LoRA finds no layer to sit on ({' '.join(str(error).split())[:200]})",
+                where="LoRA target modules",
+                mend="Use 'all-linear', or layer names such as: " + _layer_names(model) + ".",
+            ) from error
+
+
+def is_adapted(model: nn.Module) -> bool:
+    """Whether `model` (or what a distributed wrapper holds) carries a PEFT adapter."""
+    inner = unwrap(model)
+    return hasattr(inner, "peft_config") and hasattr(inner, "disable_adapter")
+
+
+def unwrap(model: nn.Module) -> Any:
+    """The model inside distributed or compiled wrappers."""
+    inner: Any = model
+    while True:
+        deeper = getattr(inner, "_orig_mod", None) or getattr(inner, "module", None)
+        if deeper is None:
+            return inner
+        inner = deeper
+
+
+def trainable_summary(model: nn.Module) -> TrainableSummary:
+    """Count what training will change; shared (tied) weights count once."""
+    parameters = list(model.parameters())
+    return TrainableSummary(
+        trained=sum(p.numel() for p in parameters if p.requires_grad),
+        total=sum(p.numel() for p in parameters),
+        adapted=is_adapted(model),
+    )
+
+
+@contextmanager
+def reference_mode(model: nn.Module) -> Iterator[None]:
+    """Make `model` the reference inside the block: adapter off, dropout off, no gradients.
+
+    Without an adapter the weights are used as they stand, so a fully trained model is its own
+    reference only before its first step. Every module's training flag is restored afterwards.
+    """
+    import torch
+
+    flags = [(module, module.training) for module in model.modules()]
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        if is_adapted(model):
+            stack.enter_context(unwrap(model).disable_adapter())
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, training in flags:
+                module.training = training
+
+
+def _has_transposed_layers(model: nn.Module) -> bool:
+    """GPT-2 stores its linear layers transposed, and PEFT has to be told."""
+    return any(type(module).__name__ == "Conv1D" for module in model.modules())
+
+
+def _cuda_devices(model: nn.Module) -> list[Any]:
+    return list({p.device for p in model.parameters() if p.device.type == "cuda"})
+
+
+def _layer_names(model: nn.Module) -> str:
+    names = {
+        name.rsplit(".", 1)[-1]
+        for name, module in model.named_modules()
+        if type(module).__name__ in ("Linear", "Conv1D")
+    }
+    return ", ".join(sorted(names))
