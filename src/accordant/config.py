@@ -8,9 +8,8 @@ a key nobody knows is an error that names its nearest neighbour.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -40,7 +39,6 @@ def setting(
     panel: str = "",
     flag: str = "",
     default_text: str = "",
-    suggest: Callable[[], list[str]] | None = None,
     **constraints: Any,
 ) -> Any:
     """A field of a settings model.
@@ -51,14 +49,12 @@ def setting(
         panel: group of options it is shown in.
         flag: option name where it is not `--field-name`.
         default_text: what to show as default where the value alone says little (None).
-        suggest: values offered by shell completion; called only then.
         constraints: pydantic's own (`gt`, `ge`, `lt`, `le`, `min_length`, ...).
     """
     shown: dict[str, Any] = {
         "panel": panel,
         "flag": flag,
         "default_text": default_text,
-        "suggest": suggest,
     }
     return Field(
         default,
@@ -83,7 +79,6 @@ class Option:
         required: whether there is no default.
         description: the field's description.
         panel: group it is shown in.
-        suggest: values for shell completion.
     """
 
     key: str
@@ -95,7 +90,6 @@ class Option:
     required: bool
     description: str
     panel: str
-    suggest: Callable[[], list[str]] | None = None
 
 
 def options_of(model: type[BaseModel], prefix: Key = ()) -> Iterator[Option]:
@@ -107,7 +101,6 @@ def options_of(model: type[BaseModel], prefix: Key = ()) -> Iterator[Option]:
             continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         flag = str(extra.get("flag") or "--" + name.replace("_", "-"))
-        suggest = extra.get("suggest")
         yield Option(
             key=".".join((*prefix, name)),
             flag="" if prefix else flag,
@@ -118,7 +111,6 @@ def options_of(model: type[BaseModel], prefix: Key = ()) -> Iterator[Option]:
             required=field.is_required(),
             description=field.description or "",
             panel=str(extra.get("panel", "")),
-            suggest=suggest if callable(suggest) else None,
         )
 
 
@@ -147,7 +139,8 @@ def load_settings(
 
         file = read_yaml(config_file)
         for key, value in _leaves(file.values):
-            given.put(key, value, f"{config_file}, line {file.lines.get(key, 1)}, key", level=0)
+            where = f"{config_file}, line {file.lines.get(key, 1)}, key"
+            given.put(key, _as_list(model, key, value), where, level=0)
     for text in assignments:
         given.put(*_assignment(model, text), "--set", level=1)
     flags = {option.key: option for option in options_of(model)}
@@ -232,7 +225,14 @@ def _read(model: type[BaseModel], key: Key, text: str) -> Any:
         return text
     from accordant.yaml_files import parse_value
 
-    return parse_value(text)
+    return _as_list(model, key, parse_value(text))
+
+
+def _as_list(model: type[BaseModel], key: Key, value: Any) -> Any:
+    """A lone value where a list is expected is a list of one: `data: pairs.jsonl`."""
+    alternatives = _alternatives(_annotation_at(model, key))
+    lone = isinstance(value, str | int | float)
+    return [value] if lone and all(_is_list(a) for a in alternatives) else value
 
 
 def _annotation_at(model: type[BaseModel], key: Key) -> Any:
@@ -317,17 +317,9 @@ def _default_text(field: FieldInfo, shown: str) -> str:
         return ""
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A sentence with the nearest known word, or with all of them when none is near."""
-    words = sorted(known)
-    lowered = {other.lower(): other for other in words}
-    close = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean '{lowered[close[0]]}'?"
-    return f"Known: {', '.join(words)}." if words else ""
 
 
 def options_table(model: type[BaseModel]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from accordant.config import Key, nearest, section_of
-from accordant.errors import UserError
+from accordant.config import Key, section_of
+from accordant.errors import UserError, nearest
 
 _EXPECTED = {
     "int_parsing": "a whole number",
@@ -118,7 +118,11 @@ def _expected(detail: Any) -> str:
     if template is None:
         message = str(detail["msg"])
         return message[:1].lower() + message[1:]
-    return template.format(**detail.get("ctx", {}))
+    numbers = {
+        name: f"{value:g}" if isinstance(value, float) else value
+        for name, value in detail.get("ctx", {}).items()
+    }
+    return template.format(**numbers)
 
 
 def _shown(value: Any) -> str:

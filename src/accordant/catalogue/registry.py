@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from accordant.catalogue.system import State, System
 from accordant.catalogue.systems import ALL
-from accordant.config import nearest
-from accordant.errors import UserError
+from accordant.errors import UserError, nearest
 
 _BY_SLUG = {system.slug: system for system in ALL}
 _BY_ID = {system.id.lower(): system for system in ALL}

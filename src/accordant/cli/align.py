@@ -1,0 +1,55 @@
+"""`accordant align`: train a model on feedback and report whether it worked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from accordant.cli.objectives import objective_names
+from accordant.cli.options import options_from
+from accordant.cli.output import console, examples, print_json
+from accordant.errors import UserError
+from accordant.training.config import AlignConfig
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command(
+        rich_help_panel="Align",
+        epilog=examples(
+            "accordant align --data bundled --output-dir my-model",
+            "accordant align --data pairs.jsonl --method dpo --option beta=0.2",
+            "accordant align --data pairs.jsonl --model ./my-model --lora-rank 16",
+            "accordant align --config run.yaml --learning-rate 2e-6 --seed 1",
+            "accordant align --data pairs.jsonl --dry-run",
+            "accordant align --config run.yaml --resume",
+        ),
+    )(options_from(AlignConfig, suggest={"method": objective_names})(align))
+
+
+def align(
+    config: AlignConfig,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print the result, or the plan of a dry run, as one JSON object; all else goes "
+            "to standard error.",
+        ),
+    ] = False,
+) -> None:
+    """Align a model with feedback: validate, train, measure, and write a report."""
+    if not config.data:
+        raise UserError(
+            "no feedback was named.",
+            where="--data",
+            mend="Give a file, a folder or a hub id, or `--data bundled` for the set that comes "
+            "with accordant.",
+        )
+    from accordant.training.align import run_align
+
+    result = run_align(config, dry_run=config.dry_run, console=console(to_error=as_json))
+    if as_json:
+        print_json(asdict(result))

@@ -1,0 +1,124 @@
+"""The `accordant` command: its verbs, and what happens to a mistake.
+
+Knows the verbs' names and how errors reach a person: a user's mistake is one readable message on
+standard error and exit code 2; an interruption says how to go on and exits with 130; a bug keeps
+its traceback. A verb's module is imported when the verb is used, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from accordant._version import __version__
+from accordant.cli.output import examples, print_error
+from accordant.errors import UserError
+
+# Verb -> help panel and summary; its module is `accordant.cli.<verb>`.
+VERBS = {
+    "align": ("Align", "Align a model with feedback: validate, train, measure, report."),
+    "chat": ("Use", "Talk to a model in the terminal."),
+    "catalogue": ("Look", "List the published systems: what works and what is planned."),
+    "reproduce": ("Look", "Run a paper's claim in miniature and say whether its shape shows."),
+    "objectives": ("Look", "List the objectives that `align` can train on."),
+}
+
+
+class _LazyVerb(TyperCommand):
+    """A verb whose name and summary are known; its options are looked up when it is used."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        return load_verb(str(self.name)).make_context(*args, **kwargs)
+
+
+def load_verb(name: str) -> Any:
+    """The complete command of a verb."""
+    app = typer.Typer(rich_markup_mode="rich", add_completion=False, context_settings=_HELP)
+    import_module(f"accordant.cli.{name}").register(app)
+    command = typer.main.get_command(app)
+    command.name = name
+    return command
+
+
+class _Verbs(TyperGroup):
+    """The verbs; turns user mistakes and interruptions into messages and exit codes."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (panel, summary) in VERBS.items():
+            self.add_command(_LazyVerb(name, callback=None, help=summary, rich_help_panel=panel))
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            if ctx.params.get("debug"):
+                raise
+            print_error(str(error))
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            _say_how_to_go_on(ctx.invoked_subcommand)
+            raise typer.Exit(130) from None
+
+
+def _say_how_to_go_on(verb: str | None) -> None:
+    resumable = verb is not None and any(p.name == "resume" for p in load_verb(verb).params)
+    how = "The same command with --resume goes on from the last checkpoint." if resumable else ""
+    print_error(how, label="interrupted.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"accordant {__version__}")
+        raise typer.Exit
+
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    cls=_Verbs,
+    name="accordant",
+    rich_markup_mode="rich",
+    context_settings=_HELP,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    epilog=examples(
+        "accordant align --data bundled --output-dir my-model",
+        "accordant chat my-model",
+        "accordant catalogue --room objectives",
+    ),
+)
+
+
+@app.callback()
+def accordant(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", help="Show the traceback of every error.", envvar="ACCORDANT_DEBUG"
+        ),
+    ] = False,
+) -> None:
+    """Align language models with what people want, and check that it worked."""
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    try:
+        app(prog_name="accordant")
+    except BrokenPipeError:
+        # The reader went away (`accordant catalogue | head`): nobody is left to tell. What is still
+        # buffered goes nowhere, or the interpreter would complain about it on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,168 @@
+"""A settings model as the options of a verb.
+
+Knows Typer and the machinery of `accordant.config`. Knows no verb: `options_from(Model)` makes
+every field an option, and hands the verb one finished, validated settings object.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.markup import escape
+
+from accordant.config import Option, load_settings, options_of
+from accordant.errors import UserError
+
+_OFF = "no_"  # before the field's name: the parameter of `--no-field`
+
+_CONFIG = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="YAML file with any of these settings; explicit options beat it.",
+        rich_help_panel="Configuration",
+    ),
+]
+_SET = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting by its name in YAML; repeatable.",
+        rich_help_panel="Configuration",
+    ),
+]
+
+
+def options_from(
+    model: type[BaseModel], suggest: Mapping[str, Callable[[], list[str]]] = MappingProxyType({})
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a verb `f(settings, ...)`: every field of `model` becomes an option of the verb.
+
+    The verb's parameters after the first stay options of their own. `--config FILE` and
+    `--set key=value` are added. An option that nobody gives is None, so that YAML may supply it.
+
+    Args:
+        model: the settings model.
+        suggest: by field, what shell completion offers; called only then. Fields with a fixed
+            set of words need none.
+    """
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+        fields = [option for option in options_of(model) if option.flag]
+
+        @functools.wraps(verb)
+        def run(**given: Any) -> None:
+            extra = {parameter.name: given.pop(parameter.name) for parameter in own}
+            switches = {o.key: _switches(o, given) for o in fields if o.kind == "switch"}
+            config_file, assignments = given.pop("config_file_"), given.pop("assignments_")
+            settings = load_settings(
+                model,
+                config_file=config_file,
+                options={k: v for k, v in (given | switches).items() if v not in (None, [], ())},
+                assignments=assignments or (),
+            )
+            verb(settings, **extra)
+
+        run.__annotations__ = {}
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+                *(p for option in fields for p in _parameters(option, suggest.get(option.key))),
+                _keyword("config_file_", _CONFIG),
+                _keyword("assignments_", _SET),
+            ]
+        )
+        return run
+
+    return decorate
+
+
+def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _parameters(
+    option: Option, suggest: Callable[[], list[str]] | None
+) -> Iterator[inspect.Parameter]:
+    """Values stay text here: one place, the model, reads and judges them for every source."""
+    if option.kind == "switch":
+        yield from _switch(option)
+        return
+    types: dict[str, Any] = {"path": Path | None, "text": str | None}
+    information = typer.Option(
+        option.flag,
+        help=_help(option),
+        metavar=_metavar(option),
+        show_default=False,
+        rich_help_panel=option.panel or None,
+        autocompletion=_completion(option, suggest),
+    )
+    annotation = types.get(option.kind, list[str] | None)
+    yield _keyword(option.key, Annotated[annotation, information])
+
+
+def _switch(option: Option) -> Iterator[inspect.Parameter]:
+    """A switch has two forms, `--x` and `--no-x`; help shows the one that changes the default."""
+    on, off = option.flag, f"--no-{option.flag.removeprefix('--')}"
+    shown, hidden = (off, on) if option.default == "on" else (on, off)
+    for flag, is_hidden in ((shown, False), (hidden, True)):
+        information = typer.Option(
+            flag,
+            help=_help(option),
+            show_default=False,
+            hidden=is_hidden,
+            rich_help_panel=option.panel or None,
+        )
+        name = option.key if flag == on else _OFF + option.key
+        yield _keyword(name, Annotated[bool, information], default=False)
+
+
+def _switches(option: Option, given: dict[str, Any]) -> bool | None:
+    """What the two forms of a switch say together; None when neither was given."""
+    on, off = given.pop(option.key), given.pop(_OFF + option.key)
+    if on and off:
+        raise UserError(f"given together with --no-{option.flag[2:]}.", where=option.flag)
+    return True if on else False if off else None
+
+
+def _help(option: Option) -> str:
+    words = f" One of: {', '.join(option.choices)}." if option.choices else ""
+    if option.kind == "switch":
+        default = "on by default; this turns it off" if option.default == "on" else ""
+    else:
+        default = "required" if option.required else option.default and f"default: {option.default}"
+    return escape(option.description + words + (f" [{default}]" if default else ""))
+
+
+def _metavar(option: Option) -> str:
+    if option.kind == "mapping":
+        return "NAME=VALUE"
+    if option.choices:
+        return "WORD"
+    names = {"whole number": "INTEGER", "number": "NUMBER", "text": "TEXT", "path": "PATH"}
+    return names.get(option.type_name.partition(",")[0], "VALUE")
+
+
+def _completion(
+    option: Option, suggest: Callable[[], list[str]] | None
+) -> Callable[[str], list[str]] | None:
+    if suggest is None and not option.choices:
+        return None
+
+    def complete(incomplete: str) -> list[str]:
+        words = list(option.choices) if suggest is None else suggest()
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete

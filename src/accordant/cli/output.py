@@ -1,0 +1,140 @@
+"""How the command line writes: tables and JSON to standard output, messages to standard error.
+
+Knows rich, streams and intervals. Knows no verb.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from accordant.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from accordant.evaluation.results import Interval
+
+
+_WIDE = 160  # columns of a table that nobody looks at in a terminal
+
+
+def examples(*commands: str) -> str:
+    """The epilog of a verb's help: commands that can be pasted."""
+    from rich.markup import escape
+
+    lines = "\n".join(f"  [cyan]{escape(command)}[/cyan]" for command in commands)
+    return f"[bold]Examples[/bold]\n\n{lines}"
+
+
+def console(*, to_error: bool = False) -> Console:
+    """Where what people read goes: standard output, or standard error beside data.
+
+    A file or pipe has no width of its own: there a row of a table stays one line, for grep.
+    """
+    from rich.console import Console
+
+    stream = sys.stderr if to_error else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
+    return Console(highlight=False, stderr=to_error, width=width)
+
+
+def say(message: str) -> None:
+    """One line or paragraph to standard output, unwrapped."""
+    console().print(message, markup=False, soft_wrap=True)
+
+
+def print_error(message: str, *, label: str = "error:") -> None:
+    """One message to standard error, unwrapped, so that it can be searched for."""
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text.assemble((label, "bold red"), " ", message)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
+
+
+def print_note(message: str) -> None:
+    """A remark to standard error, so that it does not mix with data."""
+    from rich.console import Console
+
+    Console(stderr=True, soft_wrap=True, highlight=False).print(message, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """JSON to standard output; NaN and infinity, which JSON lacks, become null."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    wrap: Sequence[str] = (),
+) -> None:
+    """A table to standard output; the last column and those named in `wrap` may wrap."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    if title:
+        say(title)
+    headed = any(columns)
+    table = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
+    for index, column in enumerate(columns):
+        is_last = index == len(columns) - 1
+        table.add_column(column, overflow="fold", no_wrap=not is_last and column not in wrap)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    console().print(table)
+
+
+def print_beside(left: tuple[str, str], right: tuple[str, str]) -> None:
+    """Two titled texts side by side."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column(left[0], ratio=1, overflow="fold")
+    table.add_column(right[0], ratio=1, overflow="fold")
+    table.add_row(escape(left[1]), escape(right[1]))
+    console().print(table)
+
+
+def interval_text(interval: Interval) -> str:
+    """`0.31 [0.25, 0.37]`; without the brackets where nothing is known of the spread."""
+    if math.isnan(interval.low):
+        return f"{interval.estimate:.3g} (no interval: {interval.count} seed)"
+    return f"{interval.estimate:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def one_of(word: str, allowed: Sequence[str], *, where: str) -> str:
+    """`word`, if it is allowed.
+
+    Raises:
+        UserError: it is not; names the nearest that is.
+    """
+    if word not in allowed:
+        raise UserError(
+            f"found '{word}', expected one of {', '.join(allowed)}.",
+            where=where,
+            mend=suggestion if (suggestion := nearest(word, allowed)).startswith("Did") else "",
+        )
+    return word
