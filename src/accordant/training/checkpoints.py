@@ -1,0 +1,211 @@
+"""Checkpoints that are whole or absent, and room for them on the disk.
+
+Knows folders, file sizes and the settings a checkpoint was made with. Knows nothing of models. A
+checkpoint is written beside its final place, flushed, listed in a manifest and then renamed; what a
+killed run leaves half-written never has the final name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from accordant.errors import UserError
+
+MANIFEST = "checkpoint.json"
+STAGING = ".unfinished"
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step in a checkpoint's name, -1 where it has none."""
+    match = re.fullmatch(r"checkpoint-(\d+)", checkpoint.name)
+    return int(match[1]) if match else -1
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints in `folder`, oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if step_of(path) >= 0]
+    return sorted((path for path in found if is_complete(path)), key=step_of)
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether every file of the checkpoint's manifest is there with its size."""
+    manifest = _manifest(checkpoint)
+    files = manifest.get("files") if manifest else None
+    if not isinstance(files, dict):
+        return False
+    return all(
+        (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size
+        for name, size in files.items()
+    )
+
+
+def last_checkpoint(folder: Path, settings: Mapping[str, Any]) -> Path | None:
+    """The newest complete checkpoint, made with the same settings; None where there is none.
+
+    Args:
+        folder: output folder of the run.
+        settings: what must be as it was, JSON values by name.
+
+    Raises:
+        UserError: the checkpoint was made with other settings; names them.
+    """
+    complete = list_checkpoints(folder)
+    if not complete:
+        return None
+    newest = complete[-1]
+    before = (_manifest(newest) or {}).get("settings", {})
+    now = json.loads(json.dumps(dict(settings)))
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if changed:
+        told = "; ".join(
+            f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in changed
+        )
+        raise UserError(
+            f"the checkpoint was made with other settings ({told}).",
+            where=str(newest),
+            mend="Resume with the same settings, or start afresh in another folder.",
+        )
+    return newest
+
+
+@contextmanager
+def staged_checkpoint(
+    folder: Path, name: str, settings: Mapping[str, Any], *, is_main: bool
+) -> Iterator[Path]:
+    """A folder to write checkpoint `name` into; it gets its place in `folder` when all is written.
+
+    Every process of a run enters; the main one prepares and commits.
+
+    Args:
+        folder: output folder of the run.
+        name: name the checkpoint will have, `checkpoint-<step>`.
+        settings: what a resumed run must share, JSON values by name.
+        is_main: whether this process commits.
+
+    Yields:
+        the folder that `name` is to be written in.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    staging = folder / STAGING
+    if is_main:
+        shutil.rmtree(staging, ignore_errors=True)
+    wait()
+    try:
+        if is_main:
+            staging.mkdir(parents=True)
+        wait()
+        yield staging
+        wait()
+        if is_main:
+            _commit(staging / name, folder / name, settings)
+            staging.rmdir()
+    except Exception as error:
+        if is_main:
+            shutil.rmtree(staging, ignore_errors=True)
+        if _is_writing_error(error):
+            kept = list_checkpoints(folder)
+            last = f"the last good one is {kept[-1].name}" if kept else "there is no earlier one"
+            raise UserError(
+                f"{name} could not be written ({error}); {last}.",
+                where=str(folder),
+                mend="Free disk space and continue with --resume.",
+            ) from error
+        raise
+    wait()
+
+
+def remove_old(folder: Path, keep: int) -> None:
+    """Remove all but the newest `keep` complete checkpoints."""
+    for checkpoint in list_checkpoints(folder)[:-keep]:
+        # Without its manifest it is no checkpoint, so a removal cut short leaves no trap.
+        (checkpoint / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def check_room(folder: Path, wanted: int) -> None:
+    """Make sure that `folder` can be written and has `wanted` bytes free.
+
+    Raises:
+        UserError: it cannot be made or written, or there is too little room.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".room-{os.getpid()}"
+        probe.write_bytes(b"room")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"the output folder cannot be written ({error.strerror or error}).",
+            where=str(folder),
+            mend="Choose another --output-dir.",
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise UserError(
+            f"the run will write about {_size(wanted)} and {_size(free)} are free.",
+            where=str(folder),
+            mend="Free disk space, choose another --output-dir, or lower --save-total-limit.",
+        )
+
+
+def wait() -> None:
+    """Wait for all processes of a distributed run."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def _commit(staged: Path, final: Path, settings: Mapping[str, Any]) -> None:
+    files = [path for path in sorted(staged.rglob("*")) if path.is_file()]
+    manifest = {
+        "files": {path.relative_to(staged).as_posix(): path.stat().st_size for path in files},
+        "settings": dict(settings),
+    }
+    (staged / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    # Renamed before its content is on the disk, a checkpoint could survive a power cut empty.
+    for path in [*files, staged / MANIFEST]:
+        _flush(path)
+    if final.exists():
+        shutil.rmtree(final)
+    staged.rename(final)
+    _flush(final.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _manifest(checkpoint: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_writing_error(error: Exception) -> bool:
+    """Whether a file could not be written; torch and safetensors wrap the system's error."""
+    if isinstance(error, OSError):
+        return True
+    words = str(error).lower()
+    return any(
+        hint in words for hint in ("no space left", "file too large", "file write failed")
+    ) or ("pytorchstreamwriter" in words or "enforce fail at inline_container" in words)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

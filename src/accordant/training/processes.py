@@ -1,0 +1,47 @@
+"""The few collective operations training needs; each is the identity in a run of one process."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+Item = TypeVar("Item")
+
+
+def process_count() -> int:
+    """Processes of this run."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    return 1
+
+
+def is_main_process() -> bool:
+    """Whether this process prints and writes for the run."""
+    return process_count() == 1 or distributed.get_rank() == 0
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """The sum of every process's `values`, on the device they are on."""
+    if process_count() == 1:
+        return values
+    summed = values.to(_device(), copy=True)
+    distributed.all_reduce(summed)
+    return summed.to(values.device)
+
+
+def gather_objects(item: Item) -> list[Item]:
+    """Every process's item, by process number; tensors inside must be small."""
+    if process_count() == 1:
+        return [item]
+    items: list[Item] = [item] * process_count()
+    distributed.all_gather_object(items, item)
+    return items
+
+
+def _device() -> torch.device:
+    """Where this run's collectives work: NCCL moves nothing that is not on a GPU."""
+    if "nccl" in str(distributed.get_backend()):
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")

@@ -1,0 +1,118 @@
+"""What a run shows while it trains: one live bar on a terminal, plain lines elsewhere.
+
+Knows transformers' callbacks and rich. Knows nothing of losses beyond the names they are logged as.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+# Shown beside the bar, in this order, where they are logged.
+SHOWN = (
+    ("loss", "loss {:.4f}"),
+    ("rewards/accuracies", "accuracy {:.0%}"),
+    ("rewards/margins", "margin {:+.3f}"),
+    ("tokens_per_second", "{:,.0f} tokens/s"),
+)
+
+
+class ProgressReporter(TrainerCallback):
+    """Reports a run to `console`; silent in all but the main process."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._started = 0.0
+        self._first_step = 0
+
+    def on_train_begin(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the bar."""
+        self._started, self._first_step = time.monotonic(), state.global_step
+        if not state.is_world_process_zero or not self._console.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._task = self._bar.add_task(
+            "training", total=state.max_steps, completed=state.global_step, numbers=""
+        )
+        self._bar.start()
+
+    def on_step_end(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        """Move the bar on."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=state.global_step)
+
+    def on_log(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Show the numbers of a log line."""
+        if not state.is_world_process_zero or not logs:
+            return
+        held_out = "eval_loss" in logs
+        if not held_out and "loss" not in logs:
+            return
+        numbers = describe(logs, prefix="eval_" if held_out else "")
+        if self._bar is not None and not held_out:
+            self._bar.update(self._task, numbers=numbers)
+            return
+        label = "held-out" if held_out else "training"
+        step = f"step {state.global_step}/{state.max_steps}"
+        left = "" if held_out else self._time_left(state)
+        self._console.print(f"{step}  {label}  {numbers}{left}", highlight=False)
+
+    def on_train_end(
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        """Close the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, also after an error."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _time_left(self, state: TrainerState) -> str:
+        done = state.global_step - self._first_step
+        if not done:
+            return ""
+        seconds = (time.monotonic() - self._started) / done * (state.max_steps - state.global_step)
+        return f"  {format_seconds(seconds)} left"
+
+
+def describe(logs: Mapping[str, float], prefix: str = "") -> str:
+    """The numbers of a log line worth a look, in words."""
+    found = [(text, logs.get(prefix + name)) for name, text in SHOWN]
+    return "  ".join(text.format(value) for text, value in found if value is not None)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration in the usual form: `42s`, `3m10s`, `2h05m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -1,0 +1,185 @@
+"""Train a prepared model on examples: the part of a run between loading and evaluating.
+
+Knows the trainer, checkpoints and settings. Knows nothing of files of feedback, text or reports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from transformers import TrainerCallback, TrainingArguments
+
+from accordant.scoring.engine import install, is_installed
+from accordant.scoring.reference_cache import examples_digest
+from accordant.training import checkpoints
+from accordant.training.arguments import optimizer_choice, training_arguments
+from accordant.training.config import AlignConfig
+from accordant.training.memory import peak_bytes
+from accordant.training.progress import ProgressReporter
+from accordant.training.trainer import AlignTrainer, Task
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Settings a resumed run must share with the one it continues; the others change no number.
+SHARED = (
+    "precision",
+    "lora_rank",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_targets",
+    "epochs",
+    "max_steps",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "max_grad_norm",
+    "optimizer_moments",
+    "seed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What training leaves besides the weights in the model it was given.
+
+    Args:
+        history: logged rows, each with `step` and metrics; held-out metrics start with `eval_`.
+        steps: optimiser steps done, including those before a resumption.
+        tokens: tokens trained on, over all processes and resumptions.
+        seconds: wall time of this call's training.
+        tokens_per_second: of this call.
+        peak_memory_bytes: most memory this process has held, on its accelerator if it has one.
+        checkpoint: the last checkpoint; None where none was due.
+        resumed_from: the checkpoint this call went on from, or None.
+        model: the trained model, unwrapped; under FSDP2 its weights are sharded.
+    """
+
+    history: tuple[Mapping[str, float], ...]
+    steps: int
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    peak_memory_bytes: int
+    checkpoint: Path | None
+    resumed_from: Path | None
+    model: nn.Module
+
+
+def train(
+    model: nn.Module,
+    task: Task,
+    config: AlignConfig,
+    *,
+    args: TrainingArguments | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    console: Console | None = None,
+) -> TrainResult:
+    """Train `model` in place.
+
+    Args:
+        model: with its adapter where it has one; prepared for scoring here if it is not yet.
+        task: data, objective and reference.
+        config: settings of the run.
+        args: from `training_arguments`; made here when None.
+        callbacks: further callbacks of transformers.
+        console: where progress is shown; nowhere when None.
+
+    Raises:
+        UserError: loss or gradients that are no numbers, a lack of memory or of disk space, or a
+            checkpoint to resume that was made with other settings.
+    """
+    if not is_installed(model):
+        install(model)
+    args = args or training_arguments(
+        config,
+        feedback=task.train[0].kind,
+        examples=len(task.train),
+        held_out=len(task.held_out),
+    )
+    settings = resume_settings(config, task)
+    resumed = checkpoints.last_checkpoint(config.output_dir, settings) if config.resume else None
+    reporter = ProgressReporter(console) if console is not None else None
+    if config.gradient_checkpointing:
+        _checkpoint_activations(model)
+    trainer = AlignTrainer(
+        model,
+        args,
+        task,
+        token_budget=config.token_budget,
+        settings=settings,
+        callbacks=[*callbacks, _NoLastCheckpoint(), *([reporter] if reporter else [])],
+        optimizer=optimizer_choice(config, args),
+        probe=config.probe,
+    )
+    started = time.perf_counter()
+    before = _tokens_of(resumed)
+    try:
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    finally:
+        if reporter is not None:
+            reporter.close()
+    return _result(trainer, resumed, time.perf_counter() - started, before)
+
+
+def resume_settings(config: AlignConfig, task: Task) -> dict[str, Any]:
+    """What a checkpoint of this run must have been made with, JSON values by name."""
+    known = config.model_dump(mode="json")
+    return {
+        **{name: known[name] for name in SHARED},
+        "objective": task.objective.name,
+        "options": dict(task.options),
+        "data": examples_digest(task.train),
+    }
+
+
+class _NoLastCheckpoint(TrainerCallback):
+    """Leave out the checkpoint transformers adds after the last step: the model itself is saved."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step >= state.max_steps and state.global_step % args.save_steps:
+            control.should_save = False
+
+
+def _result(
+    trainer: AlignTrainer, resumed: Path | None, seconds: float, before: int
+) -> TrainResult:
+    tokens = trainer.state.num_input_tokens_seen
+    kept = checkpoints.list_checkpoints(Path(trainer.args.output_dir))
+    return TrainResult(
+        history=tuple(trainer.state.log_history),
+        steps=trainer.state.global_step,
+        tokens=tokens,
+        seconds=seconds,
+        tokens_per_second=(tokens - before) / max(seconds, 1e-9),
+        peak_memory_bytes=peak_bytes(),
+        checkpoint=kept[-1] if kept else None,
+        resumed_from=resumed,
+        model=trainer.accelerator.unwrap_model(trainer.model),
+    )
+
+
+def _tokens_of(checkpoint: Path | None) -> int:
+    if checkpoint is None:
+        return 0
+    from transformers import TrainerState
+
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    return int(state.num_input_tokens_seen)
+
+
+def _checkpoint_activations(model: nn.Module) -> None:
+    # transformers renamed the method in 5.20.
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+    enable: Any = next(getattr(model, name) for name in names if hasattr(model, name))
+    enable({"use_reentrant": False})

@@ -1,0 +1,370 @@
+"""The training loop of transformers, fed with packed rows and any registered objective.
+
+Knows examples, the engine, objectives by their record, and `transformers.Trainer`. Knows no
+particular loss: what differs between losses is in `objectives`. A step's batch is cut into rows of
+at most `token_budget` tokens, each scored and differentiated by itself, so memory depends on the
+budget and never on the batch; the loss of a step is sum(losses * weights) / sum(weights) over the
+whole batch, whatever the rows, the accumulation and the number of processes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainingArguments,
+)
+
+from accordant.data.examples import Example
+from accordant.errors import UserError
+from accordant.objectives.assemble import assemble
+from accordant.objectives.batch import column_means, column_totals, evaluate, loss_totals
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.metrics import MetricTotals, family_metrics
+from accordant.objectives.registry import Objective
+from accordant.scoring.engine import score
+from accordant.scoring.scores import Scores
+from accordant.training import checkpoints, memory
+from accordant.training.batches import Part, Row, StepSampler, make_rows, pad_rows
+from accordant.training.processes import gather_objects, sum_over_processes
+from accordant.training.totals import StepTotals, Window
+
+
+class Reference(Protocol):
+    """Anything that gives reference scores of examples."""
+
+    def scores(self, examples: Sequence[Example]) -> Scores:
+        """Scores of all continuations of `examples`, in order, on any device."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is trained on what.
+
+    Args:
+        train: examples to learn from, at least one.
+        held_out: examples to test on; may be empty.
+        objective: a registered objective.
+        options: its options, from `bind_options`.
+        reference: where reference scores come from; None for objectives that need none.
+        name_of: what an example is called in errors, such as its file and row.
+    """
+
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    objective: Objective
+    options: Mapping[str, Any]
+    reference: Reference | None = None
+    name_of: Callable[[Example], str] = field(default=lambda example: f"example {example.index}")
+
+
+class AlignTrainer(Trainer):
+    """`transformers.Trainer` on packed rows; see the module's header.
+
+    Args:
+        model: prepared by `scoring.engine.install`.
+        args: `per_device_train_batch_size` counts examples.
+        task: data, objective and reference.
+        token_budget: tokens of one pass.
+        settings: what a resumed run must share with the one it continues, JSON values by name.
+        callbacks: further callbacks of transformers.
+        optimizer: optimiser class and its keyword arguments; None for the one `args` names.
+        probe: whether to try the largest row before the first step.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: TrainingArguments,
+        task: Task,
+        *,
+        token_budget: int,
+        settings: Mapping[str, Any] | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
+        optimizer: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        probe: bool = False,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=tuple,
+            train_dataset=list(task.train),
+            eval_dataset=list(task.held_out) or None,
+            callbacks=list(callbacks),
+            optimizer_cls_and_kwargs=optimizer,
+        )
+        self.remove_callback(PrinterCallback)
+        self.task = task
+        self.token_budget = token_budget
+        self.settings = dict(settings or {})
+        self._filler = min(task.train, key=lambda example: example.num_tokens)
+        self._probe = probe
+        self._staging: Path | None = None
+        self._means: Tensor | None = None
+        self._window: Window | None = None
+        self._step = StepTotals()
+
+    # Data: which rows a step runs.
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """This process's share of the data, part by part."""
+        args = self.args
+        accumulated = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        sampler = StepSampler(
+            sizes=[example.num_tokens for example in self.task.train],
+            batch_size=accumulated * self.accelerator.num_processes,
+            parts=args.gradient_accumulation_steps,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+        )
+        return _Loader(self.train_dataset, batch_sampler=sampler, collate_fn=tuple)
+
+    def get_batch_samples(
+        self,
+        epoch_iterator: Iterator[tuple[Example, ...]],
+        num_batches: int,
+        device: torch.device,  # noqa: ARG002 - transformers passes it
+    ) -> tuple[list[Part], None]:
+        """Take the parts of one step and cut each into rows."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        rows = [self._rows(batch) for batch in batches]
+        counts = [sum(map(len, batches)), sum(row.counts for part in rows for row in part)]
+        examples, all_rows = map(int, sum_over_processes(torch.tensor(counts)))
+        step_rows = tuple(row for part in rows for row in part)
+        parts = [
+            Part(tuple(part), step_rows, examples, is_first=index == 0, is_alone=all_rows == 1)
+            for index, part in enumerate(rows)
+        ]
+        return parts, None
+
+    def _rows(self, examples: Sequence[Example]) -> list[Row]:
+        """Rows of `examples`, as many in every process where passes are collective (FSDP)."""
+        rows = make_rows(examples, self.token_budget)
+        # A process with nothing to do still takes part in the averaging of gradients.
+        count = max(1, len(rows))
+        if self.is_fsdp_enabled:
+            count = max(gather_objects(count))
+        return pad_rows(rows, count, self._filler)
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        prepared = super()._prepare_for_training(*args, **kwargs)
+        if self._probe:
+            self._try_largest_row(prepared[0])
+        return prepared
+
+    def _try_largest_row(self, model: nn.Module) -> None:
+        """Run the largest row forward and backward, beside as much memory as a step will hold."""
+        longest_first = sorted(self.task.train, key=lambda example: -example.num_tokens)
+        row = max(make_rows(longest_first, self.token_budget), key=lambda row: row.num_tokens)
+        model.train()
+        with torch.random.fork_rng(), memory.reserved_for_optimizer(self.optimizer):
+            self._run_row(model, replace(row, counts=False), 1)
+        model.zero_grad()
+
+    # One step: forward and backward, row by row.
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: Part,
+        num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002 - counts labels, unused
+    ) -> Tensor:
+        """Run the rows of one part; after the last part of a step, the loss of the whole step."""
+        if self._window is None:
+            self._window = Window(seen=self.state.num_input_tokens_seen)
+        if inputs.is_first:
+            self._step = StepTotals()
+            self._means = self._batch_means(inputs)
+        model.train()
+        for index, row in enumerate(inputs.rows):
+            with self._synchronised(model, last=index == len(inputs.rows) - 1):
+                self._run_row(model, row, inputs.step_examples)
+        if not self.accelerator.sync_gradients:
+            return torch.zeros((), device=self.args.device)
+        return self._finish_step(model, inputs)
+
+    def _synchronised(self, model: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
+        """Average gradients over processes with the last row only.
+
+        Sharded gradients are reduced after every row: kept whole they would not fit.
+        """
+        if last or self.is_fsdp_enabled:
+            return nullcontext()
+        return self.accelerator.no_sync(model)
+
+    def _run_row(self, model: nn.Module, row: Row, step_examples: int) -> None:
+        with memory.explained(row.num_tokens, len(row.examples), self.token_budget):
+            self._differentiate(model, row, step_examples)
+
+    def _differentiate(self, model: nn.Module, row: Row, step_examples: int) -> None:
+        inputs, output = self._score_row(model, row, self._means)
+        total, weight = loss_totals(output)
+        # Averaging over processes divides by their number. The sum of weights is known only after
+        # the last row; dividing by the examples first keeps gradients at their usual size.
+        scale = self.accelerator.num_processes / step_examples
+        self.accelerator.backward(total * (scale if row.counts else 0.0))
+        if row.counts:
+            self._step.add(row, total.detach(), weight.detach())
+            if self._window is not None:
+                self._window.add(family_metrics(inputs, output))
+
+    def _score_row(
+        self, model: nn.Module, row: Row, means: Tensor | None
+    ) -> tuple[Any, LossOutput]:
+        inputs = self._assemble(model, row)
+        return inputs, evaluate(self.task.objective, inputs, self.task.options, means)
+
+    def _assemble(self, model: nn.Module, row: Row) -> Any:
+        reference = None
+        if self.task.reference is not None and self.task.objective.needs_reference:
+            reference = self.task.reference.scores(row.examples).to(self.args.device)
+        trees = [tree for example in row.examples for tree in example.trees]
+        return assemble(self.task.objective, score(model, trees), reference, row.examples)
+
+    def _batch_means(self, part: Part) -> Tensor | None:
+        """Batch statistics of the step: of all its rows, which takes a pass without gradients."""
+        if self.task.objective.batch_means is None or part.is_alone:
+            return None
+        return self._means_of(self._assemble_all(part.step_rows))
+
+    def _assemble_all(self, rows: Sequence[Row]) -> list[tuple[Row, Any]]:
+        """Scores of `rows` without gradients, assembled for the objective."""
+        self.model.eval()
+        with torch.no_grad():
+            return [(row, self._assemble(self.model, row)) for row in rows]
+
+    def _means_of(self, scored: Sequence[tuple[Row, Any]]) -> Tensor | None:
+        objective, options = self.task.objective, self.task.options
+        if objective.batch_means is None:
+            return None
+        # A row that does not count still says how many statistics there are.
+        totals = [
+            column_totals(objective, inputs, options) * float(row.counts) for row, inputs in scored
+        ]
+        return column_means(sum_over_processes(torch.stack(totals).sum(0)))
+
+    def _finish_step(self, model: nn.Module, part: Part) -> Tensor:
+        """Turn summed gradients into those of the step's loss, or stop the run."""
+        totals = sum_over_processes(self._step.totals(self.args.device))
+        loss, weight, tokens = totals.tolist()
+        value = loss / weight if weight else 0.0
+        if not math.isfinite(value):
+            self._stop(f"the loss of step {self.state.global_step + 1} is {value}")
+        self.state.num_input_tokens_seen += int(tokens)
+        if weight != part.step_examples:
+            factor = part.step_examples / weight if weight else 0.0
+            gradients = [p.grad for p in model.parameters() if p.grad is not None]
+            for gradient in gradients:
+                gradient.mul_(factor)
+        return torch.tensor(value, device=self.args.device)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> float:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        value = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        if not math.isfinite(value):
+            self._stop(f"the gradient norm of step {self.state.global_step + 1} is {value}")
+        return value
+
+    def _stop(self, what: str) -> None:
+        """Stop the run before the weights are touched, in every process."""
+        suspects = gather_objects([self.task.name_of(e) for e in self._step.suspects()])
+        names = [name for part in suspects for name in part]
+        shown = "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        kept = checkpoints.list_checkpoints(Path(self.args.output_dir))
+        last = f"The last good checkpoint is {kept[-1]}. " if kept else ""
+        raise UserError(
+            f"{what}; weights were not changed. In the batch: {shown}.",
+            where="training",
+            mend=f"{last}Look at these rows, lower --learning-rate, or use --precision float32.",
+        )
+
+    # Held-out examples.
+
+    def evaluate(
+        self,
+        eval_dataset: Sequence[Example] | None = None,
+        ignore_keys: list[str] | None = None,  # noqa: ARG002 - transformers passes it
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Loss and metrics of held-out examples, exact over rows and processes."""
+        started = time.perf_counter()
+        examples = self.task.held_out if eval_dataset is None else eval_dataset
+        share = examples[self.accelerator.process_index :: self.accelerator.num_processes]
+        was_training = self.model.training
+        scored = self._assemble_all(self._rows(share))
+        means = self._means_of(scored)
+        window = Window()
+        for row, inputs in scored:
+            output = evaluate(self.task.objective, inputs, self.task.options, means)
+            totals = family_metrics(inputs, output)
+            window.add(totals if row.counts else _nothing(totals))
+        self.model.train(was_training)
+        found = window.averages()
+        seconds = time.perf_counter() - started
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        metrics[f"{metric_key_prefix}_runtime"] = seconds
+        self.log(metrics)
+        control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: TrainerControl = control
+        if self._window is not None:
+            self._window.pause(seconds)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the window's averages and speed to transformers' own line of a training step."""
+        seen = self.state.num_input_tokens_seen
+        if "loss" in logs and self._window is not None:
+            logs |= self._window.averages()
+            logs["num_tokens"] = float(seen)
+            logs["tokens_per_second"] = self._window.speed(seen)
+            self._window = Window(seen)
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: Part) -> int:
+        """Six operations per weight and token (Kaplan et al. 2020, section 2.1)."""
+        weights = sum(p.numel() for p in self.model.parameters())
+        return 6 * weights * sum(row.num_tokens for row in inputs.rows)
+
+    # Checkpoints.
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._staging) if self._staging is not None else super()._get_output_dir(trial)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = Path(self.args.output_dir)
+        staged = partial(checkpoints.staged_checkpoint, is_main=self.args.should_save)
+        with staged(folder, f"checkpoint-{self.state.global_step}", self.settings) as staging:
+            self._staging = staging
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._staging = None
+        if self.args.should_save and self.args.save_total_limit:
+            checkpoints.remove_old(folder, self.args.save_total_limit)
+
+
+class _Loader(DataLoader[Any]):
+    """A data loader whose order follows the epoch, as transformers announces it."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
+
+
+def _nothing(totals: MetricTotals) -> MetricTotals:
+    return MetricTotals(totals.names, torch.zeros_like(totals.values))
