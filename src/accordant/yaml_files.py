@@ -26,7 +26,7 @@ _CORE_SCHEMA = (
     (
         "tag:yaml.org,2002:float",
         re.compile(
-            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
             r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
         ),
         list("-+.0123456789"),
@@ -53,6 +53,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]
         values[str(key_node.value)] = loader.construct_object(value_node, deep=True)
 
 
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    """Only the double-quoted style keeps line separators as they are."""
+    style = '"' if set(value) & set("\r\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 for _class in (_Loader, _Dumper):
     for _tag, _pattern, _first in _CORE_SCHEMA:

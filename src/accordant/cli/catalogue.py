@@ -8,9 +8,10 @@ import typer
 
 from accordant.catalogue.registry import get_system, list_systems, rooms, slugs
 from accordant.catalogue.system import System
-from accordant.cli.output import examples, one_of, print_json, print_note, print_table
+from accordant.cli.output import console, examples, one_of, print_json, print_note, print_table
 
 STATES = ("works", "planned")
+_ROOM_FOR_ROOMS = 110  # columns of a terminal that shows the rooms too
 
 
 def register(app: typer.Typer) -> None:
@@ -74,11 +75,14 @@ def catalogue(
 
 
 def _print_systems(systems: tuple[System, ...]) -> None:
-    rows = [(entry.id, entry.slug, entry.state, entry.room, entry.title) for entry in systems]
     working = sum(entry.state == "works" for entry in systems)
     count = f"{len(systems)} system{'s' if len(systems) != 1 else ''}"
     title = f"{count}: {working} working, {len(systems) - working} planned"
-    print_table(("id", "slug", "state", "room", "title"), rows, title=title, wrap=("slug", "room"))
+    columns = ["id", "slug", "state", "room", "title"]
+    if console().width < _ROOM_FOR_ROOMS:
+        columns.remove("room")
+    rows = [tuple(getattr(entry, column) for column in columns) for entry in systems]
+    print_table(columns, rows, title=title, wrap=("slug",))
 
 
 def _print_system(system: System) -> None:
