@@ -32,12 +32,12 @@ PROMPTS = (
     "Why do cats purr?",
 )
 LONG = (
-    "A bicycle stays upright for several reasons. First of all, it is important to understand that "
-    "there are many factors. The wheels are turning, and this turning has an effect. The rider also "
-    "makes small corrections with the handlebars. In addition to this, the shape of the front fork "
-    "matters. It is also important to note that speed plays a role. Furthermore, when the bicycle "
-    "leans, the front wheel turns into the lean, and this brings the wheels back under the rider. "
-    "There are also other considerations that one could mention, such as"
+    "A bicycle stays upright for several reasons. First of all, it is important to understand "
+    "that there are many factors. The wheels are turning, and this turning has an effect. The "
+    "rider also makes small corrections with the handlebars. In addition to this, the shape of "
+    "the front fork matters. It is also important to note that speed plays a role. Furthermore, "
+    "when the bicycle leans, the front wheel turns into the lean, and this brings the wheels back "
+    "under the rider. There are also other considerations that one could mention, such as"
 )
 SHORT = (
     "A bicycle stays upright because the rider and the geometry of the fork steer the wheels back "

@@ -60,38 +60,49 @@ def read_curve(rows: Sequence[Mapping[str, Any]], metric: str) -> Curve:
 def draw_pair(
     figure: Figure, rows: Sequence[Mapping[str, Any]], metric: str, name: str, colour: str
 ) -> str:
-    """Draw a metric on training batches and on held-out records; describe it, or return ''."""
+    """Draw a metric on training batches and on held-out records; describe it in words.
+
+    Args:
+        figure: to draw on.
+        rows: logged rows, see `read_curve`.
+        metric: its name on training batches.
+        name: what the legend calls it; empty when the figure shows nothing else.
+        colour: of both lines.
+
+    Returns:
+        The curves in words; empty when the metric was not logged, and nothing is drawn then.
+    """
     import plotly.graph_objects as go
 
     training, held_out = read_curve(rows, metric), read_curve(rows, f"eval_{metric}")
-    described = []
+    prefix, called, described = f"{escape(name)}, " if name else "", name or metric, []
     if training.steps:
         alone = not held_out.steps
         figure.add_trace(
             go.Scatter(
                 x=list(training.steps),
                 y=list(training.values),
-                name=f"{escape(name)}, training",
+                name=f"{prefix}training",
                 mode="lines" if len(training.steps) > 1 else "markers",
                 line={"color": colour, "width": 2 if alone else 1.3},
                 opacity=1.0 if alone else 0.45,
                 hovertemplate="%{y:.4g}",
             )
         )
-        described.append(f"{name} on training batches {_path(training)}")
+        described.append(f"{called} on training batches {_path(training)}")
     if held_out.steps:
         figure.add_trace(
             go.Scatter(
                 x=list(held_out.steps),
                 y=list(held_out.values),
-                name=f"{escape(name)}, held-out",
+                name=f"{prefix}held-out",
                 mode="lines+markers",
                 line={"color": colour, "width": 2.5},
                 marker={"size": 6},
                 hovertemplate="%{y:.4g}",
             )
         )
-        described.append(f"{name} on held-out records {_path(held_out)}")
+        described.append(f"{called} on held-out records {_path(held_out)}")
     return "; ".join(described) + "." if described else ""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from accordant.errors import UserError
+from accordant.evaluation.rules import MAX_SENTENCES, MAX_WORDS, MIN_WORDS, concise_score
 
 Score = Callable[[str, str, bool], float]
 
@@ -52,6 +53,16 @@ def judge(name: str, description: str) -> Callable[[Score], Score]:
         return score
 
     return register
+
+
+@judge(
+    "rule:concise",
+    "the model ended the answer itself, with final punctuation, in at most "
+    f"{MAX_SENTENCES} sentences and {MIN_WORDS} to {MAX_WORDS} words (1) or it did not (0)",
+)
+def score_concision(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
+    """1 for an answer that keeps the rule of the bundled feedback, 0 for any other."""
+    return concise_score(text, finished)
 
 
 @judge("shorter", "fewer words are better; an empty answer is worse than any other")

@@ -69,10 +69,10 @@ class Plot:
 
 
 def training_plots(report: RunReport) -> tuple[Plot, ...]:
-    """Loss, log-probability trajectories, reward margins and accuracies over steps."""
+    """Log-probability trajectories, loss, reward margins and accuracies over steps."""
     made = [
-        _loss_plot(report),
         _trajectory_plot(report),
+        _loss_plot(report),
         _reward_plot(report, "margins", "Reward margins", 0.0, "no preference"),
         _reward_plot(report, "accuracies", "Reward accuracies", 0.5, "chance"),
     ]
@@ -92,7 +92,7 @@ def further_plots(report: RunReport) -> tuple[Plot, ...]:
     for index, name in enumerate(shown):
         colour = FURTHER[index % len(FURTHER)]
         figure = new_figure("step", "")
-        drawn = draw_pair(figure, report.curves, name, name, colour)
+        drawn = draw_pair(figure, report.curves, name, "", colour)
         if drawn:
             made.append(Plot(f"further-{index}", name, "", drawn, figure))
     return tuple(made)
@@ -112,21 +112,21 @@ def held_out_plots(held_out: HeldOutResults | None) -> tuple[Plot, ...]:
 
 
 def win_rate_plot(rates: Sequence[WinRate]) -> Plot | None:
-    """Stacked bars of wins, ties and losses per judge, with the win rate and its interval."""
+    """Stacked bars of wins, ties and losses per judge, the win rate and its interval below."""
     import plotly.graph_objects as go
 
     if not rates:
         return None
-    judges = [escape(rate.judge) for rate in rates]
-    figure = new_figure("share of prompts, %", "", height=110 + 70 * len(rates))
-    parts = (("wins", GOOD), ("ties", START), ("losses", UNWANTED))
-    for part, colour in parts:
+    places = list(range(len(rates)))
+    figure = new_figure("share of prompts, %", "", height=110 + 80 * len(rates))
+    for part, colour in (("wins", GOOD), ("ties", START), ("losses", UNWANTED)):
         counts = [int(getattr(rate, part)) for rate in rates]
         shares = [100 * n / max(1, rate.rate.count) for n, rate in zip(counts, rates, strict=True)]
         figure.add_trace(
             go.Bar(
                 x=shares,
-                y=judges,
+                y=places,
+                width=0.42,
                 orientation="h",
                 name=part,
                 marker={"color": colour, "opacity": 0.85},
@@ -134,14 +134,16 @@ def win_rate_plot(rates: Sequence[WinRate]) -> Plot | None:
                 textposition="inside",
                 insidetextanchor="middle",
                 textfont={"color": "#ffffff"},
-                hovertemplate=f"%{{y}}: %{{x:.1f}} % {part}<extra></extra>",
+                hovertemplate=f"%{{x:.1f}} % {part}<extra></extra>",
             )
         )
-    figure.add_trace(_interval_marker(rates, judges))
+    figure.add_trace(_interval_marker(rates))
     figure.add_vline(x=50, line={"dash": "dot", "width": 1.5, "color": START})
-    figure.update_layout(barmode="stack", bargap=0.45)
-    figure.update_xaxes(range=[0, 100], dtick=25)
-    figure.update_yaxes(showgrid=False, automargin=True)
+    figure.update_layout(barmode="stack", legend_traceorder="normal", hovermode="closest")
+    figure.update_xaxes(range=[0, 101], dtick=25)
+    names = [escape(_ending(rate.judge)) for rate in rates]
+    figure.update_yaxes(showgrid=False, range=[len(rates) - 0.4, -0.4])
+    figure.update_yaxes(tickvals=places, ticktext=names, ticksuffix="  ")
     described = "; ".join(
         f"{rate.judge}: {percent(rate.rate.estimate)} ({spread(rate.rate, 'share')}), "
         f"{rate.wins} won, {rate.ties} tied, {rate.losses} lost"
@@ -202,7 +204,7 @@ def length_plot(data: DataSummary) -> Plot | None:
 
 def _loss_plot(report: RunReport) -> Plot | None:
     figure = new_figure("step", "loss")
-    drawn = draw_pair(figure, report.curves, "loss", "loss", NEUTRAL)
+    drawn = draw_pair(figure, report.curves, "loss", "", NEUTRAL)
     if not drawn:
         return None
     note = "The objective's loss: faint on training batches, solid on held-out records."
@@ -243,7 +245,7 @@ def _reward_plot(
 ) -> Plot | None:
     figure = new_figure("step", title.lower())
     colour = WANTED if metric == "margins" else GOOD
-    drawn = draw_pair(figure, report.curves, f"rewards/{metric}", metric, colour)
+    drawn = draw_pair(figure, report.curves, f"rewards/{metric}", "", colour)
     if not drawn:
         return None
     mark_value(figure, neutral, label, vertical=False)
@@ -316,32 +318,32 @@ def _ranking_plots(results: RankingResults) -> tuple[Plot, ...]:
     return (Plot("reward-margins", "Held-out margins of the best", note, text, figure, wide=True),)
 
 
-def _interval_marker(rates: Sequence[WinRate], judges: list[str]) -> Any:
+def _interval_marker(rates: Sequence[WinRate]) -> Any:
     import plotly.graph_objects as go
 
     ends = [(rate.rate.estimate, rate.rate.low, rate.rate.high) for rate in rates]
     return go.Scatter(
         x=[100 * middle for middle, _, _ in ends],
-        y=judges,
+        y=[place + 0.36 for place in range(len(rates))],
         mode="markers",
         name="win rate",
-        marker={
-            "symbol": "diamond",
-            "size": 12,
-            "color": "#ffffff",
-            "line": {"width": 2, "color": "#15181d"},
-        },
+        marker={"symbol": "diamond", "size": 11, "color": WANTED},
         error_x={
             "type": "data",
             "symmetric": False,
             "array": [100 * (high - middle) for middle, _, high in ends],
             "arrayminus": [100 * (middle - low) for middle, low, _ in ends],
-            "color": "#15181d",
+            "color": WANTED,
             "thickness": 2.5,
-            "width": 8,
+            "width": 6,
         },
         hovertemplate="win rate %{x:.1f} %<extra></extra>",
     )
+
+
+def _ending(name: str, most: int = 28) -> str:
+    """The end of a long name, which tells files of one folder apart."""
+    return name if len(name) <= most else "…" + name[-most + 1 :]
 
 
 def _start_of(report: RunReport, name: str) -> float | None:

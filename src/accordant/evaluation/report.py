@@ -26,6 +26,7 @@ from accordant.evaluation.results import (
     ComparisonResults,
     DemonstrationResults,
     Environment,
+    Finding,
     GenerationRow,
     HeldOutResults,
     Interval,
@@ -109,6 +110,7 @@ def render_html(report: RunReport) -> str:
         "number": number,
         "percent": percent,
         "spread": spread,
+        "details": _finding_details,
     }
     return templates.get_template("report.html.j2").render(
         report=report,
@@ -294,6 +296,19 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest} s"
+
+
+def _finding_details(finding: Finding) -> str:
+    """Number, threshold and source of a finding in a line; empty when it has none."""
+    parts = []
+    if finding.number is not None:
+        ends = spread(finding.number, "number")
+        parts.append(number(finding.number.estimate) + (f" (95 % interval {ends})" if ends else ""))
+    if finding.threshold is not None:
+        parts.append(f"threshold {finding.threshold:g}")
+    if finding.source:
+        parts.append(finding.source)
+    return " · ".join(parts)
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

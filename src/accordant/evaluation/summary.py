@@ -7,7 +7,7 @@ interval does not carry: an interval that holds the value of "nothing happened" 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from accordant.evaluation.results import (
@@ -59,7 +59,9 @@ def one_line(report: RunReport) -> str:
     figures = [figure for figure in key_figures(report) if figure.clause]
     if not figures:
         return "Nothing was measured on held-out records, so this run shows no improvement."
-    sentence = "; ".join(figure.clause for figure in figures)
+    first, *rest = (figure.clause for figure in figures)
+    # The level is said once; it is the same for all.
+    sentence = "; ".join([first, *(clause.replace("95 % interval ", "") for clause in rest)])
     judged = [figure.improves for figure in figures if figure.improves is not None]
     if judged and not any(judged):
         return f"No measurable improvement: {sentence}."
@@ -77,7 +79,7 @@ def key_figures(report: RunReport) -> tuple[KeyFigure, ...]:
             moved = [held_out.chosen, held_out.rejected]
         case BinaryResults():
             figures.append(_share("held-out accuracy", held_out.accuracy, 0.5))
-            figures.append(_share("held-out AUC", held_out.auc, 0.5))
+            figures.append(replace(_share("held-out AUC", held_out.auc, 0.5), clause=""))
             moved = [held_out.desirable, held_out.undesirable]
         case RankingResults():
             figures.append(_share("held-out pair accuracy", held_out.pair_accuracy, 0.5))
@@ -85,7 +87,8 @@ def key_figures(report: RunReport) -> tuple[KeyFigure, ...]:
             moved = [held_out.best, held_out.others]
         case DemonstrationResults():
             figures.append(_perplexity(held_out))
-    figures.extend(_win(rate) for rate in report.win_rates)
+    for index, rate in enumerate(report.win_rates):
+        figures.append(_win(rate) if index == 0 else replace(_win(rate), clause=""))
     figures.extend(
         _movement(change, wanted=index == 0) for index, change in enumerate(moved) if change
     )
@@ -186,8 +189,7 @@ def _correlation(tau: Interval) -> KeyFigure:
         "neutral": "no measurable relation to the labels",
     }[tone]
     label, value = "held-out Kendall tau", number(tau.estimate)
-    clause = f"Kendall tau {value}{_brackets(tau, 'number')}"
-    return _figure(label, value, tau, reading, clause, tone, improves, "number")
+    return _figure(label, value, tau, reading, "", tone, improves, "number")
 
 
 def _perplexity(results: DemonstrationResults) -> KeyFigure:
@@ -244,14 +246,14 @@ def _movement(change: LogpChange, *, wanted: bool) -> KeyFigure:
     reading = f"{verb} from {number(change.before)} to {number(change.after)} nats per sequence"
     if verb == "did not measurably move":
         reading = f"{verb} ({number(change.before)} nats per sequence at the start)"
-    value = number(moved.estimate, "+")
+    value = f"{number(moved.estimate, '+')} nats"
     label = f"{change.name} log-prob, change"
     return _figure(label, value, moved, reading, clause, tone, None, "number")
 
 
 def _divergence(kl: KlEstimate) -> KeyFigure:
-    reading = f"nats per sequence, {number(kl.per_token.estimate)} per token"
-    value = number(kl.per_sequence.estimate)
+    reading = f"per sequence; {number(kl.per_token.estimate)} nats per token"
+    value = f"{number(kl.per_sequence.estimate)} nats"
     return _figure(
         "KL from the reference", value, kl.per_sequence, reading, "", "neutral", None, "number"
     )

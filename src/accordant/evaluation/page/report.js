@@ -13,6 +13,7 @@
     const copy = structuredClone(layout);
     copy.font = { ...copy.font, color: colour("--text"), family: colour("--sans") };
     copy.hoverlabel = { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--text") } };
+    copy.modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("--muted"), activecolor: colour("--accent") };
     for (const key of Object.keys(copy)) {
       if (!/^[xy]axis\d*$/.test(key)) continue;
       Object.assign(copy[key], {
@@ -27,6 +28,7 @@
   }
   const settings = {
     responsive: true, displaylogo: false,
+    displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "pan2d"],
   };
   function draw(element) {
@@ -50,8 +52,8 @@
   });
 
   // Answers: long texts fold, and rows can be searched and filtered.
-  const rows = [...document.querySelectorAll("#answers tbody tr")];
-  for (const text of document.querySelectorAll("#answers .text")) {
+  const rows = [...document.querySelectorAll(".answers tbody tr")];
+  for (const text of document.querySelectorAll(".answers .text")) {
     if (text.textContent.length < 420 && text.textContent.split("\n").length < 8) continue;
     const button = document.createElement("button");
     button.type = "button";
