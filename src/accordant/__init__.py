@@ -13,6 +13,7 @@ from accordant._version import __version__
 
 # Public name -> the module it lives in.
 _HOMES = {
+    "AlignConfig": "accordant.training.config",
     "Binary": "accordant.data.records",
     "Comparison": "accordant.data.records",
     "Demonstration": "accordant.data.records",
@@ -24,7 +25,11 @@ _HOMES = {
     "Steps": "accordant.data.records",
     "System": "accordant.catalogue.system",
     "UserError": "accordant.errors",
+    "get_objective": "accordant.objectives.registry",
+    "list_objectives": "accordant.objectives.registry",
     "list_systems": "accordant.catalogue.registry",
+    "load_model": "accordant.models.loading",
+    "objective": "accordant.objectives.registry",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

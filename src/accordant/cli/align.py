@@ -17,7 +17,6 @@ from accordant.training.config import AlignConfig
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     app.command(
-        rich_help_panel="Align",
         epilog=examples(
             "accordant align --data bundled --output-dir my-model",
             "accordant align --data pairs.jsonl --method dpo --option beta=0.2",
@@ -40,7 +39,7 @@ def align(
         ),
     ] = False,
 ) -> None:
-    """Align a model with feedback: validate, train, measure, and write a report."""
+    """Align a model with feedback: validate, train, measure, and report."""
     if not config.data:
         raise UserError(
             "no feedback was named.",

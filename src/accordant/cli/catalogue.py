@@ -17,7 +17,6 @@ _ROOM_FOR_ROOMS = 110  # columns of a terminal that shows the rooms too
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     app.command(
-        rich_help_panel="Look",
         epilog=examples(
             "accordant catalogue",
             "accordant catalogue steer",
@@ -31,7 +30,7 @@ def catalogue(
     system: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SLUG]",
+            metavar="SLUG",
             help="Show one system in full, by its slug or id.",
             autocompletion=slugs,
             show_default=False,
@@ -57,7 +56,7 @@ def catalogue(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")] = False,
 ) -> None:
-    """List the published systems: what each is, where it lives, and whether it works."""
+    """List the published systems: what works and what is planned."""
     if state is not None:
         state = one_of(state, STATES, where="--state")
     found = list_systems(room=room, state=state, search=search)  # type: ignore[arg-type]

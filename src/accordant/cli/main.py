@@ -21,7 +21,7 @@ from accordant.errors import UserError
 
 # Verb -> help panel and summary; its module is `accordant.cli.<verb>`.
 VERBS = {
-    "align": ("Align", "Align a model with feedback: validate, train, measure, report."),
+    "align": ("Align", "Align a model with feedback: validate, train, measure, and report."),
     "chat": ("Use", "Talk to a model in the terminal."),
     "catalogue": ("Look", "List the published systems: what works and what is planned."),
     "reproduce": ("Look", "Run a paper's claim in miniature and say whether its shape shows."),

@@ -19,7 +19,6 @@ def objective_names() -> list[str]:
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     app.command(
-        rich_help_panel="Look",
         epilog=examples(
             "accordant objectives",
             "accordant objectives dpo",
@@ -32,7 +31,7 @@ def objectives(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="Show one objective in full, with its options.",
             autocompletion=objective_names,
             show_default=False,
@@ -47,7 +46,10 @@ def objectives(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")] = False,
 ) -> None:
-    """List the objectives: formula, kind of feedback, reference model, options, paper."""
+    """List the objectives that `align` can train on.
+
+    Each with its formula, kind of feedback, need of a reference model, options and paper.
+    """
     found = list_objectives() if name is None else (get_objective(name),)
     if feedback is not None:
         kind = one_of(feedback, tuple(RECORD_TYPES), where="--feedback")

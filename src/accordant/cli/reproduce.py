@@ -22,7 +22,6 @@ from accordant.cli.output import (
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     app.command(
-        rich_help_panel="Look",
         epilog=examples(
             "accordant reproduce steer",
             "accordant reproduce steer --seeds 10",

@@ -1,0 +1,75 @@
+"""The generated parts of the docs: tables of options, systems and objectives, between markers.
+
+Knows settings models, the catalogue and the registry. `python -m accordant.cli.reference PAGE...`
+brings pages up to date; a test fails when they are not.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from accordant.catalogue.registry import list_systems
+from accordant.cli.chat import ChatConfig
+from accordant.config import options_table
+from accordant.objectives.registry import list_objectives
+from accordant.training.config import AlignConfig
+
+_PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill(page: str) -> str:
+    """`page` with every generated part made anew.
+
+    A part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+
+    Raises:
+        KeyError: a part with an unknown name.
+    """
+    return _PART.sub(lambda match: match[1] + PARTS[match[2]]().strip() + "\n" + match[3], page)
+
+
+def _systems() -> str:
+    lines = [
+        "| id | slug | state | room | title | paper |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for system in list_systems():
+        cells = (system.id, f"`{system.slug}`", system.state, system.room, system.title)
+        lines.append(_row((*cells, str(system.paper or ""))))
+    return "\n".join(lines)
+
+
+def _objectives() -> str:
+    lines = ["| name | feedback | reference | formula |", "| --- | --- | --- | --- |"]
+    for entry in list_objectives():
+        reference = "yes" if entry.needs_reference else "no"
+        cells = (f"`{entry.name}`", ", ".join(entry.feedback), reference, f"`{entry.formula}`")
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "align options": lambda: options_table(AlignConfig),
+    "chat options": lambda: options_table(ChatConfig),
+    "systems": _systems,
+    "objectives": _objectives,
+}
+
+
+def main(paths: list[str]) -> None:
+    """Bring the pages at `paths` up to date."""
+    for path in map(Path, paths):
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
+        fresh.replace(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

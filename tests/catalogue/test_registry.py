@@ -1,0 +1,78 @@
+"""The catalogue is complete, agrees with the plan, and promises nothing that does not work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from accordant.catalogue.registry import get_system, list_systems, rooms
+from accordant.catalogue.reproduce import resolve
+from accordant.catalogue.system import System
+from accordant.catalogue.systems import ALL
+from accordant.errors import UserError
+
+PLAN = Path(__file__).parents[3] / "shared" / "SYSTEMS.md"
+
+
+def test_the_catalogue_holds_the_75_systems_once() -> None:
+    assert [system.id for system in list_systems()] == [f"S{n:02}" for n in range(1, 76)]
+    assert len({system.slug for system in ALL}) == 75
+    assert len({system.title for system in ALL}) == 75
+
+
+@pytest.mark.skipif(not PLAN.is_file(), reason="the plan of systems is not beside this checkout")
+def test_ids_slugs_rooms_and_kinds_are_those_of_the_plan() -> None:
+    row = re.compile(r"^\| (S\d\d) \| (\S+) \| ([^|]+?) \| ([^|]+?) \|", re.MULTILINE)
+    planned = {
+        id_: (slug, room, "taxonomy" if text.startswith("*taxonomy*") else "method")
+        for id_, slug, room, text in row.findall(PLAN.read_text(encoding="utf-8"))
+    }
+    assert {s.id: (s.slug, s.room, s.kind) for s in ALL} == planned
+
+
+@pytest.mark.parametrize("system", ALL, ids=lambda system: system.slug)
+def test_a_record_is_complete_and_claims_only_what_it_can_show(system: System) -> None:
+    assert system.title
+    assert system.works.endswith(".")
+    assert bool(system.claim) == (system.kind == "method")
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", system.slug)
+    # A command is promised exactly when the claim can be reproduced.
+    assert bool(system.how_to_run) == (system.reproduce is not None)
+    assert (system.state == "works") == (system.reproduce is not None)
+    if system.reproduce is not None:
+        assert callable(resolve(system.reproduce))
+
+
+def test_a_room_includes_its_parts_and_joined_rooms() -> None:
+    found = {system.slug for system in list_systems(room="objectives")}
+    assert {"bco", "irepo", "preference-logic"} <= found
+    assert {s.slug for s in list_systems(room="data")} >= {"honesty", "reward-augmented"}
+    for room in rooms():
+        assert list_systems(room=room)
+    # A room is not a prefix of a longer name.
+    with pytest.raises(UserError, match="Did you mean 'decoding'"):
+        list_systems(room="decodin")
+
+
+def test_filters_take_away_and_never_add() -> None:
+    everything = set(list_systems())
+    assert set(list_systems(state="works")) | set(list_systems(state="planned")) == everything
+    found = list_systems(search="Reward model")
+    assert found
+    assert set(found) < everything
+    assert set(list_systems(search="reward", room="loop")) <= set(list_systems(room="loop"))
+
+
+def test_a_system_is_found_by_slug_and_by_id() -> None:
+    for system in ALL:
+        assert get_system(system.slug) is system
+        assert get_system(system.id) is system
+
+
+def test_an_unknown_slug_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean 'nudging'"):
+        get_system("nudgin")
+    with pytest.raises(UserError, match="accordant catalogue"):
+        get_system("zzzzzzzz")

@@ -1,0 +1,134 @@
+"""What the verbs that only look print."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from accordant.catalogue import registry
+from accordant.catalogue.registry import get_system
+from accordant.catalogue.reproduce import Measurement, Reproduction, beats, over_seeds
+from accordant.objectives.registry import list_objectives
+
+
+def test_catalogue_json_is_an_array_of_all_systems(cli: Any) -> None:
+    entries = json.loads(cli("catalogue", "--json").stdout)
+    assert [entry["id"] for entry in entries] == [f"S{n:02}" for n in range(1, 76)]
+    for entry in entries:
+        system = get_system(entry["slug"])
+        assert (entry["title"], entry["room"], entry["claim"]) == (
+            system.title,
+            system.room,
+            system.claim,
+        )
+        assert entry["state"] in ("works", "planned")
+
+
+def test_catalogue_filters_its_table_and_its_json_alike(cli: Any) -> None:
+    filters = ("--room", "decoding", "--search", "search")
+    entries = json.loads(cli("catalogue", *filters, "--json").stdout)
+    table = cli("catalogue", *filters).stdout
+    assert 0 < len(entries) < 75
+    for entry in entries:
+        assert entry["slug"] in table
+    assert "bco" not in table
+
+
+def test_catalogue_that_matches_nothing_says_so_and_stays_valid_json(cli: Any) -> None:
+    result = cli("catalogue", "--search", "zzzz")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "No system matches" in result.stderr
+    assert json.loads(cli("catalogue", "--search", "zzzz", "--json").stdout) == []
+
+
+def test_catalogue_shows_one_system_in_full(cli: Any) -> None:
+    system = get_system("steer")
+    for name in ("steer", "S09"):
+        output = cli("catalogue", name).stdout
+        for text in (system.title, system.claim, system.works, "planned"):
+            assert text in output
+
+
+def test_objectives_json_lists_the_registry(cli: Any) -> None:
+    entries = json.loads(cli("objectives", "--json").stdout)
+    assert [entry["name"] for entry in entries] == [entry.name for entry in list_objectives()]
+    dpo = next(entry for entry in entries if entry["name"] == "dpo")
+    assert dpo["needs_reference"] is True
+    assert dpo["feedback"] == ["comparison"]
+    assert "beta" in {option["name"] for option in dpo["options"]}
+    assert dpo["formula"]
+    assert dpo["paper"]
+
+
+def test_objectives_shows_one_with_its_options(cli: Any) -> None:
+    output = cli("objectives", "dpo").stdout
+    assert "--option beta" in output
+    assert "sft" in cli("objectives", "--feedback", "demonstration").stdout
+    assert "dpo" not in cli("objectives", "--feedback", "demonstration").stdout
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A reproduction of a made-up system, registered for the length of a test."""
+    module = types.ModuleType("toy_reproduction")
+    module.gain = 1.0  # type: ignore[attr-defined]
+
+    def measure(seeds: tuple[int, ...] | None) -> Reproduction:
+        chosen = (0, 1, 2, 3) if seeds is None else seeds
+        plain = [0.1 * seed for seed in chosen]
+        toy = [value + module.gain + 0.01 * seed for value, seed in zip(plain, chosen, strict=True)]
+        rows = (
+            Measurement("plain", "score", over_seeds(plain), "points"),
+            Measurement("toy", "score", over_seeds(toy), "points"),
+        )
+        return Reproduction(rows, (beats("toy beats plain", toy, plain),), chosen, "Simulated.")
+
+    module.measure = measure  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "toy_reproduction", module)
+    record = replace(
+        get_system("steer"),
+        slug="toy",
+        claim="A toy beats none.",
+        how_to_run="accordant reproduce toy",
+        reproduce="toy_reproduction:measure",
+    )
+    monkeypatch.setitem(registry._BY_SLUG, "toy", record)
+    return module
+
+
+def test_reproduce_prints_claim_and_measurement_and_exits_0_when_it_shows(
+    cli: Any, toy: types.ModuleType
+) -> None:
+    result = cli("reproduce", "toy")
+    assert result.exit_code == 0
+    beside = next(line for line in result.stdout.splitlines() if "A toy beats none." in line)
+    assert "yes: toy beats plain" in beside
+    assert "The claim's shape shows: 1 of 1 checks hold with 4 seeds." in result.stdout
+    assert "Simulated." in result.stdout
+
+
+def test_reproduce_exits_1_when_the_shape_does_not_show(cli: Any, toy: types.ModuleType) -> None:
+    toy.gain = -1.0  # type: ignore[attr-defined]
+    result = cli("reproduce", "toy")
+    assert result.exit_code == 1
+    assert "NO: toy beats plain" in result.stdout
+    assert "does NOT show" in result.stdout
+
+
+def test_reproduce_hands_on_the_number_of_seeds_and_prints_json(
+    cli: Any, toy: types.ModuleType
+) -> None:
+    result = cli("reproduce", "toy", "--seeds", "6", "--json")
+    found = json.loads(result.stdout)
+    assert found["seeds"] == [0, 1, 2, 3, 4, 5]
+    assert found["shows"] is True
+    assert found["claim"] == "A toy beats none."
+    assert found["checks"][0]["holds"] is True
+    assert {row["condition"] for row in found["measured"]} == {"plain", "toy"}
+    low, high = (found["checks"][0]["evidence"][end] for end in ("low", "high"))
+    assert low <= found["checks"][0]["evidence"]["estimate"] <= high
