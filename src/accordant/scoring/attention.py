@@ -130,8 +130,15 @@ def _tree_forward(
         window=options.get("sliding_window"),
         softcap=options.get("softcap"),
     )
-    kernel = KERNELS.get(query.device.type, dense_attention)
-    return kernel(query[0], key[0], value[0], layout, settings)[None], None
+    device = query.device.type
+    if torch.is_autocast_enabled(device):
+        # As autocast does for torch's own attention; the kernels then see one type, also in their
+        # backward, which runs outside of autocast.
+        dtype = torch.get_autocast_dtype(device)
+        query, key, value = (states.to(dtype) for states in (query, key, value))
+    kernel = KERNELS.get(device, dense_attention)
+    with torch.autocast(device, enabled=False):
+        return kernel(query[0], key[0], value[0], layout, settings)[None], None
 
 
 def _sdpa_forward(

@@ -176,7 +176,14 @@ def chunked_logps(
     Returns:
         `HeadOutput` of float32 `[tokens]`.
     """
-    logps, *extras = _ChunkedLogps.apply(hidden, weight, bias, targets, settings)
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        # The backward pass recomputes logits outside of autocast, and must get the same ones.
+        dtype = torch.get_autocast_dtype(device)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    with torch.autocast(device, enabled=False):
+        logps, *extras = _ChunkedLogps.apply(hidden, weight, bias, targets, settings)
     entropy = extras.pop(0) if settings.entropy else None
     return HeadOutput(logps, entropy, extras.pop(0) if settings.top_k else None)
 
