@@ -1,4 +1,4 @@
-"""Hypothesis without a time limit per case (torch starts slowly) and with the same cases each run."""
+"""Hypothesis without a time limit per case (torch starts slowly); the same cases in each run."""
 
 from __future__ import annotations
 
