@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,7 @@ def _plots_json(plots: list[Plot]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+@functools.cache
 def _plotly_code() -> str:
     from plotly.offline import get_plotlyjs
 
@@ -175,16 +177,19 @@ def _plotly_code() -> str:
     return code.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
-def _content_policy(scripts: Any) -> str:
+def _content_policy(scripts: Iterable[str]) -> str:
     """A content security policy that allows the page's own scripts by hash, and no requests."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
-        for code in scripts
-    )
+    hashes = " ".join(map(_source_hash, scripts))
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _source_hash(code: str) -> str:
+    digest = hashlib.sha256(code.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _read(name: str) -> str:

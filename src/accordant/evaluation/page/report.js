@@ -33,7 +33,7 @@
   };
   function draw(element) {
     const one = byId.get(element.dataset.plot);
-    if (!one || !element.getClientRects().length) return;
+    if (!one || element.closest("details:not([open])")) return;
     Plotly.react(element, one.data, themed(one.layout), settings);
     element.dataset.drawn = "yes";
   }
