@@ -132,6 +132,18 @@ def advance(model: nn.Module, running: Running, tokens: Tensor) -> None:
     running.positions = running.positions + 1
 
 
+def feed(model: nn.Module, tokens: Sequence[int], start: int, cache: DynamicCache) -> Tensor:
+    """Feed one sequence's next `tokens`, the first at position `start`, into its cache.
+
+    Returns:
+        float32 logits of the token after them, `[1, vocabulary]`.
+    """
+    device = next(model.parameters()).device
+    ids = torch.tensor([list(tokens)], device=device)
+    positions = torch.arange(start, start + len(tokens), device=device)[None]
+    return _forward(model, ids, None, positions, cache)
+
+
 def keep_rows(running: Running, rows: Tensor) -> None:
     """Drop all rows of the batch but `rows`, int64 `[kept]`, in increasing order."""
     running.cache.batch_select_indices(rows)
@@ -160,4 +172,5 @@ def _forward(
 
 def _keeps_last_logits(model: Any) -> bool:
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return "logits_to_keep" in inspect.signature(inner.forward).parameters
+    # The class's own forward: an instance's may be wrapped by the scoring engine.
+    return "logits_to_keep" in inspect.signature(type(inner).forward).parameters

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -175,7 +175,7 @@ def check_lengths(
     """Raise if a prompt is empty (ValueError) or cannot be continued at full length (UserError)."""
     if not all(map(len, prompts)):
         raise ValueError("a prompt needs at least one token")
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limit = position_limit(model)
     longest = max(map(len, prompts), default=0)
     if limit is not None and longest + options.max_new_tokens > limit:
         raise UserError(
@@ -184,6 +184,15 @@ def check_lengths(
             where="max_new_tokens",
             mend=f"Shorten the prompt, or ask for at most {max(limit - longest, 0)} tokens.",
         )
+
+
+def position_limit(model: Any) -> int | None:
+    """Most tokens a sequence may have in all; None where the model names no limit."""
+    config = model.config
+    if hasattr(config, "get_text_config"):
+        config = config.get_text_config(decoder=True)
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    return limit
 
 
 @contextmanager

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 # Entries of a configuration that never change a score: where it was read, who wrote it, which ids
-# generation pads or stops with.
+# generation pads or stops with; dropout, which no score is computed with, is left out by its name.
 IGNORED_CONFIG = frozenset(
     {
         "_name_or_path",
@@ -97,7 +97,11 @@ def _digest(name: str, tensor: Tensor) -> bytes:
 def _config_text(model: nn.Module) -> str:
     config = getattr(model, "config", None)
     entries = config.to_dict() if config is not None and hasattr(config, "to_dict") else {}
-    kept = {key: value for key, value in entries.items() if key not in IGNORED_CONFIG}
+    kept = {
+        key: value
+        for key, value in entries.items()
+        if key not in IGNORED_CONFIG and not any(part in key for part in ("dropout", "pdrop"))
+    }
     return json.dumps(kept, sort_keys=True, default=str)
 
 
