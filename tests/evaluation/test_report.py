@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from accordant.errors import UserError
 from accordant.evaluation import report as report_module
 from accordant.evaluation.generations import compare_generations
+from accordant.evaluation.held_out import evaluate_comparisons
 from accordant.evaluation.judges import Judge
 from accordant.evaluation.report import one_line, render_html, render_json, write_report
 from accordant.evaluation.results import (
@@ -26,7 +28,7 @@ from accordant.evaluation.results import (
     Generation,
     RunReport,
 )
-from tests.evaluation.sample_reports import comparison_report, every_kind_of_report
+from tests.evaluation.sample_reports import comparison_report, every_kind_of_report, make_logps
 
 KINDS = sorted(every_kind_of_report())
 VOID = {"meta", "link", "input", "br", "img", "hr", "col"}
@@ -167,15 +169,33 @@ def test_hostile_text_adds_no_element_and_is_shown_as_it_is(text):
     assert "<img" not in html.split("<script type")[0]
 
 
+@functools.cache
+def harmless_tags():
+    return {tag for tag, _ in Page(render(hostile_report("harmless"))).elements}
+
+
 @given(st.text(min_size=1, max_size=40).filter(str.strip))
 @settings(max_examples=15, deadline=None)
 def test_any_text_is_only_text(text):
     report = hostile_report(text)
     page = Page(render(report))
-    harmless = Page(render(hostile_report("harmless")))
-    assert {tag for tag, _ in page.elements} <= {tag for tag, _ in harmless.elements}
+    assert {tag for tag, _ in page.elements} <= harmless_tags()
     assert len(page.scripts) == 3
     assert json.loads(render_json(report))["title"] == text
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "tone"), [(-1, -9, "good"), (0, 0, "neutral"), (-9, -1, "bad")]
+)
+def test_the_colour_of_the_verdict_follows_what_was_measured(chosen, rejected, tone):
+    measured = evaluate_comparisons(make_logps(80, chosen, 1, 1), make_logps(80, rejected, 1, 2))
+    html = render(comparison_report(held_out=measured, win_rates=()))
+    assert f'class="verdict {tone}"' in html
+
+
+def test_one_improvement_among_two_measures_is_not_coloured_as_success():
+    measured = evaluate_comparisons(make_logps(80, 0, 1, 1), make_logps(80, 0, 1, 2))
+    assert 'class="verdict neutral"' in render(comparison_report(held_out=measured))
 
 
 def test_control_characters_are_made_visible():

@@ -197,11 +197,13 @@ def _read(name: str) -> str:
 
 
 def _tone(report: RunReport) -> str:
-    """`good` when something improved, `bad` when something got worse and nothing improved."""
-    judged = [figure for figure in key_figures(report) if figure.improves is not None]
-    if any(figure.improves for figure in judged):
+    """`good` when all that the verdict weighs improved, `bad` when nothing did and some got worse."""
+    figures = [figure for figure in key_figures(report) if figure.clause]
+    judged = [figure for figure in figures if figure.improves is not None]
+    if judged and all(figure.improves for figure in judged):
         return "good"
-    return "bad" if any(figure.tone == "bad" for figure in judged) else "neutral"
+    worse = any(figure.tone == "bad" for figure in judged)
+    return "bad" if worse and not any(figure.improves for figure in judged) else "neutral"
 
 
 def _sections(report: RunReport, plot_lists: dict[str, Any]) -> list[tuple[str, str]]:
