@@ -197,7 +197,7 @@ def _read(name: str) -> str:
 
 
 def _tone(report: RunReport) -> str:
-    """`good` when all that the verdict weighs improved, `bad` when nothing did and some got worse."""
+    """`good` when all that the verdict weighs improved, `bad` when none did and some got worse."""
     figures = [figure for figure in key_figures(report) if figure.clause]
     judged = [figure for figure in figures if figure.improves is not None]
     if judged and all(figure.improves for figure in judged):
