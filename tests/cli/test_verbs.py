@@ -6,6 +6,7 @@ import json
 import sys
 import types
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from accordant.catalogue import registry
 from accordant.catalogue.registry import get_system
 from accordant.catalogue.reproduce import Measurement, Reproduction, beats, over_seeds
-from accordant.objectives.registry import list_objectives
+from accordant.objectives.registry import list_objectives, temporary_objectives
 
 
 def test_catalogue_json_is_an_array_of_all_systems(cli: Any) -> None:
@@ -70,6 +71,28 @@ def test_objectives_shows_one_with_its_options(cli: Any) -> None:
     assert "--option beta" in output
     assert "sft" in cli("objectives", "--feedback", "demonstration").stdout
     assert "dpo" not in cli("objectives", "--feedback", "demonstration").stdout
+
+
+OWN = '''
+from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives.registry import objective
+
+@objective(name="own_loss", feedback="comparison", needs_reference=False, paper="none", formula="0")
+def own_loss(pairs: PairwiseScores, *, gap: float = 1.0) -> LossOutput:
+    """A loss of one's own."""
+    return LossOutput(pairs.chosen.policy.sum() * gap)
+'''
+
+
+def test_objectives_lists_those_of_a_users_file(cli: Any, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    with temporary_objectives():
+        assert "own_loss" in cli("objectives", "--objective-file", str(file)).stdout
+    assert "own_loss" not in cli("objectives").stdout
+    missing = cli("objectives", "--objective-file", str(tmp_path / "none.py"))
+    assert missing.exit_code == 2
+    assert "none.py" in missing.stderr
 
 
 @pytest.fixture

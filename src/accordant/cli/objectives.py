@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from accordant.cli.output import examples, one_of, print_json, print_note, print_table
 from accordant.data.records import RECORD_TYPES
-from accordant.objectives.registry import Objective, get_objective, list_objectives
+from accordant.objectives.registry import (
+    Objective,
+    get_objective,
+    list_objectives,
+    load_objective_file,
+)
 
 
 def objective_names() -> list[str]:
@@ -23,6 +29,7 @@ def register(app: typer.Typer) -> None:
             "accordant objectives",
             "accordant objectives dpo",
             "accordant objectives --feedback binary --json",
+            "accordant objectives --objective-file my_loss.py",
         ),
     )(objectives)
 
@@ -44,12 +51,18 @@ def objectives(
             autocompletion=lambda: list(RECORD_TYPES),
         ),
     ] = None,
+    objective_file: Annotated[
+        Path | None,
+        typer.Option(help="Python file with objectives of your own; it is run like any script."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")] = False,
 ) -> None:
     """List the objectives that `align` can train on.
 
     Each with its formula, kind of feedback, need of a reference model, options and paper.
     """
+    if objective_file is not None:
+        load_objective_file(objective_file)
     found = list_objectives() if name is None else (get_objective(name),)
     if feedback is not None:
         kind = one_of(feedback, tuple(RECORD_TYPES), where="--feedback")
