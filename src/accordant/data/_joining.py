@@ -3,11 +3,15 @@
 Knows text, tokenizers and the format they were read to have. Knows nothing of records or models.
 
 A prompt and its answer are tokenised as one text, so that the tokens are those the model reads when
-the whole conversation is rendered. The tree's prompt is what these tokens share with the prompt
-tokenised alone, as generation does it: nearly always all of it. Where a token straddles the border
-(an answer that begins with a line break may merge with the one that ends the prompt), the tree's
-prompt ends before that token, and what remains of the prompt belongs to the continuations. Text
-kept as it is obeys no template: there prompt and completion are tokenised apart in that case.
+the whole conversation is rendered. The tree's prompt is what these tokens share with the prompt's
+own, as generation takes them: nearly always all of it. Where a token straddles the border (an
+answer that begins with a line break may merge with the one that ends the prompt), the tree's prompt
+ends before that token, and what remains of the prompt belongs to the continuations. Text kept as it
+is obeys no template: there prompt and completion are tokenised apart in that case.
+
+A prompt's own tokens are those it has when a letter follows. Tokenised alone it may end otherwise:
+GPT-2's rules merge two line breaks at the end of a text, and part them when a word follows; and a
+blank at the end of a prompt belongs to the word after it.
 
 Tokenizers cut text at special tokens before anything else, so an answer is tokenised with the end
 of its prompt from the last special token on, and the tokens before are taken from the prompt's own:
@@ -25,6 +29,8 @@ from accordant.data.trees import TokenTree
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+LETTER = "a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,32 @@ def token_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[
     return list(encoded["input_ids"])
 
 
+def prompt_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Tokenise prompts as they are when a letter follows; alone where they would merge with it.
+
+    A single blank at the end is left to the answer, which begins with a token that carries it.
+    """
+    letter = tokenizer.convert_tokens_to_ids(LETTER)
+    carries_blank = token_ids([f"b {LETTER}"], tokenizer)[0][-1]
+    followed = token_ids([text + LETTER for text in texts], tokenizer)
+    last = (letter, carries_blank)
+    merged = [i for i, ids in enumerate(followed) if not ids or ids[-1] not in last]
+    alone = dict(zip(merged, token_ids([texts[i] for i in merged], tokenizer), strict=True))
+    return [alone[i] if i in alone else ids[:-1] for i, ids in enumerate(followed)]
+
+
+def continuation_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Tokenise a completion apart from its prompt, without what a tokenizer puts before texts.
+
+    Sentencepiece tokenizers put a blank before every text; after a lead it is not the first.
+    """
+    for lead in (LETTER, "\n"):
+        before, joined = token_ids([lead, lead + text], tokenizer)
+        if joined[: len(before)] == before:
+            return joined[len(before) :]
+    return token_ids([text], tokenizer)[0]
+
+
 def join_trees(
     rendered: Sequence[RenderedTree], tokenizer: PreTrainedTokenizerBase, form: Format
 ) -> Iterator[TokenTree]:
@@ -63,11 +95,10 @@ def join_trees(
     borders = [_border_of(tree.prompt, form) for tree in rendered]
     texts: list[str] = []
     for tree, border in zip(rendered, borders, strict=True):
-        texts.append(tree.prompt)
         texts += (tree.prompt[border:] + continuation for continuation in tree.continuations)
     ids = iter(token_ids(texts, tokenizer))
-    for tree, border in zip(rendered, borders, strict=True):
-        prompt = next(ids)
+    prompts = prompt_ids([tree.prompt for tree in rendered], tokenizer)
+    for tree, border, prompt in zip(rendered, borders, prompts, strict=True):
         head = _head(prompt, border, form)
         wholes = [head + next(ids) for _ in tree.continuations]
         yield _join(tree, prompt, wholes, tokenizer, form)
@@ -97,7 +128,7 @@ def _join(
         continuations = [whole[shared:] for whole in wholes]
         prompt = prompt[:shared]
     else:
-        continuations = token_ids(tree.continuations, tokenizer)
+        continuations = [continuation_ids(text, tokenizer) for text in tree.continuations]
     ended = tuple(_end(tuple(continuation), form) for continuation in continuations)
     return TokenTree(begin_prompt(tuple(prompt), form), ended)
 

@@ -20,7 +20,7 @@ from accordant.data._format import (
     read_format,
     rewrites_history,
 )
-from accordant.data._joining import RenderedTree, begin_prompt, join_trees, token_ids
+from accordant.data._joining import RenderedTree, begin_prompt, join_trees, prompt_ids
 from accordant.data._limits import Truncation, add_mismatched, example_length, limit_examples
 from accordant.data.examples import Example
 from accordant.data.records import (
@@ -119,7 +119,7 @@ def encode_prompt(
     """
     form = read_format(tokenizer, rendering)
     text = _prompt_text(_as_messages(prompt, form, rendering), tokenizer, rendering, form)
-    return begin_prompt(tuple(token_ids([text], tokenizer)[0]), form)
+    return begin_prompt(tuple(prompt_ids([text], tokenizer)[0]), form)
 
 
 def encode(
