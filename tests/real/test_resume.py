@@ -19,7 +19,7 @@ SETTINGS = {"max_steps": 7, "save_steps": 2, "batch_size": 5, "token_budget": 48
 def launch(folder: Path, name: str, **job: Any) -> subprocess.CompletedProcess[str]:
     job = {"folder": str(folder), "name": name, "method": "dpo", **job}
     return subprocess.run(
-        [sys.executable, "-m", "tests.training.worker", json.dumps(job)],
+        [sys.executable, "-m", "tests.training.worker", json.dumps([job])],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

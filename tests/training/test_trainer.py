@@ -82,7 +82,8 @@ def test_the_token_budget_does_not_change_the_loss(method: str, tmp_path: Path) 
 def test_a_last_batch_that_is_not_full_is_averaged_over_what_it_has(tmp_path: Path) -> None:
     settings = {"batch_size": 6, "max_steps": None, "epochs": 1.0}  # 16 examples: 6, 6, 4
     _, one = run(tmp_path / "a", **settings)
-    _, many = run(tmp_path / "b", gradient_accumulation_steps=3, **settings)
+    # Neither 6 nor 4 divides evenly into 5 parts: some hold one example more, some none.
+    _, many = run(tmp_path / "b", gradient_accumulation_steps=5, **settings)
     assert len(curve(one)) == 3
     assert curve(one) == pytest.approx(curve(many), abs=1e-5)
 
@@ -266,8 +267,3 @@ def test_lower_precision_follows_the_float32_curve(precision: str, tmp_path: Pat
         model = model.to(torch.bfloat16)
     _, lower = run(tmp_path / precision, model=model, precision=precision, max_steps=6)
     assert curve(lower) == pytest.approx(curve(exact), rel=0.15, abs=0.1)
-
-
-def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="multiple of 3"):
-        run(tmp_path, batch_size=4, gradient_accumulation_steps=3)

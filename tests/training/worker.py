@@ -1,8 +1,8 @@
-"""One tiny run in a process of its own: `python -m tests.training.worker '<json>'`, or by torchrun.
+"""Tiny runs in processes of their own: `python -m tests.training.worker '<json>'`, or by torchrun.
 
-The JSON holds: folder, method, family, lora (rank), kill (`after step N` or `while writing N`) and
-settings of the run. The main process leaves `<folder>/<name>.json` (the logged rows) and
-`<folder>/<name>.safetensors` (the weights).
+The JSON is a list of jobs, run one after another. A job holds: name, folder, method, family, lora
+(rank), kill (`after step N` or `while writing N`) and settings of the run. The main process leaves
+`<folder>/<name>.json` (the logged rows) and `<folder>/<name>.safetensors` (the weights).
 """
 
 from __future__ import annotations
@@ -85,4 +85,5 @@ def main(job: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(json.loads(sys.argv[1]))
+    for job in json.loads(sys.argv[1]):
+        main(job)

@@ -24,23 +24,6 @@ def count_steps(config: AlignConfig, examples: int) -> int:
     return math.ceil(config.epochs * math.ceil(examples / config.batch_size))
 
 
-def examples_per_part(config: AlignConfig, processes: int) -> int:
-    """Examples one process takes in one part of a step.
-
-    Raises:
-        UserError: the batch does not divide evenly.
-    """
-    shares = processes * config.gradient_accumulation_steps
-    if config.batch_size % shares:
-        parts = f"{processes} processes x {config.gradient_accumulation_steps} accumulation steps"
-        raise UserError(
-            f"a batch of {config.batch_size} examples does not divide among {parts}.",
-            where="--batch-size",
-            mend=f"Use a multiple of {shares}.",
-        )
-    return config.batch_size // shares
-
-
 def evaluation_interval(config: AlignConfig, steps: int) -> int:
     """Steps between evaluations: as set, or a tenth of the run."""
     return config.eval_steps or max(1, steps // 10)
@@ -63,11 +46,13 @@ def training_arguments(
     from transformers import TrainingArguments
 
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    shares = processes * config.gradient_accumulation_steps
     steps = count_steps(config, examples)
     constant = "constant_with_warmup" if config.warmup else "constant"
     return TrainingArguments(
         output_dir=str(config.output_dir),
-        per_device_train_batch_size=examples_per_part(config, processes),
+        # Only named in transformers' own messages: `AlignTrainer` divides each step's batch itself.
+        per_device_train_batch_size=-(-config.batch_size // shares),
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
@@ -95,9 +80,6 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
-        # Every process builds the same buffers; sending them would tie processes together at
-        # passes that are not meant to communicate.
-        ddp_broadcast_buffers=False,
         **_sharding(config, processes),
     )
 

@@ -116,6 +116,7 @@ def train(
         model,
         args,
         task,
+        batch_size=config.batch_size,
         token_budget=config.token_budget,
         settings=settings,
         callbacks=[*callbacks, _NoLastCheckpoint(), *([reporter] if reporter else [])],

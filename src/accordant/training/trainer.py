@@ -78,8 +78,9 @@ class AlignTrainer(Trainer):
 
     Args:
         model: prepared by `scoring.engine.install`.
-        args: `per_device_train_batch_size` counts examples.
+        args: as from `arguments.training_arguments`; its batch size is not used.
         task: data, objective and reference.
+        batch_size: examples of a step, over all processes and accumulated parts.
         token_budget: tokens of one pass.
         settings: what a resumed run must share with the one it continues, JSON values by name.
         callbacks: further callbacks of transformers.
@@ -93,6 +94,7 @@ class AlignTrainer(Trainer):
         args: TrainingArguments,
         task: Task,
         *,
+        batch_size: int,
         token_budget: int,
         settings: Mapping[str, Any] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
@@ -110,6 +112,7 @@ class AlignTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.task = task
+        self.batch_size = batch_size
         self.token_budget = token_budget
         self.settings = dict(settings or {})
         self._filler = min(task.train, key=lambda example: example.num_tokens)
@@ -124,10 +127,9 @@ class AlignTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """This process's share of the data, part by part."""
         args = self.args
-        accumulated = args.per_device_train_batch_size * args.gradient_accumulation_steps
         sampler = StepSampler(
             sizes=[example.num_tokens for example in self.task.train],
-            batch_size=accumulated * self.accelerator.num_processes,
+            batch_size=self.batch_size,
             parts=args.gradient_accumulation_steps,
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
