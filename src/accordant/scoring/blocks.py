@@ -11,6 +11,7 @@ their square. Grouped queries share one matrix product per key head, without rep
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -57,6 +58,13 @@ def _hidden(layout: TreeLayout, block: Block, settings: AttentionSettings) -> Te
     return hidden if bool(hidden.any()) else None
 
 
+@lru_cache(maxsize=1024)
+def _future(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Minus infinity above the diagonal, `[count, count]`; adding it is quicker than filling."""
+    full = torch.full((count, count), float("-inf"), dtype=dtype, device=device)
+    return full.triu_(1)
+
+
 def _probabilities(
     query: Tensor, key: Tensor, block: Block, hidden: Tensor | None, softcap: float | None
 ) -> tuple[Tensor, Tensor | None]:
@@ -77,8 +85,7 @@ def _probabilities(
         dots = bent * softcap
     count = block.end - block.start
     view = dots.view(dots.shape[0], -1, count, dots.shape[-1])
-    future = torch.ones(count, count, dtype=torch.bool, device=dots.device).triu_(1)
-    view[..., -count:].masked_fill_(future, float("-inf"))
+    view[..., -count:].add_(_future(count, dots.dtype, dots.device))
     if hidden is not None:
         view.masked_fill_(hidden, float("-inf"))
     return torch.softmax(dots, dim=-1), bent

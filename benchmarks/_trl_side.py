@@ -1,0 +1,78 @@
+"""The peer's side of the throughput benchmark: TRL's DPOTrainer on exact token lengths.
+
+TRL runs with the settings its documentation recommends for speed where they run on the machine:
+bf16 weights, no gradient checkpointing, fused AdamW, scaled-dot-product attention, its own fused head
+(on by default). Padding-free batches are switched off in this release, and its Liger path needs a GPU.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+
+
+class StepTimer(TrainerCallback):
+    """Seconds of every optimiser step, from the start of one to the start of the next."""
+
+    def __init__(self) -> None:
+        self.marks: list[float] = []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.marks.append(time.perf_counter())
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        self.marks.append(time.perf_counter())
+
+    def seconds(self, warmup: int) -> list[float]:
+        steps = [after - before for before, after in zip(self.marks, self.marks[1:], strict=False)]
+        return steps[warmup:]
+
+
+def run(
+    folder: str, pairs: list[tuple[list[int], list[int], list[int]]], batch: int, steps: int
+) -> tuple[StepTimer, torch.nn.Module]:
+    """Train `steps` steps of `batch` pairs (prompt, chosen, rejected token ids)."""
+    from trl import DPOConfig, DPOTrainer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with tempfile.TemporaryDirectory() as output:
+        config = DPOConfig(
+            output_dir=output,
+            per_device_train_batch_size=batch,
+            max_steps=steps,
+            gradient_checkpointing=False,
+            bf16=device == "cuda",
+            use_cpu=device == "cpu",
+            learning_rate=1e-6,
+            optim="adamw_torch_fused",
+            report_to="none",
+            save_strategy="no",
+            logging_steps=1,
+            disable_tqdm=True,
+            max_length=None,
+            seed=0,
+        )
+        timer = StepTimer()
+        text = Dataset.from_dict({"prompt": ["a"], "chosen": [" b"], "rejected": [" c"]})
+        trainer = DPOTrainer(
+            model=model,
+            args=config,
+            train_dataset=text,
+            processing_class=tokenizer,
+            callbacks=[timer],
+        )
+        # The rows as TRL's own tokenisation would leave them, with exact lengths.
+        columns = zip(*pairs, strict=True)
+        names = ("prompt_ids", "chosen_ids", "rejected_ids")
+        trainer.train_dataset = Dataset.from_dict(
+            {name: list(column) for name, column in zip(names, columns, strict=True)}
+        )
+        trainer.train()
+    return timer, trainer.model
