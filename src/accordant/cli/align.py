@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     app.command(
         epilog=examples(
-            "accordant align --data bundled --output-dir my-model",
+            "accordant align --data bundled --output-dir runs/first",
             "accordant align --data pairs.jsonl --method dpo --option beta=0.2",
             "accordant align --data pairs.jsonl --model ./my-model --lora-rank 16",
             "accordant align --config run.yaml --learning-rate 2e-6 --seed 1",
@@ -47,7 +47,7 @@ def align(
             mend="Give a file, a folder or a hub id, or `--data bundled` for the set that comes "
             "with accordant.",
         )
-    from accordant.training.align import run_align
+    from accordant.workflows.align import run_align
 
     result = run_align(config, dry_run=config.dry_run, console=console(to_error=as_json))
     if as_json:

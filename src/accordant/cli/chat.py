@@ -20,6 +20,10 @@ class ChatConfig(Settings):
     system: str | None = setting(
         None, "System message the conversation starts with.", default_text="the chat template's"
     )
+    prompt: str | None = setting(
+        None,
+        "Message to answer once, instead of talking; standard input that is no terminal is one.",
+    )
     temperature: float = setting(
         0.7, "Sampling temperature; 0 always takes the likeliest token.", panel=SAMPLING, ge=0
     )
@@ -44,9 +48,10 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "accordant chat",
-            "accordant chat my-model",
-            "accordant chat my-model --temperature 0 --system 'Answer in one sentence.'",
-            "echo 'What is a quark?' | accordant chat my-model",
+            "accordant chat runs/first/model",
+            "accordant chat runs/first/model --temperature 0 --system 'Be brief.'",
+            "accordant chat runs/first/model --prompt 'What is a quark?'",
+            "cat letter.txt | accordant chat runs/first/model",
         ),
     )(options_from(ChatConfig)(chat))
 

@@ -88,8 +88,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     epilog=examples(
-        "accordant align --data bundled --output-dir my-model",
-        "accordant chat my-model",
+        "accordant align --data bundled --output-dir runs/first",
+        "accordant chat runs/first/model",
         "accordant catalogue --room objectives",
     ),
 )

@@ -1,6 +1,6 @@
 """A feedback record in tokens: what training, scoring and the reference cache work on.
 
-Knows token trees and labels. Knows nothing of text or models; `data.encode` makes these from records.
+Knows token trees and labels. Knows nothing of text or models; `data.rendering` makes these.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TokenTree:
-    """A prompt and the continuations that share it (1 demonstration, 2 for a pair, n for a ranking).
+    """A prompt and the continuations that share it (1 demonstration, 2 a pair, n a ranking).
 
     Args:
         prompt: token ids, at least one (the first continuation token is predicted from the last).

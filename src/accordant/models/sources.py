@@ -69,7 +69,7 @@ def resolve_source(name: str | None) -> ModelSource:
     if name is None or name == EMBEDDED:
         return ModelSource(EMBEDDED, "embedded", _embedded_file())
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return _resolve_folder(name, path)
     if path.is_file():
         return ModelSource(name, "gguf", _checked_gguf(name, path))

@@ -1,0 +1,1 @@
+"""Stories of whole runs: each composes the rooms below and adds no mechanism of its own."""

@@ -1,0 +1,105 @@
+"""The verbs that load models, run as a user runs them, on a tiny model in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import command, environment
+from tests.decoding.test_chat import loaded_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of 32 dimensions whose words are letters, with its tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny")
+    loaded = loaded_model()
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    file = tmp_path / "pairs.jsonl"
+    rows = [
+        {"prompt": f"what is {n}?", "chosen": f"it is {n}", "rejected": f"{n} {n} and so on"}
+        for n in range(20)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def run(
+    folder: Path, arguments: Sequence[object], message: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*map(str, arguments)),
+        cwd=folder,
+        input=message,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=environment(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1"),
+    )
+
+
+def test_chat_answers_standard_input_or_a_prompt_alike(model: Path, tmp_path: Path) -> None:
+    options = ("--temperature", "0", "--max-new-tokens", "12")
+    piped = run(tmp_path, ("chat", model, *options), "hello?\n")
+    prompted = run(tmp_path, ("chat", model, *options, "--prompt", "hello?"))
+    assert (piped.returncode, prompted.returncode) == (0, 0), piped.stderr + prompted.stderr
+    assert piped.stdout == prompted.stdout
+    assert piped.stdout.strip()
+
+
+def test_chat_reads_its_settings_from_a_file(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "chat.yaml").write_text("temperature: 0\nmax_new_tokens: 3\nprompt: hello?\n")
+    few = run(tmp_path, ("chat", model, "--config", "chat.yaml"))
+    more = run(tmp_path, ("chat", model, "--config", "chat.yaml", "--max-new-tokens", "12"))
+    assert (few.returncode, more.returncode) == (0, 0), few.stderr + more.stderr
+    assert len(more.stdout) > len(few.stdout)
+    assert more.stdout.startswith(few.stdout.rstrip("\n"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["chat", "no/such/folder", "--prompt", "x"], "no/such/folder"),
+        (["chat", "{model}", "--prompt", " "], "nothing to answer"),
+        (["align", "--data", "none.jsonl", "--model", "{model}"], "none.jsonl"),
+        (["align", "--data", "pairs.jsonl", "--model", "no/such/folder"], "no/such/folder"),
+        (["align", "--data", "pairs.jsonl", "--model", "{model}", "--method", "dop"], "dpo"),
+        (["align", "--data", "pairs.jsonl", "--model", "{model}", "--method", "kto"], "binary"),
+        (["align", "--data", "pairs.jsonl", "--model", "{model}", "--option", "bta=1"], "beta"),
+    ],
+)
+def test_mistakes_about_models_and_data_are_told_readably(
+    model: Path, pairs: Path, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    done = run(tmp_path, [argument.format(model=model) for argument in arguments])
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["pairs.jsonl"]
+
+
+def test_a_dry_run_prints_its_plan_as_one_json_object(
+    model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    arguments = ("align", "--data", pairs, "--model", model, "--dry-run", "--json")
+    done = run(tmp_path, (*arguments, "--batch-size", "4", "--option", "beta=0.3"))
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["dry_run"] is True
+    assert plan["method"] == "dpo"
+    assert plan["options"]["beta"] == 0.3
+    assert plan["train"] + plan["held_out"] == 20
+    assert "dpo" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["pairs.jsonl"]
