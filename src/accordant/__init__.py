@@ -28,8 +28,10 @@ _HOMES = {
     "get_objective": "accordant.objectives.registry",
     "list_objectives": "accordant.objectives.registry",
     "list_systems": "accordant.catalogue.registry",
+    "load_feedback": "accordant.data.loading",
     "load_model": "accordant.models.loading",
     "objective": "accordant.objectives.registry",
+    "run_align": "accordant.workflows.align",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

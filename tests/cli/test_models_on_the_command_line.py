@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,22 +49,14 @@ def run(
     )
 
 
-def test_chat_answers_standard_input_or_a_prompt_alike(model: Path, tmp_path: Path) -> None:
+def test_chat_answers_piped_input_and_a_prompt_of_a_file_alike(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "chat.yaml").write_text("temperature: 0\nmax_new_tokens: 99\nprompt: hello?\n")
     options = ("--temperature", "0", "--max-new-tokens", "12")
     piped = run(tmp_path, ("chat", model, *options), "hello?\n")
-    prompted = run(tmp_path, ("chat", model, *options, "--prompt", "hello?"))
-    assert (piped.returncode, prompted.returncode) == (0, 0), piped.stderr + prompted.stderr
-    assert piped.stdout == prompted.stdout
-    assert piped.stdout.strip()
-
-
-def test_chat_reads_its_settings_from_a_file(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "chat.yaml").write_text("temperature: 0\nmax_new_tokens: 3\nprompt: hello?\n")
-    few = run(tmp_path, ("chat", model, "--config", "chat.yaml"))
-    more = run(tmp_path, ("chat", model, "--config", "chat.yaml", "--max-new-tokens", "12"))
-    assert (few.returncode, more.returncode) == (0, 0), few.stderr + more.stderr
-    assert len(more.stdout) > len(few.stdout)
-    assert more.stdout.startswith(few.stdout.rstrip("\n"))
+    filed = run(tmp_path, ("chat", model, "--config", "chat.yaml", *options[2:]))
+    assert (piped.returncode, filed.returncode) == (0, 0), piped.stderr + filed.stderr
+    assert piped.stdout == filed.stdout
+    assert 0 < len(piped.stdout.strip()) <= 12
 
 
 @pytest.mark.parametrize(
@@ -87,7 +78,7 @@ def test_mistakes_about_models_and_data_are_told_readably(
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
-    assert sorted(os.listdir(tmp_path)) == ["pairs.jsonl"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["pairs.jsonl"]
 
 
 def test_a_dry_run_prints_its_plan_as_one_json_object(
@@ -102,4 +93,4 @@ def test_a_dry_run_prints_its_plan_as_one_json_object(
     assert plan["options"]["beta"] == 0.3
     assert plan["train"] + plan["held_out"] == 20
     assert "dpo" in done.stderr
-    assert sorted(os.listdir(tmp_path)) == ["pairs.jsonl"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["pairs.jsonl"]
