@@ -338,21 +338,47 @@ def test_nothing_left_is_an_error_also_when_skipping(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_columns_can_be_renamed_and_errors_keep_the_users_names(tmp_path: Path) -> None:
+def test_fields_can_be_given_columns_and_errors_keep_the_users_names(tmp_path: Path) -> None:
     rows = [{"ask": "p", "good": "a", "bad": "b"}, {"ask": "p", "good": "", "bad": "b"}]
-    renames = {"ask": "prompt", "good": "chosen", "bad": "rejected"}
-    feedback = load(tmp_path, rows[0], columns=renames)
+    columns = {"prompt": "ask", "chosen": "good", "rejected": "bad"}
+    feedback = load(tmp_path, rows[0], columns=columns)
     assert feedback.records == (Comparison("p", "a", "b"),)
     with pytest.raises(UserError) as error:
-        load(tmp_path, *rows, columns=renames)
+        load(tmp_path, *rows, columns=columns)
     assert error.value.where.endswith("row 2, column 'good'")
-    with pytest.raises(UserError, match="no column 'goood' to rename"):
-        load(tmp_path, rows[0], columns={"goood": "chosen"})
+    turned = {"ask": "prompt", "good": "chosen", "rejected": "bad"}
+    assert load(tmp_path, rows[0], columns=turned).records == feedback.records
 
 
-def test_own_attributes_are_named_by_renaming_or_by_the_record_type(tmp_path: Path) -> None:
+def test_a_column_that_another_replaces_stands_aside(tmp_path: Path) -> None:
+    row = {"prompt": 17, "question": "p", "completion": "c"}
+    feedback = load(tmp_path, row, columns={"prompt": "question"})
+    assert feedback.records == (Demonstration("p", "c"),)
+    assert feedback.ignored == ("prompt",)
+    swapped = load(tmp_path, PAIR, columns={"chosen": "rejected", "rejected": "chosen"})
+    assert swapped.records == (Comparison("p", "b", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"prompt": "ask", "chosen": "goood"}, "no column 'goood' to be the chosen"),
+        ({"prmpt": "ask"}, "neither 'prmpt' nor 'ask' is a field.*Did you mean 'prompt'"),
+        ({"prompt": "ask", "chosen": "ask"}, "named twice"),
+        ({"ask": "prompt", "good": "prompt"}, "named twice"),
+    ],
+)
+def test_columns_that_cannot_be_meant_are_refused(
+    tmp_path: Path, columns: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        load(tmp_path, {"ask": "p", "good": "a", "rejected": "b"}, columns=columns)
+    assert error.value.where == "--columns"
+
+
+def test_own_attributes_are_named_by_column_or_by_the_record_type(tmp_path: Path) -> None:
     row = {"prompt": "p", "completion": "c", "wit": 1, "depth": 2, "id": 7}
-    chosen = load(tmp_path, row, columns={"wit": "ratings.wit"})
+    chosen = load(tmp_path, row, columns={"ratings.wit": "wit"})
     assert chosen.records == (Rating("p", "c", {"wit": 1.0}),)
     assert set(chosen.ignored) == {"depth", "id"}
     every = load(tmp_path, row, record_type="rating")

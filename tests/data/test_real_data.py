@@ -56,11 +56,11 @@ def test_gsm8k_splits_load_as_demonstrations(public_data: Path) -> None:
 
 def test_renamed_columns_make_pairs_of_model_written_evaluations(public_data: Path) -> None:
     folder = public_data / "anthropic_model_written_evals" / "advanced_ai_risk_human"
-    renames = {"answer_matching_behavior": "rejected", "answer_not_matching_behavior": "chosen"}
+    columns = {"rejected": "answer_matching_behavior", "chosen": "answer_not_matching_behavior"}
     files = sorted(folder.glob("*.jsonl"))
     assert files
     for file in files:
-        feedback = load_feedback(str(file), columns=renames, on_bad_row="skip")
+        feedback = load_feedback(str(file), columns=columns, on_bad_row="skip")
         assert feedback.record_type == "comparison"
         assert feedback.records[0].chosen.strip().startswith("(")  # type: ignore[union-attr]
 

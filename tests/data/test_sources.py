@@ -69,7 +69,7 @@ def test_csv_cells_are_read_by_what_their_columns_hold(tmp_path: Path) -> None:
     assert [row.reason for row in bad] == ["not a finite number", "missing value"]
     path.write_text('frage,chosen,rejected\n"[{""role"": ""user"", ""content"": ""x""}]",a,b\n')
     with pytest.raises(UserError, match="the prompt is a list of messages"):
-        load_feedback(str(path), columns={"frage": "prompt"})
+        load_feedback(str(path), columns={"prompt": "frage"})
 
 
 def test_conversations_survive_parquet_with_absent_fields_as_nulls(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def limit_examples(
     if max_tokens is None:
         return Limited(tuple(examples))
     if max_tokens < 2:
-        raise UserError(f"found {max_tokens}, expected at least 2.", where="--max-tokens")
+        raise UserError(f"found {max_tokens}, expected at least 2.", where="--max-length")
     longer = [example for example in examples if example_length(example) > max_tokens]
     if not longer:
         return Limited(tuple(examples))
@@ -78,7 +78,7 @@ def limit_examples(
     if not kept:
         raise UserError(
             f"all {len(examples):,} records are longer than {max_tokens:,} tokens.",
-            where="--max-tokens",
+            where="--max-length",
             mend=f"Raise it; the longest record has {max(map(example_length, longer)):,} tokens.",
         )
     return Limited(tuple(kept), tuple(truncated), tuple(dropped))
@@ -91,11 +91,11 @@ def _too_long(
     tree = max(first.trees, key=tree_length)
     return UserError(
         f"prompt ({len(tree.prompt):,} tokens) and continuation "
-        f"({max(map(len, tree.continuations)):,} tokens) are longer than --max-tokens "
-        f"{max_tokens:,}; so are {len(longer):,} of {total:,} records, the longest with "
+        f"({max(map(len, tree.continuations)):,} tokens) are together longer than "
+        f"{max_tokens:,} tokens; so are {len(longer):,} of {total:,} records, the longest with "
         f"{max(map(example_length, longer)):,} tokens.",
         where=place(first.index),
-        mend="Raise --max-tokens, or choose `--truncation drop` or `--truncation "
+        mend="Raise --max-length, or choose `--truncation drop` or `--truncation "
         "truncate-prompt-left`.",
     )
 
@@ -170,5 +170,5 @@ def _with_mismatched(
     raise UserError(
         f"no other record's answer fits after this prompt of {len(tree.prompt):,} tokens.",
         where=place(examples[at].index),
-        mend="Raise --max-tokens, or remove the record.",
+        mend="Raise --max-length, or remove the record.",
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accordant.data._building import BUILDERS
+from accordant.data._columns import ColumnNames, check_columns_exist, read_column_names
 from accordant.data._rows import BadRow, RawRow, Row, RowError
 from accordant.data._sources import read_rows
 from accordant.data.recognition import (
@@ -87,7 +88,7 @@ def load_feedback(
             them, a folder written by `datasets`, or a hub id. A path that exists wins.
         split: `train`, `test` or `validation`; None takes `train`, or the only one.
         record_type: a key of `RECORD_TYPES`; None recognises it from the columns.
-        columns: renames columns before anything else, their name to ours.
+        columns: which column holds a field, `{"prompt": "question"}`, before anything else.
         on_bad_row: `error` raises for the first bad row, `skip` leaves bad rows out and returns
             them in `Feedback.skipped`.
         limit: rows to read at most.
@@ -98,12 +99,11 @@ def load_feedback(
     """
     if limit is not None and limit < 1:
         raise UserError(f"found {limit}, expected at least 1.", where="--limit")
-    renames = dict(columns or {})
-    raw = read_rows(source, split, subset, lambda name: renames.get(name, name))
+    names = read_column_names(columns or {})
+    raw = read_rows(source, split, subset, names.visible)
     raw = itertools.islice(raw, limit)
     head = list(itertools.islice(raw, HEAD_ROWS))
-    _check_renames(renames, head)
-    plan = _plan(source, head, record_type, renames)
+    plan = _plan(source, head, record_type, names)
     records: list[Record] = []
     bad: list[BadRow] = []
     rows = 0
@@ -132,13 +132,14 @@ class _Plan:
 
 
 def _plan(
-    source: str, head: list[RawRow | BadRow], record_type: str | None, renames: Mapping[str, str]
+    source: str, head: list[RawRow | BadRow], record_type: str | None, columns: ColumnNames
 ) -> _Plan:
     rows = [row for row in head if isinstance(row, RawRow)]
     if not rows:
         bad = [row for row in head if isinstance(row, BadRow)]
         raise bad[0].as_error(len(bad) - 1) if bad else _nothing_left(source, [])
     firsts = _first_values(rows)
+    check_columns_exist(columns, firsts)
     try:
         record_type, present = _choose_type(rows, firsts, record_type)
         names = canonical_columns(present, firsts)
@@ -149,11 +150,10 @@ def _plan(
     if record_type == "rating" and not names.get("ratings"):
         names["ratings"] = ""
         attributes = attribute_columns(present, firsts)
-    theirs = {ours: their for their, ours in renames.items()}
-    shown = {name: theirs.get(column, column) for name, column in names.items()}
-    shown |= {column: theirs.get(column, column) for column in attributes}
+    shown = {name: columns.theirs(column) for name, column in names.items()}
+    shown |= {column: columns.theirs(column) for column in attributes}
     used = {*names.values(), *attributes}
-    ignored = tuple(theirs.get(c, c) for c in firsts if c not in used)
+    ignored = tuple(columns.theirs(column) for column in firsts if column not in used)
     return _Plan(record_type, names, tuple(attributes), shown, ignored)
 
 
@@ -231,20 +231,6 @@ def _check_same_kind(kind: bool, expected: bool | None) -> None:
             f"the row is {names[kind]}, but the rows before it are {names[expected]}.",
             mend="Write all rows in one way.",
         )
-
-
-def _check_renames(renames: Mapping[str, str], head: list[RawRow | BadRow]) -> None:
-    if len(set(renames.values())) < len(renames):
-        raise UserError("two columns are renamed to the same name.", where="--columns")
-    rows = [row for row in head if isinstance(row, RawRow)]
-    found = {name for row in rows for name in row.values}
-    for theirs, ours in renames.items():
-        if rows and ours not in found:
-            raise UserError(
-                f"there is no column '{theirs}' to rename; found {', '.join(sorted(found))}.",
-                where="--columns",
-                mend="Write THEIRS=OURS with a column of the file on the left.",
-            )
 
 
 def _nothing_left(source: str, bad: list[BadRow]) -> UserError:

@@ -180,7 +180,7 @@ def require_type(
         raise UserError(
             f"a {record_type} needs the columns {options}; found {_names(columns)}.",
             where="--record-type",
-            mend="Rename columns with `--columns THEIRS=OURS`.",
+            mend="Say which column holds a field with `--columns FIELD=COLUMN`.",
         )
 
 
@@ -218,7 +218,7 @@ def _add_alias(
     if len(found) > 1:
         raise UserError(
             f"the columns {_names(found)} could each be the {canonical}.",
-            mend=f"Choose one, for example `--columns {found[0]}={canonical}`.",
+            mend=f"Choose one, for example `--columns {canonical}={found[0]}`.",
         )
     if found:
         names[canonical] = found[0]
@@ -260,8 +260,8 @@ def _names(columns: Iterable[str]) -> str:
 def _ambiguous(types: list[str], because: str) -> UserError:
     return UserError(
         f"the record type is ambiguous between {' and '.join(types)}: {because}.",
-        mend=f"Choose with `--record-type {types[0]}` (or {', '.join(types[1:])}), or rename "
-        "columns with `--columns THEIRS=OURS`.",
+        mend=f"Choose with `--record-type {types[0]}` (or {', '.join(types[1:])}), or say "
+        "which column holds a field with `--columns FIELD=COLUMN`.",
     )
 
 
@@ -276,6 +276,6 @@ def _nothing_fits(columns: Collection[str], present: frozenset[str]) -> UserErro
     common = [a for a in common if "messages" not in a.columns or len(a.columns) == 1]
     return UserError(
         f"no record type fits the columns {_names(columns)}{': ' + closest if closest else ''}.",
-        mend="Rename columns with `--columns THEIRS=OURS`. Known: "
+        mend="Say which column holds a field, as in `--columns prompt=question`. Known: "
         f"{'; '.join(str(layout) for layout in common)}.",
     )
