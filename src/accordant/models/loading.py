@@ -109,7 +109,7 @@ def _tokenizer(source: ModelSource, options: dict[str, Any]) -> PreTrainedTokeni
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(location, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except _load_errors() as error:
         raise _load_error(source, error, "tokenizer") from error
     if tokenizer.pad_token_id is None:
         # Padding is masked everywhere by length, never by id, so sharing the id loses nothing.
@@ -134,7 +134,7 @@ def _model(source: ModelSource, dtype: DtypeName, options: dict[str, Any]) -> Pr
             model, info = AutoModelForCausalLM.from_pretrained(
                 location, dtype=wanted, output_loading_info=True, **options
             )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except _load_errors() as error:
         raise _load_error(source, error, "model") from error
     _refuse_missing_weights(source, info)
     if dtype == "auto" and model.dtype == torch.float16:
@@ -147,23 +147,34 @@ def _adapted_model(
 ) -> PreTrainedModel:
     from peft import PeftModel
 
-    from accordant.models.identity import weights_identity
-
     assert source.base is not None
     # A revision names a commit of the adapter's own repository, never of its base.
     base_options = {key: value for key, value in options.items() if key != "revision"}
     base = _model(source.base, dtype, base_options)
-    if source.base_identity and dtype == "auto" and weights_identity(base) != source.base_identity:
+    _refuse_other_base(source, base)
+    try:
+        with quiet_transformers():
+            return PeftModel.from_pretrained(base, str(source.path))
+    except _load_errors() as error:
+        raise _load_error(source, error, "adapter") from error
+
+
+def _refuse_other_base(source: ModelSource, base: PreTrainedModel) -> None:
+    """Compare the base with the one the adapter was trained on.
+
+    Only possible in the number format of that training; in another one there is nothing to compare.
+    """
+    from accordant.models.identity import weights_identity
+
+    assert source.base is not None
+    if source.base_identity is None or source.base_dtype != str(base.dtype):
+        return
+    if weights_identity(base) != source.base_identity:
         raise UserError(
             f"the adapter was trained on other weights than {source.base.name!r} has now.",
             where=str(source.path),
             mend="Load the adapter on the base it was trained on, or train it again.",
         )
-    try:
-        with quiet_transformers():
-            return PeftModel.from_pretrained(base, str(source.path))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _load_error(source, error, "adapter") from error
 
 
 def _refuse_missing_weights(source: ModelSource, info: dict[str, Any]) -> None:
@@ -176,6 +187,13 @@ def _refuse_missing_weights(source: ModelSource, info: dict[str, Any]) -> None:
             where=source.name,
             mend="Use a folder that holds a complete causal language model.",
         )
+
+
+def _load_errors() -> tuple[type[Exception], ...]:
+    """What the loaders raise for absent, damaged or unsuitable files."""
+    from safetensors import SafetensorError
+
+    return (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
 
 
 def _load_error(source: ModelSource, error: Exception, what: str) -> UserError:

@@ -168,7 +168,11 @@ def _record_base(model: Any, source: ModelSource | None, folder: Path) -> None:
     if source is None:
         return
     base = source.base or source
-    record = {"name": base.name, "identity": weights_identity(model, base_only=True)}
+    record = {
+        "name": base.name,
+        "identity": weights_identity(model, base_only=True),
+        "dtype": str(model.get_base_model().dtype),
+    }
     if base.kind in ("folder", "gguf"):
         record["name"] = str(base.path)
     text = json.dumps(record, indent=1) + "\n"

@@ -39,6 +39,7 @@ class ModelSource:
         path: local folder or file; None for a hub id.
         base: for an adapter, the model it sits on.
         base_identity: for an adapter written by accordant, `weights_identity` of its base.
+        base_dtype: the number format that identity was taken in, such as `torch.bfloat16`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelSource:
     path: Path | None = None
     base: ModelSource | None = None
     base_identity: str | None = None
+    base_dtype: str | None = None
 
     @property
     def card_name(self) -> str:
@@ -168,11 +170,13 @@ def _resolve_adapter(name: str, path: Path) -> ModelSource:
             mend="Its writing may have been interrupted: save the adapter again.",
         )
     identity: str | None = None
+    dtype: str | None = None
     base = _read_json(path / "adapter_config.json").get("base_model_name_or_path")
     if (path / BASE_RECORD).is_file():
         record = _read_json(path / BASE_RECORD)
         base = record.get("name", base)
         identity = str(record["identity"]) if record.get("identity") else None
+        dtype = str(record["dtype"]) if record.get("dtype") else None
     if not isinstance(base, str) or not base:
         raise UserError(
             "the adapter does not say which base model it belongs to.",
@@ -187,4 +191,4 @@ def _resolve_adapter(name: str, path: Path) -> ModelSource:
             where=str(path / "adapter_config.json"),
             mend=error.mend or "Set base_model_name_or_path to where the base model is.",
         ) from error
-    return ModelSource(name, "adapter", path, base=source, base_identity=identity)
+    return ModelSource(name, "adapter", path, source, identity, dtype)
