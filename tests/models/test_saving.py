@@ -6,6 +6,7 @@ import stat
 
 import pytest
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from accordant.errors import UserError
@@ -17,7 +18,7 @@ from accordant.models.loading import load_model, load_tokenizer
 from accordant.models.saving import check_output_folder, save_model, saved_bytes
 from accordant.models.sources import BASE_RECORD, resolve_source
 from accordant.scoring.engine import install
-from tests.data.small_tokenizers import chatml_tokenizer
+from tests.data.small_tokenizers import TOKENIZERS
 from tests.families import CONFIGS, tiny_model
 
 TOKENS = torch.arange(1, 13).reshape(2, 6)
@@ -40,7 +41,7 @@ def shaken_adapter(model):
 
 @pytest.mark.parametrize("family", CONFIGS)
 def test_a_saved_model_is_read_back_by_transformers_with_equal_scores(tmp_path, family):
-    model, tokenizer = tiny_model(family), chatml_tokenizer()
+    model, tokenizer = tiny_model(family), TOKENIZERS["chatml"]
     folder = save_model(model, tokenizer, tmp_path / "out", card=CARD, stop_ids=(4, 2))
     assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(folder)), logits(model))
     assert GenerationConfig.from_pretrained(folder).eos_token_id == [4, 2]
@@ -55,14 +56,14 @@ def test_a_saved_model_is_read_back_by_transformers_with_equal_scores(tmp_path, 
 def test_a_model_prepared_for_scoring_is_saved_as_an_ordinary_one(tmp_path):
     model = tiny_model("llama-tied-bias")
     expected = logits(model)
-    folder = save_model(install(model), chatml_tokenizer(), tmp_path / "out", card=CARD)
+    folder = save_model(install(model), TOKENIZERS["chatml"], tmp_path / "out", card=CARD)
     assert "accordant" not in (folder / "config.json").read_text()
     assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(folder)), expected)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
 def test_a_saved_adapter_is_read_back_on_its_base(tmp_path, family):
-    tokenizer = chatml_tokenizer()
+    tokenizer = TOKENIZERS["chatml"]
     base = save_model(tiny_model(family), tokenizer, tmp_path / "base", card=CARD)
     loaded = load_model(str(base))
     model = shaken_adapter(loaded.model)
@@ -72,15 +73,12 @@ def test_a_saved_adapter_is_read_back_on_its_base(tmp_path, family):
     assert again.source.kind == "adapter"
     torch.testing.assert_close(logits(again.model), logits(model))
     assert weights_identity(again.model, base_only=True) == weights_identity(tiny_model(family))
-    from peft import AutoPeftModelForCausalLM
-
-    torch.testing.assert_close(
-        logits(AutoPeftModelForCausalLM.from_pretrained(folder)), logits(model)
-    )
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    torch.testing.assert_close(logits(PeftModel.from_pretrained(plain, folder)), logits(model))
 
 
 def test_an_adapter_on_other_weights_than_its_own_is_refused(tmp_path):
-    tokenizer = chatml_tokenizer()
+    tokenizer = TOKENIZERS["chatml"]
     base = save_model(tiny_model("llama"), tokenizer, tmp_path / "base", card=CARD)
     loaded = load_model(str(base))
     folder = tmp_path / "out"
@@ -90,9 +88,21 @@ def test_an_adapter_on_other_weights_than_its_own_is_refused(tmp_path):
         load_model(str(folder))
 
 
+def test_an_adapter_trained_in_another_format_than_its_base_is_stored_in_is_read(tmp_path):
+    tokenizer = TOKENIZERS["chatml"]
+    stored = tiny_model("llama").bfloat16()
+    base = save_model(stored, tokenizer, tmp_path / "base", card=CARD)
+    loaded = load_model(str(base), dtype="float32")
+    model = shaken_adapter(loaded.model)
+    save_model(model, tokenizer, tmp_path / "out", card=CARD, source=loaded.source)
+    again = load_model(str(tmp_path / "out"), dtype="float32")
+    torch.testing.assert_close(logits(again.model), logits(model))
+    assert load_model(str(tmp_path / "out")).model.get_base_model().dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2", "llama-tied-bias"])
 def test_a_merged_adapter_scores_as_the_adapted_model(tmp_path, family):
-    tokenizer = chatml_tokenizer()
+    tokenizer = TOKENIZERS["chatml"]
     base = save_model(tiny_model(family), tokenizer, tmp_path / "base", card=CARD)
     loaded = load_model(str(base))
     model = shaken_adapter(loaded.model)
@@ -113,7 +123,7 @@ def test_merging_rounds_once():
             key = name.removeprefix("base_model.model.") + ".weight"
             weight = module.base_layer.weight.detach()
             delta = module.lora_B["default"].weight @ module.lora_A["default"].weight
-            exact[key] = (weight.float() + 2 * delta.float()).bfloat16()
+            exact[key] = (weight.float() + module.scaling["default"] * delta.float()).bfloat16()
     merged = dict(merge_adapter(model).named_parameters())
     assert exact
     for key, weight in exact.items():
@@ -126,7 +136,7 @@ def test_a_plain_model_is_not_merged():
 
 
 def test_exporting_a_folder_without_adapter_is_refused(tmp_path):
-    base = save_model(tiny_model("llama"), chatml_tokenizer(), tmp_path / "base", card=CARD)
+    base = save_model(tiny_model("llama"), TOKENIZERS["chatml"], tmp_path / "base", card=CARD)
     with pytest.raises(UserError, match="no adapter"):
         export_merged(str(base), tmp_path / "whole", card=CARD)
 
@@ -135,9 +145,11 @@ def test_nothing_that_exists_is_written_over_unasked(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious.txt").write_text("mine")
     with pytest.raises(UserError, match="--overwrite"):
-        save_model(tiny_model("llama"), chatml_tokenizer(), tmp_path / "out", card=CARD)
+        save_model(tiny_model("llama"), TOKENIZERS["chatml"], tmp_path / "out", card=CARD)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["out", "precious.txt"]
-    save_model(tiny_model("llama"), chatml_tokenizer(), tmp_path / "out", card=CARD, overwrite=True)
+    save_model(
+        tiny_model("llama"), TOKENIZERS["chatml"], tmp_path / "out", card=CARD, overwrite=True
+    )
     assert not (tmp_path / "out" / "precious.txt").exists()
     assert os.listdir(tmp_path) == ["out"]
 
@@ -155,7 +167,7 @@ def test_a_failed_write_leaves_everything_as_it_was(tmp_path, monkeypatch, exist
 
     monkeypatch.setattr(saving, "_save_generation_config", full)
     with pytest.raises(UserError, match="No space left"):
-        save_model(model, chatml_tokenizer(), target, card=CARD, overwrite=True)
+        save_model(model, TOKENIZERS["chatml"], target, card=CARD, overwrite=True)
     assert sorted(p.name for p in tmp_path.rglob("*")) == (["old.txt", "out"] if exists else [])
 
 
@@ -163,7 +175,7 @@ def test_weights_handed_in_are_the_ones_written(tmp_path):
     other = tiny_model("llama", seed=1)
     folder = save_model(
         tiny_model("llama"),
-        chatml_tokenizer(),
+        TOKENIZERS["chatml"],
         tmp_path / "out",
         card=CARD,
         state_dict=other.state_dict(),
@@ -172,7 +184,7 @@ def test_weights_handed_in_are_the_ones_written(tmp_path):
 
 
 def test_saved_files_have_the_permissions_of_any_other(tmp_path):
-    folder = save_model(tiny_model("llama"), chatml_tokenizer(), tmp_path / "out", card=CARD)
+    folder = save_model(tiny_model("llama"), TOKENIZERS["chatml"], tmp_path / "out", card=CARD)
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain.txt").write_text("")
 
@@ -188,7 +200,7 @@ def test_what_will_be_written_is_known_beforehand(tmp_path):
         ("whole", tiny_model("llama-tied-bias")),
         ("adapter", attach_lora(tiny_model("llama"), LoraOptions(rank=2))),
     ):
-        folder = save_model(model, chatml_tokenizer(), tmp_path / name, card=CARD)
+        folder = save_model(model, TOKENIZERS["chatml"], tmp_path / name, card=CARD)
         written = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
         assert 0 <= written - saved_bytes(model) < 20_000
 
@@ -208,7 +220,7 @@ def test_an_output_folder_is_checked_before_the_work(tmp_path):
 
 
 def test_loading_what_is_no_model_is_a_users_error(tmp_path):
-    folder = save_model(tiny_model("llama"), chatml_tokenizer(), tmp_path / "out", card=CARD)
+    folder = save_model(tiny_model("llama"), TOKENIZERS["chatml"], tmp_path / "out", card=CARD)
     (folder / "config.json").write_text(json.dumps({"model_type": "no-such-family"}))
     with pytest.raises(UserError, match="cannot be loaded"):
         load_model(str(folder))
@@ -218,7 +230,7 @@ def test_loading_what_is_no_model_is_a_users_error(tmp_path):
 
 
 def test_a_damaged_weights_file_is_a_users_error(tmp_path):
-    folder = save_model(tiny_model("llama"), chatml_tokenizer(), tmp_path / "out", card=CARD)
+    folder = save_model(tiny_model("llama"), TOKENIZERS["chatml"], tmp_path / "out", card=CARD)
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(UserError, match="cannot be loaded"):
@@ -228,7 +240,7 @@ def test_a_damaged_weights_file_is_a_users_error(tmp_path):
 def test_missing_weights_are_not_filled_with_random_numbers(tmp_path):
     from safetensors.torch import load_file, save_file
 
-    folder = save_model(tiny_model("llama"), chatml_tokenizer(), tmp_path / "out", card=CARD)
+    folder = save_model(tiny_model("llama"), TOKENIZERS["chatml"], tmp_path / "out", card=CARD)
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -244,7 +256,9 @@ def test_a_hub_model_that_cannot_be_reached_says_so(monkeypatch, tmp_path):
 
 
 def test_types_are_kept_or_chosen(tmp_path):
-    folder = save_model(tiny_model("llama").half(), chatml_tokenizer(), tmp_path / "out", card=CARD)
+    folder = save_model(
+        tiny_model("llama").half(), TOKENIZERS["chatml"], tmp_path / "out", card=CARD
+    )
     assert load_model(str(folder)).model.dtype == torch.bfloat16
     assert load_model(str(folder), dtype="float32").model.dtype == torch.float32
     assert resolve_source(str(folder)).kind == "folder"
