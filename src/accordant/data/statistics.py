@@ -86,7 +86,10 @@ def histogram(values: Sequence[int], bins: int = 12) -> Histogram:
 def draw(picture: Histogram, width: int = 40) -> list[str]:
     """Draw a histogram as lines of text, one bin each."""
     top = max(picture.counts)
-    labels = [f"{a:,}-{b - 1:,}" for a, b in zip(picture.edges, picture.edges[1:], strict=False)]
+    labels = [
+        f"{low:,}" if high == low + 1 else f"{low:,}-{high - 1:,}"
+        for low, high in zip(picture.edges, picture.edges[1:], strict=False)
+    ]
     margin = max(map(len, labels))
     return [
         f"{label:>{margin}} {_bar(count, top, width)} {count:,}".rstrip()
