@@ -218,6 +218,7 @@ BAD_ROWS = [
     ),
     (RATED, {**RATED, "verbosity": NAN}, "verbosity", "not a finite number"),
     (RATED, {**RATED, "verbosity": float("inf")}, "verbosity", "not a finite number"),
+    (RATED, {**RATED, "verbosity": 10**400}, "verbosity", "not a finite number"),
     (RATED, {**RATED, "verbosity": None}, "verbosity", "missing value"),
     (RATED, {**RATED, "helpfulness": "4"}, "helpfulness", "not a number"),
     (RATED, {**RATED, "helpfulness": True}, "helpfulness", "not a number"),

@@ -95,6 +95,9 @@ def test_conversations_survive_parquet_with_absent_fields_as_nulls(tmp_path: Pat
         ("a.json", '"text"', "expected a list of rows"),
         ("a.parquet", "no parquet", "not readable as Parquet"),
         ("a.csv", 'prompt,completion\n"a,b\n', "not CSV"),
+        ("a.csv", "prompt,prompt\na,b\n", "names the column 'prompt' twice"),
+        ("a.jsonl", "[" * 100_000, "cannot be read"),
+        ("a.jsonl", '{"prompt": %s}' % ("9" * 5000), "cannot be read"),
         ("a.jsonl.gz", "no gzip", "cannot be read"),
         ("a.txt", "x", "file type '.txt' is not known"),
     ],
@@ -190,6 +193,10 @@ def test_missing_files_are_no_hub_ids_and_suggest_the_nearest(tmp_path: Path) ->
         load_feedback("nowhere.jsonl")
     with pytest.raises(UserError, match="no such file or folder"):
         load_feedback("two words")
+    with pytest.raises(UserError, match="no data is named"):
+        load_feedback(" ")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_feedback(str(tmp_path / ("x" * 300)))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no data files"):
         load_feedback(str(tmp_path / "empty"))

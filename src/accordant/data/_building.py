@@ -5,7 +5,7 @@ Knows canonical rows and records. Knows nothing of files or tokens. Every mistak
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from accordant.data._rows import Row, RowError, excerpt, kind_of
@@ -227,10 +227,11 @@ def parse_number(value: object, column: str, of: str = "") -> float:
         raise RowError(
             "not a number", f"the value {of}is {found}, expected a number.", column=column
         )
-    if not math.isfinite(value):
+    # A whole number beyond the range of floats makes math.isfinite itself overflow.
+    if not abs(value) <= sys.float_info.max:
         raise RowError(
             "not a finite number",
-            f"the value {of}is {value}, expected a finite number.",
+            f"the value {of}is {excerpt(str(value))}, expected a finite number.",
             column=column,
             mend="Leave the attribute out where there is no rating, or remove the row.",
         )

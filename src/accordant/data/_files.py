@@ -116,8 +116,8 @@ def _parse_line(line: bytes, origin: Origin, visible: Callable[[str], str]) -> R
             f"{excerpt(line.decode('utf-8')[max(error.colno - 20, 0) :], 40)}.",
             mend="Write one complete JSON object per line.",
         )
-    except RecursionError:
-        return BadRow(origin, "broken JSON", "the line is nested too deeply.")
+    except (RecursionError, ValueError) as error:  # nesting or numbers beyond any use
+        return BadRow(origin, "broken JSON", f"the line cannot be read: {error}.")
     return _as_row(values, origin, visible)
 
 
@@ -150,6 +150,8 @@ def _read_json(path: Path, visible: Callable[[str], str]) -> Iterator[RawRow | B
             mend="Mend it there, or write one object per line (.jsonl) so that rows can be read "
             "one by one.",
         ) from None
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"the file cannot be read: {error}.", where=str(path)) from None
     if isinstance(data, dict):
         tables = [v for v in data.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
         # A single record of messages is an object that holds a list of objects, too.
@@ -176,6 +178,7 @@ def _read_csv(path: Path, visible: Callable[[str], str]) -> Iterator[RawRow | Ba
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = [visible(name) for name in next(reader, [])]
+            _check_header(header, path)
             for number, cells in enumerate((c for c in reader if c), 1):
                 yield _csv_row(header, cells, Origin(str(path), number))
         except UnicodeDecodeError:
@@ -188,6 +191,16 @@ def _read_csv(path: Path, visible: Callable[[str], str]) -> Iterator[RawRow | Ba
                 where=f"{path}, line {reader.line_num}",
                 mend="Quote cells that hold commas, quotes or line breaks.",
             ) from None
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(
+            f"the header names the column '{twice}' twice.",
+            where=str(path),
+            mend="Give every column a name of its own.",
+        )
 
 
 def _csv_row(header: list[str], cells: list[str], origin: Origin) -> RawRow | BadRow:
@@ -221,7 +234,7 @@ def _json_or_text(cell: str) -> Any:
     try:
         # csv files spell "not a number" in many ways, JSON in one.
         return float("nan") if cell.strip().lower() == "nan" else json.loads(cell)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return cell
 
 

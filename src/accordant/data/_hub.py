@@ -17,14 +17,22 @@ from accordant.errors import UserError
 
 @contextlib.contextmanager
 def quiet_datasets() -> Iterator[Any]:
-    """Import `datasets` with its progress bars off; put them back as they were."""
+    """Import `datasets` with its progress bars and log off; put them back as they were.
+
+    What it would log as an error reaches the user as one.
+    """
+    import logging
+
     import datasets
 
     shown = not datasets.are_progress_bars_disabled()
+    verbosity = datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(logging.CRITICAL)
     try:
         yield datasets
     finally:
+        datasets.logging.set_verbosity(verbosity)
         if shown:
             datasets.enable_progress_bars()
 

@@ -44,12 +44,17 @@ def read_rows(
     Raises:
         UserError: nothing there, or no such split or subset.
     """
+    if not source.strip():
+        raise UserError("no data is named.", where="--data", mend="Name a file, folder or hub id.")
     path = Path(source).expanduser()
-    if path.is_dir():
-        return _read_folder(path, split, subset, visible)
-    if path.is_file():
-        _check_single_file(path, split, subset)
-        return read_file(path, visible)
+    try:
+        if path.is_dir():
+            return _read_folder(path, split, subset, visible)
+        if path.is_file():
+            _check_single_file(path, split, subset)
+            return read_file(path, visible)
+    except OSError as error:
+        raise UserError(f"it cannot be read: {error.strerror}.", where=source) from None
     looks_local = source.startswith((".", "/", "~")) or source.lower().endswith(SUFFIXES)
     if looks_local or not HUB_ID.fullmatch(source):
         raise _not_found(path)
