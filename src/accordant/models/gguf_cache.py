@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
+import struct
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -162,6 +164,23 @@ def _clear_quantised_mark(model: PreTrainedModel) -> None:
         raise RuntimeError(f"weights are still packed after reading the GGUF file: {packed[:3]}")
 
 
+def _text_field(gguf: Path, key: str) -> str | None:
+    """A text among the file's metadata, found by its key.
+
+    GGUF writes the key's length (64 bits), the key, the type (32 bits, 8 for text), the text's
+    length and the text, little-endian. The gguf package's reader would parse the whole vocabulary
+    first, which takes seconds.
+    """
+    start = struct.pack("<Q", len(key)) + key.encode() + struct.pack("<I", 8)
+    with gguf.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(start)
+        if at < 0:
+            return None
+        begin = at + len(start) + 8
+        (length,) = struct.unpack("<Q", content[begin - 8 : begin])
+        return content[begin : begin + length].decode("utf-8")
+
+
 def _split_digits_first(gguf: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Give SmolLM its own pre-tokeniser: single digits, then byte-level words.
 
@@ -169,11 +188,9 @@ def _split_digits_first(gguf: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     blanks before a digit join differently ('\\n\\n1' as three tokens instead of two) from what the
     model was trained on.
     """
-    import gguf as gguf_format
     from tokenizers import pre_tokenizers
 
-    field = gguf_format.GGUFReader(gguf).get_field("tokenizer.ggml.pre")
-    if field is None or field.contents() != "smollm":
+    if _text_field(gguf, "tokenizer.ggml.pre") != "smollm":
         return
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
