@@ -2,9 +2,10 @@
 
     python scripts/build_bundled_feedback.py --work-dir build/bundled
 
-Every prompt of `bundled_prompts.txt` gets a few answers; those without an answer that keeps the
-rule get a second round of shorter ones. One pair per prompt is kept: an answer that keeps the rule
-of `accordant.evaluation.rules.is_concise` over one that breaks it. Samples are stored in the work
+Every prompt of `bundled_prompts.txt` gets a few answers. Where none keeps the rule, the model is
+asked again under a system message that wants one sentence (the message is not in the data); where
+none breaks it, more are sampled. One pair per prompt is kept: an answer that keeps the rule of
+`accordant.evaluation.rules.is_concise` over one that breaks it. Samples are stored in the work
 folder as they are made, so an interrupted run goes on where it stopped.
 """
 
@@ -18,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 from accordant.decoding.sampling import SamplingOptions, generate
@@ -27,14 +29,27 @@ from accordant.models.loading import LoadedModel, load_model
 PROMPTS = Path(__file__).with_name("bundled_prompts.txt")
 BUNDLE = Path(__file__).parents[1] / "src" / "accordant" / "data" / "bundled"
 SEED = 20261124
-TEMPERATURE = 0.7
 HELD_OUT_EVERY = 5
 MAX_PAIR_TOKENS = 260
-ROUNDS = ((4, 160), (10, 80))
-"""(samples per prompt, most new tokens) of the first round, and of the second where it failed."""
 COARSE = re.compile(
     r"\b(?:bitch|shit|fuck\w*|damn|sex\w*|porn\w*|nazi\w*|kill\w*|rape\w*)\b", re.IGNORECASE
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One way of sampling answers."""
+
+    name: str
+    samples: int
+    most: int
+    temperature: float
+    system: str | None = None
+
+
+OWN = Round("own", 4, 160, 0.7)
+BRIEF = Round("brief", 6, 80, 0.7, system="Answer in one short sentence.")
+MORE = Round("more", 8, 160, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,7 @@ class Answer:
     text: str
     finished: bool
     tokens: int
-    round: int
+    round: str
 
     @property
     def keeps_rule(self) -> bool:
@@ -63,45 +78,45 @@ def read_prompts() -> list[str]:
     return prompts
 
 
-def render(loaded: LoadedModel, prompt: str) -> list[int]:
+def render(loaded: LoadedModel, prompt: str, system: str | None = None) -> list[int]:
     """Token ids of the prompt up to where the answer starts."""
-    message = [{"role": "user", "content": prompt}]
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": prompt})
     rendered = loaded.tokenizer.apply_chat_template(
-        message, add_generation_prompt=True, return_dict=True
+        messages, add_generation_prompt=True, return_dict=True
     )
     return list(rendered["input_ids"])
 
 
-def sample_round(loaded: LoadedModel, prompts: Sequence[str], number: int, store: Path) -> None:
+def sample_round(loaded: LoadedModel, prompts: Sequence[str], how: Round, store: Path) -> None:
     """Sample what this round still lacks, a few prompts at a time, and append it to `store`."""
-    samples, most = ROUNDS[number]
-    done = {answer.prompt for answer in read_answers(store) if answer.round == number}
+    done = {answer.prompt for answer in read_answers(store) if answer.round == how.name}
     missing = [prompt for prompt in prompts if prompt not in done]
     options = SamplingOptions(
-        max_new_tokens=most,
-        temperature=TEMPERATURE,
-        seed=SEED + number,
+        max_new_tokens=how.most,
+        temperature=how.temperature,
+        seed=SEED,
         stop_ids=(loaded.tokenizer.eos_token_id,),
-        samples_per_prompt=samples,
+        samples_per_prompt=how.samples,
         batch_size=64,
     )
-    group = options.batch_size // samples
+    group = options.batch_size // how.samples
     for start in range(0, len(missing), group):
         began = time.perf_counter()
         now = missing[start : start + group]
-        found = generate(loaded.model, [render(loaded, prompt) for prompt in now], options)
+        found = generate(loaded.model, [render(loaded, x, how.system) for x in now], options)
         with store.open("a", encoding="utf-8") as file:
             for index, generation in enumerate(found):
                 answer = Answer(
-                    prompt=now[index // samples],
+                    prompt=now[index // how.samples],
                     text=loaded.tokenizer.decode(generation.tokens, skip_special_tokens=True),
                     finished=generation.finished,
                     tokens=len(generation.tokens),
-                    round=number,
+                    round=how.name,
                 )
                 file.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
         speed = sum(len(g.completion) for g in found) / (time.perf_counter() - began)
-        print(f"round {number + 1}: {start + len(now)}/{len(missing)}, {speed:.0f} tokens/s")
+        print(f"{how.name}: {start + len(now)}/{len(missing)}, {speed:.0f} tokens/s")
 
 
 def read_answers(store: Path) -> list[Answer]:
@@ -122,16 +137,15 @@ def choose_pair(
     usable = [a for a in answers if a.text.strip() and not COARSE.search(a.text)]
     chosen = [a for a in usable if a.keeps_rule]
     rejected = sorted((a for a in usable if not a.keeps_rule), key=lambda a: not a.finished)
-    # A cut answer of the short second round may have been a good one in the making.
-    rejected = [a for a in rejected if a.finished or a.round == 0]
+    rejected = [a for a in rejected if a.round != BRIEF.name]
     if not chosen:
         return "no answer keeps the rule"
     if not rejected:
         return "no answer breaks the rule"
     overhead = len(render(loaded, prompt)) + 4
-    for bad in rejected:
-        if overhead + chosen[0].tokens + bad.tokens <= MAX_PAIR_TOKENS:
-            return chosen[0], bad
+    for good, bad in product(chosen, rejected):
+        if overhead + good.tokens + bad.tokens <= MAX_PAIR_TOKENS:
+            return good, bad
     return f"longer than {MAX_PAIR_TOKENS} tokens"
 
 
@@ -179,8 +193,12 @@ def describe(
 ) -> str:
     """The README of the bundle, with its counts."""
     reasons = "; ".join(f"{reason}: {count}" for reason, count in sorted(dropped.items()))
-    kept = sum(answer.keeps_rule for answer in answers) / len(answers)
-    first, second = ROUNDS
+    own = [answer for answer in answers if answer.round == OWN.name]
+    kept = sum(answer.keeps_rule for answer in own) / len(own)
+    counts = {
+        how.name: len({answer.prompt for answer in answers if answer.round == how.name})
+        for how in (BRIEF, MORE)
+    }
     return f"""# Bundled feedback
 
 Comparisons (`prompt`, `chosen`, `rejected`, conversational) for trying accordant out.
@@ -192,15 +210,22 @@ Comparisons (`prompt`, `chosen`, `rejected`, conversational) for trying accordan
 
 - **Prompts**: {len(prompts)} short questions and tasks written for this project
   (`scripts/bundled_prompts.txt`). Every fifth is held out; no prompt is in both files.
-- **Answers**: {len(answers)} samples of the embedded SmolLM2-135M-Instruct, by accordant's sampler
-  at temperature {TEMPERATURE}, seed {SEED}: {first[0]} per prompt of at most {first[1]} tokens, and
-  {second[0]} more of at most {second[1]} for prompts without a usable answer among them.
+- **Answers**: {len(answers)} samples of the embedded SmolLM2-135M-Instruct, by accordant's sampler,
+  seed {SEED}.
+  - {OWN.samples} per prompt at temperature {OWN.temperature}, at most {OWN.most} tokens.
+  - Where none of them keeps the rule ({counts[BRIEF.name]} prompts): {BRIEF.samples} under the
+    system message "{BRIEF.system}", at most {BRIEF.most} tokens.
+    They serve as `chosen` only, and the message is not part of the data.
+  - Where all of them keep it ({counts[MORE.name]} prompts): {MORE.samples} more at
+    temperature {MORE.temperature}.
 - **Rule** (`accordant.evaluation.rules.is_concise`): the model ended the answer itself, it ends
   with final punctuation, and it has at most two sentences and 3 to 60 words. `chosen` keeps the
-  rule, `rejected` breaks it. {kept:.0%} of all samples keep it.
-- **Dropped** prompts: {sum(dropped.values())} ({reasons or "none"}).
+  rule, `rejected` breaks it. {kept:.0%} of the first samples keep it.
+- **Dropped** prompts: {sum(dropped.values())}
+  ({reasons or "none"}).
 - **Not judged**: truth and usefulness. Many chosen answers are wrong: they come from a model of 135
   million weights. The set teaches a style and serves to see training work, nothing else.
+- **Coarse words**: answers with words of a short list in the script are never used.
 - **Licence**: Apache-2.0, as the project and the model.
 
 Rebuild with `python scripts/build_bundled_feedback.py`. Another processor may round differently in
@@ -215,9 +240,12 @@ def main() -> None:
     store = parser.parse_args().work_dir / "answers.jsonl"
     store.parent.mkdir(parents=True, exist_ok=True)
     prompts, loaded = read_prompts(), load_model(None)
-    sample_round(loaded, prompts, 0, store)
-    served = {answer.prompt for answer in read_answers(store) if answer.keeps_rule}
-    sample_round(loaded, [prompt for prompt in prompts if prompt not in served], 1, store)
+    sample_round(loaded, prompts, OWN, store)
+    own = [answer for answer in read_answers(store) if answer.round == OWN.name]
+    keeping = {answer.prompt for answer in own if answer.keeps_rule}
+    breaking = {answer.prompt for answer in own if not answer.keeps_rule}
+    sample_round(loaded, [prompt for prompt in prompts if prompt not in keeping], BRIEF, store)
+    sample_round(loaded, [prompt for prompt in prompts if prompt not in breaking], MORE, store)
     build(loaded, prompts, read_answers(store))
 
 

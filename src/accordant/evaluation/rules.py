@@ -12,38 +12,18 @@ MAX_SENTENCES = 2
 MAX_WORDS = 60
 MIN_WORDS = 3
 
-_ABBREVIATIONS = frozenset(
-    [
-        "e.g.",
-        "i.e.",
-        "etc.",
-        "vs.",
-        "dr.",
-        "mr.",
-        "mrs.",
-        "ms.",
-        "st.",
-        "no.",
-        "approx.",
-        "jr.",
-        "sr.",
-        "inc.",
-        "u.s.",
-        "u.k.",
-        "a.m.",
-        "p.m.",
-    ]
-)
+_ABBREVIATIONS = {"etc.", "vs.", "dr.", "mr.", "mrs.", "ms.", "st.", "approx.", "jr.", "sr.", "ca."}
 _CLOSERS = "\"')]}*_”’»"
 _LIST_MARK = re.compile(r"^\s*(?:[-*•#>]+|\d{1,3}[.)])\s+")
+_INITIALS = re.compile(r"(?:[A-Za-z]\.)+")
 _MARK_ALONE = re.compile(r"(?:[-*•#>]+|\d{1,3}[.)])")
 
 
 def count_sentences(text: str) -> int:
     """Number of sentences: runs of words up to `.`, `!`, `?` or the end of a line.
 
-    A line break ends a sentence, so every item of a list counts; list marks, abbreviations such as
-    `e.g.` and dots inside numbers do not.
+    A line break ends a sentence, so every item of a list counts. List marks, dots inside numbers,
+    initials and abbreviations such as `e.g.` end none, except where the line ends.
     """
     count = 0
     for line in text.splitlines():
@@ -88,4 +68,4 @@ def _ends_sentence(word: str) -> bool:
     bare = word.rstrip(_CLOSERS)
     if not bare.endswith((".", "!", "?")) or bare.lower() in _ABBREVIATIONS:
         return False
-    return not _MARK_ALONE.fullmatch(bare)
+    return not (_INITIALS.fullmatch(bare) or _MARK_ALONE.fullmatch(bare))
