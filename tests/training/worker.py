@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import DistributedType, PartialState
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.scoring.engine import install
 from accordant.training import checkpoints
 from accordant.training.arguments import training_arguments
-from accordant.training.processes import is_main_process
+from accordant.training.processes import is_main_process, leave_processes
 from accordant.training.run import train
 from tests.families import tiny_model
 from tests.training.runs import make_config, make_task
@@ -53,6 +55,11 @@ def kill_while_writing(step: int) -> None:
     checkpoints._commit = killed
 
 
+def allow_sharding_on_cpu() -> None:
+    """Let accelerate shard over gloo: it asks for a kind of accelerator and needs none."""
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+
 def whole(weight: torch.Tensor) -> torch.Tensor:
     """A weight's own copy, gathered where it is sharded."""
     full = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
@@ -69,6 +76,8 @@ def main(job: dict[str, Any]) -> None:
     config = make_config(folder, lora_rank=rank, **job["settings"])
     # Joins the process group, so that the reference is computed by all processes together.
     args = training_arguments(config, feedback="comparison", examples=16, held_out=6)
+    if config.sharding == "fsdp2":
+        allow_sharding_on_cpu()
     task = make_task(job["method"], model, folder / f"cache-{job['name']}")
     kill = job.get("kill", "")
     number = int(kill.split()[-1]) if kill else 0
@@ -76,6 +85,8 @@ def main(job: dict[str, Any]) -> None:
         kill_while_writing(number)
     callbacks = [KillAfter(number)] if kill.startswith("after step") else []
     result = train(model, task, config, args=args, callbacks=callbacks)
+    if config.sharding == "fsdp2":
+        assert all(isinstance(p, DTensor) for p in result.model.parameters())
     weights = {name: whole(weight) for name, weight in result.model.state_dict().items()}
     if is_main_process():
         rows = {"history": result.history, "resumed": str(result.resumed_from or "")}
@@ -87,3 +98,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for job in json.loads(sys.argv[1]):
         main(job)
+    leave_processes()

@@ -45,3 +45,13 @@ def _device() -> torch.device:
     if "nccl" in str(distributed.get_backend()):
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
+
+
+def leave_processes() -> None:
+    """Leave the process group; call it once, when a run ends.
+
+    A process that exits while others still talk to it can make all of them hang or crash.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()

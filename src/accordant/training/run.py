@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
+from accordant.errors import UserError
 from accordant.scoring.engine import install, is_installed
 from accordant.scoring.reference_cache import examples_digest
 from accordant.training import checkpoints
@@ -123,6 +124,13 @@ def train(
         optimizer=optimizer_choice(config, args),
         probe=config.probe,
     )
+    if config.sharding == "fsdp2" and not trainer.is_fsdp_enabled:
+        # accelerate shards on accelerators only; elsewhere it silently keeps whole copies.
+        raise UserError(
+            f"accelerate does not shard on {args.device.type}.",
+            where="--sharding",
+            mend="Use --sharding none, or machines with GPUs.",
+        )
     started = time.perf_counter()
     before = _tokens_of(resumed)
     try:

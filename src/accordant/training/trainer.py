@@ -317,6 +317,8 @@ class AlignTrainer(Trainer):
             totals = family_metrics(inputs, output)
             window.add(totals if row.counts else _nothing(totals))
         self.model.train(was_training)
+        if self.is_fsdp_enabled:
+            _reshard(self.model)
         found = window.averages()
         seconds = time.perf_counter() - started
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
@@ -370,3 +372,12 @@ class _Loader(DataLoader[Any]):
 
 def _nothing(totals: MetricTotals) -> MetricTotals:
     return MetricTotals(totals.names, torch.zeros_like(totals.values))
+
+
+def _reshard(model: nn.Module) -> None:
+    """Give back the whole weights that a pass without gradients leaves in every process."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
