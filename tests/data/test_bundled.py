@@ -50,7 +50,9 @@ def test_there_are_a_few_hundred_short_pairs(embedded_tokenizer):
     for part, least in (("train", 280), ("held_out", 70)):
         records = load_feedback(str(bundled_path(part))).records
         assert len(records) >= least
-        examples = encode(records, embedded_tokenizer, Rendering()).examples
+        examples = encode(
+            records, embedded_tokenizer, Rendering(), max_tokens=None, truncation="error"
+        ).examples
         assert max(example.num_tokens for example in examples) <= 265
 
 
