@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from accordant.data.examples import Example
+from accordant.data.fingerprint import fingerprint_examples
 from accordant.data.trees import TokenTree
 from accordant.scoring.engine import score, score_all
 from accordant.scoring.reference_cache import (
     CachedReference,
     ReferenceKey,
     cached_reference,
-    examples_digest,
 )
 from accordant.scoring.scores import Scores
 from tests.training.runs import KEY, make_examples, make_model
@@ -95,7 +95,7 @@ def test_a_damaged_shard_is_computed_again(damage: str, tmp_path: Path) -> None:
     examples = make_examples("dpo", 9)
     compute(tmp_path, examples, Counting())
     home = tmp_path / KEY.digest
-    shard = home / f"{examples_digest(examples[3:6])}.safetensors"
+    shard = home / f"{fingerprint_examples(examples[3:6])}.safetensors"
     content = bytearray(shard.read_bytes())
     if damage == "flipped bit":
         content[-3] ^= 1
@@ -106,7 +106,7 @@ def test_a_damaged_shard_is_computed_again(damage: str, tmp_path: Path) -> None:
     elif damage == "text":
         content = bytearray(b"not a shard")
     else:
-        other = home / f"{examples_digest(examples[:3])}.safetensors"
+        other = home / f"{fingerprint_examples(examples[:3])}.safetensors"
         content = bytearray(other.read_bytes())
     shard.write_bytes(bytes(content))
     again = Counting()
@@ -144,18 +144,3 @@ def test_progress_ends_with_all_examples(tmp_path: Path) -> None:
     examples, seen = make_examples("dpo", 8), []
     cached_reference(tmp_path, KEY, examples, Counting(), shard_size=3, progress=seen.append)
     assert seen == [3, 6, 8, 8]
-
-
-def test_the_digest_depends_on_every_border_and_token() -> None:
-    def digest(*trees: TokenTree) -> str:
-        return examples_digest([Example("comparison", trees, 0)])
-
-    digests = {
-        digest(TokenTree((1, 2), ((3,), (4,)))),
-        digest(TokenTree((1,), ((2, 3), (4,)))),
-        digest(TokenTree((1, 2), ((3, 4),))),
-        digest(TokenTree((1, 2), ((4,), (3,)))),
-        digest(TokenTree((1, 2), ((3,), (5,)))),
-        digest(TokenTree((1, 2), ((3,),)), TokenTree((4,), ((5,),))),
-    }
-    assert len(digests) == 6

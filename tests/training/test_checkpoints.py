@@ -78,19 +78,6 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_room_is_checked_before_the_run(tmp_path: Path) -> None:
-    checkpoints.check_room(tmp_path / "new", 1000)
-    assert list((tmp_path / "new").iterdir()) == []
-    with pytest.raises(UserError, match="free"):
-        checkpoints.check_room(tmp_path, 10**18)
-
-
-def test_a_file_in_the_place_of_the_folder_is_found_before_the_run(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("a file")
-    with pytest.raises(UserError, match="cannot be written"):
-        checkpoints.check_room(tmp_path / "taken" / "out", 1)
-
-
 def test_a_disk_that_fills_up_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -23,6 +22,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from accordant.data.examples import Example
+from accordant.data.fingerprint import fingerprint_examples
 from accordant.data.trees import TokenTree
 from accordant.scoring.engine import ENGINE_VERSION
 from accordant.scoring.scores import Scores
@@ -146,20 +146,8 @@ def cached_reference(
     return CachedReference(examples, shards)
 
 
-def examples_digest(examples: Sequence[Example]) -> str:
-    """Fingerprint of the tokens of `examples` in order, 32 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for example in examples:
-        for tree in example.trees:
-            runs = (tree.prompt, *tree.continuations)
-            digest.update(array("q", [len(runs), *map(len, runs)]).tobytes())
-            for run in runs:
-                digest.update(array("q", run).tobytes())
-    return digest.hexdigest()[:32]
-
-
 def _path(home: Path, part: Sequence[Example]) -> Path:
-    return home / f"{examples_digest(part)}.safetensors"
+    return home / f"{fingerprint_examples(part)}.safetensors"
 
 
 def _compute(home: Path, part: Sequence[Example], scorer: Scorer) -> _Shard:

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and room for them on the disk.
+"""Checkpoints that are whole or absent.
 
 Knows folders, file sizes and the settings a checkpoint was made with. Knows nothing of models. A
 checkpoint is written beside its final place, flushed, listed in a manifest and then renamed; what a
@@ -131,32 +131,6 @@ def remove_old(folder: Path, keep: int) -> None:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def check_room(folder: Path, wanted: int) -> None:
-    """Make sure that `folder` can be written and has `wanted` bytes free.
-
-    Raises:
-        UserError: it cannot be made or written, or there is too little room.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".room-{os.getpid()}"
-        probe.write_bytes(b"room")
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"the output folder cannot be written ({error.strerror or error}).",
-            where=str(folder),
-            mend="Choose another --output-dir.",
-        ) from error
-    free = shutil.disk_usage(folder).free
-    if free < wanted:
-        raise UserError(
-            f"the run will write about {_size(wanted)} and {_size(free)} are free.",
-            where=str(folder),
-            mend="Free disk space, choose another --output-dir, or lower --save-total-limit.",
-        )
-
-
 def wait() -> None:
     """Wait for all processes of a distributed run."""
     import torch
@@ -205,7 +179,3 @@ def _is_writing_error(error: Exception) -> bool:
     return any(
         hint in words for hint in ("no space left", "file too large", "file write failed")
     ) or ("pytorchstreamwriter" in words or "enforce fail at inline_container" in words)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -5,6 +5,7 @@ Knows the trainer, checkpoints and settings. Knows nothing of files of feedback,
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
+from accordant.data.fingerprint import fingerprint_examples
 from accordant.errors import UserError
 from accordant.scoring.engine import install, is_installed
-from accordant.scoring.reference_cache import examples_digest
 from accordant.training import checkpoints
 from accordant.training.arguments import optimizer_choice, training_arguments
 from accordant.training.config import AlignConfig
@@ -144,11 +145,13 @@ def train(
 def resume_settings(config: AlignConfig, task: Task) -> dict[str, Any]:
     """What a checkpoint of this run must have been made with, JSON values by name."""
     known = config.model_dump(mode="json")
+    labels = [(example.label, example.rewards) for example in task.train]
     return {
         **{name: known[name] for name in SHARED},
         "objective": task.objective.name,
         "options": dict(task.options),
-        "data": examples_digest(task.train),
+        "data": fingerprint_examples(task.train),
+        "labels": hashlib.sha256(repr(labels).encode()).hexdigest(),
     }
 
 

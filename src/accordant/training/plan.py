@@ -1,0 +1,160 @@
+"""What a run will do, told before weights are loaded: examples, steps, what is trained, memory.
+
+Knows settings, encoded examples and estimates. Knows nothing of the training loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from accordant.data.examples import Example
+from accordant.training.arguments import count_steps
+from accordant.training.batches import StepSampler, make_rows
+from accordant.training.config import AlignConfig
+from accordant.training.estimate import (
+    MemoryEstimate,
+    disk_bytes,
+    estimate_memory,
+    read_shapes,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it starts.
+
+    Args:
+        examples: to learn from.
+        held_out: to test on.
+        tokens: of one pass over the examples, prompts shared.
+        steps: optimiser steps.
+        rows: forward and backward passes of the first epoch.
+        largest_row: tokens of the largest of them.
+        parameters: weights of the model.
+        trained: weights that change.
+        learning_rate: peak.
+        memory: of one process.
+        disk: bytes the run will write at most.
+    """
+
+    examples: int
+    held_out: int
+    tokens: int
+    steps: int
+    rows: int
+    largest_row: int
+    parameters: int
+    trained: int
+    learning_rate: float
+    memory: MemoryEstimate
+    disk: int
+
+    def lines(self) -> list[str]:
+        """The plan in words, a few lines."""
+        memory = self.memory
+        if self.trained == self.parameters:
+            trained = f"all {self.parameters:,} weights"
+        else:
+            share = self.trained / max(self.parameters, 1)
+            trained = f"an adapter of {self.trained:,} weights, {share:.2%} of {self.parameters:,}"
+        return [
+            f"{self.examples:,} examples, {self.held_out:,} held out; {self.tokens:,} tokens a pass"
+            f" in {self.rows:,} rows of up to {self.largest_row:,}; {self.steps:,} steps",
+            f"training {trained}; learning rate {self.learning_rate:g}",
+            f"memory about {_size(memory.total)}: weights {_size(memory.weights)}, gradients "
+            f"{_size(memory.gradients)}, optimiser {_size(memory.optimizer)}, activations "
+            f"{_size(memory.activations)}, temporary {_size(memory.temporary)}",
+            f"disk up to {_size(self.disk)}",
+        ]
+
+
+def make_plan(
+    model: PreTrainedConfig,
+    config: AlignConfig,
+    train: Sequence[Example],
+    held_out: Sequence[Example] = (),
+    *,
+    processes: int = 1,
+) -> Plan:
+    """Plan a run from the model's configuration and the encoded examples.
+
+    Args:
+        model: configuration of the model; no weights are read.
+        config: settings of the run.
+        train: examples to learn from, at least one.
+        held_out: examples to test on.
+        processes: processes of the run.
+    """
+    shapes = read_shapes(model, config)
+    steps = count_steps(config, len(train))
+    sampler = StepSampler(
+        [example.num_tokens for example in train],
+        config.batch_size,
+        config.gradient_accumulation_steps,
+        world=processes,
+        seed=config.seed,
+    )
+    rows = [
+        row
+        for part in sampler
+        for row in make_rows([train[index] for index in part], config.token_budget)
+    ]
+    largest = max((row.num_tokens for row in rows), default=0)
+    return Plan(
+        examples=len(train),
+        held_out=len(held_out),
+        tokens=sum(example.num_tokens for example in train),
+        steps=steps,
+        rows=len(rows),
+        largest_row=largest,
+        parameters=shapes.parameters,
+        trained=shapes.parameters if config.is_full else shapes.adapter,
+        learning_rate=config.peak_learning_rate(train[0].kind),
+        memory=estimate_memory(shapes, config, largest, processes=processes),
+        disk=disk_bytes(shapes, config, steps),
+    )
+
+
+def read_model_config(
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> PreTrainedConfig:
+    """The configuration of a model by name, without its weights.
+
+    Raises:
+        UserError: there is no such model, or its configuration cannot be read.
+    """
+    from transformers import AutoConfig
+
+    from accordant.errors import UserError
+    from accordant.models.quiet import quiet_transformers
+    from accordant.models.sources import resolve_source
+
+    source = resolve_source(name)
+    if source.kind == "adapter" and source.base is not None:
+        source = source.base
+    location = source.name
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if source.path is not None:
+        location = str(source.path)
+    if source.path is not None and source.kind in ("gguf", "embedded"):
+        location, options["gguf_file"] = str(source.path.parent), source.path.name
+    if revision is not None and source.kind == "hub":
+        options["revision"] = revision
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(location, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UserError(
+            f"the model's configuration cannot be read ({' '.join(str(error).split())[:200]}).",
+            where=name,
+            mend="Check the name and the connection, or give a local folder.",
+        ) from error
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
