@@ -140,8 +140,8 @@ def activation_bytes(shapes: Shapes, config: AlignConfig) -> int:
 
     A layer keeps the inputs of its linear maps and of its two norms (in float32), queries, keys,
     values, the attention's output, and four arrays of the feed-forward layer. With an adapter on
-    bfloat16 weights the inputs of adapted maps are kept once more in float32. With checkpointing only each layer's input
-    is kept, and one layer's activations exist at a time.
+    bfloat16 weights the inputs of adapted maps are kept once more in float32. With checkpointing
+    only each layer's input is kept, and one layer's activations exist at a time.
     """
     size = 4 if config.precision == "float32" else 2
     arrays = 4 * shapes.width + 2 * shapes.queries + 2 * shapes.keys + 4 * shapes.inner
