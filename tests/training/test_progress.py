@@ -1,4 +1,4 @@
-"""What a run shows: a live bar on a terminal, plain lines elsewhere, nothing from other processes."""
+"""Progress in lines or a live display: exact figures, a readable rate, silent other processes."""
 
 from __future__ import annotations
 
