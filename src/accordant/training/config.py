@@ -257,9 +257,20 @@ class AlignConfig(Settings):
     sample_prompts: int = setting(
         16, "Held-out prompts to answer before and after training.", panel=EVALUATION, ge=0
     )
+    judge: str | None = setting(
+        None,
+        "Who compares the answers: rule:concise, shorter, finished, or a function of your own as "
+        "path.py:function.",
+        panel=EVALUATION,
+        default_text="rule:concise for the bundled feedback, else finished",
+    )
     max_new_tokens: int = setting(128, "Most tokens of such an answer.", panel=EVALUATION, ge=1)
     temperature: float = setting(
-        0.7, "Sampling temperature of the answers; 0 is greedy.", panel=EVALUATION, ge=0
+        1.0,
+        "Sampling temperature of the answers; 0 is greedy. At 1 they are the policy's own, which "
+        "the divergence is measured on; otherwise it takes further samples.",
+        panel=EVALUATION,
+        ge=0,
     )
 
     @property

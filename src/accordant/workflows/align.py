@@ -6,6 +6,7 @@ Composes the rooms below. Data, options and folders are checked before any weigh
 from __future__ import annotations
 
 import importlib.resources
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from accordant.data.loading import Feedback
     from accordant.data.rendering import Encoded
+    from accordant.evaluation.judges import Judge
     from accordant.objectives.registry import Objective
+    from accordant.training.plan import Plan
 
 DEFAULT_METHODS = {
     "comparison": "dpo",
@@ -32,15 +35,31 @@ DEFAULT_METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that is known before weights are loaded."""
+    """All that is known before weights are loaded.
 
+    Args:
+        read: the sources as they were read, before a part was held out.
+        train: records to learn from.
+        held_out: records to test on, or None.
+        objective: the loss.
+        options: its options, defaults included.
+        judge: who compares answers before and after.
+        tokenizer: of the model to train.
+        encoded: training records in tokens.
+        encoded_held_out: held-out records in tokens.
+        plan: what the run will do.
+    """
+
+    read: tuple[Feedback, ...]
     train: Feedback
     held_out: Feedback | None
     objective: Objective
     options: Mapping[str, Any]
+    judge: Judge
     tokenizer: PreTrainedTokenizerBase
     encoded: Encoded
     encoded_held_out: Encoded | None
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +73,7 @@ class AlignOutcome:
     held_out: int
     tokens: int
     steps: int
+    memory_bytes: int
     model: str | None = None
     report: str | None = None
     summary: str = ""
@@ -64,9 +84,9 @@ def _bundled(name: str) -> str:
     return str(importlib.resources.files("accordant.data") / "bundled" / f"{name}.jsonl")
 
 
-def _load(config: AlignConfig) -> tuple[Feedback, Feedback | None]:
+def _read(config: AlignConfig) -> tuple[Feedback, ...]:
+    """The feedback to learn from and, where it is named or bundled, that to test on."""
     from accordant.data.loading import load_feedback
-    from accordant.data.splitting import split_feedback
 
     def read(source: str, split: str | None) -> Feedback:
         return load_feedback(
@@ -81,11 +101,27 @@ def _load(config: AlignConfig) -> tuple[Feedback, Feedback | None]:
     if config.data == "bundled":
         return read(_bundled("feedback"), None), read(_bundled("held_out"), None)
     feedback = read(config.data, config.split)
-    if config.held_out_data is not None:
-        return feedback, read(config.held_out_data, None)
+    if config.held_out_data is None:
+        return (feedback,)
+    held_out = read(config.held_out_data, None)
+    if held_out.record_type != feedback.record_type:
+        raise UserError(
+            f"it holds {held_out.record_type} records, the training data {feedback.record_type} "
+            "records.",
+            where=config.held_out_data,
+            mend="Give held-out feedback of the same kind.",
+        )
+    return feedback, held_out
+
+
+def _split(config: AlignConfig, read: tuple[Feedback, ...]) -> tuple[Feedback, Feedback | None]:
+    from accordant.data.splitting import split_feedback
+
+    if len(read) == 2:
+        return read
     if config.held_out == 0:
-        return feedback, None
-    return split_feedback(feedback, config.held_out, config.seed)
+        return read[0], None
+    return split_feedback(read[0], config.held_out, config.seed)
 
 
 def _objective(config: AlignConfig, feedback: Feedback) -> Objective:
@@ -113,14 +149,20 @@ def prepare(config: AlignConfig) -> Prepared:
         UserError: anything the user can mend.
     """
     from accordant.data.rendering import Rendering, encode
+    from accordant.evaluation.judges import find_judge
     from accordant.models.loading import load_tokenizer
-    from accordant.models.saving import check_output_folder
     from accordant.objectives.registry import bind_options
+    from accordant.training.plan import make_plan, read_model_config
 
-    train, held_out = _load(config)
+    read = _read(config)
+    train, held_out = _split(config, read)
     objective = _objective(config, train)
     options = bind_options(objective, config.options)
-    check_output_folder(config.output_dir, overwrite=config.overwrite or config.resume)
+    judge = find_judge(config.judge or _usual_judge(config))
+    _check_output(config)
+    model = read_model_config(
+        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
+    )
     tokenizer = load_tokenizer(
         config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
     )
@@ -130,49 +172,68 @@ def prepare(config: AlignConfig) -> Prepared:
             feedback.records,
             tokenizer,
             Rendering(),
-            max_tokens=config.max_length or _longest(tokenizer),
+            max_tokens=config.max_length or getattr(model, "max_position_embeddings", None),
             truncation=config.truncation,
             mismatched=objective.mismatched,
         )
 
+    first = encoded(train)
+    second = encoded(held_out) if held_out is not None else None
+    if not first.examples:
+        raise UserError(
+            "no record is left to train on.",
+            where=train.source,
+            mend="Raise --max-length, or choose another --truncation.",
+        )
+    plan = make_plan(
+        model,
+        config,
+        first.examples,
+        second.examples if second is not None else (),
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
+    )
     return Prepared(
-        train,
-        held_out,
-        objective,
-        options,
-        tokenizer,
-        encoded(train),
-        encoded(held_out) if held_out is not None else None,
+        read, train, held_out, objective, options, judge, tokenizer, first, second, plan
     )
 
 
-def _longest(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The tokenizer's own limit; absurdly large ones stand for none."""
-    limit = int(tokenizer.model_max_length)
-    return limit if limit < 10**7 else None
+def _usual_judge(config: AlignConfig) -> str:
+    """The rule the bundled feedback was labelled by; elsewhere one that suits any answer."""
+    return "rule:concise" if config.data == "bundled" else "finished"
 
 
-def _print_plan(config: AlignConfig, ready: Prepared, steps: int, console: Console) -> None:
+def _is_first_process() -> bool:
+    """Whether this process speaks for the run; torchrun and accelerate set RANK."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _check_output(config: AlignConfig) -> None:
+    from accordant.models.saving import check_output_folder
+
+    # The other processes may arrive when the first has already begun to write there.
+    if _is_first_process():
+        check_output_folder(config.output_dir, overwrite=config.overwrite or config.resume)
+
+
+def plan_lines(config: AlignConfig, ready: Prepared) -> list[str]:
+    """The plan in words, with everything that was left out or cut."""
     from accordant.data.statistics import describe_lengths
 
-    for feedback in (ready.train, ready.held_out):
-        for line in feedback.describe_skipped() if feedback is not None else ():
-            console.print(line, markup=False)
+    lines = []
+    for feedback in ready.read:
+        lines += feedback.describe_skipped()
+        if feedback.ignored:
+            lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
     for encoded in (ready.encoded, ready.encoded_held_out):
-        for line in encoded.describe_limits() if encoded is not None else ():
-            console.print(line, markup=False)
-    tokens = sum(example.num_tokens for example in ready.encoded.examples)
-    held_out = len(ready.encoded_held_out.examples) if ready.encoded_held_out else 0
-    console.print(
-        f"{ready.objective.name} on {len(ready.encoded.examples):,} {ready.train.record_type} "
-        f"records ({tokens:,} tokens), {held_out:,} held out; {steps:,} steps of "
-        f"{config.batch_size}; output in {config.output_dir}",
-        markup=False,
-        highlight=False,
+        lines += encoded.describe_limits() if encoded is not None else []
+    lines += ready.encoded.notes
+    lines.append(
+        f"{ready.objective.name} on {ready.train.record_type} records: {ready.train.source}"
     )
+    lines += ready.plan.lines()
     if config.dry_run:
-        for line in describe_lengths(ready.encoded.lengths, config.max_length):
-            console.print(line, markup=False, highlight=False)
+        lines += describe_lengths(ready.encoded.lengths, config.max_length)
+    return lines
 
 
 def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignOutcome:
@@ -181,25 +242,25 @@ def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignO
     Args:
         config: settings of the run.
         dry_run: stop after the plan, before weights are loaded.
-        console: where people read along.
+        console: where people read along; of several processes only the first prints.
 
     Raises:
         UserError: anything the user can mend.
     """
-    from accordant.training.arguments import count_steps
-
+    console.quiet = console.quiet or not _is_first_process()
     ready = prepare(config)
-    steps = count_steps(config, len(ready.encoded.examples))
-    _print_plan(config, ready, steps, console)
-    held_out = ready.encoded_held_out
+    for line in plan_lines(config, ready):
+        console.print(line, markup=False, highlight=False)
+    plan = ready.plan
     planned = AlignOutcome(
         dry_run=dry_run,
         method=ready.objective.name,
         options=dict(ready.options),
-        train=len(ready.encoded.examples),
-        held_out=len(held_out.examples) if held_out else 0,
-        tokens=sum(example.num_tokens for example in ready.encoded.examples),
-        steps=steps,
+        train=plan.examples,
+        held_out=plan.held_out,
+        tokens=plan.tokens,
+        steps=plan.steps,
+        memory_bytes=plan.memory.total,
     )
     if dry_run:
         return planned

@@ -2,79 +2,87 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from accordant.data.examples import Example
 from accordant.data.fingerprint import fingerprint_tokenizer
-from accordant.data.rendering import Rendering
-from accordant.evaluation.held_out import HeldOutLogps, evaluate_comparisons
+from accordant.data.rendering import Rendering, encode_prompt
+from accordant.decoding.sampling import Generation as Sample
+from accordant.evaluation.generations import compare_generations
+from accordant.evaluation.judges import Judge
 from accordant.evaluation.report import one_line, print_summary, write_report
-from accordant.evaluation.results import DataSummary, Environment, HeldOutResults, RunReport
-from accordant.models.adapters import LoraOptions, attach_lora, trainable_summary
+from accordant.evaluation.results import HeldOutResults, KlEstimate, WinRate
+from accordant.models.adapters import LoraOptions, attach_lora, is_adapted, reference_mode
 from accordant.models.loading import LoadedModel, load_model
 from accordant.models.saving import save_model
-from accordant.scoring.engine import install, score_all
+from accordant.scoring.engine import install, score_all, unwrap
 from accordant.scoring.scores import Scores
+from accordant.training.arguments import training_arguments
 from accordant.training.config import AlignConfig
+from accordant.training.processes import is_main_process, leave_processes
 from accordant.training.reference import OnlineReference, prepare_reference
-from accordant.training.run import TrainResult, train
+from accordant.training.run import train
 from accordant.training.trainer import Reference, Task
 from accordant.workflows.align import AlignOutcome, Prepared, model_folder
+from accordant.workflows.measure import (
+    as_text,
+    divergence,
+    held_out_results,
+    held_out_scores,
+    prompts_of,
+    sample_answers,
+    sample_trees,
+    shown,
+)
+from accordant.workflows.reporting import build_report
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def _model(config: AlignConfig) -> tuple[LoadedModel, nn.Module]:
-    """The loaded model and the one to train: with an adapter where one is asked for."""
-    loaded = load_model(
-        config.model,
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is measured before the first step: held-out scores, and answers to held-out prompts."""
+
+    scores: Scores | None
+    prompts: tuple[tuple[int, ...], ...] = ()
+    texts: tuple[str, ...] = ()
+    answers: tuple[Sample, ...] = ()
+
+
+def _load(config: AlignConfig, name: str) -> LoadedModel:
+    return load_model(
+        name,
         dtype="bfloat16" if config.precision == "bf16" else "float32",
         device="cpu" if config.device == "cpu" else None,
         revision=config.revision,
         trust_remote_code=config.trust_remote_code,
     )
-    model: nn.Module = loaded.model
-    if not config.is_full:
-        targets = config.lora_targets
-        lora = LoraOptions(
-            rank=config.lora_rank,
-            alpha=config.scale_of_adapter,
-            dropout=config.lora_dropout,
-            target_modules=targets[0] if targets == ("all-linear",) else targets,
-        )
-        model = attach_lora(model, lora, seed=config.seed)
-    return loaded, install(model)
 
 
-def _reference(config: AlignConfig, ready: Prepared, model: nn.Module) -> Reference | None:
-    if not ready.objective.needs_reference:
-        return None
-    if config.reference == "online":
-        return OnlineReference(model, config.precision)
-    # The cache looks examples up by index, and the two parts number theirs separately: it holds
-    # the training part, and held-out examples are numbered on behind it.
-    return prepare_reference(
-        model,
-        [*ready.encoded.examples, *_held_out(ready)],
-        folder=config.cache_dir or config.output_dir / "cache",
-        tokenizer=fingerprint_tokenizer(ready.tokenizer),
-        rendering=Rendering().fingerprint,
-        precision=config.precision,
-        token_budget=config.token_budget,
+def _with_adapter(config: AlignConfig, model: nn.Module) -> nn.Module:
+    """The model to train: itself, or with an adapter where one is asked for."""
+    if config.is_full:
+        return model
+    targets = config.lora_targets
+    lora = LoraOptions(
+        rank=config.lora_rank,
+        alpha=config.scale_of_adapter,
+        dropout=config.lora_dropout,
+        target_modules=targets[0] if targets == ("all-linear",) else targets,
     )
+    adapted: nn.Module = attach_lora(model, lora, seed=config.seed)
+    return adapted
 
 
 def _held_out(ready: Prepared) -> tuple[Example, ...]:
+    """Held-out examples, numbered on behind the training ones: the cache knows both by number."""
     if ready.encoded_held_out is None:
         return ()
     behind = 1 + max(example.index for example in ready.encoded.examples)
@@ -84,43 +92,90 @@ def _held_out(ready: Prepared) -> tuple[Example, ...]:
     )
 
 
-def _logps(model: nn.Module, examples: Sequence[Example], budget: int) -> Scores | None:
-    trees = [tree for example in examples for tree in example.trees]
-    return score_all(model, trees, budget) if trees else None
-
-
-def _measure(
-    ready: Prepared, start: Scores | None, end: Scores | None, beta: float
-) -> HeldOutResults | None:
-    """Held-out results of comparisons; other kinds are reported through their curves."""
-    if start is None or end is None or ready.train.record_type != "comparison":
+def _reference(
+    config: AlignConfig, ready: Prepared, model: nn.Module, console: Console
+) -> Reference | None:
+    if not ready.objective.needs_reference:
         return None
-    before, after, lengths = start.sum(), end.sum(), start.lengths
-    chosen, rejected = (
-        HeldOutLogps(policy=after[side::2], start=before[side::2], lengths=lengths[side::2])
-        for side in (0, 1)
+    if config.reference == "online":
+        return OnlineReference(model, config.precision)
+    examples = [*ready.encoded.examples, *_held_out(ready)]
+    with console.status("reference scores") as status:
+        return prepare_reference(
+            model,
+            examples,
+            folder=config.cache_dir or config.output_dir / "cache",
+            tokenizer=fingerprint_tokenizer(ready.tokenizer),
+            rendering=Rendering().fingerprint,
+            precision=config.precision,
+            token_budget=config.token_budget,
+            progress=lambda done: status.update(f"reference scores {done:,}/{len(examples):,}"),
+        )
+
+
+def _answers(
+    config: AlignConfig, ready: Prepared, model: nn.Module, prompts: Sequence[Sequence[int]]
+) -> list[Sample]:
+    return sample_answers(
+        model,
+        prompts,
+        temperature=config.temperature,
+        max_new_tokens=config.max_new_tokens,
+        stop_ids=ready.encoded.end_of_turn_ids,
+        seed=config.seed,
     )
-    return evaluate_comparisons(chosen, rejected, beta)
+
+
+def _start(config: AlignConfig, ready: Prepared, model: nn.Module, console: Console) -> Start:
+    """Measure the model before it changes; only the process that will report needs it."""
+    held_out = _held_out(ready)
+    if not (config.report and held_out and is_main_process() and ready.held_out is not None):
+        return Start(None)
+    texts = prompts_of(ready.held_out.records, config.sample_prompts)
+    prompts = [encode_prompt(text, ready.tokenizer, Rendering()) for text in texts]
+    with console.status(f"the start: {len(held_out)} held-out records, {len(texts)} answers"):
+        return Start(
+            scores=held_out_scores(model, held_out, config.token_budget),
+            prompts=tuple(prompts),
+            texts=tuple(map(shown, texts)),
+            answers=tuple(_answers(config, ready, model, prompts)),
+        )
 
 
 def execute(
-    config: AlignConfig, ready: Prepared, planned: AlignOutcome, console: Console
+    config: AlignConfig,
+    ready: Prepared,
+    planned: AlignOutcome,
+    console: Console,
 ) -> AlignOutcome:
     """Train on what `prepare` made, save the model, measure it and write the report."""
-    loaded, model = _model(config)
-    console.print(f"Training {trainable_summary(model)}", markup=False, highlight=False)
+    # First of all, as this is where several processes meet.
+    args = training_arguments(
+        config,
+        feedback=ready.train.record_type,
+        examples=planned.train,
+        held_out=planned.held_out,
+    )
+    loaded = _load(config, config.model)
+    model = install(_with_adapter(config, loaded.model))
+    start = _start(config, ready, model, console)
     held_out = _held_out(ready)
-    start = _logps(model, held_out, config.token_budget)
     task = Task(
         train=ready.encoded.examples,
         held_out=held_out,
         objective=ready.objective,
         options=ready.options,
-        reference=_reference(config, ready, model),
+        reference=_reference(config, ready, model, console),
+        name_of=lambda example: _origin(ready, example),
     )
-    result = train(model, task, config, console=console)
-    end = _logps(result.model, held_out, config.token_budget)
+    result = train(model, task, config, args=args, console=console)
+    weights = _gathered(result.model)
+    main = is_main_process()
+    leave_processes()
     folder = model_folder(config)
+    outcome = replace(planned, steps=result.steps, model=str(folder))
+    if not main:
+        return outcome
     save_model(
         result.model,
         ready.tokenizer,
@@ -129,55 +184,100 @@ def execute(
         stop_ids=ready.encoded.end_of_turn_ids,
         overwrite=config.overwrite or config.resume,
         source=loaded.source,
+        state_dict=weights,
     )
-    outcome = replace(planned, steps=result.steps, model=str(folder))
+    console.print(f"Model: {folder}", markup=False, highlight=False)
     if not config.report:
         return outcome
-    beta = float(ready.options.get("beta", 1.0))
-    report = _report(config, ready, result, _measure(ready, start, end, beta))
+    # Sharded weights cannot be scored by one process: what was saved is what is measured.
+    final = result.model if weights is None else install(_load(config, str(folder)).model)
+    with console.status("measuring the result"):
+        report = build_report(
+            config,
+            ready,
+            result,
+            held_out=_held_out_change(config, ready, start, final),
+            **_sampled_change(config, ready, start, final),
+        )
     html, _ = write_report(report, config.output_dir)
     print_summary(report, console)
-    console.print(f"Model: {folder}\nReport: {html}", markup=False, highlight=False)
+    console.print(f"Report: {html}", markup=False, highlight=False)
     return replace(outcome, report=str(html), summary=one_line(report))
 
 
+def _origin(ready: Prepared, example: Example) -> str:
+    """File and row of a training or held-out example."""
+    first = len(ready.train.records)
+    behind = 1 + max(one.index for one in ready.encoded.examples)
+    if example.index < min(first, behind):
+        return str(ready.train.records[example.index].origin)
+    assert ready.held_out is not None
+    return str(ready.held_out.records[example.index - behind].origin)
+
+
+def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
+    """All weights in full where they are sharded (every process takes part), else None."""
+    from torch.distributed.tensor import DTensor
+
+    if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+        return None
+    return {
+        name: (weight.full_tensor() if isinstance(weight, DTensor) else weight).detach().cpu()
+        for name, weight in unwrap(model).state_dict().items()
+    }
+
+
+def _held_out_change(
+    config: AlignConfig, ready: Prepared, start: Start, model: nn.Module
+) -> HeldOutResults | None:
+    if start.scores is None:
+        return None
+    examples = _held_out(ready)
+    end = held_out_scores(model, examples, config.token_budget)
+    beta = float(ready.options.get("beta", 1.0))
+    return held_out_results(examples, start.scores, end, beta)
+
+
+def _sampled_change(
+    config: AlignConfig, ready: Prepared, start: Start, model: nn.Module
+) -> dict[str, Any]:
+    """Win rates of the answers after training over those before it, and the divergence."""
+    if not start.prompts:
+        return {"win_rates": (), "kl": None}
+    after = _answers(config, ready, model, start.prompts)
+    rate = _win_rate(ready, start, after, ready.judge)
+    at_one = config if config.temperature == 1 else config.model_copy(update={"temperature": 1.0})
+    samples = after if at_one is config else _answers(at_one, ready, model, start.prompts)
+    return {"win_rates": (rate,), "kl": _kl(config, start, samples, model)}
+
+
+def _win_rate(ready: Prepared, start: Start, after: Sequence[Sample], judge: Judge) -> WinRate:
+    old, new = (
+        [as_text(sample, ready.tokenizer) for sample in samples]
+        for samples in (start.answers, after)
+    )
+    return compare_generations(start.texts, old, new, judge)
+
+
+def _kl(
+    config: AlignConfig, start: Start, samples: Sequence[Sample], model: nn.Module
+) -> KlEstimate | None:
+    """Divergence from the start: the weights with the adapter off, or loaded once more."""
+    trees = sample_trees(start.prompts, samples)
+    if not trees:
+        return None
+    policy = score_all(model, trees, config.token_budget)
+    adapted = is_adapted(model)
+    origin = model if adapted else install(_load(config, config.model).model)
+    with reference_mode(model) if adapted else nullcontext():
+        reference = score_all(origin, trees, config.token_budget)
+    return divergence(policy, reference)
+
+
 def _card(config: AlignConfig, ready: Prepared) -> str:
+    options = ", ".join(f"{name} {value}" for name, value in ready.options.items())
     return (
         f"# {config.output_dir.name}\n\n{config.model} trained with `{ready.objective.name}` "
-        f"on {len(ready.encoded.examples)} {ready.train.record_type} records by accordant "
-        f"{version('accordant')}.\n"
-    )
-
-
-def _report(
-    config: AlignConfig, ready: Prepared, result: TrainResult, held_out: HeldOutResults | None
-) -> RunReport:
-    skipped = len(ready.train.skipped)
-    configuration: dict[str, Any] = config.model_dump(mode="json")
-    return RunReport(
-        title=f"{ready.objective.name} of {config.model}",
-        method=ready.objective.name,
-        model=config.model,
-        configuration=configuration,
-        data=DataSummary(
-            record_type=ready.train.record_type,
-            sources=(ready.train.source,),
-            read=ready.train.rows or len(ready.train.records) + skipped,
-            train=len(ready.encoded.examples),
-            held_out=len(_held_out(ready)),
-        ),
-        environment=Environment(
-            versions={name: version(name) for name in ("accordant", "torch", "transformers")},
-            hardware=torch.cuda.get_device_name()
-            if torch.cuda.is_available()
-            else f"{platform.machine()} processor, {torch.get_num_threads()} threads",
-            precision=config.precision,
-            seconds=result.seconds,
-            tokens_per_second=result.tokens_per_second,
-            peak_memory_bytes=result.peak_memory_bytes,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            command=" ".join(sys.argv),
-        ),
-        curves=result.history,
-        held_out=held_out,
+        f"({options}) on {len(ready.encoded.examples)} {ready.train.record_type} records by "
+        f"accordant {version('accordant')}. The run's report is report.html in the folder above.\n"
     )
