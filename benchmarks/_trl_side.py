@@ -8,29 +8,12 @@ default). Padding-free batches are switched off in this release; its Liger path 
 from __future__ import annotations
 
 import tempfile
-import time
-from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-
-class StepTimer(TrainerCallback):
-    """Seconds of every optimiser step, from the start of one to the start of the next."""
-
-    def __init__(self) -> None:
-        self.marks: list[float] = []
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self.marks.append(time.perf_counter())
-
-    def on_train_end(self, *_: Any, **__: Any) -> None:
-        self.marks.append(time.perf_counter())
-
-    def seconds(self, warmup: int) -> list[float]:
-        steps = [after - before for before, after in zip(self.marks, self.marks[1:], strict=False)]
-        return steps[warmup:]
+from benchmarks._our_side import StepTimer
 
 
 def run(
