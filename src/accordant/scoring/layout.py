@@ -19,7 +19,7 @@ from torch import Tensor
 from accordant.data.trees import PackedRow, Segment
 
 # Query tokens handled together. Larger blocks waste more of the diagonal, smaller ones pay more
-# kernel launches; 128 was the best of 64, 128 and 256 on two AVX512-BF16 cores (dev/LOG.md).
+# kernel launches; at 128 the products of grouped heads already run at the matrix rate (dev/LOG.md).
 BLOCK = 128
 
 
