@@ -233,3 +233,14 @@ def test_dropout_is_switched_off() -> None:
     model = install(tiny_model("gpt2")).train()
     with torch.no_grad():
         assert torch.equal(score(model, TREES).logps, score(model, TREES).logps)
+
+
+@pytest.mark.parametrize("chunk", [0, 7])
+def test_a_kept_graph_can_be_walked_twice(chunk: int) -> None:
+    model = install(tiny_model("gemma2"))
+    loss = weighted(score(model, TREES, ScoreOptions(chunk=chunk, entropy=True)).logps)
+    parameters = list(model.parameters())
+    first = torch.autograd.grad(loss, parameters, retain_graph=True)
+    second = torch.autograd.grad(loss, parameters)
+    for one, two in zip(first, second, strict=True):
+        assert torch.equal(one, two)

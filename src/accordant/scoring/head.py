@@ -70,7 +70,7 @@ def _reduce(logits: Tensor, targets: Tensor, settings: HeadSettings) -> tuple[Te
     logps = bent.gather(1, targets[:, None])[:, 0] - total
     extras = []
     if settings.entropy or settings.top_k:
-        bent.sub_(total[:, None])
+        bent = bent - total[:, None]
         probabilities = bent.exp()
         if settings.entropy:
             # 0 * -inf is nan where a model masks a token out; such a term contributes nothing.
@@ -88,20 +88,26 @@ def _slope(settings: HeadSettings, bent: Tensor) -> Tensor | float | None:
 
 
 def _d_logits(
-    logits: Tensor, total: Tensor, targets: Tensor, gradient: Tensor, settings: HeadSettings
+    logits: Tensor,
+    total: Tensor,
+    targets: Tensor,
+    gradient: Tensor,
+    settings: HeadSettings,
+    out: Tensor,
 ) -> Tensor:
-    """Overwrite raw `logits` `[tokens, vocab]` with `gradient * d logp / d logits`."""
+    """Write `gradient * d logp / d logits` `[tokens, vocab]` into `out`, which may be `logits`."""
     rows = max(1, PIECE_ELEMENTS // logits.shape[1])
     for start in range(0, logits.shape[0], rows):
         part = slice(start, start + rows)
         bent = _bend(logits[part], settings)
         slope = _slope(settings, bent)
-        change = bent.sub_(total[part, None]).exp_().neg_()
+        # Not in place: float32 logits are not copied by `_bend`, and may be needed again.
+        change = (bent - total[part, None]).exp_().neg_()
         index = torch.arange(change.shape[0], device=change.device)
         change[index, targets[part]] += 1
         change *= gradient[part, None]
-        logits[part] = change if slope is None else change * slope
-    return logits
+        out[part] = change if slope is None else change * slope
+    return out
 
 
 class _ChunkedLogps(torch.autograd.Function):
@@ -127,9 +133,10 @@ class _ChunkedLogps(torch.autograd.Function):
                 _reduce(logits[at : at + rows], wanted[at : at + rows], settings)
                 for at in range(0, logits.shape[0], rows)
             ]
-            del logits
         logps, total, *extras = (torch.cat(parts) for parts in zip(*pieces, strict=True))
-        ctx.save_for_backward(hidden, weight, bias, targets, total)
+        # The backward pass begins with the last chunk and would compute its logits at once, so
+        # they are kept: for a step of one chunk that spares one of the head's five products.
+        ctx.save_for_backward(hidden, weight, bias, targets, total, logits)
         ctx.settings = settings
         ctx.mark_non_differentiable(*extras)
         return (logps, *extras)
@@ -137,20 +144,31 @@ class _ChunkedLogps(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradient of the log-probs `[tokens]` back to hidden states, weight and bias."""
-        hidden, weight, bias, targets, total = ctx.saved_tensors
+        hidden, weight, bias, targets, total, kept = ctx.saved_tensors
         need_hidden, need_weight, need_bias, *_ = ctx.needs_input_grad
         d_hidden = torch.empty_like(hidden) if need_hidden else None
-        d_weight = torch.zeros_like(weight) if need_weight else None
+        d_weight = torch.empty_like(weight) if need_weight else None
         d_bias = torch.zeros_like(bias, dtype=torch.float32) if need_bias else None
         size = _chunk_size(ctx.settings, weight.shape[0])
-        for start in range(0, hidden.shape[0], size):
+        starts = range(0, hidden.shape[0], size)
+        for start in reversed(starts):
             part = slice(start, start + size)
-            logits = nn.functional.linear(hidden[part], weight, bias)
-            change = _d_logits(logits, total[part], targets[part], gradients[0][part], ctx.settings)
+            is_kept = start == starts[-1]
+            logits = kept if is_kept else nn.functional.linear(hidden[part], weight, bias)
+            change = _d_logits(
+                logits,
+                total[part],
+                targets[part],
+                gradients[0][part],
+                ctx.settings,
+                # A graph that is kept is walked again: what was saved stays as it is.
+                out=torch.empty_like(logits) if is_kept else logits,
+            )
             if d_hidden is not None:
                 torch.mm(change, weight, out=d_hidden[part])
             if d_weight is not None:
-                d_weight.addmm_(change.t(), hidden[part])
+                # beta 0 overwrites what the empty array holds.
+                d_weight.addmm_(change.t(), hidden[part], beta=0 if is_kept else 1)
             if d_bias is not None:
                 d_bias += change.sum(0, dtype=torch.float32)
             del logits, change

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 # Elements worked on at a time: a chunk's float32 temporaries stay within the processor's cache.
-CPU_CHUNK = 1 << 17
+CPU_CHUNK = 1 << 18
 # On an accelerator a chunk only bounds the memory of the temporaries.
 DEVICE_CHUNK = 1 << 24
 
