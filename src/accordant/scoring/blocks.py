@@ -59,10 +59,14 @@ def _hidden(layout: TreeLayout, block: Block, settings: AttentionSettings) -> Te
 
 
 @lru_cache(maxsize=1024)
-def _future(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Minus infinity above the diagonal, `[count, count]`; adding it is quicker than filling."""
-    full = torch.full((count, count), float("-inf"), dtype=dtype, device=device)
-    return full.triu_(1)
+def _unseen(parts: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Minus infinity where a query of a block does not see another, `[count, count]`.
+
+    Each part sees itself causally and no other part; adding this is quicker than filling.
+    """
+    own = torch.block_diag(*(torch.ones(n, n, device=device).tril() for n in parts)).bool()
+    unseen = torch.zeros(own.shape, dtype=dtype, device=device)
+    return unseen.masked_fill_(~own, float("-inf"))
 
 
 def _probabilities(
@@ -85,7 +89,7 @@ def _probabilities(
         dots = bent * softcap
     count = block.end - block.start
     view = dots.view(dots.shape[0], -1, count, dots.shape[-1])
-    view[..., -count:].add_(_future(count, dots.dtype, dots.device))
+    view[..., -count:].add_(_unseen(block.parts, dots.dtype, dots.device))
     if hidden is not None:
         view.masked_fill_(hidden, float("-inf"))
     return torch.softmax(dots, dim=-1), bent

@@ -25,18 +25,21 @@ BLOCK = 128
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive queries of one segment, with the keys that the last of them sees.
+    """Consecutive queries of one segment, or of short siblings, with the keys they see.
 
     Args:
         start, end: the queries, as indices into the row.
         keys: runs `(start, end)` of visible keys in ascending order of position; the last run ends
-            at `end`, so the last `end - start` keys are the queries themselves (causal), and all
-            keys before them are visible to every query of the block.
+            at `end`, so the last `end - start` keys are the queries themselves, and all keys before
+            them are visible to every query of the block.
+        parts: lengths of the segments the queries belong to, summing to `end - start`; among
+            themselves queries see their own segment, causally.
     """
 
     start: int
     end: int
     keys: tuple[tuple[int, int], ...]
+    parts: tuple[int, ...]
 
     @property
     def num_keys(self) -> int:
@@ -59,13 +62,33 @@ def _key_runs(segments: Sequence[Segment], index: int, end: int) -> tuple[tuple[
 
 
 def plan_blocks(segments: Sequence[Segment], size: int = BLOCK) -> tuple[Block, ...]:
-    """Cut every segment into query blocks of at most `size` tokens."""
-    blocks = []
+    """Cut segments into query blocks of at most `size` tokens, and join short siblings to one.
+
+    Siblings see the same ancestors, so a joint block only adds a mask between them: for answers
+    of a few dozen tokens that costs less than a block for each.
+    """
+    blocks: list[Block] = []
+    previous: Segment | None = None
     for index, segment in enumerate(segments):
-        for start in range(segment.start, segment.end, size):
-            end = min(start + size, segment.end)
-            blocks.append(Block(start, end, _key_runs(segments, index, end)))
+        if previous is not None and _joins(previous, segment, blocks[-1], size):
+            last = blocks.pop()
+            (first, _), end = last.keys[-1], segment.end
+            keys = (*last.keys[:-1], (first, end))
+            blocks.append(Block(last.start, end, keys, (*last.parts, segment.length)))
+        else:
+            for start in range(segment.start, segment.end, size):
+                end = min(start + size, segment.end)
+                keys = _key_runs(segments, index, end)
+                blocks.append(Block(start, end, keys, (end - start,)))
+        previous = segment
     return tuple(blocks)
+
+
+def _joins(previous: Segment, segment: Segment, last: Block, size: int) -> bool:
+    """Whether `segment` goes into the block that holds the sibling before it."""
+    siblings = previous.parent == segment.parent and segment.start == previous.end
+    whole = last.start <= previous.start
+    return siblings and whole and segment.end - last.start <= size
 
 
 @dataclass(frozen=True)
