@@ -76,6 +76,13 @@ def test_a_folder_with_a_model_is_one_even_where_a_hub_id_would_do(here):
     assert source.path == here / "org" / "model"
 
 
+def test_the_folder_of_a_run_stands_for_the_model_in_it(here):
+    model_folder(here / "run" / "model")
+    source = resolve_source("run")
+    assert (source.kind, source.name) == ("folder", "run/model")
+    assert source.path == here / "run" / "model"
+
+
 def test_a_folder_without_weights_is_refused(here):
     (model_folder(here / "m") / "model.safetensors").unlink()
     with pytest.raises(UserError, match="no weights"):

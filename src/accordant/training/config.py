@@ -31,7 +31,16 @@ class AlignConfig(Settings):
         panel=DATA,
         default_text="required",
     )
-    split: str = setting("train", "Split to read where the data has splits.", panel=DATA)
+    split: str | None = setting(
+        None,
+        "Split to read where the data has splits.",
+        panel=DATA,
+        default_text="train, or the only one",
+    )
+    subset: str | None = setting(
+        None, "Configuration of a hub data set, or sub-folder of a folder.", panel=DATA
+    )
+    limit: int | None = setting(None, "Rows to read at most.", panel=DATA, ge=1, default_text="all")
     held_out_data: str | None = setting(
         None,
         "Feedback to test on, read like --data.",
@@ -86,6 +95,30 @@ class AlignConfig(Settings):
         "What to do about longer examples: stop, leave them out, or cut the prompt's beginning. "
         "The count is printed.",
         panel=DATA,
+    )
+    chat: Literal["auto", "always", "never"] = setting(
+        "auto",
+        "Whether plain prompts go through the chat template as user messages: where there is one, "
+        "always, or never (text is kept as it is).",
+        panel=DATA,
+    )
+    chat_template: Path | None = setting(
+        None,
+        "Jinja file to use, and to save with the model, instead of the tokenizer's own template.",
+        panel=DATA,
+        default_text="the tokenizer's",
+    )
+    system_prompt: str | None = setting(
+        None,
+        "System message of conversations that have none of their own.",
+        panel=DATA,
+        default_text="the chat template's",
+    )
+    end_of_turn: str | None = setting(
+        None,
+        "Token that ends an answer.",
+        panel=DATA,
+        default_text="what the chat template writes after one",
     )
 
     model: str = setting(

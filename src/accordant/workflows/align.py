@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from accordant.data.loading import Feedback
-    from accordant.data.rendering import Encoded
+    from accordant.data.rendering import Encoded, Rendering
     from accordant.evaluation.judges import Judge
     from accordant.objectives.registry import Objective
     from accordant.training.plan import Plan
@@ -45,6 +45,7 @@ class Prepared:
         options: its options, defaults included.
         judge: who compares answers before and after.
         tokenizer: of the model to train.
+        rendering: how records become text.
         encoded: training records in tokens.
         encoded_held_out: held-out records in tokens.
         plan: what the run will do.
@@ -57,6 +58,7 @@ class Prepared:
     options: Mapping[str, Any]
     judge: Judge
     tokenizer: PreTrainedTokenizerBase
+    rendering: Rendering
     encoded: Encoded
     encoded_held_out: Encoded | None
     plan: Plan
@@ -88,19 +90,21 @@ def _read(config: AlignConfig) -> tuple[Feedback, ...]:
     """The feedback to learn from and, where it is named or bundled, that to test on."""
     from accordant.data.loading import load_feedback
 
-    def read(source: str, split: str | None) -> Feedback:
+    def read(source: str, split: str | None, subset: str | None = None) -> Feedback:
         return load_feedback(
             source,
             split=split,
             record_type=config.record_type,
             columns=config.columns,
             on_bad_row=config.on_bad_row,
+            limit=config.limit,
+            subset=subset,
         )
 
     assert config.data is not None
     if config.data == "bundled":
         return read(_bundled("feedback"), None), read(_bundled("held_out"), None)
-    feedback = read(config.data, config.split)
+    feedback = read(config.data, config.split, config.subset)
     if config.held_out_data is None:
         return (feedback,)
     held_out = read(config.held_out_data, None)
@@ -148,7 +152,7 @@ def prepare(config: AlignConfig) -> Prepared:
     Raises:
         UserError: anything the user can mend.
     """
-    from accordant.data.rendering import Rendering, encode
+    from accordant.data.rendering import encode
     from accordant.evaluation.judges import find_judge
     from accordant.models.loading import load_tokenizer
     from accordant.objectives.registry import bind_options
@@ -166,12 +170,16 @@ def prepare(config: AlignConfig) -> Prepared:
     tokenizer = load_tokenizer(
         config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
     )
+    rendering = _rendering(config)
+    if rendering.chat_template is not None:
+        # Saved with the model, so that who talks to it later uses the template it learnt.
+        tokenizer.chat_template = rendering.chat_template
 
     def encoded(feedback: Feedback) -> Encoded:
         return encode(
             feedback.records,
             tokenizer,
-            Rendering(),
+            rendering,
             max_tokens=config.max_length or getattr(model, "max_position_embeddings", None),
             truncation=config.truncation,
             mismatched=objective.mismatched,
@@ -193,8 +201,35 @@ def prepare(config: AlignConfig) -> Prepared:
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
     return Prepared(
-        read, train, held_out, objective, options, judge, tokenizer, first, second, plan
+        read=read,
+        train=train,
+        held_out=held_out,
+        objective=objective,
+        options=options,
+        judge=judge,
+        tokenizer=tokenizer,
+        rendering=rendering,
+        encoded=first,
+        encoded_held_out=second,
+        plan=plan,
     )
+
+
+def _rendering(config: AlignConfig) -> Rendering:
+    """How records become text, as the settings say; reads the template's file."""
+    from accordant.data.rendering import Rendering
+
+    template = None
+    if config.chat_template is not None:
+        try:
+            template = config.chat_template.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the chat template cannot be read ({error}).",
+                where=str(config.chat_template),
+                mend="Give a text file that holds the template.",
+            ) from None
+    return Rendering(config.system_prompt, config.chat, template, config.end_of_turn)
 
 
 def _usual_judge(config: AlignConfig) -> str:
@@ -271,4 +306,6 @@ def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignO
 
 def model_folder(config: AlignConfig) -> Path:
     """Where the trained model is written."""
-    return config.output_dir / "model"
+    from accordant.models.sources import RUN_MODEL
+
+    return config.output_dir / RUN_MODEL

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from accordant.data.examples import Example
 from accordant.data.fingerprint import fingerprint_tokenizer
-from accordant.data.rendering import Rendering, encode_prompt
+from accordant.data.rendering import encode_prompt
 from accordant.decoding.sampling import Generation as Sample
 from accordant.evaluation.generations import compare_generations
 from accordant.evaluation.judges import Judge
@@ -106,7 +106,7 @@ def _reference(
             examples,
             folder=config.cache_dir or config.output_dir / "cache",
             tokenizer=fingerprint_tokenizer(ready.tokenizer),
-            rendering=Rendering().fingerprint,
+            rendering=ready.rendering.fingerprint,
             precision=config.precision,
             token_budget=config.token_budget,
             progress=lambda done: status.update(f"reference scores {done:,}/{len(examples):,}"),
@@ -132,7 +132,7 @@ def _start(config: AlignConfig, ready: Prepared, model: nn.Module, console: Cons
     if not (config.report and held_out and is_main_process() and ready.held_out is not None):
         return Start(None)
     texts = prompts_of(ready.held_out.records, config.sample_prompts)
-    prompts = [encode_prompt(text, ready.tokenizer, Rendering()) for text in texts]
+    prompts = [encode_prompt(text, ready.tokenizer, ready.rendering) for text in texts]
     with console.status(f"the start: {len(held_out)} held-out records, {len(texts)} answers"):
         return Start(
             scores=held_out_scores(model, held_out, config.token_budget),

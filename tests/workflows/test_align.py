@@ -1,0 +1,216 @@
+"""Whole align runs on a tiny model, for every kind of feedback that has an objective."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from transformers import AutoModelForCausalLM
+
+from accordant.errors import UserError
+from accordant.models.loading import load_tokenizer
+from accordant.training.config import AlignConfig
+from accordant.workflows.align import AlignOutcome, prepare, run_align
+from tests.decoding.test_chat import loaded_model
+
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "comparison": [
+        {"prompt": f"what is {n}?", "chosen": f"it is {n}", "rejected": f"{n} {n} and so on"}
+        for n in range(16)
+    ],
+    "binary": [
+        {"prompt": f"what is {n}?", "completion": f"it is {n}", "label": n % 2 == 0}
+        for n in range(16)
+    ],
+    "ranking": [
+        {"prompt": f"what is {n}?", "completions": [f"it is {n}", f"{n}", f"{n} and so on"]}
+        for n in range(16)
+    ],
+    "demonstration": [{"prompt": f"what is {n}?", "completion": f"it is {n}"} for n in range(16)],
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    loaded = loaded_model()
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_rows(folder: Path, kind: str) -> Path:
+    file = folder / f"{kind}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS[kind]))
+    return file
+
+
+def run(
+    folder: Path, model: Path, kind: str = "comparison", **settings: Any
+) -> tuple[AlignOutcome, str]:
+    config = AlignConfig(
+        **{
+            "data": str(write_rows(folder, kind)),
+            "model": str(model),
+            "output_dir": folder / "out",
+            "precision": "float32",
+            "batch_size": 4,
+            "held_out": 0.25,
+            "sample_prompts": 2,
+            "max_new_tokens": 6,
+            "learning_rate": 1e-3,
+            **settings,
+        }
+    )
+    text = io.StringIO()
+    outcome = run_align(config, dry_run=config.dry_run, console=Console(file=text, width=120))
+    return outcome, text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("comparison", "dpo"),
+        ("binary", "kto"),
+        ("ranking", "plackett_luce"),
+        ("demonstration", "sft"),
+    ],
+)
+@pytest.mark.parametrize("rank", [0, 4])
+def test_every_kind_of_feedback_is_trained_on_saved_and_measured(
+    tmp_path: Path, model: Path, kind: str, method: str, rank: int
+) -> None:
+    outcome, text = run(tmp_path, model, kind, lora_rank=rank)
+    assert (outcome.method, outcome.train, outcome.held_out, outcome.steps) == (method, 12, 4, 3)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["held_out"]["kind"] == kind
+    assert report["held_out"]["count"] == 4
+    assert len(report["win_rates"][0]["rows"]) == 2
+    assert report["kl"]["sequences"] == 2
+    assert report["data"]["read"] == 16
+    assert "<html" in (tmp_path / "out" / "report.html").read_text()
+    assert outcome.summary in " ".join(text.split())
+    saved = {file.name for file in (tmp_path / "out" / "model").iterdir()}
+    assert {"README.md", "tokenizer.json", "generation_config.json"} <= saved
+    assert ("adapter_model.safetensors" if rank else "model.safetensors") in saved
+
+
+def test_the_saved_model_is_the_trained_one(tmp_path: Path, model: Path) -> None:
+    run(tmp_path, model)
+    before = AutoModelForCausalLM.from_pretrained(model).state_dict()
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "model").state_dict()
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path, model: Path) -> None:
+    weights = []
+    for name in ("one", "two"):
+        run(tmp_path, model, output_dir=tmp_path / name, reference="online")
+        trained = AutoModelForCausalLM.from_pretrained(tmp_path / name / "model")
+        weights.append(trained.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_dry_run_plans_and_loads_no_weights(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", refuse)
+    outcome, text = run(tmp_path, model, dry_run=True)
+    assert outcome.dry_run
+    assert outcome.memory_bytes > 0
+    assert "12 examples, 4 held out" in text
+    assert "memory about" in text
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_what_an_earlier_run_left_is_not_overwritten(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="--overwrite"):
+        run(tmp_path, model)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_skipped_rows_are_told_and_reported(tmp_path: Path, model: Path) -> None:
+    data = write_rows(tmp_path, "comparison")
+    with data.open("a") as file:
+        file.write('{"prompt": "a", "chosen": "", "rejected": "b"}\n')
+    bad = tmp_path / "bad.jsonl"
+    data.rename(bad)
+    _, text = run(tmp_path, model, data=str(bad), on_bad_row="skip", sample_prompts=0)
+    assert "Skipped 1 of 17 rows" in text
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [(e["action"], e["count"]) for e in report["data"]["exclusions"]] == [("skipped", 1)]
+    assert report["data"]["read"] == 17
+
+
+def test_without_held_out_rows_the_report_says_what_it_can(tmp_path: Path, model: Path) -> None:
+    outcome, _ = run(tmp_path, model, held_out=0.0)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["held_out"] is None
+    assert outcome.held_out == 0
+
+
+def test_a_judge_from_a_file_is_asked(tmp_path: Path, model: Path) -> None:
+    judge = tmp_path / "mine.py"
+    judge.write_text("def vowels(prompt, text, finished):\n    return text.count('a')\n")
+    run(tmp_path, model, judge=f"{judge}:vowels")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["win_rates"][0]["judge"].endswith("mine.py:vowels")
+
+
+def test_the_bundled_feedback_is_sound_and_shares_no_prompt(tmp_path: Path, model: Path) -> None:
+    ready = prepare(
+        AlignConfig(
+            data="bundled", model=str(model), output_dir=tmp_path / "out", truncation="drop"
+        )
+    )
+    assert ready.held_out is not None
+    train, held_out = ({r.prompt for r in part.records} for part in (ready.train, ready.held_out))
+    assert not train & held_out
+    assert len(ready.train.records) + len(ready.held_out.records) > 300
+    assert ready.judge.name == "rule:concise"
+
+
+def decoded(config: AlignConfig) -> str:
+    ready = prepare(config)
+    return str(ready.tokenizer.decode(ready.encoded.examples[0].trees[0].prompt))
+
+
+def test_rendering_options_reach_the_tokens_and_the_saved_model(
+    tmp_path: Path, model: Path
+) -> None:
+    data = str(write_rows(tmp_path, "comparison"))
+    common = {"data": data, "model": str(model), "output_dir": tmp_path / "out"}
+    assert "be brief" in decoded(AlignConfig(**common, system_prompt="be brief"))
+    assert decoded(AlignConfig(**common, chat="never", limit=4)).startswith("what is")
+    template = tmp_path / "mine.jinja"
+    template.write_text(
+        "{% for m in messages %}{{ m.role }} is {{ m.content }}"
+        "{% if m.role == 'assistant' %}<|im_end|>{% endif %}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant is {% endif %}"
+    )
+    assert decoded(AlignConfig(**common, chat_template=template)).startswith("user is what is")
+    run(tmp_path, model, chat_template=template, sample_prompts=0)
+    saved = load_tokenizer(str(tmp_path / "out"))
+    assert saved.chat_template == template.read_text()
+
+
+def test_a_template_that_cannot_be_read_is_named(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.jinja"):
+        run(tmp_path, model, chat_template=tmp_path / "none.jinja")
+
+
+def test_a_file_named_after_another_split_is_read(tmp_path: Path, model: Path) -> None:
+    data = write_rows(tmp_path, "comparison").rename(tmp_path / "test.jsonl")
+    outcome, _ = run(tmp_path, model, data=str(data), dry_run=True, limit=8)
+    assert outcome.train + outcome.held_out == 8
