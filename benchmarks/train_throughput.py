@@ -1,8 +1,9 @@
 """Training throughput and peak memory side by side with a peer, in one process sequence.
 
 Both sides run DPO with full fine-tuning of the same bf16 weights on the same token ids, each in a
-process of its own (so that peak memory is its own), one after the other, for every shape. A ranking
-of eight answers is given to the peer as four disjoint pairs, so that each answer is scored once.
+process of its own (so that peak memory is its own), in turn and several times for every shape, as
+a machine is not equally fast all day; a figure is the median over all timed steps. A ranking of
+eight answers is given to the peer as four disjoint pairs, so that each answer is scored once.
 
     python benchmarks/train_throughput.py --peer trl
     python benchmarks/train_throughput.py --peer trl --shapes 128/64/64 --steps 4 --json
@@ -17,6 +18,7 @@ import resource
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +52,25 @@ class Shape:
         return self.batch * len(self.answers) // 2
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of every timed step, and peak memory in bytes."""
+
+    seconds: tuple[float, ...]
+    peak: float
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step: the median."""
+        return statistics.median(self.seconds)
+
+    @classmethod
+    def together(cls, parts: Sequence[Measured]) -> Measured:
+        """Several processes of one side: all their steps, and the highest peak."""
+        seconds = tuple(one for part in parts for one in part.seconds)
+        return cls(seconds, max(part.peak for part in parts))
+
+
 def draw(shape: Shape, count: int, vocabulary: int) -> list[tuple[list[int], list[list[int]]]]:
     """`count` random prompts with their answers, the same on both sides."""
     source = random.Random(0)
@@ -63,9 +84,9 @@ def draw(shape: Shape, count: int, vocabulary: int) -> list[tuple[list[int], lis
 def operations(shape: Shape, folder: str) -> float:
     """Multiply-add operations of one of our steps, counted twice each, the reference included.
 
-    Body: 2 a weight and token for the reference and the policy's forward, 4 for the backward. Head:
-    10 a weight and predicted token, as the backward computes its logits again. Attention is left
-    out, so the share that follows is a lower bound.
+    2 a weight and token for the reference, 2 for the policy's forward, 4 for the backward; the
+    head's weights count for predicted tokens only. Attention, and logits that the backward computes
+    again, are left out, so the share that follows is a lower bound.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -77,7 +98,7 @@ def operations(shape: Shape, folder: str) -> float:
     if model.get_input_embeddings().weight is not model.get_output_embeddings().weight:
         body -= model.get_input_embeddings().weight.numel()
     predicted = sum(shape.answers)
-    return float(shape.batch * (8 * body * (shape.prompt + predicted) + 10 * head * predicted))
+    return float(shape.batch * 8 * (body * (shape.prompt + predicted) + head * predicted))
 
 
 def matrix_rate() -> float:
@@ -98,8 +119,8 @@ def matrix_rate() -> float:
     return max(rates)
 
 
-def child(side: str, shape: Shape, folder: str, steps: int, warmup: int) -> dict[str, float]:
-    """Run one side in this process; seconds of a step (median) and peak memory in bytes."""
+def child(side: str, shape: Shape, folder: str, steps: int, warmup: int) -> dict[str, object]:
+    """Run one side in this process; seconds of every timed step and peak memory in bytes."""
     import torch
     from transformers import AutoConfig
 
@@ -131,35 +152,38 @@ def child(side: str, shape: Shape, folder: str, steps: int, warmup: int) -> dict
         if torch.cuda.is_available()
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     )
-    return {"seconds": statistics.median(timer.seconds(warmup)), "peak": float(peak)}
+    return {"seconds": timer.seconds(warmup), "peak": float(peak)}
 
 
-def measure(side: str, shape: Shape, args: argparse.Namespace) -> dict[str, float]:
+def measure(side: str, shape: Shape, args: argparse.Namespace) -> Measured:
     """One side in a process of its own."""
     command = [sys.executable, __file__, "--side", side]
     command += ["--shapes", shape.name, "--steps", str(args.steps), "--warmup", str(args.warmup)]
     done = subprocess.run([*command, "--model", args.model], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{side} on {shape.name} failed:\n{done.stderr[-3000:]}")
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return Measured(tuple(found["seconds"]), found["peak"])
 
 
 def compare(shape: Shape, args: argparse.Namespace, rate: float) -> dict[str, object]:
     """A row of the table; throughput in pairs a second, as the peer counts pairs."""
-    ours, cached = (measure(side, shape, args) for side in ("ours", "ours-cached"))
-    peer = measure(args.peer, shape, args)
-    pairs = {name: shape.pairs / side["seconds"] for name, side in (("ours", ours), ("peer", peer))}
-    achieved = operations(shape, args.model) / ours["seconds"]
+    sides = ("ours", args.peer, "ours-cached")
+    rounds = [[measure(side, shape, args) for side in sides] for _ in range(args.repeats)]
+    ours, peer, cached = (Measured.together(side) for side in zip(*rounds, strict=True))
+    pairs = {name: shape.pairs / side.step for name, side in (("ours", ours), ("peer", peer))}
+    achieved = operations(shape, args.model) / ours.step
     return {
         "shape": shape.name,
         "ours": pairs["ours"],
         "peer": pairs["peer"],
         "ratio": pairs["ours"] / pairs["peer"],
-        "memory_ratio": ours["peak"] / peer["peak"],
-        "ours_cached": shape.pairs / cached["seconds"],
-        "ours_peak_gb": ours["peak"] / 1e9,
-        "peer_peak_gb": peer["peak"] / 1e9,
+        "memory_ratio": ours.peak / peer.peak,
+        "ours_cached": shape.pairs / cached.step,
+        "ours_seconds": ours.seconds,
+        "peer_seconds": peer.seconds,
+        "ours_peak_gb": ours.peak / 1e9,
+        "peer_peak_gb": peer.peak / 1e9,
         "gflops": achieved / 1e9,
         "share_of_matrix_rate": achieved / rate,
     }
@@ -191,8 +215,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", choices=("trl",), default="trl")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES)
-    parser.add_argument("--steps", type=int, default=3, help="timed steps a side")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of a process")
     parser.add_argument("--warmup", type=int, default=1, help="steps before them")
+    parser.add_argument("--repeats", type=int, default=2, help="processes of each side, in turn")
     parser.add_argument("--model", default="", help="model folder; default: the embedded model")
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     parser.add_argument("--side", help=argparse.SUPPRESS)

@@ -44,6 +44,22 @@ def gradients(model: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
     return torch.cat([g.flatten() for g in found if g is not None])
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_last_mlp_sees_predicting_tokens_only(family: str) -> None:
+    model = install(tiny_model(family))
+    backbone = getattr(unwrap(model), unwrap(model).base_model_prefix)
+    mlp = getattr(backbone, "layers", getattr(backbone, "h", None))[-1].mlp
+    seen = []
+    inner = next(module for module in mlp.modules() if module is not mlp)
+    handle = inner.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-2]))
+    score(model, TREES)
+    plain_logps(model, TREES[1])
+    handle.remove()
+    predicting = sum(1 + sum(len(c) - 1 for c in tree.continuations) for tree in TREES)
+    assert predicting < 0.9 * sum(tree.num_tokens for tree in TREES)
+    assert seen == [predicting, *(140 + length for length in (3, 30, 1))]
+
+
 def weighted(parts: torch.Tensor) -> torch.Tensor:
     """A loss that gives every token its own weight, so that no gradient can hide in a sum."""
     weights = torch.linspace(-1.0, 2.0, parts.shape[0], dtype=parts.dtype)

@@ -27,7 +27,7 @@ def test_two_halves_hold_a_float32_exactly(numbers: list[float]) -> None:
     exact = torch.tensor(numbers, dtype=torch.float32)
     upper, low = halves_of(exact)
     joined = torch.empty_like(exact)
-    join_halves(upper, low, joined)
+    join_halves(upper, low, joined, torch.empty_like(joined, dtype=torch.int32))
     assert torch.equal(joined.view(torch.int32), exact.view(torch.int32))
 
 
@@ -56,7 +56,12 @@ def start_of(size: int = 400) -> torch.Tensor:
 
 def exact_weights(optimizer: CompensatedAdamW, param: torch.nn.Parameter) -> torch.Tensor:
     exact = torch.empty(param.shape, dtype=torch.float32)
-    join_halves(param.detach(), optimizer.state[param]["low"], exact)
+    join_halves(
+        param.detach(),
+        optimizer.state[param]["low"],
+        exact,
+        torch.empty_like(exact, dtype=torch.int32),
+    )
     return exact
 
 

@@ -85,6 +85,11 @@ class PackedRow:
         """Tokens that are predicted: all continuation tokens."""
         return sum(self.segments[i].length for i in self.continuations)
 
+    def sources(self, index: int) -> tuple[int, ...]:
+        """The token that predicts each token of segment `index`: what stands before it."""
+        segment = self.segments[index]
+        return (self.segments[segment.parent].end - 1, *range(segment.start, segment.end - 1))
+
 
 def pack_row(trees: Sequence[TokenTree]) -> PackedRow:
     """Lay `trees` out one after another in a single row."""

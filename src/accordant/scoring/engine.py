@@ -19,6 +19,7 @@ from accordant.data.trees import PackedRow, TokenTree, pack_row, plan_rows
 from accordant.errors import UserError
 from accordant.scoring import attention
 from accordant.scoring.head import HeadOutput, HeadSettings, chunked_logps, module_logps
+from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.memory import keep_freed_memory
 from accordant.scoring.scores import Scores, concatenate
@@ -73,8 +74,7 @@ class PackedTensors:
         targets: list[int] = []
         for index in row.continuations:
             segment = row.segments[index]
-            sources.append(row.segments[segment.parent].end - 1)
-            sources.extend(range(segment.start, segment.end - 1))
+            sources.extend(row.sources(index))
             targets.extend(row.tokens[segment.start : segment.end])
         lengths = torch.tensor([row.segments[i].length for i in row.continuations], device=device)
         count = torch.arange(len(row.continuations), device=device)
@@ -220,6 +220,7 @@ def install(model: Any, *, verify: bool = True) -> Any:
     model.forward = types.MethodType(_forward, model)
     base._accordant_installed = True
     _switch_dropout_off(model)
+    spare_last_mlp(base)
     keep_freed_memory()
     if verify:
         from accordant.scoring.verify import verify_model

@@ -98,15 +98,23 @@ class TreeLayout:
     Args:
         segments: the row's segments, parents first.
         positions: position id of every token, int64 `[tokens]`, on the model's device.
+        predicting: tokens that predict a continuation token, int64 `[predicting]`, ascending.
     """
 
     segments: tuple[Segment, ...]
     positions: Tensor
+    predicting: Tensor
 
     @classmethod
     def of(cls, row: PackedRow, device: torch.device) -> TreeLayout:
         """The layout of `row`, with its labels on `device`."""
-        return cls(row.segments, torch.tensor(row.positions, device=device))
+        predicting = sorted(
+            {source for index in row.continuations for source in row.sources(index)}
+        )
+        positions, sources = (
+            torch.tensor(numbers, device=device) for numbers in (row.positions, predicting)
+        )
+        return cls(row.segments, positions, sources)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

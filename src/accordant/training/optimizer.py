@@ -172,11 +172,11 @@ def _update_halves(
     exact, g, m, v = (
         buffer[:count] for buffer in (scratch.exact, scratch.grad, scratch.mean, scratch.square)
     )
-    join_halves(upper, low, exact)
+    bits = scratch.bits[:count]
+    join_halves(upper, low, exact, bits)
     for buffer, values in ((g, grad), (m, mean), (v, square)):
         buffer.copy_(values)
     _adamw(exact, g, m, v, group, step)
-    bits = scratch.bits[:count]
     split_halves(exact, upper, low, bits)
     mean.copy_(m)
     if square.dtype == torch.bfloat16:
@@ -185,10 +185,20 @@ def _update_halves(
         square.copy_(v)
 
 
-def join_halves(upper: Tensor, low: Tensor, exact: Tensor) -> None:
-    """Write into `exact` the float32 numbers whose halves are `upper` and `low`."""
-    bits = exact.view(torch.int32)
-    bits.copy_(upper.view(torch.int16)).bitwise_left_shift_(16).add_(low)
+def join_halves(upper: Tensor, low: Tensor, exact: Tensor, bits: Tensor) -> None:
+    """Write into `exact` the float32 numbers whose halves are `upper` and `low`.
+
+    Args:
+        upper: bfloat16 `[n]`.
+        low: int16 `[n]`.
+        exact: float32 `[n]`, written.
+        bits: int32 `[n]`, scratch.
+    """
+    whole = exact.view(torch.int32)
+    # Arithmetic on two integer types at once is slow; copies that convert are not.
+    whole.copy_(upper.view(torch.int16))
+    bits.copy_(low)
+    torch.add(bits, whole, alpha=1 << 16, out=whole)
 
 
 def split_halves(exact: Tensor, upper: Tensor, low: Tensor, bits: Tensor) -> None:
@@ -201,7 +211,8 @@ def split_halves(exact: Tensor, upper: Tensor, low: Tensor, bits: Tensor) -> Non
         bits: int32 `[n]`, scratch.
     """
     low.copy_(exact.view(torch.int32))  # keeps the lower sixteen bits, read as a signed number
-    torch.sub(exact.view(torch.int32), low, out=bits)
+    # Adding half of what is cut off carries over exactly where `low` is negative.
+    torch.add(exact.view(torch.int32), 1 << 15, out=bits)
     upper.view(torch.int16).copy_(bits.bitwise_right_shift_(16))
 
 
@@ -214,5 +225,6 @@ def _round_by_dither(
     drift slowly, so they are mixed by an odd multiplier (2**16 over the golden ratio).
     """
     torch.mul(low, -25033, out=noise)
-    bits.copy_(noise).bitwise_and_(0xFFFF).add_(values.view(torch.int32))
-    rounded.view(torch.int16).copy_(bits.bitwise_right_shift_(16))
+    # Up to half a unit either way, then to nearest; below 0 the bits would mean other numbers.
+    bits.copy_(noise).add_(values.view(torch.int32)).clamp_(min=0)
+    rounded.copy_(bits.view(torch.float32))

@@ -244,10 +244,20 @@ def _is_first_process() -> bool:
 
 def _check_output(config: AlignConfig) -> None:
     from accordant.models.saving import check_output_folder
+    from accordant.training.checkpoints import list_checkpoints
 
-    # The other processes may arrive when the first has already begun to write there.
-    if _is_first_process():
-        check_output_folder(config.output_dir, overwrite=config.overwrite or config.resume)
+    if not _is_first_process():
+        # The first may already have begun to write there.
+        return
+    may_write = config.overwrite or config.resume
+    if not may_write and list_checkpoints(config.output_dir):
+        raise UserError(
+            "the output folder holds checkpoints of an earlier run.",
+            where=str(config.output_dir),
+            mend="Go on from the last one with --resume, start over with --overwrite, or choose "
+            "another folder.",
+        )
+    check_output_folder(config.output_dir, overwrite=may_write)
 
 
 def plan_lines(config: AlignConfig, ready: Prepared) -> list[str]:
