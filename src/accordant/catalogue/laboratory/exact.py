@@ -1,0 +1,66 @@
+"""Exact numbers of policies over a world: optimum, divergence, expected reward, win rate.
+
+Knows log-probabilities and rewards of all answers, `[contexts, answers]`, float64. Knows nothing of
+data, losses or training. Contexts weigh the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def optimum(reference: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    """log pi*, the maximiser of E[R] - beta KL(pi || ref): pi* = ref exp(R / beta) / Z."""
+    return (reference + rewards / beta).log_softmax(-1)
+
+
+def expectation(logps: Tensor, values: Tensor) -> float:
+    """Mean of `values` (rewards, lengths, ...) over a policy's own answers."""
+    return float((logps.exp() * values).sum(-1).mean().detach())
+
+
+def kl(first: Tensor, second: Tensor) -> float:
+    """KL(first || second) in nats; 0 log 0 is 0."""
+    terms = torch.where(first > -float("inf"), first.exp() * (first - second), 0.0)
+    return float(terms.sum(-1).mean().detach())
+
+
+def regularised_reward(logps: Tensor, reference: Tensor, rewards: Tensor, beta: float) -> float:
+    """E[R] - beta KL(pi || ref), what pi* maximises."""
+    return expectation(logps, rewards) - beta * kl(logps, reference)
+
+
+def preference(rewards: Tensor, temperature: float = 1.0) -> Tensor:
+    """Bradley-Terry: P(first preferred to second) of all pairs, `[contexts, answers, answers]`.
+
+    Args:
+        rewards: `[contexts, answers]`.
+        temperature: rewards are divided by it; 0 prefers the higher reward, ties half.
+    """
+    gaps = rewards.unsqueeze(-1) - rewards.unsqueeze(-2)
+    if temperature == 0:
+        return (gaps.sign() + 1) / 2
+    return (gaps / temperature).sigmoid()
+
+
+def win_rate(first: Tensor, second: Tensor, preferences: Tensor) -> float:
+    """Probability that an answer of the first policy is preferred to one of the second's.
+
+    Args:
+        first: log-probabilities `[contexts, answers]`.
+        second: likewise.
+        preferences: from `preference`.
+    """
+    return float(
+        torch.einsum("ci,cij,cj->c", first.exp(), preferences, second.exp()).mean().detach()
+    )
+
+
+def centred(values: Tensor) -> Tensor:
+    """`values` minus their mean over answers: rewards are known up to a constant per context."""
+    return values - values.mean(-1, keepdim=True)
