@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accordant.errors import UserError
+from accordant.evaluation import pages
 from accordant.evaluation import report as report_module
 from accordant.evaluation.generations import compare_generations
 from accordant.evaluation.held_out import evaluate_comparisons
@@ -36,7 +37,7 @@ VOID = {"meta", "link", "input", "br", "img", "hr", "col"}
 
 def render(report):
     """The page without plotly's five megabytes, which take a parser a while."""
-    return render_html(report).replace(report_module._plotly_code(), "")
+    return render_html(report).replace(pages.plotly_code(), "")
 
 
 class Page(HTMLParser):
@@ -270,7 +271,7 @@ def test_a_write_that_fails_leaves_the_earlier_report_whole(tmp_path, monkeypatc
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report_module.os, "fsync", fail)
+    monkeypatch.setattr(pages.os, "fsync", fail)
     with pytest.raises(UserError, match="No space left") as error:
         write_report(comparison_report(title="later"), tmp_path)
     assert str(tmp_path) in error.value.where

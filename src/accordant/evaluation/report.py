@@ -1,26 +1,19 @@
 """The report of a run: one self-contained HTML page and the same numbers as JSON.
 
-Knows the records of a report, its plots and the page template. Knows nothing of models or training.
-Everything that came from people or models is escaped by the template, and the page forbids every
-script but its own (by hash) and every request over the network.
+Knows the records of a report, its plots and the page template. Knows nothing of models or training,
+nor of how a page is put together (`pages`).
 """
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-import functools
-import hashlib
 import json
 import math
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant._version import __version__
-from accordant.errors import UserError
+from accordant.evaluation.pages import render_page, to_json, to_plain, write_files
 from accordant.evaluation.results import (
     SCHEMA_VERSION,
     BinaryResults,
@@ -39,7 +32,6 @@ from accordant.evaluation.summary import (
     key_figures,
     number,
     one_line,
-    percent,
     print_summary,
     spread,
 )
@@ -50,10 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["one_line", "print_summary", "render_html", "render_json", "write_report"]
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
-_PAGE = Path(__file__).parent / "page"
 _LEAST_SHARED = 12  # characters that two answers must begin with alike for it to be shown
-# Control characters become their visible pictures, so that nothing in a text can hide.
-_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 
 
 def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
@@ -68,16 +57,7 @@ def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
         UserError: the folder cannot be written.
     """
     html, data = render_html(report), render_json(report)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in ((JSON_NAME, data), (HTML_NAME, html)):
-            _write_whole(folder / name, text)
-    except OSError as error:
-        raise UserError(
-            f"the report cannot be written: {error.strerror or error}.",
-            where=str(folder),
-            mend="Choose a folder that can be written and has 10 MB of space.",
-        ) from error
+    write_files(folder, {JSON_NAME: data, HTML_NAME: html})
     return folder / HTML_NAME, folder / JSON_NAME
 
 
@@ -86,36 +66,21 @@ def render_json(report: RunReport) -> str:
 
     What is not finite (nothing measured) is null.
     """
-    content = {
+    head = {
         "schema_version": SCHEMA_VERSION,
         "generator": f"accordant {__version__}",
         "verdict": one_line(report),
-        **_to_plain(report),
     }
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return to_json(head | to_plain(report))
 
 
 def render_html(report: RunReport) -> str:
     """The report as one HTML page that needs no other file and no network."""
-    from jinja2 import Environment as Templates
-    from jinja2 import FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
     plots, plot_lists = _collect_plots(report)
-    scripts = {"plotly_code": _plotly_code(), "page_code": _read("report.js")}
-    templates = Templates(
-        loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    templates.filters |= {
-        "visible": visible,
-        "number": number,
-        "percent": percent,
-        "spread": spread,
-        "details": _finding_details,
-    }
-    return templates.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
+        plots,
         report=report,
-        version=__version__,
         schema_version=SCHEMA_VERSION,
         json_name=JSON_NAME,
         verdict=one_line(report),
@@ -125,19 +90,11 @@ def render_html(report: RunReport) -> str:
         measures=_measures(report.held_out),
         changes=_changes(report.held_out),
         answers=_answers(report),
+        details=_finding_details,
         environment=_environment_rows(report.environment),
-        configuration=list(_flatten(_to_plain(report.configuration))),
-        policy=_content_policy(scripts.values()),
-        style=Markup(_read("report.css")),
-        plots_json=Markup(_plots_json(plots)),
-        **{name: Markup(code) for name, code in scripts.items()},
+        configuration=list(_flatten(to_plain(report.configuration))),
         **plot_lists,
     )
-
-
-def visible(text: str) -> str:
-    """The text with control characters replaced by their visible pictures."""
-    return text.translate(_VISIBLE)
 
 
 def _collect_plots(report: RunReport) -> tuple[list[Plot], dict[str, Any]]:
@@ -157,43 +114,6 @@ def _collect_plots(report: RunReport) -> tuple[list[Plot], dict[str, Any]]:
     found = [plot for group in lists.values() for plot in group]
     found += [plot for plot in single.values() if plot is not None]
     return found, lists | single
-
-
-def _plots_json(plots: list[Plot]) -> str:
-    """The figures as JSON that is inert inside a script element, whatever it contains."""
-    figures = [
-        {"id": plot.identifier, **json.loads(plot.figure.to_json(validate=True))} for plot in plots
-    ]
-    text = json.dumps(figures, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-@functools.cache
-def _plotly_code() -> str:
-    from plotly.offline import get_plotlyjs
-
-    code: str = get_plotlyjs()
-    # Parsers turn CR LF into LF before hashing; a closing tag inside would end the element.
-    return code.replace("\r\n", "\n").replace("</script", "<\\/script")
-
-
-def _content_policy(scripts: Iterable[str]) -> str:
-    """A content security policy that allows the page's own scripts by hash, and no requests."""
-    hashes = " ".join(map(_source_hash, scripts))
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-
-
-@functools.lru_cache(maxsize=4)
-def _source_hash(code: str) -> str:
-    digest = hashlib.sha256(code.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _read(name: str) -> str:
-    return (_PAGE / name).read_text(encoding="utf-8")
 
 
 def _tone(report: RunReport) -> str:
@@ -325,37 +245,3 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             yield from _flatten(inner, f"{name}.{key}" if name else str(key))
     elif name:
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _to_plain(value: Any) -> Any:
-    """Dataclasses, mappings, sequences and numpy scalars as JSON values; not finite is None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _to_plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_to_plain(inner) for inner in value]
-    if hasattr(value, "tolist"):
-        return _to_plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    return str(value)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    # A lone surrogate (broken input) becomes its escape, which in JSON is valid as it stands.
-    content = text.encode("utf-8", "backslashreplace")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
