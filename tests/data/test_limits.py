@@ -137,3 +137,16 @@ def test_mismatched_answers_need_two_records_of_one_answer(chatml: Any) -> None:
         encode(binaries(["a"]), chatml, PLAIN, max_tokens=None, mismatched=True)
     with pytest.raises(UserError, match="found comparison records"):
         encode(comparisons([1, 2]), chatml, PLAIN, max_tokens=None, mismatched=True)
+
+
+def test_scored_prompts_move_into_the_continuations_but_for_their_first_token(chatml: Any) -> None:
+    records = [JointPair("question one", "yes", "two", "no"), Comparison("p", "a", "b")]
+    plain = encode(records, chatml, Rendering(), max_tokens=None).examples
+    moved = encode(records, chatml, Rendering(), max_tokens=None, scored_prompts=True).examples
+    for before, after in zip(plain, moved, strict=True):
+        for tree, whole in zip(before.trees, after.trees, strict=True):
+            assert len(whole.prompt) == 1
+            assert [(*whole.prompt, *c) for c in whole.continuations] == [
+                (*tree.prompt, *c) for c in tree.continuations
+            ]
+    assert plain[0].num_tokens == moved[0].num_tokens

@@ -403,3 +403,100 @@ def test_rows_after_those_used_for_recognition_are_validated_too(tmp_path: Path)
     with pytest.raises(UserError) as error:
         load(tmp_path, *rows)
     assert error.value.where.endswith("row 1501, column 'chosen'")
+
+
+def pair(**details: Any) -> dict[str, Any]:
+    return {"prompt": "p", "chosen": "a", "rejected": "b", **details}
+
+
+@pytest.mark.parametrize(
+    ("details", "votes", "rewards", "gap"),
+    [
+        ({"votes": [3, 1]}, (3, 1), None, None),
+        ({"votes": {"rejected": 0, "chosen": 2}}, (2, 0), None, None),
+        ({"votes_chosen": 4, "votes_rejected": 4}, (4, 4), None, None),
+        ({"chosen_votes": 4.0, "rejected_votes": 1}, (4, 1), None, None),
+        ({"score_chosen": 8.5, "score_rejected": 7}, None, (8.5, 7.0), 1.5),
+        ({"chosen_score": 1, "rejected_score": 4}, None, (1.0, 4.0), -3.0),
+        ({"chosen_rating": 5, "rejected_rating": 2}, None, (5.0, 2.0), 3.0),
+        ({"margin": 0.25}, None, None, 0.25),
+        ({"margin": 2, "score_chosen": 9, "score_rejected": 3}, None, (9.0, 3.0), 2.0),
+        ({}, None, None, None),
+    ],
+)
+def test_votes_scores_and_margins_stay_with_their_comparison(
+    tmp_path: Path, details: Any, votes: Any, rewards: Any, gap: Any
+) -> None:
+    feedback = load(tmp_path, pair(**details))
+    assert feedback.ignored == ()
+    (record,) = feedback.records
+    assert (record.votes, record.rewards, record.reward_gap) == (votes, rewards, gap)
+
+
+def test_details_may_be_missing_from_a_row(tmp_path: Path) -> None:
+    feedback = load(tmp_path, pair(votes=[3, 1]), pair(votes=None), pair())
+    assert [record.votes for record in feedback.records] == [(3, 1), None, None]
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"votes": 12},
+        {"votes_chosen": 3},
+        {"score_chosen": 3.0},
+        {"margin": "wide"},
+        {"score_chosen": "good", "score_rejected": "bad"},
+    ],
+)
+def test_columns_that_only_share_a_name_with_details_are_left_alone(
+    tmp_path: Path, details: Any
+) -> None:
+    feedback = load(tmp_path, pair(**details))
+    assert feedback.records == (Comparison("p", "a", "b"),)
+    assert feedback.ignored == tuple(details)
+
+
+def test_of_several_spellings_the_first_is_taken_and_the_others_are_listed(tmp_path: Path) -> None:
+    scores = {"chosen_score": 9, "rejected_score": 1, "chosen_rating": 5, "rejected_rating": 4}
+    feedback = load(tmp_path, pair(**scores))
+    assert feedback.records[0].rewards == (9.0, 1.0)
+    assert feedback.ignored == ("chosen_rating", "rejected_rating")
+
+
+def test_details_can_be_given_columns(tmp_path: Path) -> None:
+    columns = {"votes_chosen": "for", "votes_rejected": "against", "margin": "lead"}
+    row = {"prompt": "p", "chosen": "a", "rejected": "b", "for": 5, "against": 2, "lead": 0.5}
+    feedback = load(tmp_path, row, columns=columns)
+    assert feedback.records[0].votes == (5, 2)
+    assert feedback.records[0].margin == 0.5
+
+
+VOTES = {"votes": [1, 0]}
+TWO_VOTES = {"votes_chosen": 1, "votes_rejected": 1}
+THEIR_VOTES = {"chosen_votes": 1, "rejected_votes": 0}
+SCORES = {"score_chosen": 1, "score_rejected": 0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "column", "message"),
+    [
+        (VOTES, {"votes": [1, 3]}, "votes", "1 voted for chosen and 3 for rejected"),
+        (VOTES, {"votes": [0, 0]}, "votes", "0 voted for chosen"),
+        (VOTES, {"votes": [3]}, "votes", "found 1 numbers"),
+        (VOTES, {"votes": [2, -1]}, "votes", "expected a whole number of people"),
+        (VOTES, {"votes": [2, 0.5]}, "votes", "expected a whole number of people"),
+        (VOTES, {"votes": 3}, "votes", "expected a list"),
+        (THEIR_VOTES, {"chosen_votes": 1, "rejected_votes": 3}, "rejected_votes", "3 for rejected"),
+        (TWO_VOTES, {"votes_chosen": 1}, "votes_rejected", "is missing"),
+        (SCORES, {"score_chosen": 1.0, "score_rejected": None}, "score_rejected", "is null"),
+        (SCORES, {"score_chosen": "9", "score_rejected": 1}, "score_chosen", "expected a number"),
+        ({"margin": 1}, {"margin": 10**400}, "margin", "expected a finite number"),
+    ],
+)
+def test_details_that_cannot_be_are_refused(
+    tmp_path: Path, first: Any, second: Any, column: str, message: str
+) -> None:
+    # The columns are recognised from the first row, which is a good one.
+    with pytest.raises(UserError, match=message) as error:
+        load(tmp_path, pair(**first), pair(**second))
+    assert error.value.where.endswith(f"row 2, column '{column}'")

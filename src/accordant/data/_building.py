@@ -5,10 +5,10 @@ Knows canonical rows and records. Knows nothing of files or tokens. Every mistak
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from accordant.data._rows import Row, RowError, excerpt, kind_of
+from accordant.data._pair_details import parse_pair_details
+from accordant.data._rows import Row, RowError, kind_of
 from accordant.data._texts import (
     ROLES,
     Messages,
@@ -22,6 +22,7 @@ from accordant.data._texts import (
     split_conversation,
     split_implicit,
 )
+from accordant.data._values import parse_label, parse_list, parse_number
 from accordant.data.records import (
     Binary,
     Comparison,
@@ -72,7 +73,7 @@ def build_comparison(row: Row, origin: Origin) -> tuple[Record, ...]:
         _check_different(wholes[0], wholes[1], columns[1])
         prompt, chosen, rejected = split_implicit(wholes[0], wholes[1], columns)
     _check_different(chosen, rejected, columns[1])
-    return (Comparison(prompt, chosen, rejected, origin),)
+    return (Comparison(prompt, chosen, rejected, origin, *parse_pair_details(row)),)
 
 
 def build_joint_pair(row: Row, origin: Origin) -> tuple[Record, ...]:
@@ -99,7 +100,7 @@ def build_ranking(row: Row, origin: Origin) -> tuple[Record, ...]:
     """Several answers, put best first by `rewards`, `scores` or `ranks` where given."""
     prompt = _prompt(row)
     column = row.name("completions")
-    values = _list(row.require("completions"), column)
+    values = parse_list(row.require("completions"), column)
     if len(values) < 2:
         raise RowError(
             "too few completions",
@@ -168,8 +169,8 @@ def build_steps(row: Row, origin: Origin) -> tuple[Record, ...]:
     """A solution in steps with a label for each."""
     prompt = _prompt(row)
     column, label_column = row.name("completions"), row.name("labels")
-    steps = _list(row.require("completions"), column)
-    labels = _list(row.require("labels"), label_column)
+    steps = parse_list(row.require("completions"), column)
+    labels = parse_list(row.require("labels"), label_column)
     if not steps or len(steps) != len(labels):
         raise RowError(
             "lengths do not match",
@@ -204,50 +205,10 @@ BUILDERS: dict[str, Builder] = {
 # --- values -------------------------------------------------------------------------------------
 
 
-def parse_label(value: object, column: str) -> bool:
-    """Read a boolean or 0/1."""
-    if isinstance(value, bool | int | float) and value in (0, 1):
-        return bool(value)
-    shown = value if isinstance(value, int | float) else kind_of(value)
-    shown = excerpt(value) if isinstance(value, str) else shown
-    raise RowError(
-        "label is not true or false",
-        f"found {shown}, expected true or false (or 1 or 0).",
-        column=column,
-        mend="Write true for desirable and false for undesirable.",
-    )
-
-
-def parse_number(value: object, column: str, of: str = "") -> float:
-    """Read a finite number."""
-    if value is None:
-        raise RowError("missing value", f"the value {of}is null, expected a number.", column=column)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        found = excerpt(value) if isinstance(value, str) else kind_of(value)
-        raise RowError(
-            "not a number", f"the value {of}is {found}, expected a number.", column=column
-        )
-    # A whole number beyond the range of floats makes math.isfinite itself overflow.
-    if not abs(value) <= sys.float_info.max:
-        raise RowError(
-            "not a finite number",
-            f"the value {of}is {excerpt(str(value))}, expected a finite number.",
-            column=column,
-            mend="Leave the attribute out where there is no rating, or remove the row.",
-        )
-    return float(value)
-
-
-def _list(value: object, column: str) -> Sequence[object]:
-    if not isinstance(value, list | tuple):
-        raise RowError("not a list", f"found {kind_of(value)}, expected a list.", column=column)
-    return value
-
-
 def _rewards(row: Row, name: str, count: int) -> list[float]:
     """Numbers to sort by, higher is better: ranks (1 is best) count as their negatives."""
     column = row.name(name)
-    values = _list(row.require(name), column)
+    values = parse_list(row.require(name), column)
     if len(values) != count:
         raise RowError(
             "lengths do not match",
@@ -320,7 +281,7 @@ def _earlier_turns(row: Row) -> Messages:
         )
     if system:
         turns.append(Message("system", system))
-    for pair in _list(row.values.get("history") or [], row.name("history")):
+    for pair in parse_list(row.values.get("history") or [], row.name("history")):
         if not isinstance(pair, list) or [type(text) for text in pair] != [str, str]:
             raise RowError(
                 "content is not text",
@@ -346,7 +307,7 @@ def _completion(value: object, prompt: Text, given: object, column: str) -> Text
 def _conversation(row: Row) -> Messages:
     column = row.name("messages")
     value = row.require("messages")
-    messages = parse_messages(_list(value, column), column)
+    messages = parse_messages(parse_list(value, column), column)
     system = row.values.get("system")
     if isinstance(system, str) and system and messages[:1] and messages[0].role != "system":
         messages = (Message("system", system), *messages)

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from accordant.data.recognition import ATTRIBUTES, OPTIONAL, ORDER
+from accordant.data.recognition import ATTRIBUTES, OPTIONAL, ORDER, PAIR_DETAILS
 from accordant.errors import UserError
 
 REPLACED = " (replaced)"
@@ -39,7 +39,8 @@ class ColumnNames:
 
 def is_field(name: str) -> bool:
     """Tell whether records have such a field."""
-    return name in (*ORDER, *OPTIONAL) or name in ATTRIBUTES or name.startswith("ratings.")
+    fields = (*ORDER, *OPTIONAL, *PAIR_DETAILS)
+    return name in fields or name in ATTRIBUTES or name.startswith("ratings.")
 
 
 def read_column_names(columns: Mapping[str, str]) -> ColumnNames:

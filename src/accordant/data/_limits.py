@@ -1,4 +1,4 @@
-"""Length limits and mismatched answers, on examples in tokens.
+"""Length limits, mismatched answers and scored prompts, on examples in tokens.
 
 Knows token ids. Knows nothing of text or files. Continuations are never cut.
 """
@@ -48,7 +48,8 @@ def limit_examples(
         examples: in the order of their records.
         max_tokens: tokens a prompt and one continuation may have together.
         truncation: what to do with longer ones. `truncate-prompt-left` drops those whose
-            continuation alone leaves no room for a prompt token.
+            continuation alone leaves no room for a prompt token, and judgments, which would lose
+            what was said of the answer.
         start_id: token that stays first in a cut prompt (BOS).
         place: names the row of an example's index.
 
@@ -106,7 +107,7 @@ def _shorten(
     """Return the example within the limit, itself where it fits, None where it is dropped."""
     if example_length(example) <= max_tokens:
         return example
-    if truncation == "drop":
+    if truncation == "drop" or example.kind == "judgment":
         return None
     if any(max(map(len, tree.continuations)) >= max_tokens for tree in example.trees):
         return None
@@ -123,6 +124,19 @@ def _cut_prompt(tree: TokenTree, max_tokens: int, start_id: int | None) -> Token
     if room > 1 and tree.prompt[0] == start_id and tree.prompt.count(start_id) == 1:
         prompt = (tree.prompt[0], *prompt[1:])
     return TokenTree(prompt, tree.continuations)
+
+
+def score_prompts(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """Move every prompt but its first token into the continuations.
+
+    The first token follows nothing, so no model says how likely it is.
+    """
+
+    def moved(tree: TokenTree) -> TokenTree:
+        rest = tree.prompt[1:]
+        return TokenTree(tree.prompt[:1], tuple(rest + answer for answer in tree.continuations))
+
+    return tuple(replace(example, trees=tuple(map(moved, example.trees))) for example in examples)
 
 
 def add_mismatched(

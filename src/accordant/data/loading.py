@@ -20,6 +20,7 @@ from accordant.data.recognition import (
     attribute_columns,
     candidate_types,
     canonical_columns,
+    pair_details,
     recognise,
     require_type,
 )
@@ -146,6 +147,8 @@ def _plan(
     except UserError as error:
         where = ", ".join(filter(None, (source, error.where)))
         raise UserError(error.message, where=where, mend=error.mend) from None
+    if record_type == "comparison":
+        names |= pair_details(list(firsts), firsts)
     attributes: list[str] = []
     if record_type == "rating" and not names.get("ratings"):
         names["ratings"] = ""

@@ -69,6 +69,17 @@ LAYOUTS = (
 # Columns that belong to a record without deciding its type.
 OPTIONAL = ("prompt", "system", "input", "history", "is_good", "label")
 
+# What a comparison may say beyond which answer is better, with other tools' names for it. Of
+# several spellings the first is taken: who does not need them must not stumble over them.
+PAIR_DETAILS = {
+    "votes": (),
+    "votes_chosen": ("chosen_votes",),
+    "votes_rejected": ("rejected_votes",),
+    "score_chosen": ("chosen_score", "chosen_rating", "rating_chosen", "chosen_reward"),
+    "score_rejected": ("rejected_score", "rejected_rating", "rating_rejected", "rejected_reward"),
+    "margin": (),
+}
+
 ALIASES = {
     "prompt": ("question", "query", "instruction"),
     "messages": ("conversations", "conversation"),
@@ -222,6 +233,25 @@ def _add_alias(
         )
     if found:
         names[canonical] = found[0]
+
+
+def pair_details(columns: Collection[str], first_row: Mapping[str, object]) -> dict[str, str]:
+    """Columns of a comparison's votes, scores and margin, by the names the builders use.
+
+    Numbers that mean something only together are taken together. A column of another kind than it
+    should be is somebody else's, and left alone.
+    """
+    found = {}
+    for name, aliases in PAIR_DETAILS.items():
+        kinds = (list, tuple, dict) if name == "votes" else (int, float)
+        fitting = [c for c in (name, *aliases) if c in columns and type(first_row.get(c)) in kinds]
+        if fitting:
+            found[name] = fitting[0]
+    for one, other in (("votes_chosen", "votes_rejected"), ("score_chosen", "score_rejected")):
+        if one not in found or other not in found:
+            found.pop(one, None)
+            found.pop(other, None)
+    return found
 
 
 def attribute_columns(columns: Iterable[str], first_row: Mapping[str, object]) -> list[str]:

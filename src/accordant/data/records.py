@@ -53,12 +53,27 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two answers to one prompt; `chosen` was preferred."""
+    """Two answers to one prompt; `chosen` was preferred.
+
+    What more may be known of it: `votes`, how many people preferred the chosen and how many the
+    rejected answer; `rewards`, the numbers they were rated with, chosen first; `margin`, by how
+    much the chosen one was said to be better.
+    """
 
     prompt: Text
     chosen: Text
     rejected: Text
     origin: Origin | None = field(default=None, compare=False)
+    votes: tuple[int, int] | None = None
+    rewards: tuple[float, float] | None = None
+    margin: float | None = None
+
+    @property
+    def reward_gap(self) -> float | None:
+        """The margin where it is given, else the difference of the rewards, else None."""
+        if self.margin is not None or self.rewards is None:
+            return self.margin
+        return self.rewards[0] - self.rewards[1]
 
 
 @dataclass(frozen=True, slots=True)
