@@ -2,7 +2,9 @@
 
 1. Choose where. `worlds.arms(20, contexts=4)` or `worlds.strings()` when the claim is mathematics:
    every answer can be listed, so the optimum, KL, expected reward and win rate (`exact`) carry no
-   sampling noise. A small transformer (`language`) when the claim is about language.
+   sampling noise. A small transformer when the claim is about language: `language` has prompts,
+   writers and gold programs, `transformer.start_model(seed)` a model taught by a fallible writer
+   in about ten seconds, `transformer.sample` its answers, `gold_rankings` their labels.
 2. Make the data with `labelling`: draw pairs, let voters vote by Bradley-Terry, and get the
    project's own `Example`s. They reach the objective by `objectives.assemble`, as a user's do.
 3. Train with `training.train(policy, "dpo", [Batch(examples)], steps=200, lr=0.05)`, naming a
