@@ -348,7 +348,7 @@ def test_every_record_type_gives_its_trees(chatml: Any) -> None:
     ]
     examples = encode(records, chatml, Rendering(), max_tokens=None).examples
     shapes = [tuple(len(tree.continuations) for tree in example.trees) for example in examples]
-    assert shapes == [(1,), (1,), (2,), (3,), (1,), (1,), (1, 1), (1,)]
+    assert shapes == [(1,), (1,), (2,), (3,), (1,), (1, 1), (1, 1), (1,)]
     assert [example.index for example in examples] == list(range(8))
     assert [example.label for example in examples] == [None, False, *[None] * 3, True, None, None]
     assert examples[3].rewards == (2.0, 1.0, 1.0)

@@ -64,7 +64,15 @@ def build(
     policy = flat_scores(case.policy, dtype)
     leaf = policy.logps.requires_grad_() if logps is None else logps
     reference = flat_scores(case.reference, dtype) if objective.needs_reference else None
-    return assemble(objective, replace(policy, logps=leaf), reference, case.examples), leaf
+    scores = replace(policy, logps=leaf)
+    aligned = aligned_scores(case, dtype) if objective.aligned else ()
+    return assemble(objective, scores, reference, case.examples, aligned), leaf
+
+
+def aligned_scores(case: Case, dtype: torch.dtype) -> tuple[Scores, ...]:
+    """Two further frozen models: one that cuts text as the policy does, one with longer answers."""
+    longer = [[(*tokens, -1.5) for tokens in row] for row in case.reference]
+    return flat_scores(case.reference, dtype), flat_scores(longer, dtype)
 
 
 def global_means(objective: Objective, cases: Sequence[Case], options: dict) -> Tensor | None:
@@ -94,9 +102,16 @@ def cases(draw: st.DrawFn, objective: Objective, min_examples: int = 1) -> Case:
     kind = draw(st.sampled_from(objective.feedback))
     count = draw(st.integers(min_examples, 4))
     lengths = [draw(_answer_lengths(kind, mismatched=objective.mismatched)) for _ in range(count)]
+    extra = [draw(_self_samples(objective)) for _ in range(count)]
+    lengths = [own + samples for own, samples in zip(lengths, extra, strict=True)]
     examples = tuple(
-        draw(_examples(kind, index, row, mismatched=objective.mismatched))
-        for index, row in enumerate(lengths)
+        replace(
+            draw(_examples(kind, index, row, mismatched=objective.mismatched)),
+            self_samples=len(samples),
+            weight=draw(_weights(objective)),
+            **draw(_labels(objective)),
+        )
+        for index, (row, samples) in enumerate(zip(lengths, extra, strict=True))
     )
     seed = torch.Generator().manual_seed(draw(st.integers(0, 2**31 - 1)))
     policy, reference = (
@@ -131,6 +146,24 @@ def _values(option: Option) -> st.SearchStrategy:
     return st.floats(low + margin * low_open, high - margin * high_open)
 
 
+def _self_samples(objective: Objective) -> st.SearchStrategy[list[int]]:
+    """Lengths of the start model's own answers."""
+    most = 3 if objective.self_samples else 0
+    return st.lists(st.integers(1, 3), min_size=min(most, 1), max_size=most)
+
+
+def _weights(objective: Objective) -> st.SearchStrategy[float | None]:
+    """Density ratios of prompts, also outside of the usual limits, where it can ask for them."""
+    return st.floats(0.1, 12.0) if objective.matching else st.none()
+
+
+def _labels(objective: Objective) -> st.SearchStrategy[dict[str, bool]]:
+    """A label among those the objective can use, where it names any."""
+    if not objective.labels:
+        return st.just({})
+    return st.fixed_dictionaries({"label": st.sampled_from(objective.labels)})
+
+
 def _answer_lengths(kind: str, *, mismatched: bool) -> st.SearchStrategy[list[int]]:
     fewest, most = {
         "demonstration": (1, 1),
@@ -138,7 +171,10 @@ def _answer_lengths(kind: str, *, mismatched: bool) -> st.SearchStrategy[list[in
         "comparison": (2, 2),
         "joint_pair": (2, 2),
         "ranking": (1, 4),
+        "judgment": (1, 1),
     }[kind]
+    if kind == "judgment":
+        return st.integers(1, 3).map(lambda length: [length, length])
     extra = int(mismatched)
     return st.lists(st.integers(1, 3), min_size=fewest + extra, max_size=most + extra)
 
@@ -153,7 +189,7 @@ def _examples(
     if kind == "ranking" and draw(st.booleans()):
         numbers = st.lists(st.integers(0, 3), min_size=len(answers), max_size=len(answers))
         rewards = tuple(float(n) for n in sorted(draw(numbers), reverse=True))
-    if kind == "joint_pair":
+    if kind in ("joint_pair", "judgment"):
         trees = tuple(TokenTree((1, 2), (answer,)) for answer in answers)
     else:
         trees = (TokenTree((1, 2), answers),)

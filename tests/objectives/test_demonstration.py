@@ -1,15 +1,22 @@
-"""SFT against the usual cross-entropy over all tokens of a batch."""
+"""SFT against the usual cross-entropy over all tokens; PoFT against DPO and a slow reference."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accordant.data.examples import Example
+from accordant.data.trees import TokenTree
+from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import loss_totals
-from accordant.objectives.demonstration import sft
-from accordant.objectives.inputs import DemonstrationScores, Sequences
+from accordant.objectives.demonstration import poft, sft
+from accordant.objectives.inputs import DemonstrationScores, PairwiseScores, Sequences
+from accordant.objectives.pairwise import dpo
+from accordant.objectives.registry import get_objective
 from accordant.scoring.scores import from_lists
 
 
@@ -32,3 +39,85 @@ def test_answers_weigh_as_many_as_they_have_tokens(logps):
     output = sft(demonstrations(logps))
     assert output.weights.tolist() == [len(tokens) for tokens in logps]
     assert output.losses.tolist() == pytest.approx([-sum(t) / len(t) for t in logps])
+
+
+def against(policy: list[list[float]], *aligned: list[list[float]]) -> DemonstrationScores:
+    """Demonstrations with their tokens' log-probabilities, also under aligned models."""
+    scores = [from_lists(rows, dtype=torch.float64) for rows in (policy, *aligned)]
+    return DemonstrationScores(Sequences(scores[0], aligned=tuple(scores[1:])))
+
+
+tokens = st.lists(st.floats(-9, 0), min_size=1, max_size=5)
+
+
+@given(st.lists(st.tuples(tokens, tokens, tokens), min_size=1, max_size=4))
+def test_poft_compares_token_means_of_every_model_over_its_own_tokens(rows):
+    losses = poft(against(*(list(column) for column in zip(*rows, strict=True)))).losses.tolist()
+    for loss, row in zip(losses, rows, strict=True):
+        own, *others = (sum(values) / len(values) for values in row)
+        margin = own - sum(others) / len(others)
+        assert loss == pytest.approx(math.log1p(math.exp(-margin)))
+
+
+def test_poft_worked_number():
+    # S = -1.2 against an aligned -1.0: -log sigmoid(-0.2).
+    output = poft(against([[-1.0, -1.4]], [[-1.5, -0.5]]))
+    assert output.losses.item() == pytest.approx(0.798139, abs=1e-6)
+    assert output.metrics["aligned/margins"].item() == pytest.approx(-0.2)
+
+
+def test_an_answer_weighs_less_the_further_the_policy_has_passed_the_aligned_models():
+    scores = against([[-4.0], [-2.0], [-1.0]], [[-2.0], [-2.0], [-2.0]])
+    policy = scores.completion.policy.logps.requires_grad_()
+    output = poft(scores)
+    (gradient,) = torch.autograd.grad(output.losses.sum(), policy)
+    assert (-gradient).tolist() == pytest.approx([1 / (1 + math.exp(x)) for x in (-2, 0, 1)])
+    torch.testing.assert_close(-gradient, output.metrics["aligned/weights"])
+
+
+@given(st.floats(-9, 0), st.floats(-9, 0))
+def test_poft_is_dpo_without_a_rejected_answer(policy: float, aligned: float):
+    # One token, one aligned model, beta 1; the rejected answer moves nowhere: h = 0.
+    chosen, rejected = (
+        Sequences(
+            from_lists([[one]], dtype=torch.float64), from_lists([[two]], dtype=torch.float64)
+        )
+        for one, two in ((policy, aligned), (-1.0, -1.0))
+    )
+    loss = poft(against([[policy]], [[aligned]])).losses
+    torch.testing.assert_close(loss, dpo(PairwiseScores(chosen, rejected), beta=1.0).losses)
+
+
+@given(tokens, tokens)
+def test_the_same_aligned_model_twice_changes_nothing(policy, aligned):
+    once, twice = against([policy], [aligned]), against([policy], [aligned], [aligned])
+    torch.testing.assert_close(poft(once).losses, poft(twice).losses)
+
+
+def demonstration() -> Example:
+    return Example("demonstration", (TokenTree((1,), ((2,),)),), 0)
+
+
+def test_aligned_scores_reach_the_loss_without_gradient_and_on_their_own_tokens():
+    own, other = from_lists([[-1.0]]), from_lists([[-2.0, -4.0]])
+    other.logps.requires_grad_()
+    inputs = assemble(get_objective("poft"), own, None, [demonstration()], [other])
+    assert inputs.completion.aligned[0].mean().tolist() == [-3.0]
+    assert not inputs.completion.aligned[0].logps.requires_grad
+
+
+def test_an_objective_that_reads_none_is_given_no_aligned_scores():
+    scores = from_lists([[-1.0]])
+    assert (
+        assemble(get_objective("sft"), scores, None, [demonstration()], [scores]).completion.aligned
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("aligned", "message"),
+    [([], "needs scores of aligned"), ([from_lists([[-1.0], [-1.0]])], "different continuations")],
+)
+def test_aligned_scores_that_are_missing_or_of_other_answers_are_a_bug(aligned, message):
+    with pytest.raises(ValueError, match=message):
+        assemble(get_objective("poft"), from_lists([[-1.0]]), None, [demonstration()], aligned)

@@ -17,6 +17,7 @@ from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import Objective, bind_options, is_built_in, list_objectives
 from tests.objectives.generators import (
     Case,
+    aligned_scores,
     build,
     cases,
     flat_scores,
@@ -29,7 +30,10 @@ OBJECTIVES = [pytest.param(o, id=o.name) for o in list_objectives() if is_built_
 
 # Objectives whose gradient is, on purpose, not that of the number they return (a rank, a mask or a
 # weight is held constant): name and reason. Each has an exact test of its gradient of its own.
-HELD_CONSTANT: dict[str, str] = {}
+HELD_CONSTANT: dict[str, str] = {
+    "aft": "the boundary and the score it is measured from are held constant",
+    "f_dpg": "the number is a divergence, the gradient a policy gradient",
+}
 # Objectives that push an answer the other way by design: name and reason.
 UNUSUAL_DIRECTION: dict[str, str] = {}
 
@@ -123,6 +127,7 @@ def test_descent_raises_what_was_preferred_and_lowers_what_was_not(objective: Ob
                 assert row[0] < 0 < row[-1]
             elif kind == "binary":
                 assert row[0] < 0 if example.label else row[0] > 0
+                assert all(total < 0 for total in row[len(row) - example.self_samples :])
             else:
                 assert row[0] < 0
 
@@ -137,7 +142,8 @@ def test_the_reference_and_what_is_logged_carry_no_gradient(
     policy, reference = (flat_scores(rows, torch.float32) for rows in (case.policy, case.reference))
     policy.logps.requires_grad_()
     reference.logps.requires_grad_()
-    inputs = assemble(objective, policy, reference, case.examples)
+    aligned = aligned_scores(case, torch.float32) if objective.aligned else ()
+    inputs = assemble(objective, policy, reference, case.examples, aligned)
     output = evaluate(objective, inputs, bind_options(objective, {}))
     gradient = torch.autograd.grad(output.losses.sum(), reference.logps, allow_unused=True)
     assert gradient == (None,)
@@ -155,7 +161,10 @@ def test_there_is_one_loss_per_example_and_one_reward_per_answer(
     inputs, _ = build(objective, case, torch.float32)
     output = evaluate(objective, inputs, bind_options(objective, {}))
     assert output.losses.shape == (len(case.examples),)
-    answers = sum(len(row) - objective.mismatched for row in case.policy)
+    answers = sum(
+        len(row) - objective.mismatched - example.self_samples
+        for row, example in zip(case.policy, case.examples, strict=True)
+    )
     assert output.rewards is None or output.rewards.shape == (answers,)
     assert output.weights is None or output.weights.shape == output.losses.shape
 
@@ -182,13 +191,21 @@ def _misordered(objective: Objective) -> dict[str, Case]:
     found = {}
     for kind in objective.feedback:
         answers = {"demonstration": 1, "binary": 1, "ranking": 3}.get(kind, 2)
-        answers += objective.mismatched
+        answers += objective.mismatched + objective.self_samples
         trees = (TokenTree((1,), ((2,),) * answers),)
-        if kind == "joint_pair":
+        if kind in ("joint_pair", "judgment"):
             trees = tuple(TokenTree((1,), ((2,),)) for _ in range(answers))
         labels = (True, False) if kind == "binary" else (None, None)
+        labels = (objective.labels * 2)[:2] or labels
         examples = tuple(
-            Example(kind, trees, i, label, mismatched=objective.mismatched)
+            Example(
+                kind,
+                trees,
+                i,
+                label,
+                mismatched=objective.mismatched,
+                self_samples=int(objective.self_samples),
+            )
             for i, label in enumerate(labels)
         )
         empty = Case(examples, (((0.0,),) * answers,) * 2, ())

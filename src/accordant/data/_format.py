@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from accordant.data._judgments import JUDGMENT_PROMPT
 from accordant.data._texts import common_length
 from accordant.data.records import Message
 from accordant.errors import UserError
@@ -33,12 +34,17 @@ class Rendering:
             messages), `always` refuses a tokenizer without one, `never` keeps plain text as it is.
         chat_template: Jinja source to use instead of the tokenizer's own.
         end_of_turn: token that ends an answer, instead of the one the template writes.
+        judgment_prompt: how a judgment enters the prompt it is read with: a text that holds
+            `{prompt}` (the prompt, or its last user message) and `{judgment}` once each. The
+            prompt stands last by default, so that the answer follows the same text with and
+            without the judgment and is tokenised alike.
     """
 
     system_prompt: str | None = None
     chat: Literal["auto", "always", "never"] = "auto"
     chat_template: str | None = None
     end_of_turn: str | None = None
+    judgment_prompt: str = JUDGMENT_PROMPT
 
     @property
     def fingerprint(self) -> str:

@@ -21,7 +21,14 @@ from accordant.data._format import (
     rewrites_history,
 )
 from accordant.data._joining import RenderedTree, begin_prompt, join_trees, prompt_ids
-from accordant.data._limits import Truncation, add_mismatched, example_length, limit_examples
+from accordant.data._judgments import JUDGMENT_PROMPT, with_judgment
+from accordant.data._limits import (
+    Truncation,
+    add_mismatched,
+    example_length,
+    limit_examples,
+    score_prompts,
+)
 from accordant.data.examples import Example
 from accordant.data.records import (
     RECORD_TYPES,
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
+    "JUDGMENT_PROMPT",
     "Encoded",
     "RenderedTree",
     "Rendering",
@@ -101,7 +109,10 @@ class Encoded:
 def render(
     record: Record, tokenizer: PreTrainedTokenizerBase, rendering: Rendering
 ) -> tuple[RenderedTree, ...]:
-    """Write a record as text: one tree, or two for a joint pair (chosen, then rejected).
+    """Write a record as text: one tree, or two.
+
+    A joint pair gives one for the chosen and one for the rejected side, a judgment one with the
+    judgment in the prompt and one without.
 
     Raises:
         UserError: conversations without a chat template, or a template that refuses them.
@@ -130,6 +141,7 @@ def encode(
     max_tokens: int | None,
     truncation: Truncation = "error",
     mismatched: bool = False,
+    scored_prompts: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoded:
     """Turn records into token trees.
@@ -142,6 +154,8 @@ def encode(
         truncation: what to do with longer ones; `truncate-prompt-left` cuts prompts from the left,
             never answers, and drops records whose answer alone is too long.
         mismatched: give every example another example's answer as its last continuation (KTO).
+        scored_prompts: let every tree begin with its first token alone, so that the rest of the
+            prompt is scored with the answer (joint preferences over prompts and answers).
         progress: called with records done and records in all.
 
     Raises:
@@ -169,8 +183,12 @@ def encode(
     lengths = _lengths(examples)
     limited = limit_examples(examples, max_tokens, truncation, tokenizer.bos_token_id, place)
     kept = limited.examples
+    if mismatched:
+        kept = add_mismatched(kept, max_tokens, place)
+    if scored_prompts:
+        kept = score_prompts(kept)
     return Encoded(
-        examples=add_mismatched(kept, max_tokens, place) if mismatched else kept,
+        examples=kept,
         lengths=lengths,
         truncated=limited.truncated,
         dropped=limited.dropped,
@@ -202,12 +220,18 @@ def _render(
 ) -> tuple[RenderedTree, ...]:
     return tuple(
         _render_tree(prompt, answers, tokenizer, rendering, form)
-        for prompt, answers in _prompts_and_answers(record)
+        for prompt, answers in _prompts_and_answers(record, rendering)
     )
 
 
-def _prompts_and_answers(record: Record) -> Iterator[tuple[Text, tuple[Text, ...]]]:
+def _prompts_and_answers(
+    record: Record, rendering: Rendering
+) -> Iterator[tuple[Text, tuple[Text, ...]]]:
     match record:
+        case Judgment():
+            judged = with_judgment(record.prompt, record.judgment, rendering.judgment_prompt)
+            yield judged, (record.completion,)
+            yield record.prompt, (record.completion,)
         case JointPair():
             yield record.chosen_prompt, (record.chosen,)
             yield record.rejected_prompt, (record.rejected,)
@@ -305,12 +329,22 @@ def _example(
         label = record.label
     elif isinstance(record, Judgment):
         label = record.is_good
+        if trees[0].continuations != trees[1].continuations:
+            raise UserError(
+                "the answer is tokenised in another way after the prompt with its judgment than "
+                "after the prompt alone, so the two cannot be compared token by token.",
+                where=where,
+                mend="Let `{prompt}` stand at the end of --judgment-prompt, or begin the answer "
+                "with a word.",
+            )
     return Example(
         kind=KINDS[type(record)],
         trees=tuple(_intern(tree, vocabulary) for tree in trees),
         index=index,
         label=label,
         rewards=record.rewards if isinstance(record, Ranking) else None,
+        votes=record.votes if isinstance(record, Comparison) else None,
+        reward_gap=record.reward_gap if isinstance(record, Comparison) else None,
     )
 
 

@@ -6,18 +6,21 @@ Knows how continuations of each record type are ordered. Knows nothing of models
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from accordant.data.examples import Example
-from accordant.objectives.feedback import check_feedback
+from accordant.objectives.feedback import check_feedback, check_labels
 from accordant.objectives.inputs import (
     BinaryScores,
     DemonstrationScores,
+    JudgmentScores,
     ListwiseScores,
     PairwiseScores,
+    SelfSamples,
     Sequences,
 )
 
@@ -29,7 +32,11 @@ Builder = Callable[[Sequences, Sequence[Example]], Any]
 
 
 def assemble(
-    objective: Objective, policy: Scores, reference: Scores | None, examples: Sequence[Example]
+    objective: Objective,
+    policy: Scores,
+    reference: Scores | None,
+    examples: Sequence[Example],
+    aligned: Sequence[Scores] = (),
 ) -> Any:
     """Build the scores record that `objective` takes.
 
@@ -40,17 +47,20 @@ def assemble(
         policy: scores of all continuations of all trees of `examples`, in order.
         reference: the reference's scores of the same continuations; None when the objective needs
             none.
-        examples: records in tokens, of types the objective can use.
+        examples: records in tokens, of types and with labels the objective can use.
+        aligned: scores of the same continuations under further frozen models, each on its own
+            tokens; at least one when the objective reads them.
 
     Returns:
         an instance of `objective.inputs`.
 
     Raises:
-        UserError: the examples are of a type the objective cannot use.
+        UserError: the examples are of a type, or carry a label, the objective cannot use.
         ValueError: scores and examples do not belong together.
     """
     check_feedback(objective, {example.kind for example in examples})
-    expected = sum(_counts(examples))
+    check_labels(objective, examples)
+    expected = sum(_counts(examples)) + sum(example.self_samples for example in examples)
     if policy.count != expected:
         raise ValueError(f"{policy.count} scores for {expected} continuations")
     if objective.needs_reference:
@@ -63,10 +73,47 @@ def assemble(
         reference = None
     if objective.inputs not in _BUILDERS:
         raise ValueError(f"nothing builds {objective.inputs.__name__}")
-    inputs = _BUILDERS[objective.inputs](Sequences(policy, reference), examples)
+    scores = Sequences(policy, reference, _aligned(objective, expected, aligned))
+    own, samples = _own_and_samples(scores, examples)
+    inputs = _BUILDERS[objective.inputs](own, examples)
+    if objective.self_samples:
+        if not all(example.self_samples for example in examples):
+            raise ValueError(f"objective {objective.name!r} needs self-samples in every example")
+        inputs = replace(inputs, self_samples=samples)
     if objective.mismatched and inputs.mismatched is None:
         raise ValueError(f"objective {objective.name!r} needs mismatched answers in every example")
     return inputs
+
+
+def _aligned(objective: Objective, expected: int, aligned: Sequence[Scores]) -> tuple[Scores, ...]:
+    if not objective.aligned:
+        return ()
+    if not aligned:
+        raise ValueError(f"objective {objective.name!r} needs scores of aligned models")
+    if any(scores.count != expected for scores in aligned):
+        raise ValueError("aligned and policy scores are of different continuations")
+    return tuple(scores.detach() for scores in aligned)
+
+
+def _own_and_samples(
+    scores: Sequences, examples: Sequence[Example]
+) -> tuple[Sequences, SelfSamples | None]:
+    """The records' own answers, and apart from them what the start model answered itself."""
+    if not any(example.self_samples for example in examples):
+        return scores, None
+    own: list[int] = []
+    sampled: list[int] = []
+    owners: list[int] = []
+    first = 0
+    for place, (example, count) in enumerate(zip(examples, _counts(examples), strict=True)):
+        end = first + count + example.self_samples
+        own.extend(range(first, first + count))
+        sampled.extend(range(first + count, end))
+        owners.extend([place] * example.self_samples)
+        first = end
+    device = scores.policy.lengths.device
+    taken, others, owner = (torch.tensor(part, device=device) for part in (own, sampled, owners))
+    return scores.select(taken), SelfSamples(scores.select(others), owner)
 
 
 def _demonstrations(scores: Sequences, examples: Sequence[Example]) -> DemonstrationScores:
@@ -82,12 +129,13 @@ def _binary(scores: Sequences, examples: Sequence[Example]) -> BinaryScores:
         raise ValueError("a binary example has no label")
     device = scores.policy.lengths.device
     desirable = torch.tensor([example.label for example in examples], device=device)
+    weights = _weights(examples, scores.policy.logps)
     first = _starts(counts)
     matched = scores.select(torch.tensor(first, device=device))
     if not all(example.mismatched for example in examples):
-        return BinaryScores(matched, desirable)
+        return BinaryScores(matched, desirable, weights=weights)
     others = torch.tensor([start + 1 for start in first], device=device)
-    return BinaryScores(matched, desirable, scores.select(others))
+    return BinaryScores(matched, desirable, scores.select(others), weights=weights)
 
 
 def _pairs(scores: Sequences, examples: Sequence[Example]) -> PairwiseScores:
@@ -111,17 +159,40 @@ def _rankings(scores: Sequences, examples: Sequence[Example]) -> ListwiseScores:
     return ListwiseScores(scores, ranking, _like(rewards, scores.policy.logps))
 
 
+def _judgments(scores: Sequences, examples: Sequence[Example]) -> JudgmentScores:
+    _expect(2, _counts(examples))
+    device = scores.policy.lengths.device
+    judged = torch.arange(0, 2 * len(examples), 2, device=device)
+    lengths = scores.policy.lengths
+    if not torch.equal(lengths[judged], lengths[judged + 1]):
+        raise ValueError("a judged answer has other tokens with its judgment than without")
+    good = torch.tensor([bool(example.label) for example in examples], device=device)
+    return JudgmentScores(scores.select(judged), scores.select(judged + 1), good)
+
+
 _BUILDERS: dict[type, Builder] = {
     DemonstrationScores: _demonstrations,
     BinaryScores: _binary,
     PairwiseScores: _pairs,
     ListwiseScores: _rankings,
+    JudgmentScores: _judgments,
 }
 
 
+def _weights(examples: Sequence[Example], like: Tensor) -> Tensor | None:
+    """`Example.weight` of all examples, or None where none of them has one."""
+    given = [example.weight for example in examples if example.weight is not None]
+    if given and len(given) != len(examples):
+        raise ValueError(f"{len(given)} of {len(examples)} examples have a weight")
+    return _like(given, like) if given else None
+
+
 def _counts(examples: Sequence[Example]) -> list[int]:
-    """Continuations of every example, over all of its trees."""
-    return [sum(len(tree.continuations) for tree in example.trees) for example in examples]
+    """Continuations of every example, over all of its trees, without self-samples."""
+    return [
+        sum(len(tree.continuations) for tree in example.trees) - example.self_samples
+        for example in examples
+    ]
 
 
 def _expect(answers: int, counts: list[int]) -> None:

@@ -6,11 +6,11 @@ h = log pi(y|x) - log ref(y|x), summed over the answer's tokens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from accordant.objectives._math import where
+from accordant.objectives._math import join, log_sigmoid, where
 from accordant.objectives.inputs import BinaryScores, LossOutput
-from accordant.objectives.options import NonNegative, Positive
+from accordant.objectives.options import Count, NonNegative, Positive, Range
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:
@@ -66,3 +66,113 @@ def kto(
     pains = undesirable_weight * (beta * (log_ratios - zero_point)).sigmoid()
     losses = where(answers.desirable, gains, pains)
     return LossOutput(losses, beta * log_ratios.detach(), metrics={"kl": zero_point})
+
+
+def rewards_by_label(answers: BinaryScores, *, beta: float, **options: object) -> Tensor:
+    """beta h of every answer, `[n, 2]`: wanted ones in the first column, unwanted in the second."""
+    del options  # the same whatever they are
+    rewards = beta * answers.completion.log_ratio().detach()
+    columns = (answers.desirable, ~answers.desirable)
+    return join([rewards.masked_fill(~one, float("nan")) for one in columns]).reshape(2, -1).t()
+
+
+@objective(
+    name="bco",
+    feedback="binary",
+    needs_reference=True,
+    batch_means=rewards_by_label,
+    matching="match_prompts",
+    paper="arXiv:2404.04656 Binary Classifier Optimization for Large Language Model Alignment",
+    formula="up: -desirable_weight log sigmoid(beta h - d); "
+    "down: -undesirable_weight w(x) log sigmoid(d - beta h); "
+    "d = (mean of beta h over the batch's up + mean over its down) / 2, without gradient; "
+    "w(x) = p(x | up) / p(x | down), or 1",
+)
+def bco(
+    answers: BinaryScores,
+    *,
+    means: Tensor,
+    beta: Positive = 0.1,
+    shift: bool = True,
+    match_prompts: bool = False,
+    min_density_ratio: Annotated[float, Range(above=0.0, at_most=1.0)] = 0.5,
+    max_density_ratio: Annotated[float, Range(at_least=1.0)] = 10.0,
+    desirable_weight: NonNegative = 1.0,
+    undesirable_weight: NonNegative = 1.0,
+) -> LossOutput:
+    """Binary classifier optimisation: tell wanted from unwanted answers by their implicit reward.
+
+    The reward shift d lies halfway between the mean rewards of the two labels: with it the loss
+    bounds the preference loss tightly, and what both labels have in common cancels. It is the mean
+    of the global batch, without memory of earlier ones: the loss of a batch then depends on that
+    batch alone, so a resumed run needs no hidden state and an evaluation has the same meaning at
+    every step; accumulate to larger batches to make it steadier. (TRL keeps a running mean over all
+    answers, whatever their label, from the first step on.) A label that the batch lacks counts as a
+    mean of 0, which is where both begin.
+
+    Where thumbs up and thumbs down came for different kinds of prompts, the label can be told from
+    the prompt alone and the classifier learns that. Matching weighs every unwanted answer by how
+    much commoner its prompt is among wanted answers; the density ratios are estimated before
+    training by logistic regression on mean hidden states of the start model, every prompt's by a
+    classifier that has not seen it. The losses are averaged over all answers, whatever their
+    weight.
+
+    Args:
+        means: mean reward of wanted and of unwanted answers over the global batch, `[2]`.
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+        shift: whether to subtract d; without it and without matching this is binary cross-entropy.
+        match_prompts: whether to weigh unwanted answers by the density ratio of their prompts.
+        min_density_ratio: smallest density ratio; what is less counts as this.
+        max_density_ratio: largest density ratio; what is more counts as this.
+        desirable_weight: weight of wanted answers.
+        undesirable_weight: weight of unwanted answers.
+    """
+    rewards = beta * answers.completion.log_ratio()
+    delta = means.detach().nan_to_num(0.0).mean() * float(shift)
+    gains = -desirable_weight * log_sigmoid(rewards - delta)
+    pains = -undesirable_weight * log_sigmoid(delta - rewards)
+    if match_prompts:
+        if answers.weights is None:
+            raise ValueError("prompts were not weighed")
+        pains = pains * answers.weights.clamp(min_density_ratio, max_density_ratio)
+    losses = where(answers.desirable, gains, pains)
+    return LossOutput(losses, rewards.detach(), metrics={"delta": delta})
+
+
+@objective(
+    name="d2o",
+    feedback="binary",
+    needs_reference=True,
+    labels=(False,),
+    self_samples=True,
+    paper="arXiv:2403.03419 Negating Negatives: Alignment with Human Negative Samples via "
+    "Distributional Dispreference Optimization",
+    formula="-log sigmoid(beta mean_k h(s_k) - alpha h(y)), y unwanted, s_k one of `samples` "
+    "answers of the start model to the same prompt",
+)
+def d2o(
+    answers: BinaryScores, *, beta: Positive = 0.1, alpha: Positive = 0.1, samples: Count = 11
+) -> LossOutput:
+    """Distributional dispreference optimisation: away from unwanted answers, without wanted ones.
+
+    What the start model answers itself, mostly harmless and helpful, takes the place of chosen
+    answers: an anchor that keeps the policy from collapsing. Their log-ratios are averaged inside
+    the sigmoid, so that the loss is at most the average of DPO's over the samples; with one sample
+    and alpha = beta it is DPO. All log-ratios are taken against the start model; sources differ on
+    which reference belongs to which term. Samples are drawn once, before training.
+
+    Args:
+        beta: weight of the self-samples' mean log-ratio.
+        alpha: weight of the unwanted answer's log-ratio; larger drives it out harder.
+        samples: answers the start model gives to every prompt before training.
+    """
+    del samples  # seen to by whoever draws them
+    if answers.self_samples is None:
+        raise ValueError("self-samples were not scored")
+    anchors = beta * answers.self_samples.mean(answers.self_samples.answers.log_ratio())
+    unwanted = alpha * answers.completion.log_ratio()
+    return LossOutput(
+        -log_sigmoid(anchors - unwanted),
+        unwanted.detach(),
+        metrics={"rewards/self_samples": anchors.detach()},
+    )

@@ -5,12 +5,13 @@ Knows names of record types. Knows nothing of scores, and never imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from accordant.errors import UserError
 
 if TYPE_CHECKING:
+    from accordant.data.examples import Example
     from accordant.objectives.registry import Objective
 
 # How records of the first type become records of the second.
@@ -58,6 +59,10 @@ RELABELLINGS: dict[tuple[str, str], str] = {
         "repeat the prompt as the prompt of the chosen and of the rejected answer"
     ),
     ("binary", "joint_pair"): "pair a row with `label` true with any row with false",
+    ("binary", "judgment"): (
+        "add a column `judgment` that says in words what is good or bad about the answer, and "
+        "call `label` `is_good`"
+    ),
 }
 
 
@@ -82,6 +87,38 @@ def check_feedback(objective: Objective, kinds: Collection[str], where: str = ""
         f"but these are {kind} records.",
         where=where,
         mend=_mend(objective, kind),
+    )
+
+
+def check_labels(
+    objective: Objective,
+    examples: Sequence[Example],
+    place: Callable[[Example], str] = lambda example: f"example {example.index}",
+) -> None:
+    """Make sure that every example carries a label `objective` can use.
+
+    Args:
+        objective: a registered objective.
+        examples: records in tokens.
+        place: what an example is called in the error, such as its file and row.
+
+    Raises:
+        UserError: a label it cannot use, or none; names the first such row and says what to do.
+    """
+    if not objective.labels:
+        return
+    wrong = [example for example in examples if example.label not in objective.labels]
+    if not wrong:
+        return
+    first, column = wrong[0], "is_good" if wrong[0].kind == "judgment" else "label"
+    wanted = " or ".join(str(label).lower() for label in objective.labels)
+    found = "none" if first.label is None else str(first.label).lower()
+    raise UserError(
+        f"objective {objective.name!r} learns from rows with `{column}` {wanted}, found {found} "
+        f"here and {len(wrong):,} such rows in {len(examples):,}.",
+        where=place(first),
+        mend=f"Keep the rows with `{column}` {wanted}, or choose an objective that takes the "
+        "others.",
     )
 
 

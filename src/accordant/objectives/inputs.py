@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Policy scores of `n` completions and, where the objective asks for it, the reference's."""
+    """Policy scores of `n` completions and, where the objective asks for it, the reference's.
+
+    Args:
+        policy: of the model that is trained.
+        reference: of the frozen reference, on the same tokens.
+        aligned: of further frozen models, for objectives registered with `aligned=True`. Each has
+            its own tokens, whose number may differ from the policy's: compare means, not sums.
+    """
 
     policy: Scores
     reference: Scores | None = None
+    aligned: tuple[Scores, ...] = ()
 
     def log_ratio(self) -> Tensor:
         """h = log policy(y|x) - log reference(y|x), summed over tokens, float32 `[n]`.
@@ -34,7 +42,27 @@ class Sequences:
     def select(self, indices: Tensor) -> Sequences:
         """The sequences at `indices` (int64 `[m]`), in that order."""
         reference = None if self.reference is None else self.reference.select(indices)
-        return Sequences(self.policy.select(indices), reference)
+        aligned = tuple(scores.select(indices) for scores in self.aligned)
+        return Sequences(self.policy.select(indices), reference, aligned)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfSamples:
+    """Answers the start model gave to the prompts itself, flat.
+
+    Args:
+        answers: example by example, `m` sequences.
+        example: example every answer belongs to, int64 `[m]`, not decreasing, from 0 to `n` - 1;
+            every example has at least one.
+    """
+
+    answers: Sequences
+    example: Tensor
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Average of `values` `[m]` over the answers of every example, `[n]`."""
+        counts = self.example.bincount()
+        return values.new_zeros(counts.shape).index_add(0, self.example, values) / counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +70,7 @@ class DemonstrationScores:
     """`n` answers to imitate."""
 
     completion: Sequences
+    self_samples: SelfSamples | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +82,16 @@ class BinaryScores:
         desirable: bool `[n]`.
         mismatched: for objectives registered with `mismatched=True`, every prompt with another
             example's answer, `n` sequences; None otherwise.
+        self_samples: here and in the other records, for objectives registered with
+            `self_samples=True`, the start model's own answers; None otherwise.
+        weights: `Example.weight` of every answer, float32 `[n]`; None where nobody weighed them.
     """
 
     completion: Sequences
     desirable: Tensor
     mismatched: Sequences | None = None
+    self_samples: SelfSamples | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +100,7 @@ class PairwiseScores:
 
     chosen: Sequences
     rejected: Sequences
+    self_samples: SelfSamples | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +116,22 @@ class ListwiseScores:
     completions: Sequences
     ranking: Tensor
     rewards: Tensor
+    self_samples: SelfSamples | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgmentScores:
+    """`n` judged answers, each read twice; the two readings are aligned token by token.
+
+    Args:
+        judged: the answers, given the prompt and the judgment, `n` sequences.
+        plain: the same tokens, given the prompt alone, `n` sequences.
+        good: whether the judgment approves of the answer, bool `[n]`.
+    """
+
+    judged: Sequences
+    plain: Sequences
+    good: Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from accordant.objectives.batch import loss_totals
 from accordant.objectives.inputs import (
     BinaryScores,
     DemonstrationScores,
+    JudgmentScores,
     ListwiseScores,
     LossOutput,
     PairwiseScores,
@@ -73,6 +74,8 @@ def family_metrics(inputs: Any, output: LossOutput) -> MetricTotals:
     - thumbs: `rewards/desirable`, `rewards/undesirable`, `logps/desirable`, `logps/undesirable`;
     - comparisons: `rewards/chosen`, `rewards/rejected`, `rewards/margins`, `rewards/accuracies`
       (equal rewards count as wrong), `logps/chosen`, `logps/rejected`;
+    - judgments: `nll/judged` and `nll/plain` (per token, with and without the judgment),
+      `logps/good`, `logps/bad` (without it);
     - rankings: `rewards/best`, `rewards/worst`, `rewards/margins`, `rewards/accuracies` (share of
       all ordered pairs whose rewards are in that order), `rewards/top_accuracies` (share of
       rankings whose highest reward is on a best answer), `rewards/rank_correlation` (Kendall's tau
@@ -104,6 +107,8 @@ def _rows_of(inputs: Any, output: LossOutput) -> Iterator[Row]:
         yield from _of_pairs(inputs, output)
     elif isinstance(inputs, ListwiseScores):
         yield from _of_rankings(inputs, output)
+    elif isinstance(inputs, JudgmentScores):
+        yield from _of_judgments(inputs)
 
 
 def _of_demonstrations(inputs: DemonstrationScores) -> Iterator[Row]:
@@ -131,6 +136,16 @@ def _of_pairs(inputs: PairwiseScores, output: LossOutput) -> Iterator[Row]:
         yield "rewards/accuracies", (chosen > rejected).to(ones.dtype), ones
     yield "logps/chosen", inputs.chosen.policy.sum(), ones
     yield "logps/rejected", inputs.rejected.policy.sum(), ones
+
+
+def _of_judgments(inputs: JudgmentScores) -> Iterator[Row]:
+    plain, judged = inputs.plain.policy, inputs.judged.policy
+    yield "nll/judged", -judged.logps, torch.ones_like(judged.logps)
+    yield "nll/plain", -plain.logps, torch.ones_like(plain.logps)
+    sums = plain.sum()
+    good = inputs.good.to(sums.dtype)
+    yield "logps/good", sums, good
+    yield "logps/bad", sums, 1 - good
 
 
 def _of_rankings(inputs: ListwiseScores, output: LossOutput) -> Iterator[Row]:

@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., LossOutput]")
 
 # Files of the built-in objectives, one per family.
-FAMILIES = ("demonstration", "binary", "pairwise", "listwise")
+FAMILIES = (
+    "demonstration",
+    "binary",
+    "pairwise",
+    "listwise",
+    "lipo",
+    "token",
+    "policy_gradient",
+    "derived",
+)
 
 # Record an objective gets when its first parameter is not annotated, by type of feedback.
 _INPUTS = {
@@ -39,6 +48,7 @@ _INPUTS = {
     "comparison": "PairwiseScores",
     "joint_pair": "PairwiseScores",
     "ranking": "ListwiseScores",
+    "judgment": "JudgmentScores",
 }
 
 _registered: dict[str, Objective] = {}
@@ -65,6 +75,15 @@ class Objective:
             returns float32 `[n, k]`: k numbers per example, NaN where one does not apply. Their
             averages over the global batch (every micro-batch of every process, NaN left out)
             reach `function` as the keyword `means`, `[k]`, without gradient.
+        labels: labels its examples may carry, `(False,)` for a loss on unwanted answers alone;
+            empty where it does not ask for one.
+        self_samples: whether it reads answers the start model gave to the prompts itself, as many
+            as its option `samples` says.
+        aligned: whether it reads scores of further frozen models (`--aligned-model`).
+        matching: name of the option, true or false, that asks for prompts to be weighed before
+            training: `Example.weight` then holds the density ratio of the example's prompt, how
+            much commoner such prompts are among wanted answers than among unwanted ones. None for
+            objectives that never ask.
     """
 
     name: str
@@ -79,6 +98,10 @@ class Objective:
     options: tuple[Option, ...]
     function: Callable[..., LossOutput]
     batch_means: Callable[..., Tensor] | None = None
+    labels: tuple[bool, ...] = ()
+    self_samples: bool = False
+    aligned: bool = False
+    matching: str | None = None
 
 
 def objective(
@@ -91,6 +114,10 @@ def objective(
     batch_means: Callable[..., Tensor] | None = None,
     mismatched: bool = False,
     slug: str | None = None,
+    labels: tuple[bool, ...] = (),
+    self_samples: bool = False,
+    aligned: bool = False,
+    matching: str | None = None,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an objective; the function itself is left as it is.
 
@@ -101,6 +128,8 @@ def objective(
         ValueError: the name is taken or misspelt, or `feedback` names no record type.
         TypeError: the function's signature cannot be read as above.
     """
+    if self_samples and (mismatched or aligned):
+        raise ValueError("self-samples go with neither mismatched answers nor aligned models")
     kinds = (feedback,) if isinstance(feedback, str) else feedback
     for kind in kinds:
         if kind not in RECORD_TYPES:
@@ -114,6 +143,9 @@ def objective(
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         if not summary:
             raise TypeError(f"objective {name!r} needs a docstring")
+        options = read_options(function)
+        if self_samples and not any(o.name == "samples" and o.type is int for o in options):
+            raise TypeError(f"objective {name!r} needs an option `samples`, a whole number")
         _register(
             Objective(
                 name=name,
@@ -125,9 +157,13 @@ def objective(
                 mismatched=mismatched,
                 paper=paper,
                 formula=formula,
-                options=read_options(function),
+                options=options,
                 function=function,
                 batch_means=batch_means,
+                labels=labels,
+                self_samples=self_samples,
+                aligned=aligned,
+                matching=matching,
             )
         )
         return function

@@ -62,6 +62,7 @@ class Task:
         objective: a registered objective.
         options: its options, from `bind_options`.
         reference: where reference scores come from; None for objectives that need none.
+        aligned: where the scores of further frozen models come from, for objectives that read them.
         name_of: what an example is called in errors, such as its file and row.
     """
 
@@ -70,6 +71,7 @@ class Task:
     objective: Objective
     options: Mapping[str, Any]
     reference: Reference | None = None
+    aligned: Sequence[Reference] = ()
     name_of: Callable[[Example], str] = field(default=lambda example: f"example {example.index}")
 
 
@@ -236,8 +238,10 @@ class AlignTrainer(Trainer):
         reference = None
         if self.task.reference is not None and self.task.objective.needs_reference:
             reference = self.task.reference.scores(row.examples).to(self.args.device)
+        aligned = [one.scores(row.examples).to(self.args.device) for one in self.task.aligned]
         trees = [tree for example in row.examples for tree in example.trees]
-        return assemble(self.task.objective, score(model, trees), reference, row.examples)
+        scores = score(model, trees)
+        return assemble(self.task.objective, scores, reference, row.examples, aligned)
 
     def _batch_means(self, part: Part) -> Tensor | None:
         """Batch statistics of the step: of all its rows, which takes a pass without gradients."""

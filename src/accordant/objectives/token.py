@@ -1,0 +1,76 @@
+"""Losses that weigh every token by itself.
+
+Knows scores. Knows nothing of models, tokenizers or trainers. In formulas p_t = pi(y_t | x, y_<t)
+is what the policy gives token t of an answer, and q_t = pi(y_t | x, j, y_<t) what it gives the same
+token when it has also read the judgment j.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accordant.objectives._math import where
+from accordant.objectives.inputs import JudgmentScores, LossOutput
+from accordant.objectives.options import NonNegative, Positive
+from accordant.objectives.registry import objective
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Stands for 1 - p where p is 1 to the last bit, as in the authors' code.
+LEAST_REST = 1e-5
+
+
+@objective(
+    name="cut",
+    feedback="judgment",
+    needs_reference=False,
+    labels=(True, False),
+    paper="arXiv:2312.14591 Reasons to Reject? Aligning Language Models with Judgments",
+    formula="(mean_t -log q_t + mean_t c_t) / 2; c_t = -alpha log(1 - p_t) where the answer is "
+    "judged bad and q_t / p_t > threshold, else -log p_t",
+)
+def cut(
+    judgments: JudgmentScores, *, threshold: Positive = 1.2, alpha: NonNegative = 1.0
+) -> LossOutput:
+    """Contrastive unlikelihood training: the tokens a judgment explains are made unlikely.
+
+    A token that becomes more likely once the judgment is known is one the judgment complains of.
+    Without the judgment it is pushed down by unlikelihood; all other tokens, and all tokens of
+    answers judged good, are imitated. Given the judgment, every answer is imitated, which keeps the
+    contrast sharp. Which tokens are flagged is decided by the policy of the moment and carries no
+    gradient. Averages are over all tokens of the global batch, as for `sft`.
+
+    The paper weighs a flagged token by a power of its probability; the authors' code, which is
+    followed here, by the constant `alpha`, and takes 1 - p as 1e-5 where p is exactly 1.
+
+    Args:
+        threshold: a token is flagged when the judgment multiplies its probability by more than
+            this; larger flags fewer.
+        alpha: weight of flagged tokens.
+    """
+    flagged = complained_of(judgments, threshold)
+    plain, judged = judgments.plain.policy, judgments.judged.policy
+    unlikelihood = -alpha * log_complement(plain.logps)
+    contrast = plain.mean_tokens(where(flagged, unlikelihood, -plain.logps))
+    losses = (contrast - judged.mean()) / 2
+    share = plain.mean_tokens(flagged.to(losses.dtype)).detach()
+    weights = plain.lengths.to(losses.dtype)
+    return LossOutput(losses, metrics={"flagged": share}, weights=weights)
+
+
+def complained_of(judgments: JudgmentScores, threshold: float) -> Tensor:
+    """Which tokens of answers judged bad the judgment makes likelier by more than `threshold`.
+
+    Returns:
+        bool `[tokens]`, without gradient.
+    """
+    plain, judged = judgments.plain.policy, judgments.judged.policy
+    ratio = (judged.logps.detach() - plain.logps.detach()).exp()
+    return (ratio > threshold) & ~judgments.good[plain.owner]
+
+
+def log_complement(logps: Tensor) -> Tensor:
+    """log(1 - p) from log p, with a finite value and gradient at p = 1."""
+    rest = -logps.expm1()
+    return (rest + LEAST_REST * (rest == 0)).log()

@@ -1,0 +1,191 @@
+"""D2O against DPO, a slow reference and its worked number; labels and self-samples it asks for."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accordant.data.examples import Example
+from accordant.data.trees import TokenTree
+from accordant.errors import UserError
+from accordant.objectives.assemble import assemble
+from accordant.objectives.binary import d2o
+from accordant.objectives.inputs import BinaryScores, PairwiseScores, SelfSamples, Sequences
+from accordant.objectives.pairwise import dpo
+from accordant.objectives.registry import get_objective, objective, temporary_objectives
+from accordant.scoring.scores import from_lists
+
+ratio = st.floats(-20, 20)
+row = st.tuples(ratio, st.lists(ratio, min_size=1, max_size=4))
+
+
+def sequences(ratios: list[float]) -> Sequences:
+    """Answers whose log-ratios are given; the reference gives every answer -30."""
+    reference = from_lists([[-30.0] for _ in ratios], dtype=torch.float64)
+    return Sequences(from_lists([[r - 30.0] for r in ratios], dtype=torch.float64), reference)
+
+
+def unwanted(rows: list[tuple[float, list[float]]]) -> BinaryScores:
+    """Unwanted answers by log-ratio, each with the log-ratios of its self-samples."""
+    owner = [i for i, (_, samples) in enumerate(rows) for _ in samples]
+    samples = SelfSamples(
+        sequences([h for _, samples in rows for h in samples]), torch.tensor(owner)
+    )
+    labels = torch.tensor([False] * len(rows))
+    return BinaryScores(sequences([h for h, _ in rows]), labels, self_samples=samples)
+
+
+@given(st.lists(row, min_size=1, max_size=4), st.floats(0.01, 2), st.floats(0.01, 2))
+def test_d2o_is_written_out_slowly(rows, beta: float, alpha: float):
+    output = d2o(unwanted(rows), beta=beta, alpha=alpha)
+    for i, (h, samples) in enumerate(rows):
+        x = beta * sum(samples) / len(samples) - alpha * h
+        slow = math.log1p(math.exp(-x)) if x > -30 else -x
+        assert output.losses[i].item() == pytest.approx(slow, rel=1e-6, abs=1e-9)
+        assert output.rewards[i].item() == pytest.approx(alpha * h)
+        anchor = output.metrics["rewards/self_samples"][i].item()
+        assert anchor == pytest.approx(beta * sum(samples) / len(samples))
+
+
+def test_d2o_worked_number():
+    # Self-samples at 1 and 3, the unwanted answer at 4: -log sigmoid(0.2 - 0.4).
+    loss = d2o(unwanted([(4.0, [1.0, 3.0])]), beta=0.1, alpha=0.1).losses.item()
+    assert loss == pytest.approx(0.798139, abs=1e-6)
+
+
+@given(st.lists(st.tuples(ratio, ratio), min_size=1, max_size=4), st.floats(0.01, 2))
+def test_with_one_sample_and_equal_weights_d2o_is_dpo(rows, beta: float):
+    own = d2o(unwanted([(h, [s]) for h, s in rows]), beta=beta, alpha=beta)
+    pairs = PairwiseScores(sequences([s for _, s in rows]), sequences([h for h, _ in rows]))
+    torch.testing.assert_close(own.losses, dpo(pairs, beta=beta).losses)
+
+
+@given(row, st.floats(0.01, 2))
+def test_the_loss_is_at_most_the_average_of_dpo_over_the_samples(one, beta: float):
+    h, samples = one
+    loss = d2o(unwanted([one]), beta=beta, alpha=beta).losses.item()
+    pairs = PairwiseScores(sequences(samples), sequences([h] * len(samples)))
+    assert loss <= dpo(pairs, beta=beta).losses.mean().item() + 1e-9
+
+
+def test_the_unwanted_answer_falls_and_every_sample_rises_by_its_share():
+    scores = unwanted([(1.0, [0.0, 2.0])])
+    answer = scores.completion.policy.logps.requires_grad_()
+    samples = scores.self_samples.answers.policy.logps.requires_grad_()
+    loss = d2o(scores, beta=0.5, alpha=0.2).losses.sum()
+    down, up = torch.autograd.grad(loss, (answer, samples))
+    weight = 1 / (1 + math.exp(0.5 - 0.2))
+    assert down.tolist() == pytest.approx([0.2 * weight])
+    assert up.tolist() == pytest.approx([-0.25 * weight, -0.25 * weight])
+
+
+def example(label: bool, samples: int, index: int = 0) -> Example:
+    tree = TokenTree((1,), ((2,),) * (1 + samples))
+    return Example("binary", (tree,), index, label, self_samples=samples)
+
+
+def numbered(count: int):
+    return from_lists([[-float(i + 1)] for i in range(count)])
+
+
+def test_self_samples_are_kept_apart_whatever_their_number():
+    examples = [example(False, 2), example(False, 1)]
+    inputs = assemble(get_objective("d2o"), numbered(5), numbered(5), examples)
+    assert inputs.completion.policy.sum().tolist() == [-1.0, -4.0]
+    assert inputs.self_samples.answers.policy.sum().tolist() == [-2.0, -3.0, -5.0]
+    assert inputs.self_samples.example.tolist() == [0, 0, 1]
+    assert inputs.self_samples.mean(torch.tensor([2.0, 4.0, 7.0])).tolist() == [3.0, 7.0]
+
+
+def test_any_kind_of_feedback_may_come_with_self_samples():
+    with temporary_objectives():
+
+        @objective(
+            name="spin",
+            feedback="demonstration",
+            needs_reference=True,
+            self_samples=True,
+            paper="none",
+            formula="none",
+        )
+        def spin(demonstrations, *, samples: int = 1):
+            """Self-play."""
+            raise AssertionError
+
+        tree = TokenTree((1,), ((2,), (3,)))
+        examples = [Example("demonstration", (tree,), 0, self_samples=1)] * 2
+        inputs = assemble(get_objective("spin"), numbered(4), numbered(4), examples)
+    assert inputs.completion.policy.sum().tolist() == [-1.0, -3.0]
+    assert inputs.self_samples.answers.log_ratio().tolist() == [0.0, 0.0]
+
+
+def test_an_objective_that_reads_none_is_not_disturbed_by_self_samples():
+    inputs = assemble(get_objective("kto"), *_kto_scores(), [_kto_example()])
+    assert inputs.completion.policy.sum().tolist() == [-1.0]
+    assert inputs.mismatched.policy.sum().tolist() == [-2.0]
+    assert inputs.self_samples is None
+
+
+def _kto_scores():
+    return numbered(3), numbered(3)
+
+
+def _kto_example() -> Example:
+    tree = TokenTree((1,), ((2,),) * 3)
+    return Example("binary", (tree,), 0, label=True, mismatched=True, self_samples=1)
+
+
+def test_self_samples_that_are_missing_are_a_bug():
+    with pytest.raises(ValueError, match="needs self-samples in every example"):
+        assemble(
+            get_objective("d2o"), numbered(3), numbered(3), [example(False, 1), example(False, 0)]
+        )
+
+
+def test_wanted_answers_are_refused_with_row_count_and_a_way_out():
+    with pytest.raises(UserError) as error:
+        assemble(
+            get_objective("d2o"),
+            numbered(4),
+            numbered(4),
+            [example(False, 1), example(True, 1, index=6)],
+        )
+    text = str(error.value)
+    assert "example 6" in text
+    assert "learns from rows with `label` false, found true here and 1 such rows in 2" in text
+    assert "Keep the rows with `label` false" in text
+
+
+@pytest.mark.parametrize("fields", [{"mismatched": True}, {"aligned": True}])
+def test_self_samples_go_with_no_other_added_scores(fields):
+    with pytest.raises(ValueError, match="self-samples go with neither"):
+        objective(
+            name="odd",
+            feedback="binary",
+            needs_reference=True,
+            self_samples=True,
+            paper="p",
+            formula="f",
+            **fields,
+        )
+
+
+def test_an_objective_with_self_samples_says_how_many():
+    register = objective(
+        name="odd",
+        feedback="binary",
+        needs_reference=True,
+        self_samples=True,
+        paper="p",
+        formula="f",
+    )
+
+    def odd(answers: BinaryScores):
+        """No option."""
+
+    with pytest.raises(TypeError, match="needs an option `samples`"):
+        register(odd)
