@@ -98,7 +98,7 @@ def test_feedback_an_objective_cannot_use_is_told_with_a_way_out():
     assert text.startswith("pairs.jsonl: objective 'kto' learns from binary records")
     assert "comparison records" in text
     assert "two rows: `chosen` with `label` true" in text
-    assert "dpo, ipo, plackett_luce" in text
+    assert all(f"{name}," in text for name in ("dpo", "ipo"))
 
 
 def test_every_objective_answers_for_every_type_of_feedback():
