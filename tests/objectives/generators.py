@@ -110,6 +110,7 @@ def cases(draw: st.DrawFn, objective: Objective, min_examples: int = 1) -> Case:
             self_samples=len(samples),
             weight=draw(_weights(objective)),
             **draw(_labels(objective)),
+            **draw(_details(objective)),
         )
         for index, (row, samples) in enumerate(zip(lengths, extra, strict=True))
     )
@@ -164,6 +165,13 @@ def _labels(objective: Objective) -> st.SearchStrategy[dict[str, bool]]:
     return st.fixed_dictionaries({"label": st.sampled_from(objective.labels)})
 
 
+def _details(objective: Objective) -> st.SearchStrategy[dict[str, object]]:
+    """What records of comparisons may say beyond their type, where the objective reads it."""
+    votes = st.tuples(st.integers(1, 9), st.integers(0, 9))
+    details = {"votes": st.none() | votes, "reward_gap": st.floats(-2, 8)}
+    return st.fixed_dictionaries({name: details[name] for name in objective.needs})
+
+
 def _answer_lengths(kind: str, *, mismatched: bool) -> st.SearchStrategy[list[int]]:
     fewest, most = {
         "demonstration": (1, 1),
@@ -189,10 +197,11 @@ def _examples(
     if kind == "ranking" and draw(st.booleans()):
         numbers = st.lists(st.integers(0, 3), min_size=len(answers), max_size=len(answers))
         rewards = tuple(float(n) for n in sorted(draw(numbers), reverse=True))
+    # Prompts of one token suit losses that score prompts, whose trees begin with one token, too.
     if kind in ("joint_pair", "judgment"):
-        trees = tuple(TokenTree((1, 2), (answer,)) for answer in answers)
+        trees = tuple(TokenTree((1,), (answer,)) for answer in answers)
     else:
-        trees = (TokenTree((1, 2), answers),)
+        trees = (TokenTree((1,), answers),)
     return Example(kind, trees, index, label, rewards, mismatched)
 
 

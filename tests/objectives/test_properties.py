@@ -32,10 +32,13 @@ OBJECTIVES = [pytest.param(o, id=o.name) for o in list_objectives() if is_built_
 # weight is held constant): name and reason. Each has an exact test of its gradient of its own.
 HELD_CONSTANT: dict[str, str] = {
     "aft": "the boundary and the score it is measured from are held constant",
+    "tdpo": "the chosen answer's divergence is held constant",
     "f_dpg": "the number is a divergence, the gradient a policy gradient",
 }
 # Objectives that push an answer the other way by design: name and reason.
-UNUSUAL_DIRECTION: dict[str, str] = {}
+UNUSUAL_DIRECTION: dict[str, str] = {
+    "apo_down": "both answers are lowered where the policy is still near the reference",
+}
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES)
 # Few, as they are drawn for every objective: the whole table stays within a minute.
@@ -205,6 +208,8 @@ def _misordered(objective: Objective) -> dict[str, Case]:
                 label,
                 mismatched=objective.mismatched,
                 self_samples=int(objective.self_samples),
+                votes=(2, 1),
+                reward_gap=1.0,
             )
             for i, label in enumerate(labels)
         )

@@ -20,11 +20,31 @@ def log_sigmoid(x: Tensor) -> Tensor:
     return torch.nn.functional.logsigmoid(x)
 
 
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)) without overflow."""
+    import torch
+
+    return torch.nn.functional.softplus(x)
+
+
+def bounded_exp(x: Tensor) -> Tensor:
+    """exp(x), continued along its tangent beyond 30, where float32 would soon overflow."""
+    steepest = 30.0
+    return x.clamp(max=steepest).exp() * (1 + (x - steepest).clamp(min=0))
+
+
 def join(parts: Sequence[Tensor]) -> Tensor:
     """The parts one after another along the first dimension."""
     import torch
 
     return torch.cat(list(parts))
+
+
+def join_last(parts: Sequence[Tensor]) -> Tensor:
+    """The parts one after another along the last dimension."""
+    import torch
+
+    return torch.cat(list(parts), dim=-1)
 
 
 def where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
@@ -39,3 +59,24 @@ def positions(length: int, like: Tensor) -> Tensor:
     import torch
 
     return torch.arange(length, device=like.device)
+
+
+def log_add(one: Tensor, other: Tensor) -> Tensor:
+    """log(exp(one) + exp(other)) without overflow."""
+    import torch
+
+    return torch.logaddexp(one, other)
+
+
+def log_complement(log_p: Tensor) -> Tensor:
+    """log(1 - exp(log_p)) of log-probabilities, exact at both ends.
+
+    Probabilities nearer to 1 than the number format resolves count as that near, so that value and
+    gradient stay finite.
+    """
+    import torch
+
+    nearest = -torch.finfo(log_p.dtype).eps
+    near = log_p.clamp(min=-0.7, max=nearest)  # each branch sees only numbers it is exact on
+    far = log_p.clamp(max=-0.6)
+    return torch.where(log_p > -0.65, (-near.expm1()).log(), (-far.exp()).log1p())

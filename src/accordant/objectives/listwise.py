@@ -1,17 +1,17 @@
 """Losses on rankings of any length.
 
 Knows scores and the order of answers. Knows nothing of models, tokenizers or trainers. In formulas
-s_i = beta (log pi(y_i|x) - log ref(y_i|x)), summed over the answer's tokens, and r_i the number the
-answer was ranked by.
+s_i = beta (log pi(y_i|x) - log ref(y_i|x)), summed over the answer's tokens, p_i is the mean of
+log pi over them, and r_i the number the answer was ranked by.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from accordant.objectives._math import positions
+from accordant.objectives._math import join_last, positions
 from accordant.objectives.inputs import ListwiseScores, LossOutput
-from accordant.objectives.options import Positive
+from accordant.objectives.options import NonNegative, Positive
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:
@@ -38,15 +38,154 @@ def plackett_luce(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutp
         beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     scores = beta * rankings.completions.log_ratio()
+    grid, _ = to_grid(scores, rankings.ranking)
+    return LossOutput(order_loss(grid, better_than(rankings)), scores.detach())
+
+
+@objective(
+    name="pro",
+    feedback=("ranking", "comparison"),
+    needs_reference=False,
+    paper="arXiv:2306.17492 Preference Ranking Optimization for Human Alignment",
+    formula="sum_k [log(exp(T_kk p_k) + sum_{i: r_i < r_k} exp(T_ki p_i)) - T_kk p_k] "
+    "- sft_weight (n - 1)^2 log pi(best); T_ki = r_k - r_i, T_kk = max_i T_ki, or all 1",
+)
+def pro(
+    rankings: ListwiseScores,
+    *,
+    sft_weight: NonNegative = 0.05,
+    temperature: Literal["reward_gaps", "constant"] = "reward_gaps",
+) -> LossOutput:
+    """Preference ranking optimisation: place by place the better answer against all below it.
+
+    The gaps between rewards sharpen each comparison: an answer far below is pushed down harder than
+    one that is nearly as good. They multiply log-probabilities per token, so rewards should be of
+    the order of 1; rankings without numbers have gaps of whole ranks, and for those the paper's
+    form without a reward model, `temperature=constant`, is the usual one. The imitation term takes
+    the best answer's log-probability summed over its tokens and grows with the square of the
+    ranking's length, as in the authors' code; answers that share the first place share it equally.
+    Answers with equal rewards are not compared with each other. An implicit reward is p_i.
+
+    Args:
+        sft_weight: weight of imitating the best answer.
+        temperature: factor of a comparison: the gap between the two rewards, or 1 for all, which
+            makes it the Plackett-Luce likelihood of mean log-probabilities.
+    """
+    scores = rankings.completions.policy.mean()
     grid, present = to_grid(scores, rankings.ranking)
     rewards, _ = to_grid(rankings.rewards, rankings.ranking)
-    below = present.unsqueeze(1) & (rewards.unsqueeze(1) < rewards.unsqueeze(2))
-    diagonal = positions(grid.shape[1], grid)
-    below[:, diagonal, diagonal] = True
-    # [rankings, i, j]: s_j where j is i itself or ranked below it.
-    candidates = grid.unsqueeze(1).masked_fill(~below, -float("inf"))
-    losses = (candidates.logsumexp(dim=2) - grid).masked_fill(~present, 0.0).sum(dim=1)
-    return LossOutput(losses, scores.detach())
+    better = better_than(rankings)
+    gaps = (rewards.unsqueeze(2) - rewards.unsqueeze(1)).masked_fill(~better, 0.0)
+    if temperature == "constant":
+        gaps = better.to(grid.dtype)
+    losses = order_loss(grid, better, gaps)
+    sums, _ = to_grid(rankings.completions.policy.sum(), rankings.ranking)
+    best = present & ~better.any(dim=1)
+    imitation = -(sums * best).sum(dim=1) / best.sum(dim=1)
+    others = (present.sum(dim=1) - 1).to(grid.dtype)
+    return LossOutput(losses + sft_weight * others.square() * imitation, scores.detach())
+
+
+@objective(
+    name="aft",
+    feedback=("ranking", "comparison"),
+    needs_reference=False,
+    paper="arXiv:2309.02144 Making Large Language Models Better Reasoners with Alignment",
+    formula="-mean of p over the best "
+    "+ log(1 + sum_{i, j: r_i > r_j} [exp(p_j - p_i) + exp(2 B_j - p_i - p_j)]); "
+    "B_j = min of p over the answers better than j, minus margin; in the second term B_j and p_i "
+    "carry no gradient",
+)
+def aft(
+    rankings: ListwiseScores,
+    *,
+    constraint: Literal["boundary", "detached", "none"] = "boundary",
+    margin: NonNegative = 0.15,
+    threshold: float | None = None,
+) -> LossOutput:
+    """Alignment fine-tuning: imitate good answers, push worse ones below them, but not too far.
+
+    Without a constraint the loss can always be lowered by making bad answers ever less likely,
+    which ruins what they share with good ones. The boundary constraint holds every worse answer to
+    a margin under the worst answer above it: there, with one better answer, its two pulls cancel.
+    Detached, the other form of the paper, sends no gradient to worse answers at all.
+
+    With rewards of two values, as for right and wrong solutions, this is the paper's boundary form;
+    with more it is its ranking form, over all ordered pairs. `threshold` makes two of many. The
+    best answers, all that share the highest reward, are imitated, with equal weight and per token,
+    so a list without any good answer needs a threshold to be left out. An implicit reward is p_i.
+
+    Args:
+        constraint: what keeps worse answers from being pushed away without end.
+        margin: how far below better answers the boundary lies, nats per token.
+        threshold: reward from which an answer is good and under which it is bad; none to compare
+            all that differ.
+    """
+    scores = rankings.completions.policy.mean()
+    grid, present = to_grid(scores, rankings.ranking)
+    rewards, _ = to_grid(rankings.rewards, rankings.ranking)
+    if threshold is not None:
+        rewards = (rewards >= threshold).to(grid.dtype)
+    better = strictly_above(rewards, present)
+    best = present & ~better.any(dim=1)
+    if threshold is not None:
+        best = best & (rewards > 0)
+    imitation = -(grid * best).sum(dim=1) / best.sum(dim=1).clamp(min=1)
+    worse = grid.detach() if constraint == "detached" else grid
+    exponents = [worse.unsqueeze(1) - grid.unsqueeze(2)]
+    if constraint == "boundary":
+        exponents.append(_boundary(grid, better, margin))
+    terms = [e.masked_fill(~better, -float("inf")).flatten(start_dim=1) for e in exponents]
+    # The column of zeros is the 1 inside the logarithm.
+    pushes = join_last([grid.new_zeros(grid.shape[0], 1), *terms]).logsumexp(dim=1)
+    return LossOutput(imitation + pushes, scores.detach())
+
+
+def _boundary(grid: Tensor, better: Tensor, margin: float) -> Tensor:
+    """2 B_j - p_i - p_j, `[rankings, i, j]`; only the worse answer j carries a gradient."""
+    fixed = grid.detach()
+    above = fixed.unsqueeze(2).expand_as(better).masked_fill(~better, float("inf"))
+    lowest = above.amin(dim=1).masked_fill(~better.any(dim=1), 0.0)
+    targets = 2 * (lowest - margin).unsqueeze(1) - fixed.unsqueeze(2)
+    return targets - grid.unsqueeze(1)
+
+
+def better_than(rankings: ListwiseScores) -> Tensor:
+    """Which answers of a ranking are better than which, by their rewards.
+
+    Returns:
+        bool `[rankings, i, j]`: True where answer i has a greater reward than answer j of the same
+        ranking; ties are not better than each other.
+    """
+    rewards, present = to_grid(rankings.rewards, rankings.ranking)
+    return strictly_above(rewards, present)
+
+
+def strictly_above(values: Tensor, present: Tensor) -> Tensor:
+    """Where value i exceeds value j, both present; from `[rankings, longest]`, as `better_than`."""
+    both = present.unsqueeze(1) & present.unsqueeze(2)
+    return both & (values.unsqueeze(2) > values.unsqueeze(1))
+
+
+def order_loss(scores: Tensor, better: Tensor, factors: Tensor | None = None) -> Tensor:
+    """Negative log-likelihood of choosing every answer from itself and those below it, summed.
+
+    Args:
+        scores: `[rankings, longest]`.
+        better: from `better_than`, `[rankings, i, j]`.
+        factors: multiply the scores of those below, `[rankings, i, j]`; answer i itself takes its
+            largest factor. All 1 when None.
+
+    Returns:
+        one loss per ranking, `[rankings]`.
+    """
+    own, below = scores, scores.unsqueeze(1).expand_as(better)
+    if factors is not None:
+        own, below = scores * factors.amax(dim=2), below * factors
+    below = below.masked_fill(~better, -float("inf"))
+    # Last column: the answer itself, so that one with nothing below it costs exactly nothing.
+    candidates = join_last([below, own.unsqueeze(2)])
+    return (candidates.logsumexp(dim=2) - own).sum(dim=1)
 
 
 def to_grid(values: Tensor, ranking: Tensor) -> tuple[Tensor, Tensor]:
