@@ -80,6 +80,10 @@ def assemble(
         if not all(example.self_samples for example in examples):
             raise ValueError(f"objective {objective.name!r} needs self-samples in every example")
         inputs = replace(inputs, self_samples=samples)
+    if "reward_gap" in objective.needs and inputs.reward_gaps is None:
+        raise ValueError(f"objective {objective.name!r} needs a reward gap in every example")
+    if objective.scored_prompts and any(len(t.prompt) > 1 for e in examples for t in e.trees):
+        raise ValueError(f"objective {objective.name!r} needs prompts scored with their answers")
     if objective.mismatched and inputs.mismatched is None:
         raise ValueError(f"objective {objective.name!r} needs mismatched answers in every example")
     return inputs
@@ -141,7 +145,25 @@ def _binary(scores: Sequences, examples: Sequence[Example]) -> BinaryScores:
 def _pairs(scores: Sequences, examples: Sequence[Example]) -> PairwiseScores:
     _expect(2, _counts(examples))
     chosen = torch.arange(0, 2 * len(examples), 2, device=scores.policy.lengths.device)
-    return PairwiseScores(scores.select(chosen), scores.select(chosen + 1))
+    return PairwiseScores(
+        scores.select(chosen),
+        scores.select(chosen + 1),
+        votes=_votes(examples, scores.policy.logps),
+        reward_gaps=_reward_gaps(examples, scores.policy.logps),
+    )
+
+
+def _votes(examples: Sequence[Example], like: Tensor) -> Tensor | None:
+    """Votes of all pairs, `[n, 2]`, one for the choice where a pair has none; None if none has."""
+    if all(example.votes is None for example in examples):
+        return None
+    votes = [example.votes or (1, 0) for example in examples]
+    return like.new_tensor(votes)
+
+
+def _reward_gaps(examples: Sequence[Example], like: Tensor) -> Tensor | None:
+    gaps = [example.reward_gap for example in examples if example.reward_gap is not None]
+    return _like(gaps, like) if len(gaps) == len(examples) else None
 
 
 def _rankings(scores: Sequences, examples: Sequence[Example]) -> ListwiseScores:

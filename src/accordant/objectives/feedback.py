@@ -6,12 +6,14 @@ Knows names of record types. Knows nothing of scores, and never imports torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accordant.errors import UserError
 
 if TYPE_CHECKING:
     from accordant.data.examples import Example
+    from accordant.data.records import Record
     from accordant.objectives.registry import Objective
 
 # How records of the first type become records of the second.
@@ -64,6 +66,76 @@ RELABELLINGS: dict[tuple[str, str], str] = {
         "call `label` `is_good`"
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Something a record may say beyond its type that an objective may need.
+
+    Args:
+        name: in words.
+        how: how to write it into the data.
+        everywhere: whether every record must say it; otherwise one must, and the objective has a
+            default for the others.
+    """
+
+    name: str
+    how: str
+    everywhere: bool
+
+
+# By the name of the record's field.
+DETAILS = {
+    "votes": Detail(
+        "votes",
+        "Add columns `votes_chosen` and `votes_rejected`: how many people preferred each answer. "
+        "For pairs labelled once, `ipo` and `dpo` need no votes.",
+        everywhere=False,
+    ),
+    "reward_gap": Detail(
+        "scores",
+        "Add columns `score_chosen` and `score_rejected` (what each answer was rated by people or "
+        "a reward model), or `margin`, their difference.",
+        everywhere=True,
+    ),
+}
+
+
+def check_details(objective: Objective, records: Sequence[Record], where: str = "") -> None:
+    """Make sure that records say what `objective` needs to know beyond their type.
+
+    Args:
+        objective: a registered objective.
+        records: of types it can be trained on.
+        where: file or data set, for the error.
+
+    Raises:
+        UserError: a detail is missing, or scores put the rejected answers above the chosen ones.
+    """
+    for field in objective.needs:
+        detail = DETAILS[field]
+        values = [getattr(record, field, None) for record in records]
+        lacking = [r for r, value in zip(records, values, strict=True) if value is None]
+        if lacking and (detail.everywhere or len(lacking) == len(records)):
+            raise UserError(
+                f"objective {objective.name!r} needs {detail.name}, and {len(lacking):,} of "
+                f"{len(records):,} records have none.",
+                where=str(lacking[0].origin or where) if detail.everywhere else where,
+                mend=f"{detail.how} `--columns FIELD=COLUMN` names columns called otherwise.",
+            )
+        if field == "reward_gap":
+            _check_gaps(objective, [value for value in values if value is not None], where)
+
+
+def _check_gaps(objective: Objective, gaps: Sequence[float], where: str) -> None:
+    against = sum(gap < 0 for gap in gaps)
+    if 2 * against > len(gaps):
+        raise UserError(
+            f"objective {objective.name!r} scales with how much better the chosen answer is, but "
+            f"{against:,} of {len(gaps):,} records score the rejected one higher.",
+            where=where,
+            mend="Exchange the two columns of scores, or change the sign of `margin`.",
+        )
 
 
 def check_feedback(objective: Objective, kinds: Collection[str], where: str = "") -> None:

@@ -39,6 +39,16 @@ class Sequences:
             raise ValueError("log_ratio() needs reference scores")
         return self.policy.sum() - self.reference.sum()
 
+    def token_log_ratios(self) -> Tensor:
+        """log policy - log reference of every token, float32 `[tokens]`.
+
+        Raises:
+            ValueError: there is no reference.
+        """
+        if self.reference is None:
+            raise ValueError("token_log_ratios() needs reference scores")
+        return self.policy.logps - self.reference.logps
+
     def select(self, indices: Tensor) -> Sequences:
         """The sequences at `indices` (int64 `[m]`), in that order."""
         reference = None if self.reference is None else self.reference.select(indices)
@@ -96,11 +106,22 @@ class BinaryScores:
 
 @dataclass(frozen=True, slots=True)
 class PairwiseScores:
-    """`n` comparisons: `chosen` and `rejected` hold `n` sequences each, in the same order."""
+    """`n` comparisons: `chosen` and `rejected` hold `n` sequences each, in the same order.
+
+    Args:
+        chosen: the preferred answers.
+        rejected: the others.
+        votes: people who preferred the chosen and the rejected answer, `[n, 2]`; None where nobody
+            counted.
+        reward_gaps: by how much the chosen answer was rated higher, float32 `[n]`; None unless
+            every pair was rated.
+    """
 
     chosen: Sequences
     rejected: Sequences
     self_samples: SelfSamples | None = None
+    votes: Tensor | None = None
+    reward_gaps: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

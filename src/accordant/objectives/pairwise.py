@@ -1,4 +1,4 @@
-"""Losses on comparisons: one answer was preferred to another.
+"""Losses on the margin of log-ratios of two answers, one of which was preferred.
 
 Knows scores. Knows nothing of models, tokenizers or trainers. In formulas pi is the policy, ref the
 frozen reference, L the log-probability of an answer summed over its tokens,
@@ -7,15 +7,19 @@ h = L_pi(y|x) - L_ref(y|x), and m = h(chosen) - h(rejected).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from accordant.objectives._math import join, log_sigmoid
-from accordant.objectives.inputs import LossOutput, PairwiseScores
-from accordant.objectives.options import HalfOpenHalf, Positive
+from accordant.objectives._math import bounded_exp, join, log_sigmoid
+from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
+from accordant.objectives.options import Fraction, HalfOpenHalf, NonNegative, Positive, Range
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# exo divides by the share, so that it cannot be zero.
+Doubt = Annotated[float, Range(above=0.0, below=0.5)]
 
 
 @objective(
@@ -53,20 +57,226 @@ def dpo(
     "Preferences, eq. 17",
     formula="(m - 1 / (2 tau))^2",
 )
-def ipo(pairs: PairwiseScores, *, tau: Positive = 0.1) -> LossOutput:
+def ipo(
+    pairs: PairwiseScores, *, tau: Positive = 0.1, length_normalised: bool = False
+) -> LossOutput:
     """Identity preference optimisation: the margin is drawn to 1 / (2 tau), and not beyond.
 
     Log-ratios are summed over tokens, as the equation has them. TRL divides each by its answer's
-    length first, so the same number there draws a mean, not a sum, to the target.
+    length first, after the authors' own practice; `length_normalised` does the same. The same
+    number then draws a mean per token, not a sum, to the target.
 
     Args:
         tau: strength of the pull towards the reference; the target margin is 1 / (2 tau) nats.
+        length_normalised: divide each log-ratio by its answer's tokens.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    if length_normalised:
+        chosen, rejected = per_token(chosen, pairs.chosen), per_token(rejected, pairs.rejected)
     losses = (chosen - rejected - 1 / (2 * tau)) ** 2
     return LossOutput(losses, implicit_rewards(chosen, rejected, tau))
 
 
-def implicit_rewards(chosen: Tensor, rejected: Tensor, beta: float) -> Tensor:
-    """beta h of all chosen, then of all rejected answers, `[2n]`, without gradient."""
-    return beta * join([chosen, rejected]).detach()
+@objective(
+    name="rpo",
+    feedback="comparison",
+    needs_reference=True,
+    paper="arXiv:2405.16436 Provably Mitigating Overoptimization in RLHF: Your SFT Loss is "
+    "Implicitly an Adversarial Regularizer",
+    formula="-log sigmoid(beta m) - eta log pi(chosen)",
+)
+def rpo(
+    pairs: PairwiseScores,
+    *,
+    beta: Positive = 0.1,
+    eta: NonNegative = 0.005,
+    sft: Literal["sum", "mean"] = "sum",
+) -> LossOutput:
+    """DPO with the likelihood of the chosen answer as adversarial regulariser.
+
+    The theory's baseline distribution is that of the chosen answers, and its term a summed
+    log-probability. TRL's `rpo_alpha` (now `loss_type=["sigmoid", "sft"]`) and other libraries
+    average it over tokens instead, with weights around 1: the same eta is not comparable, so choose
+    `sft=mean` for theirs. Theirs is averaged over all tokens of a batch, this one within each
+    answer. Without the term (eta = 0) it is DPO. The gradient on the chosen answer never vanishes:
+    it is at least eta per nat.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+        eta: weight of the chosen answer's negative log-likelihood.
+        sft: whether that is summed over the answer's tokens or averaged.
+    """
+    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    policy = pairs.chosen.policy
+    likelihood = policy.sum() if sft == "sum" else policy.mean()
+    losses = -log_sigmoid(beta * (chosen - rejected)) - eta * likelihood
+    metrics = {"nll/chosen": -policy.mean().detach()}
+    return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)
+
+
+@objective(
+    name="ln_dpo",
+    feedback="comparison",
+    needs_reference=True,
+    paper="arXiv:2407.15229 A Practical Analysis of Human Alignment with *PO",
+    formula="-log sigmoid(beta (h(chosen) / |chosen| - h(rejected) / |rejected|))",
+)
+def ln_dpo(pairs: PairwiseScores, *, beta: Positive = 2.0) -> LossOutput:
+    """Length-normalised DPO: the margin is that of mean log-ratios per token.
+
+    For two answers of n tokens it is DPO at beta / n, so beta is larger here. Every token counts,
+    the end-of-turn token as well. TRL's name is `sigmoid_norm`.
+
+    Args:
+        beta: strength of the pull towards the reference, per token; larger stays nearer to it.
+    """
+    chosen = per_token(pairs.chosen.log_ratio(), pairs.chosen)
+    rejected = per_token(pairs.rejected.log_ratio(), pairs.rejected)
+    losses = -log_sigmoid(beta * (chosen - rejected))
+    return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
+
+
+@objective(
+    name="robust_dpo",
+    feedback="comparison",
+    needs_reference=True,
+    paper="arXiv:2403.00409 Provably Robust DPO: Aligning Language Models with Noisy Feedback",
+    formula="(-(1 - e) log sigmoid(beta m) + e log sigmoid(-beta m)) / (1 - 2 e), "
+    "e = label_smoothing",
+)
+def robust_dpo(
+    pairs: PairwiseScores, *, beta: Positive = 0.1, label_smoothing: HalfOpenHalf = 0.1
+) -> LossOutput:
+    """Robust DPO: DPO's loss on clean labels, estimated without bias from noisy ones.
+
+    If a share `label_smoothing` of the labels was flipped at random, its mean over the flips is
+    the loss of the labels before. Unlike conservative DPO (`dpo` with label smoothing) it keeps
+    DPO's minimum, at the price of a larger variance; a loss can be negative.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+        label_smoothing: share of comparisons taken to be labelled the wrong way round.
+    """
+    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    logits, e = beta * (chosen - rejected), label_smoothing
+    losses = (-(1 - e) * log_sigmoid(logits) + e * log_sigmoid(-logits)) / (1 - 2 * e)
+    return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
+
+
+@objective(
+    name="exo",
+    feedback="comparison",
+    needs_reference=True,
+    paper="arXiv:2402.00856 Towards Efficient Exact Optimization of Language Model Alignment, "
+    "eq. 16",
+    formula="q log(q / (1 - e)) + (1 - q) log((1 - q) / e), q = sigmoid(beta m), "
+    "e = label_smoothing",
+)
+def exo(
+    pairs: PairwiseScores, *, beta: Positive = 0.1, label_smoothing: Doubt = 0.001
+) -> LossOutput:
+    """Exact optimisation on pairs: the reverse KL from the policy's preference to the label's.
+
+    DPO minimises the KL of the label from the policy, which covers; this one is the other way
+    round, as in reinforcement learning, and seeks the mode. It is zero at
+    beta m = log((1 - e) / e). Badly misordered pairs have a flat loss.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+        label_smoothing: probability that the label is wrong; the loss has no minimum at 0.
+    """
+    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    logits = beta * (chosen - rejected)
+    right = logits.sigmoid() * (log_sigmoid(logits) - math.log1p(-label_smoothing))
+    wrong = (-logits).sigmoid() * (log_sigmoid(-logits) - math.log(label_smoothing))
+    return LossOutput(right + wrong, implicit_rewards(chosen, rejected, beta))
+
+
+@objective(
+    name="dove",
+    feedback=("joint_pair", "comparison"),
+    needs_reference=True,
+    paper="arXiv:2404.00530 Comparing Bad Apples to Good Oranges: Aligning Large Language Models "
+    "via Joint Preference Optimization",
+    formula="-log sigmoid(beta (h(y_w | x_w) - h(y_l | x_l)))",
+)
+def dove(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+    """DPO over unlike prompts: one exchange is preferred to another, answers given their prompts.
+
+    How likely the prompts are is left out, since they are given, not written, by the model;
+    `dove_joint` puts it in. Where the two prompts are the same it is DPO.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+    """
+    return dpo(pairs, beta=beta)
+
+
+@objective(
+    name="dove_joint",
+    slug="dove",
+    feedback=("joint_pair", "comparison"),
+    needs_reference=True,
+    scored_prompts=True,
+    paper="arXiv:2404.00530 Comparing Bad Apples to Good Oranges: Aligning Large Language Models "
+    "via Joint Preference Optimization",
+    formula="-log sigmoid(beta (H(x_w, y_w) - H(x_l, y_l))), H = log pi(x, y) - log ref(x, y)",
+)
+def dove_joint(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+    """DPO over unlike prompts with the prompts' own likelihood: whole exchanges are compared.
+
+    All tokens of prompt and answer are trained but the first, which follows nothing. Where the two
+    prompts are the same their terms cancel and it is DPO.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+    """
+    return dpo(pairs, beta=beta)
+
+
+@objective(
+    name="tdpo",
+    feedback="comparison",
+    needs_reference=True,
+    paper="arXiv:2404.11999 Token-level Direct Preference Optimization, TDPO2",
+    formula="-log sigmoid(beta (m - alpha (D(rejected) - sg D(chosen)))), "
+    "D = sum over tokens of r - 1 - log r, r = pi / ref",
+)
+def tdpo(pairs: PairwiseScores, *, beta: Positive = 0.1, alpha: Fraction = 0.5) -> LossOutput:
+    """Token-level DPO: DPO that keeps the rejected answer's divergence near the chosen one's.
+
+    This is TDPO2, whose D is the KL from the reference to the policy at every position of the
+    answer, summed. The paper takes it over the whole vocabulary, which needs both models' logits
+    at once; here it is estimated from the answers' own tokens by r - 1 - log r, which needs only
+    log-probabilities, so cached references work. The estimate is never negative and, for answers
+    sampled from the reference, unbiased; for others it is a measure of divergence along the
+    answer. No gradient flows through the chosen answer's divergence.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+        alpha: weight of the difference in divergence; 0 is DPO.
+    """
+    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    held, moving = _divergence(pairs.chosen).detach(), _divergence(pairs.rejected)
+    losses = -log_sigmoid(beta * (chosen - rejected - alpha * (moving - held)))
+    metrics = {"divergence/chosen": held, "divergence/rejected": moving.detach()}
+    return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)
+
+
+def _divergence(answers: Sequences) -> Tensor:
+    """Sum over tokens of r - 1 - log r, r = policy / reference, `[n]`."""
+    ratios = answers.token_log_ratios()
+    return answers.policy.sum_tokens(bounded_exp(ratios) - 1 - ratios)
+
+
+def per_token(values: Tensor, answers: Sequences) -> Tensor:
+    """Values of answers (`[n]`) divided by their number of tokens."""
+    return values / answers.policy.lengths
+
+
+def implicit_rewards(chosen: Tensor, rejected: Tensor, beta: float | Tensor) -> Tensor:
+    """beta h of all chosen, then of all rejected answers, `[2n]`, without gradient.
+
+    `beta` is one number or one per pair, `[n]`.
+    """
+    return join([beta * chosen, beta * rejected]).detach()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from accordant.data.records import RECORD_TYPES
 from accordant.errors import UserError
 from accordant.objectives import inputs as input_records
+from accordant.objectives.feedback import DETAILS
 from accordant.objectives.options import Option, Value, bind_values, read_options, suggest
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ FAMILIES = (
     "demonstration",
     "binary",
     "pairwise",
+    "pairwise_links",
+    "pairwise_anchored",
+    "pairwise_reference_free",
+    "pairwise_graded",
     "listwise",
     "lipo",
     "token",
@@ -84,6 +89,8 @@ class Objective:
             training: `Example.weight` then holds the density ratio of the example's prompt, how
             much commoner such prompts are among wanted answers than among unwanted ones. None for
             objectives that never ask.
+        needs: what its records must say beyond their type, keys of `feedback.DETAILS`.
+        scored_prompts: whether prompts are scored with their answers, as one text.
     """
 
     name: str
@@ -102,6 +109,8 @@ class Objective:
     self_samples: bool = False
     aligned: bool = False
     matching: str | None = None
+    needs: tuple[str, ...] = ()
+    scored_prompts: bool = False
 
 
 def objective(
@@ -118,6 +127,8 @@ def objective(
     self_samples: bool = False,
     aligned: bool = False,
     matching: str | None = None,
+    needs: tuple[str, ...] = (),
+    scored_prompts: bool = False,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an objective; the function itself is left as it is.
 
@@ -125,7 +136,8 @@ def objective(
     in the docstring's `Args`. The fields are those of `Objective`.
 
     Raises:
-        ValueError: the name is taken or misspelt, or `feedback` names no record type.
+        ValueError: the name is taken or misspelt, `feedback` names no record type, or `needs` no
+            detail of records.
         TypeError: the function's signature cannot be read as above.
     """
     if self_samples and (mismatched or aligned):
@@ -136,6 +148,9 @@ def objective(
             raise ValueError(f"{kind!r} is not a record type; they are {', '.join(RECORD_TYPES)}")
     if not kinds:
         raise ValueError("an objective needs at least one type of feedback")
+    for detail in needs:
+        if detail not in DETAILS:
+            raise ValueError(f"{detail!r} is no detail of records; they are {', '.join(DETAILS)}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"{name!r} is no name: use small letters, digits and underscores")
 
@@ -164,6 +179,8 @@ def objective(
                 self_samples=self_samples,
                 aligned=aligned,
                 matching=matching,
+                needs=needs,
+                scored_prompts=scored_prompts,
             )
         )
         return function

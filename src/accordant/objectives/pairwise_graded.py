@@ -1,0 +1,87 @@
+"""Losses on comparisons that say how sure they are: votes of several people, or scores.
+
+Knows scores of models, votes and reward gaps. Knows nothing of models, tokenizers or trainers. In
+formulas h = log pi(y|x) - log ref(y|x), summed over the answer's tokens, and
+m = h(chosen) - h(rejected).
+"""
+
+from __future__ import annotations
+
+import math
+
+from accordant.objectives._math import log_sigmoid
+from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives.options import NonNegative, Positive
+from accordant.objectives.pairwise import implicit_rewards
+from accordant.objectives.registry import objective
+
+
+@objective(
+    name="irepo",
+    feedback="comparison",
+    needs_reference=True,
+    needs=("votes",),
+    paper="arXiv:2405.15230 iREPO: implicit Reward Pairwise Difference based Empirical Preference "
+    "Optimization",
+    formula="(beta m - log(p / (1 - p)))^2, p = (votes for chosen + s) / (votes + 2 s), "
+    "s = smoothing",
+)
+def irepo(pairs: PairwiseScores, *, beta: Positive = 0.1, smoothing: Positive = 1.0) -> LossOutput:
+    """Regression on soft preferences: the margin of implicit rewards becomes the votes' log-odds.
+
+    The share of people who preferred the chosen answer is smoothed, since one voice would ask for
+    an infinite margin; a pair without votes counts as one vote for its choice. The published scale
+    is (m - logit p / beta)^2; this is beta^2 times that, so that beta does not change the size of
+    a step. Train in rounds, each with answers of the policy of the round before, which becomes the
+    reference.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+        smoothing: votes added to each side (Laplace); larger trusts few votes less.
+    """
+    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    if pairs.votes is None:
+        target = chosen.new_tensor(math.log1p(1 / smoothing)).expand_as(chosen)
+    else:
+        votes = (pairs.votes + smoothing).log()
+        target = votes[:, 0] - votes[:, 1]
+    losses = (beta * (chosen - rejected) - target) ** 2
+    metrics = {"target": target.detach()}
+    return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)
+
+
+@objective(
+    name="mm_dpo",
+    slug="mm-rlhf",
+    feedback="comparison",
+    needs_reference=True,
+    needs=("reward_gap",),
+    paper="arXiv:2502.10391 MM-RLHF: The Next Step Forward in Multimodal LLM Alignment",
+    formula="-log sigmoid(b m), b = beta (1 + weight (1 - exp(-rate max(0, gap))))",
+)
+def mm_dpo(
+    pairs: PairwiseScores,
+    *,
+    beta: Positive = 0.1,
+    weight: NonNegative = 0.5,
+    rate: Positive = 0.5,
+) -> LossOutput:
+    """DPO with dynamic reward scaling: the clearer a pair, the larger its beta.
+
+    b runs from beta, where both answers are rated alike, to beta (1 + weight): pairs of high
+    quality get more of the gradient. A pair rated the other way round keeps beta. The paper
+    searches weight and rate; the defaults lie within what it searches.
+
+    Args:
+        beta: strength of the pull towards the reference; larger stays nearer to it.
+        weight: by how much beta can grow; 0 is DPO.
+        rate: how fast it grows with the gap, per unit of the scores.
+    """
+    if pairs.reward_gaps is None:
+        raise ValueError("mm_dpo needs reward gaps")
+    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    gaps = pairs.reward_gaps.clamp(min=0)
+    scaled = beta * (1 - weight * (-rate * gaps).expm1())
+    losses = -log_sigmoid(scaled * (chosen - rejected))
+    metrics = {"beta": scaled.detach()}
+    return LossOutput(losses, implicit_rewards(chosen, rejected, scaled), metrics)
