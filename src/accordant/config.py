@@ -156,6 +156,27 @@ def load_settings(
         raise explain(error, model, given.origins) from None
 
 
+def change_settings(settings: M, changes: Mapping[str, Any], where: Mapping[str, str]) -> M:
+    """Settings with some of their fields changed, checked as any others.
+
+    Args:
+        settings: complete settings.
+        changes: new values by field name.
+        where: place that errors name, by field name.
+
+    Raises:
+        UserError: an unknown field or a wrong value.
+    """
+    model = type(settings)
+    values = {name: _as_list(model, (name,), value) for name, value in changes.items()}
+    try:
+        return model.model_validate(settings.model_dump() | values)
+    except ValidationError as error:
+        from accordant.config_errors import explain
+
+        raise explain(error, model, {(name,): place for name, place in where.items()}) from None
+
+
 class _Given:
     """Values gathered so far, with where each came from; a later level replaces an earlier one."""
 

@@ -128,6 +128,41 @@ def bootstrap_mean(
     return bootstrap_ratio(floats, ones, level=level, resamples=resamples, seed=seed)
 
 
+def bootstrap_median_of_means(
+    values: ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+) -> Interval:
+    """Percentile bootstrap of the median, over settings, of each setting's mean over units.
+
+    Units are drawn for all settings together: what makes a prompt hard or easy for all of them
+    does not count as a difference between settings.
+
+    Args:
+        values: `[settings, units]`, the same units in the same order for every setting.
+        level: confidence level, in (0, 1).
+        resamples: bootstrap samples.
+        seed: seed of the draws.
+    """
+    grid = np.asarray(values, dtype=np.float64)
+    settings, units = grid.shape
+    estimate = float(np.median(grid.mean(axis=1)))
+    if units == 1:
+        return Interval(estimate, np.nan, np.nan, 1, level)
+
+    def medians(rows: NDArray[np.int64]) -> Floats:
+        # One setting at a time: all at once would take as many times the memory.
+        means = np.stack([grid[setting][rows].mean(axis=1) for setting in range(settings)])
+        return np.asarray(np.median(means, axis=0), dtype=np.float64)
+
+    drawn = _resample(medians, units, resamples, seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(estimate, float(low), float(high), units, level)
+
+
 def paired_difference(
     before: ArrayLike | Tensor,
     after: ArrayLike | Tensor,

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,7 @@ from torch import Tensor
 from accordant.data.examples import Example
 from accordant.data.fingerprint import fingerprint_examples
 from accordant.data.trees import TokenTree
+from accordant.locks import lock
 from accordant.scoring.engine import ENGINE_VERSION
 from accordant.scoring.scores import Scores
 
@@ -57,9 +59,15 @@ class ReferenceKey:
 
 
 class CachedReference:
-    """Reference scores of a fixed set of examples, read from verified shards."""
+    """Reference scores of a fixed set of examples, read from verified shards.
 
-    def __init__(self, examples: Sequence[Example], shards: Sequence[_Shard]) -> None:
+    `computed` is how many of them were not in the cache and have been computed for it.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], shards: Sequence[_Shard], computed: int = 0
+    ) -> None:
+        self.computed = computed
         self._shards = tuple(shards)
         self._place: dict[tuple[TokenTree, ...], tuple[int, int]] = {}
         remaining = iter(examples)
@@ -109,7 +117,7 @@ def cached_reference(
 
     With several processes each computes its part of what is missing and all read the result; every
     process must call this with the same arguments. Where they share no disk, each ends up computing
-    what it cannot see.
+    what it cannot see. Several runs at once wait for each other: what one computes, others read.
 
     Args:
         folder: cache folder; may hold the scores of any number of models and data sets.
@@ -126,9 +134,24 @@ def cached_reference(
     home.mkdir(parents=True, exist_ok=True)
     _write(home / "key.json", json.dumps(asdict(key), indent=2).encode())
     parts = [examples[at : at + shard_size] for at in range(0, len(examples), shard_size)]
+    with lock(home / ".lock") if _process()[1] == 1 else nullcontext():
+        shards, computed = _complete(home, parts, scorer, progress)
+    if progress is not None:
+        progress(len(examples))
+    return CachedReference(examples, shards, computed)
+
+
+def _complete(
+    home: Path,
+    parts: Sequence[Sequence[Example]],
+    scorer: Scorer,
+    progress: Callable[[int], None] | None,
+) -> tuple[list[_Shard], int]:
+    """All shards, and how many examples were not there before."""
     rank, world = _process()
     missing = [part for part in parts if _read(_path(home, part), part) is None]
-    done = len(examples) - sum(map(len, missing))
+    computed = sum(map(len, missing))
+    done = sum(map(len, parts)) - computed
     # All must have looked before the first one writes, or they would divide different work.
     _wait()
     for part in missing[rank::world]:
@@ -141,9 +164,7 @@ def cached_reference(
     for part in parts:
         shard = _read(_path(home, part), part)
         shards.append(shard if shard is not None else _compute(home, part, scorer))
-    if progress is not None:
-        progress(len(examples))
-    return CachedReference(examples, shards)
+    return shards, computed
 
 
 def _path(home: Path, part: Sequence[Example]) -> Path:

@@ -19,6 +19,7 @@ TRAINING = "Training"
 MEMORY = "Memory and machines"
 RUN = "Output"
 EVALUATION = "Evaluation"
+SWEEP = "Sweep"
 
 
 class AlignConfig(Settings):
@@ -53,6 +54,12 @@ class AlignConfig(Settings):
         panel=DATA,
         ge=0.0,
         lt=1.0,
+    )
+    held_out_seed: int | None = setting(
+        None,
+        "Seed of the choice of those prompts.",
+        panel=DATA,
+        default_text="--seed; in a sweep the same for every cell",
     )
     columns: dict[str, str] = setting(
         {},
@@ -304,6 +311,29 @@ class AlignConfig(Settings):
         "the divergence is measured on; otherwise it takes further samples.",
         panel=EVALUATION,
         ge=0,
+    )
+
+    sweep: tuple[str, ...] = setting(
+        (),
+        "Run a grid of settings and compare them: a YAML file, or values of one setting as "
+        "KEY=VALUE,VALUE; repeatable. Besides settings, KEY is option.NAME (of every objective) or "
+        "OBJECTIVE.NAME (of one).",
+        panel=SWEEP,
+    )
+    parallel: int | None = setting(
+        None,
+        "Runs of a sweep at the same time.",
+        panel=SWEEP,
+        ge=1,
+        default_text="what memory and cores have room for",
+    )
+    keep_models: Literal["best", "all", "none"] = setting(
+        "best",
+        "Trained models of a sweep to keep; the others are removed as soon as they are measured.",
+        panel=SWEEP,
+    )
+    rank_by: Literal["win_rate", "accuracy"] = setting(
+        "win_rate", "Measure that decides which run of a sweep is best.", panel=SWEEP
     )
 
     @property

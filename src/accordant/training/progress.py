@@ -6,7 +6,8 @@ Knows transformers' callbacks and rich. Knows nothing of losses beyond the names
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,21 @@ SHOWN = (
     ("rewards/margins", "margin {:+.3f}"),
     ("tokens_per_second", "{:,.0f} tokens/s"),
 )
+
+
+@contextmanager
+def phase(console: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """Say what takes a while: a spinner on a terminal, one line elsewhere.
+
+    Yields:
+        a function that changes the words beside the spinner.
+    """
+    if not console.is_terminal:
+        console.print(f"{what} ...", markup=False, highlight=False)
+        yield lambda _: None
+        return
+    with console.status(what) as status:
+        yield status.update
 
 
 class ProgressReporter(TrainerCallback):

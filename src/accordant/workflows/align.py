@@ -30,6 +30,7 @@ DEFAULT_METHODS = {
     "demonstration": "sft",
     "binary": "kto",
     "ranking": "plackett_luce",
+    "joint_pair": "dove",
 }
 
 
@@ -125,11 +126,17 @@ def _split(config: AlignConfig, read: tuple[Feedback, ...]) -> tuple[Feedback, F
         return read
     if config.held_out == 0:
         return read[0], None
-    return split_feedback(read[0], config.held_out, config.seed)
+    seed = config.seed if config.held_out_seed is None else config.held_out_seed
+    return split_feedback(read[0], config.held_out, seed)
 
 
-def _objective(config: AlignConfig, feedback: Feedback) -> Objective:
-    from accordant.objectives.feedback import check_feedback
+def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
+    """The objective that is named, or the usual one for this kind of feedback.
+
+    Raises:
+        UserError: there is none, or it cannot be trained on this feedback.
+    """
+    from accordant.objectives.feedback import check_details, check_feedback
     from accordant.objectives.registry import get_objective, load_objective_file
 
     if config.objective_file is not None:
@@ -143,6 +150,7 @@ def _objective(config: AlignConfig, feedback: Feedback) -> Objective:
         )
     objective = get_objective(name)
     check_feedback(objective, {feedback.record_type}, where=feedback.source)
+    check_details(objective, feedback.records, where=feedback.source)
     return objective
 
 
@@ -155,12 +163,15 @@ def prepare(config: AlignConfig) -> Prepared:
     from accordant.data.rendering import encode
     from accordant.evaluation.judges import find_judge
     from accordant.models.loading import load_tokenizer
+    from accordant.objectives.feedback import check_details
     from accordant.objectives.registry import bind_options
     from accordant.training.plan import make_plan, read_model_config
 
     read = _read(config)
     train, held_out = _split(config, read)
-    objective = _objective(config, train)
+    objective = choose_objective(config, train)
+    if held_out is not None:
+        check_details(objective, held_out.records, where=held_out.source)
     options = bind_options(objective, config.options)
     judge = find_judge(config.judge or _usual_judge(config))
     _check_output(config)
@@ -183,6 +194,7 @@ def prepare(config: AlignConfig) -> Prepared:
             max_tokens=config.max_length or getattr(model, "max_position_embeddings", None),
             truncation=config.truncation,
             mismatched=objective.mismatched,
+            scored_prompts=objective.scored_prompts,
         )
 
     first = encoded(train)

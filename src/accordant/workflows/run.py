@@ -26,6 +26,7 @@ from accordant.scoring.scores import Scores
 from accordant.training.arguments import training_arguments
 from accordant.training.config import AlignConfig
 from accordant.training.processes import is_main_process, leave_processes
+from accordant.training.progress import phase
 from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
 from accordant.training.trainer import Reference, Task
@@ -100,8 +101,8 @@ def _reference(
     if config.reference == "online":
         return OnlineReference(model, config.precision)
     examples = [*ready.encoded.examples, *_held_out(ready)]
-    with console.status("reference scores") as status:
-        return prepare_reference(
+    with phase(console, f"reference scores of {len(examples):,} records") as show:
+        reference = prepare_reference(
             model,
             examples,
             folder=config.cache_dir or config.output_dir / "cache",
@@ -109,8 +110,11 @@ def _reference(
             rendering=ready.rendering.fingerprint,
             precision=config.precision,
             token_budget=config.token_budget,
-            progress=lambda done: status.update(f"reference scores {done:,}/{len(examples):,}"),
+            progress=lambda done: show(f"reference scores {done:,}/{len(examples):,}"),
         )
+    known = len(examples) - reference.computed
+    console.print(f"reference: {reference.computed:,} records scored, {known:,} from the cache")
+    return reference
 
 
 def _answers(
@@ -133,7 +137,8 @@ def _start(config: AlignConfig, ready: Prepared, model: nn.Module, console: Cons
         return Start(None)
     texts = prompts_of(ready.held_out.records, config.sample_prompts)
     prompts = [encode_prompt(text, ready.tokenizer, ready.rendering) for text in texts]
-    with console.status(f"the start: {len(held_out)} held-out records, {len(texts)} answers"):
+    what = f"measuring the start: {len(held_out)} held-out records, {len(texts)} answers"
+    with phase(console, what):
         return Start(
             scores=held_out_scores(model, held_out, config.token_budget),
             prompts=tuple(prompts),
@@ -191,7 +196,7 @@ def execute(
         return outcome
     # Sharded weights cannot be scored by one process: what was saved is what is measured.
     final = result.model if weights is None else install(_load(config, str(folder)).model)
-    with console.status("measuring the result"):
+    with phase(console, "measuring the result"):
         report = build_report(
             config,
             ready,
