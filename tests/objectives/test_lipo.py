@@ -192,3 +192,10 @@ def test_softmax_is_least_where_rewards_differ_as_the_labels_do():
     leaf = listed.completions.policy.logps.requires_grad_()
     (gradient,) = torch.autograd.grad(lipo_softmax(listed, beta=1.0).losses.sum(), leaf)
     assert gradient.abs().max() < 1e-12
+
+
+def test_pointwise_draws_every_answer_to_its_own_label_from_either_side():
+    listed = rankings([[1.4, 0.5, -0.2]], [[1.0, 0.5, 0.0]])
+    leaf = listed.completions.policy.logps.requires_grad_()
+    (gradient,) = torch.autograd.grad(lipo_pointwise(listed, beta=1.0).losses.sum(), leaf)
+    assert gradient.tolist() == pytest.approx([0.8, 0.0, -0.4])

@@ -38,6 +38,7 @@ HELD_CONSTANT: dict[str, str] = {
 # Objectives that push an answer the other way by design: name and reason.
 UNUSUAL_DIRECTION: dict[str, str] = {
     "apo_down": "both answers are lowered where the policy is still near the reference",
+    "lipo_pointwise": "every answer is drawn to its label, from either side",
 }
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES)
