@@ -32,6 +32,15 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         for n in range(16)
     ],
     "demonstration": [{"prompt": f"what is {n}?", "completion": f"it is {n}"} for n in range(16)],
+    "joint_pair": [
+        {
+            "chosen_prompt": f"what is {n}?",
+            "chosen": f"it is {n}",
+            "rejected_prompt": f"say {n}",
+            "rejected": f"{n} {n} and so on",
+        }
+        for n in range(16)
+    ],
 }
 
 
@@ -79,6 +88,7 @@ def run(
         ("binary", "kto"),
         ("ranking", "plackett_luce"),
         ("demonstration", "sft"),
+        ("joint_pair", "dove"),
     ],
 )
 @pytest.mark.parametrize("rank", [0, 4])
@@ -88,7 +98,8 @@ def test_every_kind_of_feedback_is_trained_on_saved_and_measured(
     outcome, text = run(tmp_path, model, kind, lora_rank=rank)
     assert (outcome.method, outcome.train, outcome.held_out, outcome.steps) == (method, 12, 4, 3)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["held_out"]["kind"] == kind
+    # A joint pair is measured as a comparison.
+    assert report["held_out"]["kind"] == {"joint_pair": "comparison"}.get(kind, kind)
     assert report["held_out"]["count"] == 4
     assert len(report["win_rates"][0]["rows"]) == 2
     assert report["kl"]["sequences"] == 2
@@ -98,6 +109,44 @@ def test_every_kind_of_feedback_is_trained_on_saved_and_measured(
     saved = {file.name for file in (tmp_path / "out" / "model").iterdir()}
     assert {"README.md", "tokenizer.json", "generation_config.json"} <= saved
     assert ("adapter_model.safetensors" if rank else "model.safetensors") in saved
+
+
+def test_joint_preferences_train_the_prompts_too(tmp_path: Path, model: Path) -> None:
+    conditional, _ = run(tmp_path, model, "joint_pair", output_dir=tmp_path / "a")
+    joint, _ = run(
+        tmp_path, model, "joint_pair", output_dir=tmp_path / "b", method="dove_joint", lora_rank=4
+    )
+    assert joint.tokens == conditional.tokens
+    logps = [json.loads((tmp_path / name / "report.json").read_text())["held_out"] for name in "ab"]
+    assert logps[0] != logps[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "details"),
+    [
+        ("irepo", {"votes": [3, 1]}),
+        ("mm_dpo", {"score_chosen": 8.0, "score_rejected": 5.5}),
+        ("mm_dpo", {"margin": 1.5}),
+    ],
+)
+def test_votes_and_scores_reach_the_loss(
+    tmp_path: Path, model: Path, method: str, details: dict[str, Any]
+) -> None:
+    file = tmp_path / "graded.jsonl"
+    rows = [row | details for row in ROWS["comparison"]]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome, text = run(tmp_path, model, data=str(file), method=method)
+    assert outcome.steps == 3
+    assert "columns not used" not in text
+
+
+@pytest.mark.parametrize("method", ["irepo", "mm_dpo"])
+def test_feedback_without_the_details_a_method_needs_is_refused_before_a_model_is_looked_for(
+    tmp_path: Path, method: str
+) -> None:
+    with pytest.raises(UserError, match=f"'{method}' needs") as error:
+        run(tmp_path, tmp_path / "no model here", method=method)
+    assert "Add columns" in error.value.mend
 
 
 def test_the_saved_model_is_the_trained_one(tmp_path: Path, model: Path) -> None:
