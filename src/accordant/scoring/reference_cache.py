@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,9 +23,9 @@ from torch import Tensor
 from accordant.data.examples import Example
 from accordant.data.fingerprint import fingerprint_examples
 from accordant.data.trees import TokenTree
-from accordant.locks import lock
 from accordant.scoring.engine import ENGINE_VERSION
 from accordant.scoring.scores import Scores
+from accordant.scoring.shards import fill_shards, write_whole
 
 Scorer = Callable[[Sequence[TokenTree]], Scores]
 
@@ -132,39 +130,15 @@ def cached_reference(
     """
     home = folder / key.digest
     home.mkdir(parents=True, exist_ok=True)
-    _write(home / "key.json", json.dumps(asdict(key), indent=2).encode())
-    parts = [examples[at : at + shard_size] for at in range(0, len(examples), shard_size)]
-    with lock(home / ".lock") if _process()[1] == 1 else nullcontext():
-        shards, computed = _complete(home, parts, scorer, progress)
-    if progress is not None:
-        progress(len(examples))
-    return CachedReference(examples, shards, computed)
-
-
-def _complete(
-    home: Path,
-    parts: Sequence[Sequence[Example]],
-    scorer: Scorer,
-    progress: Callable[[int], None] | None,
-) -> tuple[list[_Shard], int]:
-    """All shards, and how many examples were not there before."""
-    rank, world = _process()
-    missing = [part for part in parts if _read(_path(home, part), part) is None]
-    computed = sum(map(len, missing))
-    done = sum(map(len, parts)) - computed
-    # All must have looked before the first one writes, or they would divide different work.
-    _wait()
-    for part in missing[rank::world]:
-        _compute(home, part, scorer)
-        done += len(part)
-        if progress is not None:
-            progress(done)
-    _wait()
-    shards = []
-    for part in parts:
-        shard = _read(_path(home, part), part)
-        shards.append(shard if shard is not None else _compute(home, part, scorer))
-    return shards, computed
+    write_whole(home / "key.json", json.dumps(asdict(key), indent=2).encode())
+    shards, missing = fill_shards(
+        home,
+        [examples[at : at + shard_size] for at in range(0, len(examples), shard_size)],
+        read=lambda part: _read(_path(home, part), part),
+        compute=lambda part: _compute(home, part, scorer),
+        progress=progress,
+    )
+    return CachedReference(examples, shards, sum(map(len, missing)))
 
 
 def _path(home: Path, part: Sequence[Example]) -> Path:
@@ -178,7 +152,7 @@ def _compute(home: Path, part: Sequence[Example], scorer: Scorer) -> _Shard:
     if shard is None:
         raise ValueError(f"{logps.shape[0]} scores for {_starts(part)[-1]} continuation tokens")
     content = to_safetensors({"logps": logps}, metadata={"checksum": _checksum(logps)})
-    _write(_path(home, part), content)
+    write_whole(_path(home, part), content)
     return shard
 
 
@@ -212,29 +186,9 @@ def _checksum(logps: Tensor) -> str:
     return hashlib.sha256(logps.numpy().tobytes()).hexdigest()
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also when several processes write the same one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-
-
 def _scores(logps: Tensor, trees: Sequence[TokenTree]) -> Scores:
     lengths = torch.tensor([len(run) for tree in trees for run in tree.continuations])
     counts = torch.tensor([len(tree.continuations) for tree in trees])
     owner = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     tree = torch.repeat_interleave(torch.arange(len(trees)), counts)
     return Scores(logps=logps, owner=owner, lengths=lengths, tree=tree)
-
-
-def _process() -> tuple[int, int]:
-    """Number of this process and how many there are."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def _wait() -> None:
-    if _process()[1] > 1:
-        torch.distributed.barrier()

@@ -58,6 +58,37 @@ def prepare_reference(
     """Reference scores of all `examples`, computed as far as the cache lacks them.
 
     Call it before training: the reference is the model as it stands, with its adapter off.
+    Arguments as for `prepare_scores`.
+    """
+    key = ReferenceKey(
+        model=weights_identity(model, base_only=True),
+        adapter="off",
+        tokenizer=tokenizer,
+        rendering=rendering,
+        dtype=precision,
+    )
+
+    def scorer(trees: Sequence[Any]) -> Scores:
+        with reference_mode(model), arithmetic(model, precision):
+            return score_all(model, trees, token_budget)
+
+    return cached_reference(folder, key, examples, scorer, progress=progress)
+
+
+def prepare_scores(
+    model: nn.Module,
+    examples: Sequence[Example],
+    *,
+    folder: Path,
+    tokenizer: str,
+    rendering: str,
+    precision: Precision,
+    token_budget: int,
+    progress: Callable[[int], None] | None = None,
+) -> CachedReference:
+    """Scores of all `examples` under a further frozen model, computed as far as the cache lacks.
+
+    The model is taken as it stands: where it has an adapter, that is part of it.
 
     Args:
         model: prepared by `scoring.engine.install`.
@@ -71,14 +102,14 @@ def prepare_reference(
     """
     key = ReferenceKey(
         model=weights_identity(model, base_only=True),
-        adapter="off",
+        adapter=weights_identity(model) if is_adapted(model) else "off",
         tokenizer=tokenizer,
         rendering=rendering,
         dtype=precision,
     )
 
     def scorer(trees: Sequence[Any]) -> Scores:
-        with reference_mode(model), arithmetic(model, precision):
+        with arithmetic(model, precision):
             return score_all(model, trees, token_budget)
 
     return cached_reference(folder, key, examples, scorer, progress=progress)
