@@ -126,12 +126,35 @@ def majority(pairs: Pairs, votes: Tensor, voters: int, seed: int = 0) -> Pairs:
     )
 
 
-def comparisons(world: World, pairs: Pairs) -> list[Example]:
-    """Comparisons with the first answer of every pair chosen."""
-    rows = zip(pairs.contexts.tolist(), pairs.first.tolist(), pairs.second.tolist(), strict=True)
+def comparisons(world: World, pairs: Pairs, rewards: Tensor | None = None) -> list[Example]:
+    """Comparisons with the first answer of every pair chosen.
+
+    Args:
+        world: what the answers are of.
+        pairs: preferred answers first.
+        rewards: what the answers were rated, `[contexts, answers]`; kept as the pairs' gaps for
+            objectives that read them. None where nobody rated them.
+    """
+    gaps = [None] * pairs.count if rewards is None else pairs.gaps(rewards).tolist()
+    rows = zip(
+        pairs.contexts.tolist(), pairs.first.tolist(), pairs.second.tolist(), gaps, strict=True
+    )
     return [
-        Example("comparison", (world.tree(context, (first, second)),), index)
-        for index, (context, first, second) in enumerate(rows)
+        Example("comparison", (world.tree(context, (first, second)),), index, reward_gap=gap)
+        for index, (context, first, second, gap) in enumerate(rows)
+    ]
+
+
+def voted_comparisons(
+    world: World, pairs: Pairs, votes: Tensor, voters: int, seed: int = 0
+) -> list[Example]:
+    """Comparisons decided by the majority that keep how many voted for either answer."""
+    preferred = majority(pairs, votes, voters, seed)
+    turned = preferred.first != pairs.first
+    wins = torch.where(turned, voters - votes, votes).tolist()
+    return [
+        replace(example, votes=(won, voters - won))
+        for example, won in zip(comparisons(world, preferred), wins, strict=True)
     ]
 
 
