@@ -51,8 +51,8 @@ class Scores:
         return self.sum() / self.lengths
 
     def sum_tokens(self, values: Tensor) -> Tensor:
-        """Sum per-token `values` `[tokens]` within every continuation, `[n]`."""
-        total = values.new_zeros(self.count)
+        """Sum per-token `values` `[tokens, ...]` within every continuation, `[n, ...]`."""
+        total = values.new_zeros((self.count, *values.shape[1:]))
         return total.index_add(0, self.owner, values)
 
     def mean_tokens(self, values: Tensor) -> Tensor:

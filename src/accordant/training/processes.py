@@ -17,9 +17,14 @@ def process_count() -> int:
     return 1
 
 
+def process_number() -> int:
+    """Number of this process in the run, from 0."""
+    return distributed.get_rank() if process_count() > 1 else 0
+
+
 def is_main_process() -> bool:
     """Whether this process prints and writes for the run."""
-    return process_count() == 1 or distributed.get_rank() == 0
+    return process_number() == 0
 
 
 def sum_over_processes(values: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
 from accordant.training.trainer import Reference, Task
 from accordant.workflows.align import AlignOutcome, Prepared, model_folder
+from accordant.workflows.matching import weigh_prompts
 from accordant.workflows.measure import (
     as_text,
     divergence,
@@ -163,6 +164,7 @@ def execute(
     )
     loaded = _load(config, config.model)
     model = install(_with_adapter(config, loaded.model))
+    ready = weigh_prompts(config, ready, model, console)
     start = _start(config, ready, model, console)
     held_out = _held_out(ready)
     task = Task(
