@@ -31,13 +31,14 @@ def pairs_of(
 
 
 def test_a_worked_number() -> None:
-    # Means: p_w = 0.5, p_l = 0.2, r_w = 0.4, r_l = 0.25; rho = log(0.5 0.25 / (0.4 (1 - 0.4))).
+    # Means: p_w = 0.5, p_l = 0.2, r_w = 0.4, r_l = 0.25, so the refused worlds weigh
+    # 0.25 (1 - 0.5) (1 - 0.2) = 0.1 and the ratio is 0.5 0.25 / (0.4 (0.2 + 0.1)).
     pairs, _, _ = pairs_of(
         [math.log(0.25), 0.0],
         [math.log(0.2)],
         ([math.log(0.4)] * 2, [math.log(0.25)]),
     )
-    expected = math.log1p((0.24 / 0.125) ** 2)
+    expected = math.log1p((0.12 / 0.125) ** 2)
     assert retain_dpo(pairs, beta=2.0).losses.item() == pytest.approx(expected)
 
 
@@ -49,13 +50,16 @@ def test_it_is_nowhere_below_length_normalised_dpo(w, r, ref_w, ref_l, beta: flo
 
 
 @given(log_p, log_p, log_p, log_p, st.floats(0.1, 5.0))
-def test_the_chosen_answer_is_pushed_harder_by_one_over_both_probabilities(
+def test_the_chosen_answer_is_pushed_harder_the_further_the_rejected_one_has_fallen(
     w, r, ref_w, ref_l, beta: float
 ) -> None:
     pairs, chosen, rejected = pairs_of([w], [r], ([ref_w], [ref_l]))
     up, down = torch.autograd.grad(retain_dpo(pairs, beta=beta).losses.sum(), (chosen, rejected))
+    p_w, p_l, r_l = math.exp(w), math.exp(r), math.exp(ref_l)
+    expected = (p_l + r_l - p_l * r_l) / (p_l * (1 - r_l + r_l * p_w))
     assert up.item() < 0 < down.item()
-    assert -up.item() / down.item() == pytest.approx(math.exp(-w - r), rel=1e-6)
+    assert -up.item() / down.item() == pytest.approx(expected, rel=1e-6)
+    assert expected >= 1
 
 
 def test_a_certain_answer_has_a_finite_loss_and_gradient() -> None:

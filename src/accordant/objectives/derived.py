@@ -18,22 +18,23 @@ from accordant.objectives.registry import objective
     feedback="comparison",
     needs_reference=True,
     paper="none: derived here with the method of arXiv:2412.17696, not published",
-    formula="-log sigmoid(beta log[p_w r_l / (r_w (1 - p_w + p_w p_l))]), "
+    formula="-log sigmoid(beta log[p_w r_l / (r_w (p_l + r_l (1 - p_w) (1 - p_l)))]), "
     "p and r the token means of pi and ref as probabilities",
 )
 def retain_dpo(pairs: PairwiseScores, *, beta: Positive = 2.0) -> LossOutput:
-    """DPO that also asks the policy to keep what the reference deemed valid.
+    """DPO that also disprefers to refuse both answers where the reference accepted both.
 
     DPO prefers the worlds where the policy accepts the chosen and the reference the rejected answer
     (M_w and R_l) to those the other way round (M_l and R_w). It says nothing of a policy that
     accepts neither, so both answers may lose probability while the margin grows. Here the worlds
-    where the reference accepts the chosen answer and the policy does not (R_w and not M_w) are
-    dispreferred too, so that R_w -> M_w is asked for: the structure entails that of length-
-    normalised DPO, and the loss is nowhere smaller. Per unit of log-probability the chosen answer
-    is pushed up 1 / (p_w p_l) times as hard as the rejected one is pushed down, in DPO as hard.
+    where the reference accepts both and the policy neither (R_w and R_l, not M_w, not M_l) are
+    dispreferred too. The structure entails that of length-normalised DPO, so the loss is nowhere
+    smaller. The chosen answer is always pushed harder than the rejected one, about twice as hard
+    where policy and reference agree; once the rejected answer is well below the reference's
+    probability it is let go, and the chosen one alone is raised.
 
-    Probabilities are per token (geometric mean): those of whole answers are so small that
-    1 - p_w + p_w p_l would be 1, and the rejected answer would not count.
+    Probabilities are per token (geometric mean). For whole answers 1 - p would be 1, and the
+    rejected answer would be let go after a few nats.
 
     Args:
         beta: scale of the log-ratio of the two counts; as in `ln_dpo`, larger than DPO's, since a
@@ -43,8 +44,8 @@ def retain_dpo(pairs: PairwiseScores, *, beta: Positive = 2.0) -> LossOutput:
     moved_chosen, moved_rejected = (
         side.log_ratio() / side.policy.lengths for side in (pairs.chosen, pairs.rejected)
     )
-    reference_rejected = (rejected - moved_rejected).detach()
-    # log(1 - p_w + p_w p_l): the policy refuses the chosen answer, or accepts both.
-    fails = log_add(log_complement(chosen), chosen + rejected)
-    losses = -log_sigmoid(beta * (moved_chosen + reference_rejected - fails))
+    accepted = (rejected - moved_rejected).detach()  # log r_l
+    refused = log_complement(chosen) + log_complement(rejected)
+    fails = log_add(rejected, accepted + refused)
+    losses = -log_sigmoid(beta * (moved_chosen + accepted - fails))
     return LossOutput(losses, beta * join([moved_chosen, moved_rejected]).detach())

@@ -32,7 +32,7 @@ LED = "M_w * G / M_l"
 ODDS = "M_w * (1 - M_l) / (M_l * (1 - M_w))"
 LIKELY = "M_w / (1 - M_w)"
 CHOSEN_ROSE, CHOSEN_FELL, REJECTED_FELL = "M_w / R_w", "R_w / M_w", "R_l / M_l"
-RETAINED = "M_w * R_l / (R_w * (1 - M_w + M_w * M_l))"
+RETAINED = "M_w * R_l / (R_w * (M_l + R_l * (1 - M_w) * (1 - M_l)))"
 
 # Structures of common losses and their neighbours, for the lattice.
 FORMS = {
@@ -43,6 +43,7 @@ FORMS = {
     "implication (l implies w)": "(1 - M_l + M_l * M_w) / (M_l * (1 - M_w))",
     "dpo, ipo, ln_dpo": REFERENCED,
     "retain_dpo": RETAINED,
+    "retention (w is kept, not l)": "M_w * R_l / (R_w * (1 - M_w + M_w * M_l))",
 }
 
 NO_FORMULA = {
