@@ -61,6 +61,8 @@ OBJECTIVES = (
             "Liu et al.",
             2024,
         ),
+        how_to_run="accordant reproduce rpo",
+        reproduce="accordant.catalogue.reproductions.rpo:reproduce",
     ),
     System(
         id="S19",
@@ -71,6 +73,8 @@ OBJECTIVES = (
         "their options.",
         claim="Answers get shorter than with DPO at an equal win rate.",
         paper=Paper("A Practical Analysis of Human Alignment with *PO", "Ahrabian et al.", 2024),
+        how_to_run="accordant reproduce ln-dpo",
+        reproduce="accordant.catalogue.reproductions.ln_dpo:reproduce",
     ),
     System(
         id="S29",
