@@ -137,6 +137,25 @@ def test_dpo_on_the_population_is_flat_exactly_at_the_optimum(world: World) -> N
     assert gradient(reference) > 1e-3
 
 
+@pytest.mark.parametrize("world", [worlds.arms(6, contexts=2), SMALL], ids=["arms", "strings"])
+def test_copg_is_flat_exactly_at_the_optimum_whoever_sampled(world: World) -> None:
+    reference = worlds.random_policy(world, 17)
+    rewards = _rewards(world, 18)
+    best = exact.optimum(reference.logps().detach(), rewards, 0.7)
+    pairs = labelling.every_pair(world)
+    answers = torch.stack([pairs.first, pairs.second], dim=1)
+    sampler = worlds.random_policy(world, 19, scale=2.0).logps().detach().exp()
+    weights = sampler[pairs.contexts, pairs.first] * sampler[pairs.contexts, pairs.second]
+    batch = Batch(labelling.rankings(world, pairs.contexts, answers, rewards), weights)
+
+    def gradient(policy: TabularPolicy) -> float:
+        loss = population_loss(policy, "copg", batch, reference=reference, options={"beta": 0.7})
+        return float(torch.autograd.grad(loss, policy.logits)[0].abs().max())
+
+    assert gradient(worlds.policy_of(world, best)) < 1e-8
+    assert gradient(reference) > 1e-3
+
+
 def test_training_dpo_on_the_population_reaches_the_optimum() -> None:
     world = worlds.arms(5)
     policy = worlds.random_policy(world, 12)
