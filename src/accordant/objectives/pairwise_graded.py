@@ -69,8 +69,8 @@ def mm_dpo(
     """DPO with dynamic reward scaling: the clearer a pair, the larger its beta.
 
     b runs from beta, where both answers are rated alike, to beta (1 + weight): pairs of high
-    quality get more of the gradient. A pair rated the other way round keeps beta. The paper
-    searches weight and rate; the defaults lie within what it searches.
+    quality get more of the gradient. A pair rated the other way round keeps beta. How wide the
+    scores spread decides which rate is right; both defaults are our choice.
 
     Args:
         beta: strength of the pull towards the reference; larger stays nearer to it.
