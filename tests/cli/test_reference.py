@@ -30,11 +30,13 @@ def test_every_verb_and_every_generated_part_is_in_the_docs() -> None:
 def test_filling_changes_nothing_outside_the_markers(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     empty = "<!-- generated: objectives -->\n<!-- end -->\n"
-    page.write_text(f"before\n{empty}kept\n<!-- generated: systems -->\nold\n<!-- end -->\nafter\n")
+    page.write_text(
+        f"before\n{empty}kept\n<!-- generated: systems -->\nout of date\n<!-- end -->\nafter\n"
+    )
     main([str(page)])
     text = page.read_text()
     assert text.startswith("before\n<!-- generated: objectives -->\n| name |")
     assert "<!-- end -->\nkept\n<!-- generated: systems -->\n| id |" in text
     assert text.endswith("|\n<!-- end -->\nafter\n")
-    assert "old" not in text
+    assert "out of date" not in text
     assert list(tmp_path.iterdir()) == [page]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from accordant.data._judgments import JUDGMENT_PROMPT
+from accordant.data._judgments import JUDGMENT_PROMPT, check_wording
 from accordant.data._texts import common_length
 from accordant.data.records import Message
 from accordant.errors import UserError
@@ -38,6 +38,9 @@ class Rendering:
             `{prompt}` (the prompt, or its last user message) and `{judgment}` once each. The
             prompt stands last by default, so that the answer follows the same text with and
             without the judgment and is tokenised alike.
+
+    Raises:
+        UserError: `judgment_prompt` lacks a place, or has one twice.
     """
 
     system_prompt: str | None = None
@@ -45,6 +48,9 @@ class Rendering:
     chat_template: str | None = None
     end_of_turn: str | None = None
     judgment_prompt: str = JUDGMENT_PROMPT
+
+    def __post_init__(self) -> None:
+        check_wording(self.judgment_prompt)
 
     @property
     def fingerprint(self) -> str:

@@ -6,8 +6,8 @@ Knows texts. Knows nothing of tokens, templates or models.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
+from accordant.data._questions import rewrite_question
 from accordant.data.records import Text
 from accordant.errors import UserError
 
@@ -23,17 +23,9 @@ def with_judgment(prompt: Text, judgment: str, wording: str) -> Text:
         wording: a text that holds `{prompt}` and `{judgment}` once each.
 
     Raises:
-        UserError: the wording lacks a place, or has one twice.
+        UserError: a conversation without a user message.
     """
-    check_wording(wording)
-    if isinstance(prompt, str):
-        return _filled(wording, prompt, judgment)
-    users = [place for place, message in enumerate(prompt) if message.role == "user"]
-    if not users:
-        raise UserError("the prompt has no user message that a judgment could be put into.")
-    last = users[-1]
-    message = replace(prompt[last], content=_filled(wording, prompt[last].content, judgment))
-    return (*prompt[:last], message, *prompt[last + 1 :])
+    return rewrite_question(prompt, lambda question: _filled(wording, question, judgment))
 
 
 def check_wording(wording: str) -> None:

@@ -147,8 +147,8 @@ def bco(
     self_samples=True,
     paper="arXiv:2403.03419 Negating Negatives: Alignment with Human Negative Samples via "
     "Distributional Dispreference Optimization",
-    formula="-log sigmoid(beta mean_k h(s_k) - alpha h(y)), y unwanted, s_k one of `samples` "
-    "answers of the start model to the same prompt",
+    formula="-log sigmoid(beta mean_k h(s_k) - alpha h(y)), y unwanted, s_k what the start model "
+    "answers itself",
 )
 def d2o(
     answers: BinaryScores, *, beta: Positive = 0.1, alpha: Positive = 0.1, samples: Count = 11

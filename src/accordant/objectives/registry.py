@@ -142,6 +142,8 @@ def objective(
     """
     if self_samples and (mismatched or aligned):
         raise ValueError("self-samples go with neither mismatched answers nor aligned models")
+    if aligned and (mismatched or scored_prompts):
+        raise ValueError("aligned models score the records' own answers and nothing else")
     kinds = (feedback,) if isinstance(feedback, str) else feedback
     for kind in kinds:
         if kind not in RECORD_TYPES:

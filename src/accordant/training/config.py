@@ -90,6 +90,12 @@ class AlignConfig(Settings):
         "What to do about a row that cannot be used: stop, or leave it out and report the count.",
         panel=DATA,
     )
+    relabel: Literal["reward-augmented"] | None = setting(
+        None,
+        "Rewrite the feedback first. reward-augmented: every scored comparison becomes two, each "
+        "under the goal of one answer's score.",
+        panel=DATA,
+    )
     max_length: int | None = setting(
         None,
         "Longest allowed example: prompt and one answer, in tokens.",
@@ -126,6 +132,12 @@ class AlignConfig(Settings):
         "Token that ends an answer.",
         panel=DATA,
         default_text="what the chat template writes after one",
+    )
+    judgment_prompt: str | None = setting(
+        None,
+        "How a judgment enters the prompt: a text that holds `{prompt}` and `{judgment}`.",
+        panel=DATA,
+        default_text="the judgment in a sentence, then the prompt",
     )
 
     model: str = setting(
@@ -175,6 +187,18 @@ class AlignConfig(Settings):
         None,
         "Python file that registers an objective of your own. It is run like any script.",
         panel=METHOD,
+    )
+    aligned_model: tuple[str, ...] = setting(
+        (),
+        "Frozen model to compare the policy with, for objectives that do; repeatable. Named like "
+        "--model; its tokenizer may be another one.",
+        panel=METHOD,
+    )
+    self_sample_tokens: int = setting(
+        128,
+        "Most tokens of an answer of the start model, for objectives that learn from its answers.",
+        panel=METHOD,
+        ge=1,
     )
     reference: Literal["cached", "online"] = setting(
         "cached",

@@ -48,6 +48,7 @@ SHARED = (
     "max_grad_norm",
     "optimizer_moments",
     "seed",
+    "aligned_model",
 )
 
 

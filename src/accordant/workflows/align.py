@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerBase
 
+    from accordant.data.examples import Example
     from accordant.data.loading import Feedback
     from accordant.data.rendering import Encoded, Rendering
     from accordant.evaluation.judges import Judge
     from accordant.objectives.registry import Objective
     from accordant.training.plan import Plan
+    from accordant.workflows.aligned import AlignedModel
+    from accordant.workflows.relabel import Relabelled
 
 DEFAULT_METHODS = {
     "comparison": "dpo",
@@ -31,6 +34,7 @@ DEFAULT_METHODS = {
     "binary": "kto",
     "ranking": "plackett_luce",
     "joint_pair": "dove",
+    "judgment": "cut",
 }
 
 
@@ -50,6 +54,8 @@ class Prepared:
         encoded: training records in tokens.
         encoded_held_out: held-out records in tokens.
         plan: what the run will do.
+        relabelled: what the relabelling made of the feedback, and the questions to ask.
+        aligned: further frozen models, with the records as they read them.
     """
 
     read: tuple[Feedback, ...]
@@ -63,6 +69,8 @@ class Prepared:
     encoded: Encoded
     encoded_held_out: Encoded | None
     plan: Plan
+    relabelled: Relabelled
+    aligned: tuple[AlignedModel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +174,18 @@ def prepare(config: AlignConfig) -> Prepared:
     from accordant.objectives.feedback import check_details
     from accordant.objectives.registry import bind_options
     from accordant.training.plan import make_plan, read_model_config
+    from accordant.workflows.aligned import check_aligned, read_aligned
+    from accordant.workflows.relabel import relabel
+    from accordant.workflows.self_samples import planned_examples
 
     read = _read(config)
-    train, held_out = _split(config, read)
+    relabelled = relabel(config, *_split(config, read))
+    train, held_out = relabelled.train, relabelled.held_out
     objective = choose_objective(config, train)
     if held_out is not None:
         check_details(objective, held_out.records, where=held_out.source)
     options = bind_options(objective, config.options)
+    check_aligned(config, objective)
     judge = find_judge(config.judge or _usual_judge(config))
     _check_output(config)
     model = read_model_config(
@@ -205,11 +218,17 @@ def prepare(config: AlignConfig) -> Prepared:
             where=train.source,
             mend="Raise --max-length, or choose another --truncation.",
         )
+    parts = [(train, first)]
+    if held_out is not None and second is not None:
+        parts.append((held_out, second))
+    for feedback, one in parts:
+        _check_labels(objective, feedback, one)
+    limit = getattr(model, "max_position_embeddings", None)
+    planned = [planned_examples(config, objective, options, p.examples, limit) for _, p in parts]
     plan = make_plan(
         model,
         config,
-        first.examples,
-        second.examples if second is not None else (),
+        *planned,
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
     return Prepared(
@@ -224,12 +243,23 @@ def prepare(config: AlignConfig) -> Prepared:
         encoded=first,
         encoded_held_out=second,
         plan=plan,
+        relabelled=relabelled,
+        aligned=read_aligned(config, tokenizer, rendering, parts),
     )
+
+
+def _check_labels(objective: Objective, feedback: Feedback, encoded: Encoded) -> None:
+    from accordant.objectives.feedback import check_labels
+
+    def place(example: Example) -> str:
+        return str(feedback.records[example.index].origin)
+
+    check_labels(objective, encoded.examples, place)
 
 
 def _rendering(config: AlignConfig) -> Rendering:
     """How records become text, as the settings say; reads the template's file."""
-    from accordant.data.rendering import Rendering
+    from accordant.data.rendering import JUDGMENT_PROMPT, Rendering
 
     template = None
     if config.chat_template is not None:
@@ -241,7 +271,8 @@ def _rendering(config: AlignConfig) -> Rendering:
                 where=str(config.chat_template),
                 mend="Give a text file that holds the template.",
             ) from None
-    return Rendering(config.system_prompt, config.chat, template, config.end_of_turn)
+    wording = config.judgment_prompt or JUDGMENT_PROMPT
+    return Rendering(config.system_prompt, config.chat, template, config.end_of_turn, wording)
 
 
 def _usual_judge(config: AlignConfig) -> str:
@@ -276,6 +307,18 @@ def plan_lines(config: AlignConfig, ready: Prepared) -> list[str]:
     """The plan in words, with everything that was left out or cut."""
     from accordant.data.statistics import describe_lengths
 
+    lines = data_lines(ready)
+    lines.append(
+        f"{ready.objective.name} on {ready.train.record_type} records: {ready.train.source}"
+    )
+    lines += ready.plan.lines()
+    if config.dry_run:
+        lines += describe_lengths(ready.encoded.lengths, config.max_length)
+    return lines
+
+
+def data_lines(ready: Prepared) -> list[str]:
+    """What was left out, cut or made of the feedback, in words."""
     lines = []
     for feedback in ready.read:
         lines += feedback.describe_skipped()
@@ -283,13 +326,8 @@ def plan_lines(config: AlignConfig, ready: Prepared) -> list[str]:
             lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
     for encoded in (ready.encoded, ready.encoded_held_out):
         lines += encoded.describe_limits() if encoded is not None else []
+    lines += ready.relabelled.notes
     lines += ready.encoded.notes
-    lines.append(
-        f"{ready.objective.name} on {ready.train.record_type} records: {ready.train.source}"
-    )
-    lines += ready.plan.lines()
-    if config.dry_run:
-        lines += describe_lengths(ready.encoded.lengths, config.max_length)
     return lines
 
 

@@ -35,14 +35,13 @@ Pairs = Callable[[torch.Tensor], HeldOutLogps]
 
 
 def held_out_scores(model: nn.Module, examples: Sequence[Example], budget: int) -> Scores:
-    """Scores of the examples' own answers (not of mismatched ones), example by example."""
-    trees = [
-        TokenTree(
-            tree.prompt, tree.continuations[:-1] if example.mismatched else tree.continuations
-        )
-        for example in examples
-        for tree in example.trees
-    ]
+    """Scores of the examples' own answers (not of those put beside them), example by example."""
+
+    def own(example: Example, tree: TokenTree) -> TokenTree:
+        answers = len(tree.continuations) - example.mismatched - example.self_samples
+        return TokenTree(tree.prompt, tree.continuations[:answers])
+
+    trees = [own(example, tree) for example in examples for tree in example.trees]
     return score_all(model, trees, budget)
 
 
@@ -58,7 +57,8 @@ def held_out_results(
         beta: factor from log-ratios to implicit rewards.
 
     Returns:
-        None for ratings, judgments and steps, which training does not use yet.
+        None for ratings and steps, which training does not use yet. Judged answers are looked at
+        after the prompt alone, as answers with thumbs.
     """
     before, after, lengths = start.sum(), end.sum(), start.lengths
 
@@ -71,6 +71,10 @@ def held_out_results(
     if kind == "binary":
         return evaluate_binary(
             part(slice(None)), [float(bool(one.label)) for one in examples], beta
+        )
+    if kind == "judgment":
+        return evaluate_binary(
+            part(slice(1, None, 2)), [float(bool(one.label)) for one in examples], beta
         )
     if kind == "ranking":
         return evaluate_rankings(part(slice(None)), start.tree, _worth(examples), beta)

@@ -25,6 +25,7 @@ from accordant.evaluation.results import (
 from accordant.training.config import AlignConfig
 from accordant.training.run import TrainResult
 from accordant.workflows.align import Prepared
+from accordant.workflows.relabel import Relabelled
 
 LIBRARIES = ("accordant", "torch", "transformers", "peft")
 
@@ -70,6 +71,7 @@ def _data(ready: Prepared) -> DataSummary:
         held_out=len(ready.encoded_held_out.examples) if ready.encoded_held_out else 0,
         exclusions=(
             *(one for feedback in ready.read for one in _skipped(feedback)),
+            *_relabelled(ready.relabelled),
             *(one for _, encoded in parts for one in _limited(encoded)),
         ),
         lengths=tuple(one for one in summaries if one is not None),
@@ -87,6 +89,13 @@ def _skipped(feedback: Feedback) -> list[Exclusion]:
         )
         for reason, count in counts.most_common()
     ]
+
+
+def _relabelled(relabelled: Relabelled) -> list[Exclusion]:
+    if not relabelled.dropped:
+        return []
+    first = tuple(map(str, relabelled.dropped[:3]))
+    return [Exclusion("dropped", relabelled.reason, len(relabelled.dropped), first)]
 
 
 def _limited(encoded: Encoded) -> list[Exclusion]:

@@ -31,6 +31,7 @@ from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
 from accordant.training.trainer import Reference, Task
 from accordant.workflows.align import AlignOutcome, Prepared, model_folder
+from accordant.workflows.aligned import score_aligned
 from accordant.workflows.matching import weigh_prompts
 from accordant.workflows.measure import (
     as_text,
@@ -43,6 +44,7 @@ from accordant.workflows.measure import (
     shown,
 )
 from accordant.workflows.reporting import build_report
+from accordant.workflows.self_samples import draw_self_samples
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,7 +138,7 @@ def _start(config: AlignConfig, ready: Prepared, model: nn.Module, console: Cons
     held_out = _held_out(ready)
     if not (config.report and held_out and is_main_process() and ready.held_out is not None):
         return Start(None)
-    texts = prompts_of(ready.held_out.records, config.sample_prompts)
+    texts = prompts_of(ready.relabelled.questions, config.sample_prompts)
     prompts = [encode_prompt(text, ready.tokenizer, ready.rendering) for text in texts]
     what = f"measuring the start: {len(held_out)} held-out records, {len(texts)} answers"
     with phase(console, what):
@@ -162,8 +164,10 @@ def execute(
         examples=planned.train,
         held_out=planned.held_out,
     )
+    aligned = score_aligned(config, ready.aligned, console)
     loaded = _load(config, config.model)
     model = install(_with_adapter(config, loaded.model))
+    ready = draw_self_samples(config, ready, model, console)
     ready = weigh_prompts(config, ready, model, console)
     start = _start(config, ready, model, console)
     held_out = _held_out(ready)
@@ -173,6 +177,7 @@ def execute(
         objective=ready.objective,
         options=ready.options,
         reference=_reference(config, ready, model, console),
+        aligned=aligned,
         name_of=lambda example: _origin(ready, example),
     )
     result = train(model, task, config, args=args, console=console)
