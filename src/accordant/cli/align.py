@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
             "accordant align --config run.yaml --learning-rate 2e-6 --seed 1",
             "accordant align --data pairs.jsonl --dry-run",
             "accordant align --config run.yaml --resume",
+            "accordant align --config run.yaml --sweep method=dpo,ln_dpo "
+            "--sweep dpo.beta=0.05,0.1 --sweep ln_dpo.beta=1,2",
+            "accordant align --config run.yaml --sweep sweep.yaml --dry-run",
         ),
     )(options_from(AlignConfig, suggest={"method": objective_names})(align))
 
@@ -47,8 +50,21 @@ def align(
             mend="Give a file, a folder or a hub id, or `--data bundled` for the set that comes "
             "with accordant.",
         )
+    if config.sweep:
+        _sweep(config, as_json)
+        return
     from accordant.workflows.align import run_align
 
     result = run_align(config, dry_run=config.dry_run, console=console(to_error=as_json))
     if as_json:
         print_json(asdict(result))
+
+
+def _sweep(config: AlignConfig, as_json: bool) -> None:
+    from accordant.workflows.sweep import run_sweep
+
+    result = run_sweep(config, dry_run=config.dry_run, console=console(to_error=as_json))
+    if as_json:
+        print_json(asdict(result))
+    if result.failed:
+        raise typer.Exit(1)

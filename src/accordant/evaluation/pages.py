@@ -31,7 +31,7 @@ _PARTS = Path(__file__).parent / "page"
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 
 
-def render_page(template: str, plots: Sequence[Plot], **values: Any) -> str:
+def render_page(template: str, plots: Sequence[Plot], /, **values: Any) -> str:
     """A page that needs no other file and no network.
 
     Args:

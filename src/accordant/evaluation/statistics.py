@@ -163,6 +163,25 @@ def bootstrap_median_of_means(
     return Interval(estimate, float(low), float(high), units, level)
 
 
+def median_share(
+    outcomes: ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+) -> Interval:
+    """`bootstrap_median_of_means` of outcomes in [0, 1], `[settings, units]`.
+
+    As in `win_rate`, a setting with fewer than five wins or five losses would make the bootstrap
+    too sure of itself: Wilson's interval of the median share stands in for it.
+    """
+    grid = np.asarray(outcomes, dtype=np.float64)
+    if min((grid == 1).sum(axis=1).min(), (grid == 0).sum(axis=1).min()) < _FEW:
+        units = grid.shape[1]
+        return wilson_interval(float(np.median(grid.mean(axis=1))) * units, units, level)
+    return bootstrap_median_of_means(grid, level=level, resamples=resamples, seed=seed)
+
+
 def paired_difference(
     before: ArrayLike | Tensor,
     after: ArrayLike | Tensor,

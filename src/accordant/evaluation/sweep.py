@@ -9,18 +9,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from accordant.evaluation.results import Interval
-from accordant.evaluation.statistics import bootstrap_mean, bootstrap_median_of_means
+from accordant.evaluation.statistics import (
+    bootstrap_mean,
+    bootstrap_median_of_means,
+    median_share,
+)
+from accordant.evaluation.summary import number, percent, spread
 
 SWEEP_SCHEMA_VERSION = 1
 _WORTH = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 _WANTED = ("chosen", "desirable", "best", "completion")
 _UNWANTED = ("rejected", "undesirable", "others")
+_NAMES = {
+    kind: {"wanted_logp_change": wanted, "unwanted_logp_change": unwanted}
+    for kind, wanted, unwanted in (
+        ("comparison", "chosen", "rejected"),
+        ("joint_pair", "chosen", "rejected"),
+        ("binary", "desirable", "undesirable"),
+        ("ranking", "best", "others"),
+    )
+}
 _NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 
@@ -46,8 +60,8 @@ ACCURACY = Measure("accuracy", "held-out accuracy", "share", 1)
 NLL = Measure("nll_change", "held-out nats per token, change", "number", -1)
 KL = Measure("kl", "KL, nats", "number")
 LENGTH = Measure("length", "tokens per answer", "number")
-WANTED = Measure("wanted_logp_change", "log-prob of wanted answers, change", "number")
-UNWANTED = Measure("unwanted_logp_change", "log-prob of unwanted answers, change", "number")
+WANTED = Measure("wanted_logp_change", "wanted answers, log-prob change", "number")
+UNWANTED = Measure("unwanted_logp_change", "unwanted answers, log-prob change", "number")
 MEASURES = (WIN_RATE, KL, LENGTH, WANTED, UNWANTED, ACCURACY, NLL)
 
 
@@ -118,6 +132,7 @@ class SweepResults:
         title: heading.
         model: the model all runs started from.
         data: the feedback, as the user named it.
+        record_type: its kind.
         train: records trained on.
         held_out: records measured on.
         ranked_by: name of the measure that orders the runs.
@@ -133,6 +148,7 @@ class SweepResults:
     title: str
     model: str
     data: str
+    record_type: str
     train: int
     held_out: int
     ranked_by: str
@@ -163,7 +179,7 @@ def measures_of(report: Mapping[str, Any]) -> dict[str, Interval]:
         ACCURACY.name: _interval(accuracy),
         NLL.name: _interval(held_out.get("nll_change")),
     }
-    return {name: number for name, number in found.items() if number is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def units_of(report: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
@@ -184,6 +200,23 @@ def answer_length(report: Mapping[str, Any], when: Literal["before", "after"]) -
     """Mean tokens of the answers before or after training."""
     lengths = _lengths(report, when)
     return bootstrap_mean(lengths) if lengths else None
+
+
+def shown_measures(results: SweepResults) -> tuple[Measure, ...]:
+    """The measures that any run has, under the names of the kind of feedback."""
+    names = _NAMES.get(results.record_type, {})
+    return tuple(
+        replace(measure, label=f"{names[measure.name]} log-prob, change")
+        if measure.name in names
+        else measure
+        for measure in MEASURES
+        if any(measure.name in cell.measures for cell in results.cells)
+    )
+
+
+def measure_called(name: str) -> Measure:
+    """The measure with that name."""
+    return next(measure for measure in MEASURES if measure.name == name)
 
 
 def rank_cells(cells: Sequence[CellResult], measure: Measure) -> tuple[CellResult, ...]:
@@ -210,6 +243,42 @@ def ranking_measure(wanted: str, cells: Sequence[CellResult]) -> Measure:
         if any(measure.name in cell.measures for cell in cells):
             return measure
     return asked[0] if asked else WIN_RATE
+
+
+def verdict(results: SweepResults) -> str:
+    """What the sweep found, in two or three sentences."""
+    measure = measure_called(results.ranked_by)
+    finished = [cell for cell in results.cells if cell.state == "finished"]
+    failed = len(results.cells) - len(finished)
+    lost = f" {failed} of {len(results.cells)} runs failed." if failed else ""
+    if not finished or measure.name not in finished[0].measures:
+        return f"No run was measured on held-out records.{lost}"
+    best = finished[0]
+    first = (
+        f"Best of {len(finished)} by {measure.label}: {best.label} with "
+        f"{value_text(best.get(measure), measure)}."
+    )
+    medians = "; ".join(
+        f"{one.method} {value_text(one.medians[measure.name], measure)}"
+        + (f" ({one.finished} runs)" if one.finished > 1 else " (1 run)")
+        for one in results.objectives
+        if measure.name in one.medians
+    )
+    return f"{first} Median over the grid: {medians}.{lost}"
+
+
+def value_text(value: Interval, measure: Measure) -> str:
+    """A number with its interval: `62 % (50 to 74)`; empty where nothing was measured."""
+    text, ends = value_parts(value, measure)
+    return f"{text} ({ends})" if ends else text
+
+
+def value_parts(value: Interval, measure: Measure) -> tuple[str, str]:
+    """A number and its interval in words; each is empty where it is unknown."""
+    if math.isnan(value.estimate):
+        return "", ""
+    text = percent(value.estimate) if measure.unit == "share" else number(value.estimate)
+    return text, spread(value, measure.unit)
 
 
 def summarise_objectives(
@@ -248,9 +317,11 @@ def _summarise(method: str, cells: Sequence[CellResult], measure: Measure) -> Ob
 
 def _median(cells: Sequence[CellResult], measure: Measure) -> Interval:
     known = [cell for cell in cells if measure.name in cell.measures]
+    if len(known) == 1:
+        return known[0].get(measure)
     units = [cell.units.get(measure.name, ()) for cell in known]
     if units[0] and len({len(values) for values in units}) == 1:
-        return bootstrap_median_of_means(units)
+        return (median_share if measure.unit == "share" else bootstrap_median_of_means)(units)
     middle = float(np.median([cell.get(measure).estimate for cell in known]))
     return Interval(middle, math.nan, math.nan, len(known))
 

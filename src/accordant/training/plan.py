@@ -66,10 +66,11 @@ class Plan:
             f"{self.examples:,} examples, {self.held_out:,} held out; {self.tokens:,} tokens a pass"
             f" in {self.rows:,} rows of up to {self.largest_row:,}; {self.steps:,} steps",
             f"training {trained}; learning rate {self.learning_rate:g}",
-            f"memory about {_size(memory.total)}: weights {_size(memory.weights)}, gradients "
-            f"{_size(memory.gradients)}, optimiser {_size(memory.optimizer)}, activations "
-            f"{_size(memory.activations)}, temporary {_size(memory.temporary)}",
-            f"disk up to {_size(self.disk)}",
+            f"memory about {show_size(memory.total)}: weights {show_size(memory.weights)}, "
+            f"gradients {show_size(memory.gradients)}, optimiser {show_size(memory.optimizer)}, "
+            f"activations {show_size(memory.activations)}, temporary "
+            f"{show_size(memory.temporary)}",
+            f"disk up to {show_size(self.disk)}",
         ]
 
 
@@ -156,5 +157,6 @@ def read_model_config(
         ) from error
 
 
-def _size(count: int) -> str:
+def show_size(count: int) -> str:
+    """Bytes as people say them: `3.1 GB`."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

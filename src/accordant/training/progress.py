@@ -38,6 +38,11 @@ def phase(console: Console, what: str) -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
+def says_how_far(line: str) -> bool:
+    """Whether a line of a log tells what the run is at: a phase, or a step of training."""
+    return line.endswith(" ...") or (line.startswith("step ") and "  training  " in line)
+
+
 class ProgressReporter(TrainerCallback):
     """Reports a run to `console`; silent in all but the main process."""
 
