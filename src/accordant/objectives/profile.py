@@ -7,7 +7,7 @@ have 20 tokens of equal probability; the reference, and any other model, gives e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.objectives.inputs import (
@@ -142,9 +142,8 @@ def _answers(objective: Objective, margins: tuple[float, ...]) -> tuple[Sequence
 
 def _still(objective: Objective, count: int) -> Sequences:
     """Answers that stand where the reference does."""
-    sequences, leaf = _answers(objective, (0.0,) * count)
-    leaf.requires_grad_(requires_grad=False)
-    return sequences
+    sequences, _ = _answers(objective, (0.0,) * count)
+    return replace(sequences, policy=sequences.policy.detach())
 
 
 def _self_samples(objective: Objective, count: int) -> SelfSamples | None:

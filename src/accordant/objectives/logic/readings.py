@@ -31,6 +31,7 @@ PLAIN = "M_w / M_l"
 LED = "M_w * G / M_l"
 ODDS = "M_w * (1 - M_l) / (M_l * (1 - M_w))"
 LIKELY = "M_w / (1 - M_w)"
+PASSED = "M_w / C_w"
 CHOSEN_ROSE, CHOSEN_FELL, REJECTED_FELL = "M_w / R_w", "R_w / M_w", "R_l / M_l"
 RETAINED = "M_w * R_l / (R_w * (M_l + R_l * (1 - M_w) * (1 - M_l)))"
 
@@ -53,7 +54,7 @@ NO_FORMULA = {
     "p_w (p_l + r_l) / (p_l (p_w + r_w)), which counts some worlds twice (reverse KL is dpo)",
     "mapo": "e / (exp(e) - 1) of the mean log-probability is no ratio of polynomials in it",
 }
-_NOT_PAIRS = "the logic is one of comparisons: this objective does not learn from pairs alone"
+_NOT_PAIRS = "the logic read here is that of pairs, and this objective learns from something else"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,8 @@ def _irepo(o: Options) -> list[Term]:
 
 
 _READINGS: dict[str, Callable[[Options], list[Term]]] = {
+    "sft": lambda _: [_likelihood(1.0, per_token=True)],
+    "poft": lambda _: [Term(form(PASSED), links.logistic(), per_token=True)],
     "dpo": lambda o: [_logistic(REFERENCED, o)],
     "dove": lambda o: [_logistic(REFERENCED, o)],
     "dove_joint": lambda o: [_logistic(REFERENCED, o)],
@@ -258,6 +261,8 @@ _READINGS: dict[str, Callable[[Options], list[Term]]] = {
 }
 
 _NOTES = {
+    "sft": "y_w is the demonstrated answer.",
+    "poft": "y_w is the demonstrated answer, and M' the mean of the aligned models.",
     "dove": "The two answers may be to different prompts: read x as each answer's own.",
     "dove_joint": "A proposition is about a whole exchange: prompt and answer.",
     "mm_dpo": "The scale grows with the rated gap of each pair; shown is that of an even pair.",
