@@ -235,7 +235,7 @@ class AlignConfig(Settings):
         "Peak learning rate.",
         panel=TRAINING,
         gt=0,
-        default_text="1e-6, for demonstrations 2e-5, with LoRA ten times that",
+        default_text="1e-6, for demonstrations and judgments 2e-5, with LoRA ten times that",
     )
     schedule: Literal["linear", "cosine", "constant"] = setting(
         "linear", "How the learning rate falls after the warm-up.", panel=TRAINING
@@ -374,13 +374,14 @@ class AlignConfig(Settings):
         """The learning rate as given, or its default.
 
         Preferences move weights little and unlearn at rates that suit imitation, so their default
-        is the smaller one. LoRA's best rate is about ten times that of full fine-tuning, over many
-        models and sizes (Schulman et al. 2025, "LoRA without regret").
+        is the smaller one; judgments are mostly imitated. LoRA's best rate is about ten times that
+        of full fine-tuning, over many models and sizes (Schulman et al. 2025, "LoRA without
+        regret").
 
         Args:
             feedback: record type of the data, a key of `data.records.RECORD_TYPES`.
         """
         if self.learning_rate is not None:
             return self.learning_rate
-        base = 2e-5 if feedback == "demonstration" else 1e-6
+        base = 2e-5 if feedback in ("demonstration", "judgment") else 1e-6
         return base if self.is_full else 10 * base
