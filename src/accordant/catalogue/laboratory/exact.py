@@ -48,17 +48,19 @@ def preference(rewards: Tensor, temperature: float = 1.0) -> Tensor:
     return (gaps / temperature).sigmoid()
 
 
-def win_rate(first: Tensor, second: Tensor, preferences: Tensor) -> float:
-    """Probability that an answer of the first policy is preferred to one of the second's.
+def chances_against(logps: Tensor, preferences: Tensor) -> Tensor:
+    """Probability that each answer is preferred to one drawn from a policy, `[contexts, answers]`.
 
     Args:
-        first: log-probabilities `[contexts, answers]`.
-        second: likewise.
+        logps: of the policy, `[contexts, answers]`.
         preferences: from `preference`.
     """
-    return float(
-        torch.einsum("ci,cij,cj->c", first.exp(), preferences, second.exp()).mean().detach()
-    )
+    return torch.einsum("cij,cj->ci", preferences, logps.exp())
+
+
+def win_rate(first: Tensor, second: Tensor, preferences: Tensor) -> float:
+    """Probability that an answer of the first policy is preferred to one of the second's."""
+    return expectation(first, chances_against(second, preferences))
 
 
 def centred(values: Tensor) -> Tensor:

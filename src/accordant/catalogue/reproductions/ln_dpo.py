@@ -21,7 +21,7 @@ from accordant.catalogue.laboratory.worlds import TabularPolicy, World
 from accordant.catalogue.reproduce import Reproduction, beats
 from accordant.data.examples import Example
 
-SEEDS = tuple(range(5))
+SEEDS = tuple(range(8))
 PAIRS = 300
 STEPS = 300
 EVERY = 10
@@ -106,10 +106,9 @@ def _grid(
     gold: Tensor,
     letters: Tensor,
 ) -> list[History]:
-    reference = start.logps().detach()
-    preferences = exact.preference(gold, temperature=0)
+    wins = exact.chances_against(start.logps().detach(), exact.preference(gold, temperature=0))
     return [
-        _run(start, objective, beta, rate, examples, preferences, letters, reference)
+        _run(start, objective, beta, rate, examples, wins, letters)
         for beta in betas
         for rate in RATES
     ]
@@ -121,16 +120,15 @@ def _run(
     beta: float,
     rate: float,
     examples: Sequence[Example],
-    preferences: Tensor,
+    wins: Tensor,
     letters: Tensor,
-    reference: Tensor,
 ) -> History:
     policy = TabularPolicy(start.world, start.logits.detach())
 
     def watch(_: int) -> dict[str, float]:
         logps = policy.logps()
         return {
-            "win": exact.win_rate(logps, reference, preferences),
+            "win": exact.expectation(logps, wins),
             "letters": exact.expectation(logps, letters),
         }
 
