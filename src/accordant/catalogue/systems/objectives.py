@@ -102,6 +102,8 @@ OBJECTIVES = (
             "Flet-Berliac et al.",
             2024,
         ),
+        how_to_run="accordant reproduce copg",
+        reproduce="accordant.catalogue.reproductions.copg:reproduce",
     ),
     System(
         id="S36",
