@@ -53,6 +53,7 @@ def train(
     steps: int,
     lr: float,
     reference: nn.Module | None = None,
+    aligned: Sequence[nn.Module] = (),
     options: Mapping[str, object] | None = None,
     optimizer: Literal["adam", "sgd"] = "adam",
     watch: Watch | None = None,
@@ -68,6 +69,7 @@ def train(
         steps: optimiser steps.
         lr: learning rate, constant.
         reference: frozen; the policy as it stands when None.
+        aligned: further frozen policies, for objectives that read them.
         options: of the objective.
         optimizer: Adam (betas 0.9 and 0.999), or plain gradient descent for claims about gradients.
         watch: called as `watch(step)` before the first step, every so many steps and after the
@@ -79,7 +81,7 @@ def train(
     """
     entry = get_objective(objective)
     bound = bind_options(entry, options or {})
-    frozen = _reference(entry, policy, reference)
+    frozen = _Frozen(_reference(entry, policy, reference), tuple(aligned))
     losses = _losses_of(entry, bound, policy, frozen, batches)
     kind = torch.optim.Adam if optimizer == "adam" else torch.optim.SGD
     mover = kind([p for p in policy.parameters() if p.requires_grad], lr=lr)
@@ -107,7 +109,7 @@ def population_loss(
     """The weighted mean loss of one batch, a scalar with gradient; see `train`."""
     entry = get_objective(objective)
     bound = bind_options(entry, options or {})
-    frozen = _reference(entry, policy, reference)
+    frozen = _Frozen(_reference(entry, policy, reference))
     return _prepare(entry, bound, policy, frozen, batch)()
 
 
@@ -130,6 +132,20 @@ def scorer(policy: nn.Module, trees: Sequence[TokenTree]) -> Callable[[], Scores
     return lambda: score_packed(policy, packed)
 
 
+@dataclass(frozen=True, eq=False)
+class _Frozen:
+    """Policies that are scored beside the one that is trained."""
+
+    reference: nn.Module | None = None
+    aligned: tuple[nn.Module, ...] = ()
+
+    def scores(self, trees: Sequence[TokenTree]) -> tuple[Scores | None, tuple[Scores, ...]]:
+        """Their scores of `trees`, without gradient."""
+        with torch.no_grad():
+            fixed = None if self.reference is None else scorer(self.reference, trees)().detach()
+            return fixed, tuple(scorer(model, trees)().detach() for model in self.aligned)
+
+
 def _reference(
     entry: Objective, policy: nn.Module, reference: nn.Module | None
 ) -> nn.Module | None:
@@ -142,18 +158,18 @@ def _losses_of(
     entry: Objective,
     options: Mapping[str, Any],
     policy: nn.Module,
-    reference: nn.Module | None,
+    frozen: _Frozen,
     batches: Batches,
 ) -> Callable[[int], Tensor]:
     """The loss of every step, with batches of a sequence laid out when they first come."""
     if callable(batches):
-        return lambda step: _prepare(entry, options, policy, reference, batches(step))()
+        return lambda step: _prepare(entry, options, policy, frozen, batches(step))()
     prepared: dict[int, Callable[[], Tensor]] = {}
 
     def loss(step: int) -> Tensor:
         index = step % len(batches)
         if index not in prepared:
-            prepared[index] = _prepare(entry, options, policy, reference, batches[index])
+            prepared[index] = _prepare(entry, options, policy, frozen, batches[index])
         return prepared[index]()
 
     return loss
@@ -163,7 +179,7 @@ def _prepare(
     entry: Objective,
     options: Mapping[str, Any],
     policy: nn.Module,
-    reference: nn.Module | None,
+    frozen: _Frozen,
     batch: Batch,
 ) -> Callable[[], Tensor]:
     """The loss of a batch as a function of the policy's weights alone."""
@@ -174,13 +190,10 @@ def _prepare(
         examples = add_mismatched(examples, None, lambda index: f"example {index}")
     trees = [tree for example in examples for tree in example.trees]
     score = scorer(policy, trees)
-    fixed = None
-    if reference is not None:
-        with torch.no_grad():
-            fixed = scorer(reference, trees)().detach()
+    fixed, aligned = frozen.scores(trees)
 
     def loss() -> Tensor:
-        inputs = assemble(entry, score(), fixed, examples)
+        inputs = assemble(entry, score(), fixed, examples, aligned)
         output = evaluate(entry, inputs, options)
         weights = torch.ones_like(output.losses) if output.weights is None else output.weights
         if batch.weights is not None:
