@@ -21,7 +21,7 @@ from accordant.catalogue.reproduce import (
 )
 from accordant.catalogue.system import System
 from accordant.errors import UserError
-from accordant.evaluation.results import Interval
+from accordant.statistics.interval import Interval
 
 numbers = st.lists(st.floats(min_value=-10, max_value=10), min_size=2, max_size=12)
 

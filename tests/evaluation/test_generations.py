@@ -11,7 +11,7 @@ from accordant.errors import UserError
 from accordant.evaluation.generations import compare_generations, kl_from_reference
 from accordant.evaluation.judges import Judge, find_judge
 from accordant.evaluation.results import Generation
-from accordant.evaluation.statistics import sign_test
+from accordant.statistics.estimates import sign_test
 
 LENGTH = Judge("length", "longer is better", lambda prompt, text, finished: len(text))
 

@@ -19,7 +19,7 @@ from accordant.evaluation.held_out import (
     margins,
     reward_accuracy,
 )
-from accordant.evaluation.statistics import proportion
+from accordant.statistics.estimates import proportion
 
 # Quarters are exact in binary, so that ties stay ties.
 quarters = st.integers(-40, 0).map(lambda x: x / 4)

@@ -15,7 +15,7 @@ from typing import Any
 
 from accordant.catalogue.system import System
 from accordant.errors import UserError
-from accordant.evaluation.results import Interval
+from accordant.statistics.interval import Interval
 
 
 @dataclass(frozen=True, slots=True)

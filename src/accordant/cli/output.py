@@ -17,7 +17,7 @@ from accordant.errors import UserError, nearest
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from accordant.evaluation.results import Interval
+    from accordant.statistics.interval import Interval
 
 
 _WIDE = 160  # columns of a table that nobody looks at in a terminal

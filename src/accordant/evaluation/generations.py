@@ -20,7 +20,7 @@ from accordant.evaluation.results import (
     KlEstimate,
     WinRate,
 )
-from accordant.evaluation.statistics import (
+from accordant.statistics.estimates import (
     bootstrap_mean,
     bootstrap_ratio,
     proportion,

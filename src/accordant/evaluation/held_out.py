@@ -17,17 +17,17 @@ from accordant.evaluation.results import (
     ComparisonResults,
     DemonstrationResults,
     Distribution,
-    Interval,
     LogpChange,
     RankingResults,
 )
-from accordant.evaluation.statistics import (
+from accordant.statistics.estimates import (
     area_under_curve,
     bootstrap_mean,
     bootstrap_ratio,
     proportion,
     to_floats,
 )
+from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

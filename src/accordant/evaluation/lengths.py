@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.evaluation.results import Histogram, LengthSummary
-from accordant.evaluation.statistics import to_floats
+from accordant.statistics.estimates import to_floats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

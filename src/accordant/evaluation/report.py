@@ -23,7 +23,6 @@ from accordant.evaluation.results import (
     Finding,
     GenerationRow,
     HeldOutResults,
-    Interval,
     LogpChange,
     RankingResults,
     RunReport,
@@ -35,6 +34,7 @@ from accordant.evaluation.summary import (
     print_summary,
     spread,
 )
+from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from accordant.evaluation.plots import Plot

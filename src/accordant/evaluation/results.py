@@ -10,30 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from accordant.statistics.interval import Interval
+
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate with its confidence interval.
-
-    Args:
-        estimate: the point estimate; NaN where nothing was measured.
-        low: lower end of the interval.
-        high: upper end of the interval.
-        count: independent units (prompts, sequences, rankings) it rests on.
-        level: confidence level, in (0, 1).
-    """
-
-    estimate: float
-    low: float
-    high: float
-    count: int
-    level: float = 0.95
-
-    def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside the interval; False where nothing was measured."""
-        return value < self.low or value > self.high
 
 
 @dataclass(frozen=True, slots=True)

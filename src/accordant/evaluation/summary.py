@@ -14,13 +14,13 @@ from accordant.evaluation.results import (
     BinaryResults,
     ComparisonResults,
     DemonstrationResults,
-    Interval,
     KlEstimate,
     LogpChange,
     RankingResults,
     RunReport,
     WinRate,
 )
+from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console

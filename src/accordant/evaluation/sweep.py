@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from accordant.evaluation.results import Interval
-from accordant.evaluation.statistics import (
+from accordant.evaluation.summary import number, percent, spread
+from accordant.statistics.estimates import (
     bootstrap_mean,
     bootstrap_median_of_means,
     median_share,
 )
-from accordant.evaluation.summary import number, percent, spread
+from accordant.statistics.interval import Interval
 
 SWEEP_SCHEMA_VERSION = 1
 _WORTH = {"win": 1.0, "tie": 0.5, "loss": 0.0}
@@ -35,7 +35,7 @@ _NAMES = {
         ("ranking", "best", "others"),
     )
 }
-_NOTHING = Interval(math.nan, math.nan, math.nan, 0)
+NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class CellResult:
 
     def get(self, measure: Measure) -> Interval:
         """The number of a measure; NaN where it was not measured."""
-        return self.measures.get(measure.name, _NOTHING)
+        return self.measures.get(measure.name, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class SweepResults:
     ranked_by: str
     cells: tuple[CellResult, ...]
     objectives: tuple[ObjectiveSummary, ...]
-    start_length: Interval = _NOTHING
+    start_length: Interval = NOTHING
     judge: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -292,7 +292,7 @@ def summarise_objectives(
     ]
 
     def key(summary: ObjectiveSummary) -> tuple[bool, float]:
-        value = summary.medians.get(measure.name, _NOTHING).estimate
+        value = summary.medians.get(measure.name, NOTHING).estimate
         return math.isnan(value), -value * (measure.better or 1)
 
     return tuple(sorted(summaries, key=key))
@@ -305,8 +305,8 @@ def _summarise(method: str, cells: Sequence[CellResult], measure: Measure) -> Ob
         finished=len(ranked),
         failed=len(cells) - len(ranked),
         best=ranked[0].label if ranked else "",
-        best_value=ranked[0].get(measure) if ranked else _NOTHING,
-        worst_value=ranked[-1].get(measure) if ranked else _NOTHING,
+        best_value=ranked[0].get(measure) if ranked else NOTHING,
+        worst_value=ranked[-1].get(measure) if ranked else NOTHING,
         medians={
             one.name: _median(ranked, one)
             for one in MEASURES

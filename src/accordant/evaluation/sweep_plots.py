@@ -21,7 +21,6 @@ from accordant.evaluation.drawing import (
     new_figure,
 )
 from accordant.evaluation.plots import Plot
-from accordant.evaluation.results import Interval
 from accordant.evaluation.summary import number
 from accordant.evaluation.sweep import (
     KL,
@@ -35,6 +34,7 @@ from accordant.evaluation.sweep import (
 )
 from accordant.evaluation.sweep import UNWANTED as UNWANTED_CHANGE
 from accordant.evaluation.sweep import WANTED as WANTED_CHANGE
+from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

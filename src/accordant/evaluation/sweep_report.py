@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from accordant._version import __version__
 from accordant.evaluation.pages import render_page, to_json, to_plain, write_files
-from accordant.evaluation.results import Interval
 from accordant.evaluation.sweep import (
+    NOTHING,
     SWEEP_SCHEMA_VERSION,
     Measure,
     ObjectiveSummary,
@@ -23,10 +23,10 @@ from accordant.evaluation.sweep import (
     measure_called,
     shown_measures,
     value_parts,
-    value_text,
     verdict,
 )
 from accordant.evaluation.sweep_plots import sweep_plots
+from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +87,7 @@ def render_sweep_html(results: SweepResults) -> str:
     ranked = measure_called(results.ranked_by)
     measures = shown_measures(results)
     sections = [
-        *([("plots", "Plots")] if plots else []),
+        *([("gains", "Plots")] if plots else []),
         ("objectives", "Objectives"),
         ("runs", "Runs"),
         ("settings", "Settings"),
@@ -104,7 +104,8 @@ def render_sweep_html(results: SweepResults) -> str:
         plots=plots,
         ranked=ranked,
         measures=measures,
-        text=value_text,
+        parts=value_parts,
+        nothing=NOTHING,
         options_text=options_text,
         settings=list(_settings(results.settings)),
     )
@@ -133,7 +134,8 @@ def _runs_table(results: SweepResults, measures: tuple[Measure, ...]) -> Any:
     from rich.table import Table
 
     table = Table(title=escape(results.title), title_justify="left", header_style="bold")
-    table.add_column("run", overflow="fold")
+    words = [word for cell in results.cells for word in cell.label.split()]
+    table.add_column("run", overflow="fold", min_width=min(40, max(map(len, words), default=3)))
     for measure in measures:
         table.add_column(measure.label, justify="right")
     for cell in results.cells:
@@ -150,19 +152,22 @@ def _objectives_table(results: SweepResults, measures: tuple[Measure, ...]) -> A
 
     ranked = measure_called(results.ranked_by)
     table = Table(title="Median over the grid", title_justify="left", header_style="bold")
-    table.add_column("objective", overflow="fold")
+    table.add_column("objective", no_wrap=True)
     for name in ("runs", f"best {ranked.label}", f"worst {ranked.label}"):
         table.add_column(name, justify="right")
     for measure in measures:
         table.add_column(measure.label, justify="right")
     for one in results.objectives:
-        medians = [(one.medians[m.name], m) for m in measures if m.name in one.medians]
+        medians = [(one.medians.get(m.name, NOTHING), m) for m in measures]
         table.add_row(
             escape(one.method),
             _runs_text(one),
             _stacked(one.best_value, ranked),
             _stacked(one.worst_value, ranked),
-            *(_stacked(value, measure) for value, measure in medians),
+            *(
+                _stacked(value, m) if m == ranked else value_parts(value, m)[0]
+                for value, m in medians
+            ),
         )
     return table
 

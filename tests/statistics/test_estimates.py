@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from accordant.evaluation import statistics
-from accordant.evaluation.statistics import (
+from accordant.statistics import estimates
+from accordant.statistics.estimates import (
     area_under_curve,
     bootstrap_mean,
     bootstrap_ratio,
@@ -115,7 +115,7 @@ def test_a_bootstrap_lies_within_its_values_and_repeats_itself(values):
 def test_drawing_a_bootstrap_in_parts_changes_nothing(monkeypatch):
     values = np.random.default_rng(1).normal(size=50)
     whole = bootstrap_mean(values, resamples=333)
-    monkeypatch.setattr(statistics, "_DRAWS_AT_ONCE", 170)
+    monkeypatch.setattr(estimates, "_DRAWS_AT_ONCE", 170)
     assert bootstrap_mean(values, resamples=333) == whole
 
 

@@ -1,0 +1,1 @@
+"""Checks of a trained model against the one it came from."""

@@ -1,0 +1,1 @@
+"""Statistics that every room may use: intervals and tests."""

@@ -1,0 +1,31 @@
+"""An estimate with its interval: how every measured number travels.
+
+Knows numbers. Knows nothing of where they come from, nor how an interval is computed (`estimates`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval.
+
+    Args:
+        estimate: the point estimate; NaN where nothing was measured.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        count: independent units (prompts, sequences, rankings) it rests on.
+        level: confidence level, in (0, 1).
+    """
+
+    estimate: float
+    low: float
+    high: float
+    count: int
+    level: float = 0.95
+
+    def excludes(self, value: float) -> bool:
+        """Whether `value` lies outside the interval; False where nothing was measured."""
+        return value < self.low or value > self.high
