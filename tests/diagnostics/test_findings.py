@@ -93,3 +93,26 @@ def test_listing_checks_loads_no_model_library():
 def test_every_file_of_a_stage_says_what_lives_there():
     for path in ROOM.rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_options_of_checks_are_told_apart_by_the_checks_name(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_load_all", lambda: None)
+
+    @check(name="far", title="Far", when="before")
+    def far(material, *, share: float = 0.5):
+        """Says how far.
+
+        Args:
+            share: of the way.
+        """
+
+    one = get_check("far")
+    assert one.options[0].help == "of the way."
+    assert registry.bind_options([one], {}) == {"far": {"share": 0.5}}
+    assert registry.bind_options([one], {"far.share": "0.25"}) == {"far": {"share": 0.25}}
+    for wrong in ({"share": 1}, {"near.share": 1}, {"far.shore": 1}, {"far.share": "much"}):
+        with pytest.raises(UserError):
+            registry.bind_options([one], wrong)
+    with pytest.raises(UserError, match="is not run"):
+        registry.bind_options([], {"far.share": 1})

@@ -6,7 +6,7 @@ for: what a check needs is said in its registration, and who runs it puts that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from accordant.data.rendering import Encoded, Rendering
 
 Value = TypeVar("Value")
+
+
+class NotApplicableError(Exception):
+    """Raised by a check that cannot say anything of this material; its message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,7 @@ class Material:
             None where there is no limit.
         model: the model before training, or the trained one after it; ready for the engine.
         reference: what `model` came from, after training; ready for the engine.
-        row_tokens: tokens of a packed row, for scoring.
-        settings: options of checks by name, such as `beta`.
+        token_budget: tokens of one forward pass, for scoring.
         seed: of whatever is random.
         advance: called with the tokens that were worked on since the last call, so that progress
             shows.
@@ -48,8 +51,7 @@ class Material:
     max_tokens: int | None = None
     model: Any = None
     reference: Any = None
-    row_tokens: int = 2048
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    token_budget: int = 4096
     seed: int = 0
     advance: Callable[[int], None] = lambda _: None
     shared: dict[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -19,6 +19,7 @@ from accordant.data.records import RECORD_TYPES
 from accordant.diagnostics.findings import Finding
 from accordant.diagnostics.material import Material
 from accordant.errors import UserError, nearest
+from accordant.objectives.options import Option, bind_values, read_options
 
 When = Literal["before", "during", "after"]
 Need = Literal["held_out", "tokenizer", "model", "reference"]
@@ -44,8 +45,11 @@ class Check:
         cost: tokens it puts through a model, by name of the pass, one forward pass of one token
             counting 1 and its gradient 2 more. Passes of one name are made once (`Material.once`)
             however many checks name them. None for checks that need no model.
-        function: the check. Before and after training: `function(material) -> Finding`. During:
-            the callback calls it as it documents.
+        options: what the user may set (`--option NAME.OPTION=VALUE`): the keyword-only parameters
+            of the function, with their help in its docstring's `Args`.
+        function: the check. Before and after training: `function(material, **options) -> Finding`;
+            it raises `NotApplicableError` where the material says nothing about its question.
+            During training: the callback calls it as it documents.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Check:
     feedback: tuple[str, ...]
     paper: str
     cost: Cost | None
+    options: tuple[Option, ...]
     function: Callable[..., Finding]
 
     def applies_to(self, record_type: str) -> bool:
@@ -92,7 +97,16 @@ def check(
             raise ValueError(f"there are two checks called '{name}'")
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         _registered[name] = Check(
-            name, title, summary, when, needs, feedback, paper, cost, function
+            name,
+            title,
+            summary,
+            when,
+            needs,
+            feedback,
+            paper,
+            cost,
+            read_options(function),
+            function,
         )
         return function
 
@@ -126,3 +140,39 @@ def get_check(name: str, where: str = "--only") -> Check:
         raise UserError(f"there is no check '{name}'.", where=where, mend=nearest(name, known))
     found: Check = known[name]
     return found
+
+
+def bind_options(checks: Iterable[Check], given: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    """Check the user's options, written `CHECK.OPTION`, and fill in the defaults.
+
+    Args:
+        checks: those that will be run.
+        given: options by their whole names.
+
+    Returns:
+        for every check that will be run, a value for each of its options.
+
+    Raises:
+        UserError: a name without a check, an unknown check or option, or a value out of range.
+    """
+    by_check: dict[str, dict[str, object]] = {}
+    for whole, value in given.items():
+        name, dot, option = whole.partition(".")
+        if not dot:
+            raise UserError(
+                f"found '{whole}', expected CHECK.OPTION=VALUE.",
+                where="--option",
+                mend="`accordant check --list` names the checks with their options.",
+            )
+        by_check.setdefault(get_check(name, "--option").name, {})[option] = value
+    chosen = {one.name: one for one in checks}
+    for name in by_check.keys() - chosen.keys():
+        raise UserError(
+            f"the check '{name}' is not run, so its options change nothing.",
+            where="--option",
+            mend="Leave them out, or let it run.",
+        )
+    return {
+        name: bind_values(one.options, by_check.get(name, {}), where=f"check '{name}'")
+        for name, one in chosen.items()
+    }
