@@ -31,6 +31,8 @@ OBJECTIVES = (
             "Le et al.",
             2024,
         ),
+        how_to_run="accordant reproduce irepo",
+        reproduce="accordant.catalogue.reproductions.irepo:reproduce",
     ),
     System(
         id="S16",
@@ -153,6 +155,8 @@ OBJECTIVES = (
             "Bansal et al.",
             2024,
         ),
+        how_to_run="accordant reproduce dove",
+        reproduce="accordant.catalogue.reproductions.dove:reproduce",
     ),
     System(
         id="S45",
