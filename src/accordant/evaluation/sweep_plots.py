@@ -7,8 +7,10 @@ symbol stand for one objective in all plots.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from html import escape
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from accordant.evaluation.drawing import (
@@ -72,8 +74,75 @@ def sweep_plots(results: SweepResults) -> tuple[Plot, ...]:
             "Where the probability went",
             "Left of the dotted line wanted answers became less likely, below it unwanted ones.",
         ),
+        *_effect_plots(results, ranked),
     ]
     return tuple(plot for plot in made if plot is not None)
+
+
+def _effect_plots(results: SweepResults, measure: Measure) -> list[Plot]:
+    """For every number that varies, the measure over it: runs as points, their medians joined."""
+    names = dict.fromkeys(name for cell in results.cells for name in cell.varied)
+    plots = (_effect_plot(results, measure, name) for name in names)
+    return [plot for plot in plots if plot is not None]
+
+
+def _effect_plot(results: SweepResults, measure: Measure, name: str) -> Plot | None:
+    figure, described = new_figure(name, _axis_title(measure), height=380), []
+    for one in results.objectives:
+        points = [
+            (float(cell.varied[name]), _scaled(cell.get(measure).estimate, measure))
+            for cell in _measured(results, one.method, measure)
+            if isinstance(cell.varied.get(name), int | float)
+        ]
+        middle = _medians(points)
+        if len(middle) < 2:
+            continue
+        _draw_effect(figure, one.method, _look(results, one.method), points, middle)
+        described.append(f"{one.method}: " + ", ".join(f"{y:.3g} at {x:g}" for x, y in middle))
+    if not described:
+        return None
+    values = [x for trace in figure.data for x in trace.x]
+    if min(values) > 0 and max(values) > 3 * min(values):
+        figure.update_xaxes(type="log", tickvals=sorted(set(values)), tickformat="~g")
+    figure.update_layout(hovermode="closest")
+    _chance(figure, measure, vertical=False)
+    title = f"Effect of {name.removeprefix('option.')}"
+    note = "Points are runs, lines join their medians over all other settings."
+    text = f"{measure.label} over {name}. {'; '.join(described)}."
+    identifier = "effect-" + re.sub(r"[^a-z0-9]+", "-", name)
+    return Plot(identifier, title, note, text, figure)
+
+
+def _draw_effect(
+    figure: Figure,
+    method: str,
+    look: dict[str, str],
+    points: Sequence[tuple[float, float]],
+    middle: Sequence[tuple[float, float]],
+) -> None:
+    import plotly.graph_objects as go
+
+    for shape, shown in (("markers", sorted(points)), ("lines", middle)):
+        figure.add_trace(
+            go.Scatter(
+                x=[x for x, _ in shown],
+                y=[y for _, y in shown],
+                mode=shape,
+                name=escape(method),
+                showlegend=shape == "lines",
+                marker={**look, "size": 8, "opacity": 0.6},
+                line={"color": look["color"]},
+                hovertemplate="%{x:g}: %{y:.3g}<extra></extra>",
+            )
+        )
+
+
+def _medians(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The median of the second number at each first one, in order."""
+    at: dict[float, list[float]] = {}
+    for x, y in sorted(points):
+        at.setdefault(x, []).append(y)
+    return [(x, median(values)) for x, values in at.items()]
 
 
 def _spread_plot(results: SweepResults, measure: Measure) -> Plot | None:

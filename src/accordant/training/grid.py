@@ -255,9 +255,8 @@ def _cell(config: AlignConfig, method: str | None, chosen: Sequence[tuple[Axis, 
     where = dict.fromkeys(options, "--option")
     for axis, value in chosen:
         name = axis.key[-1]
-        is_setting = len(axis.key) == 1 or (axis.key[0] != OPTION and not _has(method, name))
-        if is_setting:
-            _check_setting(Axis((name,), axis.values, axis.where))
+        own_setting = axis.key[0] != OPTION and name in _variable() and not _has(method, name)
+        is_setting = len(axis.key) == 1 or own_setting
         (settings if is_setting else options)[name] = value
         varied[name if is_setting else _PREFIX + name] = value
         where[name] = axis.where
