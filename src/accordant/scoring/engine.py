@@ -37,12 +37,15 @@ class ScoreOptions:
         top_k: summed probability of this many most likely tokens; 0 for none.
         hidden: last hidden states (after the final norm) at the predicting positions.
         chunk: tokens whose logits exist at a time; 0 chooses by vocabulary size.
+        logps: False leaves the head out, for who reads hidden states alone; log-probabilities,
+            and what else would come from logits, are then NaN.
     """
 
     entropy: bool = False
     top_k: int = 0
     hidden: bool = False
     chunk: int = 0
+    logps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def unwrap(model: nn.Module) -> Any:
             return inner
 
 
-def _head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
+def head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
     """What this family does to its logits, from its configuration."""
     scale = getattr(config, "logit_scale", None) or 1.0
     # Granite divides where Cohere multiplies.
@@ -124,6 +127,12 @@ def _head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
         top_k=options.top_k,
         chunk=options.chunk,
     )
+
+
+def _nothing(targets: Tensor, settings: HeadSettings) -> HeadOutput:
+    """What stands in for the head's output where it was left out."""
+    empty = torch.full(targets.shape, float("nan"), device=targets.device)
+    return HeadOutput(empty, empty if settings.entropy else None, empty if settings.top_k else None)
 
 
 def _head(base: Any, hidden: Tensor, targets: Tensor, settings: HeadSettings) -> HeadOutput:
@@ -146,9 +155,11 @@ def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> 
         tree_layout=packed.layout,
     )
     hidden = output[0][0].index_select(0, packed.sources)
-    logps, entropy, top_mass = _head(
-        base, hidden, packed.targets, _head_settings(base.config, options)
-    )
+    settings = head_settings(base.config, options)
+    if not options.logps:
+        logps, entropy, top_mass = _nothing(packed.targets, settings)
+    else:
+        logps, entropy, top_mass = _head(base, hidden, packed.targets, settings)
     return PackedOutput(logps, entropy, top_mass, hidden if options.hidden else None)
 
 

@@ -37,11 +37,12 @@ def prompt_states(
     # Hidden states come from the positions that predict something. One more token, whichever, lets
     # all of the prompt's positions predict; what it is changes no state before it.
     trees = [TokenTree(prompt[:1], ((*prompt[1:], prompt[-1]),)) for prompt in prompts]
+    options = ScoreOptions(logps=False, hidden=True)
     pooled: list[Tensor] = []
     done = 0
     try:
         for row in plan_rows([tree.num_tokens for tree in trees], budget):
-            scores = score(model, [trees[index] for index in row], ScoreOptions(hidden=True))
+            scores = score(model, [trees[index] for index in row], options)
             assert scores.hidden is not None
             sums = scores.sum_tokens(scores.hidden.float())
             pooled.append((sums / scores.lengths.unsqueeze(1)).cpu())

@@ -1,0 +1,77 @@
+"""Which of two answers a model finds likelier, which it could, and how hard the change is.
+
+Knows log-probabilities, lengths and votes. Knows nothing of models, data or verdicts. All numbers
+are float64; log-probabilities are in nats. After Chen et al. 2024, 'Preference Learning Algorithms
+Do Not Learn Preference Rankings'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PairLogps:
+    """Log-probabilities of both answers of `n` pairs, and their tokens, float64 `[n]` each."""
+
+    chosen: Tensor
+    rejected: Tensor
+    chosen_lengths: Tensor
+    rejected_lengths: Tensor
+
+    @classmethod
+    def of(cls, columns: Tensor) -> PairLogps:
+        """From what `pairs.LOGPS` reads, `[n, 4]`."""
+        return cls(*columns.double().unbind(1))
+
+    @property
+    def gaps(self) -> Tensor:
+        """Log-probability of the chosen answer minus that of the rejected one, nats."""
+        return self.chosen - self.rejected
+
+    @property
+    def gaps_per_token(self) -> Tensor:
+        """The same with each divided by its answer's tokens first."""
+        return self.chosen / self.chosen_lengths - self.rejected / self.rejected_lengths
+
+
+def ranked_right(gaps: Tensor) -> Tensor:
+    """1 where the chosen answer is the likelier one, 1/2 at a tie, 0 elsewhere, `[n]`."""
+    return (gaps.sign() + 1) / 2
+
+
+def ideal_gaps(gaps: Tensor, preferred: Tensor, beta: float) -> Tensor:
+    """The gaps at DPO's optimum: pi*(w) / pi*(l) = ref(w) / ref(l) (a / (1 - a))^(1 / beta).
+
+    With gaps per token it is the optimum of DPO on log-ratios per token, whose logarithms replace
+    those of the whole answers on both sides.
+
+    Args:
+        gaps: of the reference, nats, `[n]`.
+        preferred: a, the share of people who prefer the chosen answer, in [0, 1], `[n]`; at 1 the
+            gap is infinite.
+        beta: of the objective.
+    """
+    return gaps + torch.logit(preferred.double()) / beta
+
+
+def needed_loss(gaps: Tensor, beta: float) -> Tensor:
+    """DPO's loss under which a pair is ranked right: -log sigmoid(beta c), `[n]`.
+
+    c = log ref(l) - log ref(w) is minus the reference's gap. It is log 2, the loss at the start,
+    for a pair the reference ranks equal, and the lower the worse the reference ranks the pair.
+    """
+    return torch.nn.functional.softplus(beta * gaps)
+
+
+def vote_shares(votes: list[tuple[int, int] | None]) -> Tensor:
+    """Share of votes for the chosen answer, float64 `[n]`; NaN where nobody counted."""
+    shares = [won / (won + lost) if (won + lost) else float("nan") for won, lost in _filled(votes)]
+    return torch.tensor(shares, dtype=torch.float64)
+
+
+def _filled(votes: list[tuple[int, int] | None]) -> list[tuple[int, int]]:
+    return [(0, 0) if pair is None else pair for pair in votes]
