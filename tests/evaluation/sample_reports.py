@@ -20,10 +20,10 @@ from accordant.evaluation.results import (
     DataSummary,
     Environment,
     Exclusion,
-    Finding,
     Generation,
     RunReport,
 )
+from tests.evaluation.sample_findings import make_finding
 
 PROMPTS = (
     "How does a bicycle stay upright?",
@@ -152,16 +152,7 @@ def comparison_report(**changes):
         ),
         win_rates=(make_win_rate("shorter"), make_win_rate("finished")),
         kl=make_kl(),
-        findings=(
-            Finding(
-                "displacement",
-                "warning",
-                "Chosen answers became less likely than they were at the start.",
-                threshold=0.0,
-                mend="Add a demonstration term or lower the learning rate.",
-            ),
-            Finding("end of turn", "ok", "The model ends its answers itself.", threshold=0.9),
-        ),
+        findings=(make_finding("displacement"), make_finding("end of turn", "ok", rows=())),
     )
     return dataclasses.replace(report, **changes)
 

@@ -25,10 +25,10 @@ from accordant.evaluation.results import (
     DataSummary,
     Environment,
     Exclusion,
-    Finding,
     Generation,
     RunReport,
 )
+from tests.evaluation.sample_findings import make_finding
 from tests.evaluation.sample_reports import comparison_report, every_kind_of_report, make_logps
 
 KINDS = sorted(every_kind_of_report())
@@ -93,7 +93,7 @@ def hostile_report(text):
         curves=({"step": 1, text: 1.0, f"logps/{text}": -2.0, "loss": 1.0},),
         held_out=base.held_out,
         win_rates=(rate,),
-        findings=(Finding(text, "note", text, mend=text, source=text),),
+        findings=(make_finding(text),),
     )
 
 
@@ -225,7 +225,7 @@ def test_the_json_is_strict_and_complete(kind):
 def test_the_schema_is_what_it_was_promised_to_be():
     # A change here is a change for who reads report.json: raise SCHEMA_VERSION with it.
     data = json.loads(render_json(comparison_report()))
-    assert SCHEMA_VERSION == 1
+    assert SCHEMA_VERSION == 2
     assert set(data["held_out"]["accuracy"]) == {"estimate", "low", "high", "count", "level"}
     assert set(data["held_out"]["chosen"]) == {
         *("name", "before", "after", "change", "change_per_token", "fell")

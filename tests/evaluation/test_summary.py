@@ -11,8 +11,9 @@ from rich.console import Console
 from accordant.evaluation.generations import compare_generations
 from accordant.evaluation.held_out import evaluate_comparisons, evaluate_demonstrations
 from accordant.evaluation.judges import find_judge
-from accordant.evaluation.results import Finding, Generation
+from accordant.evaluation.results import Generation
 from accordant.evaluation.summary import key_figures, number, one_line, print_summary
+from tests.evaluation.sample_findings import make_finding
 from tests.evaluation.sample_reports import (
     comparison_report,
     every_kind_of_report,
@@ -101,7 +102,7 @@ def test_the_terminal_shows_every_key_figure_and_the_verdict(kind):
 def test_markup_in_a_users_text_is_printed_and_not_obeyed(capsys):
     report = comparison_report(
         title="[red]title[/red]",
-        findings=(Finding("x", "warning", "see [bold]this[/bold] [/]"),),
+        findings=(make_finding("see [bold]this[/bold] [/]"),),
         win_rates=(make_win_rate(),),
     )
     print_summary(report, Console(width=200))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant._version import __version__
+from accordant.evaluation.finding_views import view_findings
 from accordant.evaluation.pages import render_page, to_json, to_plain, write_files
 from accordant.evaluation.results import (
     SCHEMA_VERSION,
@@ -20,7 +21,6 @@ from accordant.evaluation.results import (
     ComparisonResults,
     DemonstrationResults,
     Environment,
-    Finding,
     GenerationRow,
     HeldOutResults,
     LogpChange,
@@ -32,7 +32,6 @@ from accordant.evaluation.summary import (
     number,
     one_line,
     print_summary,
-    spread,
 )
 from accordant.statistics.interval import Interval
 
@@ -77,6 +76,8 @@ def render_json(report: RunReport) -> str:
 def render_html(report: RunReport) -> str:
     """The report as one HTML page that needs no other file and no network."""
     plots, plot_lists = _collect_plots(report)
+    findings = view_findings(report.findings)
+    plots += [plot for view in findings for plot in view.plots]
     return render_page(
         "report.html.j2",
         plots,
@@ -90,7 +91,7 @@ def render_html(report: RunReport) -> str:
         measures=_measures(report.held_out),
         changes=_changes(report.held_out),
         answers=_answers(report),
-        details=_finding_details,
+        findings=findings,
         environment=_environment_rows(report.environment),
         configuration=list(_flatten(to_plain(report.configuration))),
         **plot_lists,
@@ -223,19 +224,6 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest} s"
-
-
-def _finding_details(finding: Finding) -> str:
-    """Number, threshold and source of a finding in a line; empty when it has none."""
-    parts = []
-    if finding.number is not None:
-        ends = spread(finding.number, "number")
-        parts.append(number(finding.number.estimate) + (f" (95 % interval {ends})" if ends else ""))
-    if finding.threshold is not None:
-        parts.append(f"threshold {finding.threshold:g}")
-    if finding.source:
-        parts.append(finding.source)
-    return " · ".join(parts)
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

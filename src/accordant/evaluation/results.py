@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from accordant.diagnostics.findings import Finding
 from accordant.statistics.interval import Interval
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,19 +294,6 @@ class DataSummary:
     held_out: int
     exclusions: tuple[Exclusion, ...] = ()
     lengths: tuple[LengthSummary, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing a check found: a number against its threshold, and what it means."""
-
-    name: str
-    severity: Literal["ok", "note", "warning", "problem"]
-    sentence: str
-    number: Interval | None = None
-    threshold: float | None = None
-    mend: str = ""
-    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

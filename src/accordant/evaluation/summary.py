@@ -115,7 +115,7 @@ def print_summary(report: RunReport, console: Console) -> None:
         )
     console.print(table)
     for finding in report.findings:
-        if finding.severity in ("warning", "problem"):
+        if finding.severity in ("warning", "serious"):
             mend = f" {finding.mend}" if finding.mend else ""
             console.print(f"[yellow]{finding.severity}[/]: {escape(finding.sentence + mend)}")
     console.print(escape(one_line(report)), style="bold", highlight=False)
