@@ -18,7 +18,13 @@ from accordant.objectives.logic.counting import log_count
 from accordant.objectives.logic.formulas import entails, formula_of
 from accordant.objectives.logic.links import hinge, logistic, sigmoid, squared
 from accordant.objectives.logic.recognising import random_pairs
-from accordant.objectives.logic.structures import Structure, from_tables, relation, structure
+from accordant.objectives.logic.structures import (
+    Structure,
+    from_tables,
+    relation,
+    structure,
+    unconditioned,
+)
 from accordant.objectives.registry import bind_options, get_objective, temporary_objectives
 from accordant.scoring.scores import from_lists
 
@@ -43,6 +49,11 @@ def loss_of(meaning: Structure, p_w: float, p_l: float) -> float:
 )
 def test_the_worked_numbers(meaning: Structure, expected: float) -> None:
     assert loss_of(meaning, 0.4, 0.2) == pytest.approx(expected, abs=5e-7)
+
+
+def test_the_unconditioned_loss_is_minus_the_log_of_the_formulas_probability() -> None:
+    implication = unconditioned(structure("Implies(M_l, M_w)").core)
+    assert loss_of(implication, 0.4, 0.2) == pytest.approx(-math.log(1 - 0.2 * 0.6))
 
 
 def test_cpo_differs_from_orpo_by_the_world_where_both_hold() -> None:
@@ -80,8 +91,7 @@ def test_entailment_orders_the_losses_of_all_formulas_of_two_propositions() -> N
     pairs, compared = grid(), 0
     formulas = {table: formula_of(table, TWO) for table in range(1, 15)}
     losses = {
-        table: Term(Structure(f, *_everywhere()), logistic()).loss(pairs)
-        for table, f in formulas.items()
+        table: Term(unconditioned(f), logistic()).loss(pairs) for table, f in formulas.items()
     }
     for one, other in itertools.product(formulas, repeat=2):
         nowhere_smaller = bool((losses[one] >= losses[other] - 1e-9).all())
@@ -100,7 +110,7 @@ def test_entailment_orders_the_losses_of_formulas_with_a_reference(one, other, r
         return
     pairs = random_pairs(np.array(rows), per_token=False)
     strong, weak = (
-        Term(Structure(formula_of(table, FOUR), *_everywhere()), logistic()).loss(pairs)
+        Term(unconditioned(formula_of(table, FOUR)), logistic()).loss(pairs)
         for table in (premise, other)
     )
     assert (strong >= weak - 1e-9).all()
@@ -115,11 +125,6 @@ def test_entailment_orders_the_losses_of_all_structures_of_two_propositions() ->
         if a & ~c == 0 and d & ~b == 0:
             assert (counts[a] - counts[b] <= counts[c] - counts[d] + 1e-9).all()
     assert relation(from_tables(2, 12, TWO), from_tables(10, 4, TWO)) == "entails"
-
-
-def _everywhere() -> tuple:
-    whole = structure("M_w")
-    return whole.condition, whole.added
 
 
 @pytest.mark.parametrize(

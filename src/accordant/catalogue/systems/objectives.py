@@ -141,6 +141,8 @@ OBJECTIVES = (
             "Richardson, Srikumar and Sabharwal",
             2024,
         ),
+        how_to_run="accordant reproduce preference-logic",
+        reproduce="accordant.catalogue.reproductions.preference_logic:reproduce",
     ),
     System(
         id="S43",

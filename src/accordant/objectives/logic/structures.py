@@ -76,6 +76,14 @@ def structure(core: str, condition: str = "True", added: str = "False") -> Struc
     return Structure(parse(core), parse(condition), parse(added))
 
 
+def unconditioned(core: Formula) -> Structure:
+    """The structure that prefers the worlds where `core` holds to all others.
+
+    Its logistic loss at scale 1 is the semantic loss, -log of the core's probability.
+    """
+    return Structure(core, parse("True"), parse("False"))
+
+
 def prefer(preferred: Formula, dispreferred: Formula) -> Structure:
     """The structure that prefers exactly these worlds to those, in its simplest form.
 
