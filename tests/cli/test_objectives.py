@@ -43,6 +43,15 @@ def test_show_prints_mathematics_logic_and_a_plot(cli: Any) -> None:
     assert output.isascii()
 
 
+def test_what_rows_must_say_is_shown(cli: Any) -> None:
+    assert "`votes_chosen` and `votes_rejected`" in " ".join(
+        cli("objectives", "irepo").stdout.split()
+    )
+    entry = json.loads(cli("objectives", "mm_dpo", "--json").stdout)
+    assert entry["needs"] == ["reward_gap"]
+    assert "needs of each row" not in cli("objectives", "dpo").stdout
+
+
 def test_a_name_alone_shows_it(cli: Any) -> None:
     assert cli("objectives", "ipo").stdout == cli("objectives", "show", "ipo").stdout
     for arguments in (("show", "ipo", "--json"), ("ipo", "--json"), ("--json", "ipo")):

@@ -149,6 +149,20 @@ def test_feedback_without_the_details_a_method_needs_is_refused_before_a_model_i
     assert "Add columns" in error.value.mend
 
 
+def test_a_run_is_not_resumed_on_other_votes(tmp_path: Path, model: Path) -> None:
+    file = tmp_path / "votes.jsonl"
+
+    def write(votes: list[int]) -> None:
+        rows = [row | {"votes": votes} for row in ROWS["comparison"]]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write([3, 1])
+    run(tmp_path, model, data=str(file), method="irepo", save_steps=1)
+    write([3, 0])
+    with pytest.raises(UserError, match="labels"):
+        run(tmp_path, model, data=str(file), method="irepo", save_steps=1, resume=True)
+
+
 def test_the_saved_model_is_the_trained_one(tmp_path: Path, model: Path) -> None:
     run(tmp_path, model)
     before = AutoModelForCausalLM.from_pretrained(model).state_dict()

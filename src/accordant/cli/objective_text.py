@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from accordant.cli.output import print_table, say
+from accordant.objectives.feedback import DETAILS
 from accordant.objectives.registry import Objective
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def as_dict(entry: Objective) -> dict[str, Any]:
         "summary": entry.summary,
         "feedback": list(entry.feedback),
         "needs_reference": entry.needs_reference,
+        "needs": list(entry.needs),
         "paper": entry.paper,
         "formula": entry.formula,
         "options": [
@@ -50,6 +52,9 @@ def print_objective(view: View) -> None:
         ("needs a reference", reference(entry)),
         ("paper", entry.paper),
     ]
+    if entry.needs:
+        details = [DETAILS[field] for field in entry.needs]
+        rows.insert(3, ("needs of each row", " ".join(detail.how for detail in details)))
     for option in entry.options:
         meaning = f"{option.help} {option.expects.capitalize()}; default {option.default}."
         rows.append((f"--option {option.name}", meaning))
@@ -61,7 +66,7 @@ def print_objective(view: View) -> None:
     if view.profile is None:
         say("\nLoss: a margin does not describe this kind of feedback, so there is no plot.")
         return
-    say(f"\nLoss, {view.options_text}")
+    say(f"\nLoss; options: {view.options_text}")
     lines = {line.name or "loss": line.losses for line in view.profile.lines}
     say(draw_lines(view.profile.margins, lines, x_title=f"{view.profile.axis}, nats"))
 

@@ -146,7 +146,7 @@ def train(
 def resume_settings(config: AlignConfig, task: Task) -> dict[str, Any]:
     """What a checkpoint of this run must have been made with, JSON values by name."""
     known = config.model_dump(mode="json")
-    labels = [(example.label, example.rewards) for example in task.train]
+    labels = [(one.label, one.rewards, one.votes, one.reward_gap) for one in task.train]
     return {
         **{name: known[name] for name in SHARED},
         "objective": task.objective.name,
