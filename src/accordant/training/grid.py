@@ -18,7 +18,7 @@ from typing import Any
 
 from accordant.config import change_settings, options_of
 from accordant.errors import UserError, nearest
-from accordant.objectives.registry import bind_options, get_objective
+from accordant.objectives.registry import bind_options, get_objective, load_objective_file
 from accordant.training.config import MEMORY, METHOD, MODEL, TRAINING, AlignConfig
 
 OPTION, METHOD_KEY = "option", "method"
@@ -108,6 +108,8 @@ def make_cells(config: AlignConfig, axes: Sequence[Axis]) -> tuple[Cell, ...]:
         UserError: a setting that does not exist or that a sweep cannot vary, a value it cannot
             take, an objective or an option of one that does not exist.
     """
+    if config.objective_file is not None:
+        load_objective_file(config.objective_file)
     methods = _methods(config, axes)
     for axis in axes:
         _check_key(axis, methods)
