@@ -59,3 +59,21 @@ def test_the_guide_to_adding_a_loss_runs(tmp_path: Path, monkeypatch: pytest.Mon
             exec(compile(block, "adding-a-loss.md", "exec"), namespace)
         assert get_objective("margin_hinge").options[0].name == "gap"
         assert get_objective("centred_hinge").batch_means is not None
+
+
+def test_the_guide_to_the_logic_runs():
+    text = (DOCS / "logic.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 5
+    with temporary_objectives():
+        namespace: dict[str, object] = {}
+        for block in blocks:
+            exec(compile(block, "logic.md", "exec"), namespace)
+
+
+def test_the_guide_to_the_logic_has_every_loss_on_comparisons_with_a_formula():
+    text = (DOCS / "logic.md").read_text(encoding="utf-8")
+    for objective in list_objectives():
+        if is_built_in(objective) and objective.feedback[-1] == "comparison":
+            named = f"`{objective.name}`" in text
+            assert named or objective.feedback[0] == "ranking", objective.name

@@ -47,7 +47,7 @@ class View:
     def options_text(self) -> str:
         """The options in one line."""
         chosen = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"at {chosen}" if chosen else "without options"
+        return chosen or "none"
 
     @property
     def meaning(self) -> str:

@@ -25,7 +25,12 @@ from accordant.objectives.logic.structures import (
     structure,
     unconditioned,
 )
-from accordant.objectives.registry import bind_options, get_objective, temporary_objectives
+from accordant.objectives.registry import (
+    bind_options,
+    get_objective,
+    is_built_in,
+    temporary_objectives,
+)
 from accordant.scoring.scores import from_lists
 
 TWO = ("M_w", "M_l")
@@ -166,6 +171,9 @@ def test_a_registered_structure_trains_like_any_other() -> None:
         assert output.losses.item() == pytest.approx(math.log1p(math.exp(-2 * odds)))
         (gradient,) = torch.autograd.grad(output.losses.sum(), policy.logps)
         assert (gradient < 0).all()
+        assert not is_built_in(compiled)
+        with pytest.raises(ValueError, match="taken"):
+            register_structure("own_orpo", CPO, summary="Another of that name.")
         with pytest.raises(UserError, match="beta"):
             bind_options(compiled, {"beta": -1})
         with pytest.raises(ValueError, match="no world"):

@@ -13,6 +13,7 @@ from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
 from accordant.objectives.logic.compiling import compile_terms
 from accordant.objectives.logic.readings import _READINGS, FORMS, NO_FORMULA, form, read
 from accordant.objectives.logic.recognising import recognise
+from accordant.objectives.logic.relating import _main
 from accordant.objectives.logic.structures import relation
 from accordant.objectives.options import Positive
 from accordant.objectives.registry import (
@@ -116,3 +117,12 @@ def test_f_dpo_is_dpo_for_the_reverse_kl_and_has_no_formula_otherwise() -> None:
 
 def test_losses_on_other_feedback_say_that_the_logic_is_of_pairs() -> None:
     assert "pairs" in read(get_objective("kto")).note
+
+
+def test_the_names_in_the_lattice_are_of_losses_with_those_structures() -> None:
+    for names, ratio in FORMS.items():
+        for name in names.split(", "):
+            if "(" in name:
+                continue
+            term = _main(read(get_objective(name), {"gamma": 0} if name == "simpo" else {}))
+            assert relation(term.structure, form(ratio)) == "equivalent", name

@@ -124,6 +124,8 @@ def register_structure(
     def compiled(pairs: PairwiseScores, *, beta: Positive = beta) -> LossOutput:
         return compile_terms([replace(term, link=logistic(beta))], pairs)
 
+    # A user's, not one of accordant's; told apart from others by name and meaning.
+    compiled.__module__, compiled.__qualname__ = "compiled_structures", f"{name}: {structure}"
     compiled.__doc__ = (
         f"{summary}\n\nArgs:\n    beta: scale of the log-ratio of the two weighted counts."
     )

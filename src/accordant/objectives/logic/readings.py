@@ -44,7 +44,7 @@ FORMS = {
     "implication (l implies w)": "(1 - M_l + M_l * M_w) / (M_l * (1 - M_w))",
     "dpo, ipo, ln_dpo": REFERENCED,
     "retain_dpo": RETAINED,
-    "retention (w is kept, not l)": "M_w * R_l / (R_w * (1 - M_w + M_w * M_l))",
+    "retention (w is kept)": "M_w * R_l / (R_w * (1 - M_w + M_w * M_l))",
 }
 
 NO_FORMULA = {
