@@ -6,7 +6,13 @@ import math
 
 import pytest
 
-from accordant.evaluation.finding_views import amount, ends_of, number_line, view_findings
+from accordant.evaluation.finding_views import (
+    amount,
+    draw_charts,
+    ends_of,
+    number_line,
+    view_findings,
+)
 from accordant.statistics.interval import Interval
 from tests.evaluation.sample_findings import KINDS, make_chart, make_finding
 
@@ -23,7 +29,7 @@ def test_a_view_says_number_interval_threshold_and_what_is_not_listed():
 
 
 def test_identifiers_are_unique_and_fit_in_a_page():
-    views = view_findings([make_finding("<A b>"), make_finding("<A b>")])
+    views = list(map(draw_charts, view_findings([make_finding("<A b>"), make_finding("<A b>")])))
     names = [view.identifier for view in views]
     names += [row.anchor for view in views for row in view.rows]
     names += [plot.identifier for view in views for plot in view.plots]
@@ -33,7 +39,7 @@ def test_identifiers_are_unique_and_fit_in_a_page():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_chart_is_drawn_with_its_numbers_and_in_words(kind):
-    (view,) = view_findings([make_finding(charts=(make_chart(kind, "<b>"),))])
+    (view,) = map(draw_charts, view_findings([make_finding(charts=(make_chart(kind, "<b>"),))]))
     (plot,) = view.plots
     data = plot.figure.to_plotly_json()["data"]
     assert len(data) == 1
@@ -47,7 +53,7 @@ def test_every_kind_of_chart_is_drawn_with_its_numbers_and_in_words(kind):
 def test_a_chart_of_nothing_says_so():
     chart = make_chart("histogram")
     empty = type(chart)(**{f: getattr(chart, f) for f in chart.__slots__} | {"series": ()})
-    (view,) = view_findings([make_finding(charts=(empty,))])
+    (view,) = map(draw_charts, view_findings([make_finding(charts=(empty,))]))
     assert view.plots[0].description == "a: ."
 
 

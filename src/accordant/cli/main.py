@@ -22,6 +22,7 @@ from accordant.errors import UserError
 # Verb -> help panel and summary; its module is `accordant.cli.<verb>`.
 VERBS = {
     "align": ("Align", "Align a model with feedback: validate, train, measure, and report."),
+    "check": ("Align", "Check feedback before training, or a model after it."),
     "chat": ("Use", "Talk to a model in the terminal."),
     "catalogue": ("Look", "List the published systems: what works and what is planned."),
     "reproduce": ("Look", "Run a paper's claim in miniature and say whether its shape shows."),

@@ -6,13 +6,14 @@ for: what a check needs is said in its registration, and who runs it puts that i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from accordant.data.loading import Feedback
 
 if TYPE_CHECKING:
+    from accordant.data.examples import Example
     from accordant.data.rendering import Encoded, Rendering
 
 Value = TypeVar("Value")
@@ -31,7 +32,10 @@ class Material:
         held_out: the records that are not trained on.
         tokenizer: of the model.
         rendering: how records become text.
-        encoded: the feedback in tokens, nothing cut or left out.
+        encoded: the feedback in tokens, nothing cut. `Example.index` is the record's place in
+            `feedback.records`; records that are in `too_long` or `refused` are not in it.
+        too_long: records with more than `max_tokens` tokens: a model cannot read them whole.
+        refused: why a record cannot become tokens, by its place.
         max_tokens: tokens a prompt and one continuation may have together, and a model can read;
             None where there is no limit.
         model: the model before training, or the trained one after it; ready for the engine.
@@ -48,6 +52,8 @@ class Material:
     tokenizer: Any = None
     rendering: Rendering | None = None
     encoded: Encoded | None = None
+    too_long: tuple[Example, ...] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
     max_tokens: int | None = None
     model: Any = None
     reference: Any = None

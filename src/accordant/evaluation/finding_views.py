@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class FindingView:
         rows: its rows.
         left: rows that are not listed.
         measures: further numbers: name, value, interval.
-        plots: its charts, drawn.
+        plots: its charts, drawn by `draw_charts`.
     """
 
     finding: Finding
@@ -66,12 +66,21 @@ class FindingView:
     rows: tuple[RowView, ...]
     left: int
     measures: tuple[tuple[str, str, str], ...]
-    plots: tuple[Plot, ...]
+    plots: tuple[Plot, ...] = ()
 
 
 def view_findings(findings: Iterable[Finding]) -> tuple[FindingView, ...]:
     """Views of findings, in their order."""
     return tuple(_view(finding, index) for index, finding in enumerate(findings))
+
+
+def draw_charts(view: FindingView) -> FindingView:
+    """The view with the charts of its finding drawn."""
+    plots = (
+        _plot(chart, f"{view.identifier}-chart-{place}")
+        for place, chart in enumerate(view.finding.charts, 1)
+    )
+    return replace(view, plots=tuple(plots))
 
 
 def amount(value: float, unit: str, count: int = 0) -> str:
@@ -118,10 +127,6 @@ def _view(finding: Finding, index: int) -> FindingView:
         measures=tuple(
             (m.name, amount(m.number.estimate, m.unit, m.number.count), ends_of(m.number, m.unit))
             for m in finding.measures
-        ),
-        plots=tuple(
-            _plot(chart, f"{identifier}-chart-{place}")
-            for place, chart in enumerate(finding.charts, 1)
         ),
     )
 

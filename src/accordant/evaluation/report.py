@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant._version import __version__
-from accordant.evaluation.finding_views import view_findings
+from accordant.evaluation.finding_views import draw_charts, view_findings
 from accordant.evaluation.pages import render_page, to_json, to_plain, write_files
 from accordant.evaluation.results import (
     SCHEMA_VERSION,
@@ -76,7 +76,7 @@ def render_json(report: RunReport) -> str:
 def render_html(report: RunReport) -> str:
     """The report as one HTML page that needs no other file and no network."""
     plots, plot_lists = _collect_plots(report)
-    findings = view_findings(report.findings)
+    findings = tuple(map(draw_charts, view_findings(report.findings)))
     plots += [plot for view in findings for plot in view.plots]
     return render_page(
         "report.html.j2",

@@ -5,7 +5,6 @@ Composes the rooms below. Data, options and folders are checked before any weigh
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -90,13 +89,9 @@ class AlignOutcome:
     summary: str = ""
 
 
-def _bundled(name: str) -> str:
-    """Path of a bundled feedback file."""
-    return str(importlib.resources.files("accordant.data") / "bundled" / f"{name}.jsonl")
-
-
 def _read(config: AlignConfig) -> tuple[Feedback, ...]:
     """The feedback to learn from and, where it is named or bundled, that to test on."""
+    from accordant.data.bundled import bundled_path
     from accordant.data.loading import load_feedback
 
     def read(source: str, split: str | None, subset: str | None = None) -> Feedback:
@@ -112,7 +107,7 @@ def _read(config: AlignConfig) -> tuple[Feedback, ...]:
 
     assert config.data is not None
     if config.data == "bundled":
-        return read(_bundled("feedback"), None), read(_bundled("held_out"), None)
+        return read(str(bundled_path("train")), None), read(str(bundled_path("held_out")), None)
     feedback = read(config.data, config.split, config.subset)
     if config.held_out_data is None:
         return (feedback,)
@@ -176,6 +171,7 @@ def prepare(config: AlignConfig) -> Prepared:
     from accordant.training.plan import make_plan, read_model_config
     from accordant.workflows.aligned import check_aligned, read_aligned
     from accordant.workflows.relabel import relabel
+    from accordant.workflows.rendering import rendering_of
     from accordant.workflows.self_samples import planned_examples
 
     read = _read(config)
@@ -194,7 +190,7 @@ def prepare(config: AlignConfig) -> Prepared:
     tokenizer = load_tokenizer(
         config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
     )
-    rendering = _rendering(config)
+    rendering = rendering_of(config)
     if rendering.chat_template is not None:
         # Saved with the model, so that who talks to it later uses the template it learnt.
         tokenizer.chat_template = rendering.chat_template
@@ -255,24 +251,6 @@ def _check_labels(objective: Objective, feedback: Feedback, encoded: Encoded) ->
         return str(feedback.records[example.index].origin)
 
     check_labels(objective, encoded.examples, place)
-
-
-def _rendering(config: AlignConfig) -> Rendering:
-    """How records become text, as the settings say; reads the template's file."""
-    from accordant.data.rendering import JUDGMENT_PROMPT, Rendering
-
-    template = None
-    if config.chat_template is not None:
-        try:
-            template = config.chat_template.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"the chat template cannot be read ({error}).",
-                where=str(config.chat_template),
-                mend="Give a text file that holds the template.",
-            ) from None
-    wording = config.judgment_prompt or JUDGMENT_PROMPT
-    return Rendering(config.system_prompt, config.chat, template, config.end_of_turn, wording)
 
 
 def _usual_judge(config: AlignConfig) -> str:

@@ -1,0 +1,115 @@
+"""`accordant check`: see what preference training would do to a model, or did, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from accordant.cli.options import options_from
+from accordant.cli.output import console, examples, print_json, print_table
+from accordant.diagnostics.config import CheckConfig
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    names = {"only": _names, "skip": _names}
+    app.command(
+        epilog=examples(
+            "accordant check pairs.jsonl",
+            "accordant check pairs.jsonl --model none --fail-on warning",
+            "accordant check pairs.jsonl --model ./my-model --only ches --filter clean.jsonl",
+            "accordant check train.jsonl --held-out-data test.jsonl --only leakage",
+            "accordant check pairs.jsonl --model runs/first/model --reference embedded",
+            "accordant check pairs.jsonl --dry-run",
+            "accordant check --list",
+        ),
+    )(options_from(CheckConfig, suggest=names)(check))
+
+
+def check(
+    config: CheckConfig,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="Feedback to check: a file, a folder, a hub id, or `bundled`.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print the findings, or the plan of a dry run, as one JSON object; all else goes "
+            "to standard error.",
+        ),
+    ] = False,
+    list_them: Annotated[
+        bool, typer.Option("--list", help="List all checks with their options, and stop.")
+    ] = False,
+) -> None:
+    """Check feedback before training, or a model after it: findings with their rows, on one page.
+
+    Ends with exit code 1 when --fail-on is given and reached.
+    """
+    if list_them:
+        _list(as_json)
+        return
+    if data is not None:
+        config = config.model_copy(update={"data": data})
+    from accordant.workflows.check import plan_check, plan_lines, run_check
+
+    reader = console(to_error=as_json)
+    if config.dry_run:
+        _, plan = plan_check(config)
+        if as_json:
+            print_json(asdict(plan))
+            return
+        for line in plan_lines(plan):
+            reader.print(line, markup=False, highlight=False)
+        return
+    report, page = run_check(config, reader)
+    from accordant.diagnostics.findings import reaches
+    from accordant.evaluation.check_report import check_values
+    from accordant.evaluation.check_summary import print_check
+
+    if as_json:
+        print_json(check_values(report))
+    else:
+        print_check(report, reader)
+        reader.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    if config.fail_on is not None and reaches(report.worst, config.fail_on):
+        raise typer.Exit(1)
+
+
+def _names() -> list[str]:
+    from accordant.diagnostics.registry import list_checks
+
+    return [one.name for one in list_checks()]
+
+
+def _list(as_json: bool) -> None:
+    from accordant.diagnostics.registry import list_checks
+
+    found = list_checks()
+    if as_json:
+        print_json([{k: v for k, v in asdict(one).items() if k in _SHOWN} for one in found])
+        return
+    rows = [
+        (
+            one.name,
+            one.when,
+            ", ".join(one.needs) or "feedback",
+            ", ".join(one.feedback) or "any",
+            " ".join(
+                [one.summary, *(f"--option {one.name}.{o.name}={o.default}" for o in one.options)]
+            ),
+        )
+        for one in found
+    ]
+    print_table(["check", "training", "needs", "records", "what it looks at"], rows)
+
+
+_SHOWN = ("name", "title", "summary", "when", "needs", "feedback", "paper", "options")
