@@ -59,6 +59,8 @@ class View:
     def logic_rows(self) -> tuple[tuple[str, str], ...]:
         """What the objective means, as rows of name and text."""
         rows: list[tuple[str, str]] = []
+        if self.reading.terms:
+            rows.append(("rho", "log(count of the preferred worlds / count of the dispreferred)"))
         for number, term in enumerate(self.reading.terms, 1):
             prefix = f"{number}. " if len(self.reading.terms) > 1 else ""
             weight = "" if term.weight == 1 else f"{term.weight:g} * "
@@ -66,7 +68,6 @@ class View:
             of = "token means" if term.per_token else "whole answers"
             rows += [
                 (f"{prefix}loss", f"{weight}{term.link.formula}, {of}{margin}"),
-                ("rho", "log of the weighted count of what is preferred over that of the rest"),
                 ("preferred", write(simplify(term.structure.preferred))),
                 ("dispreferred", write(simplify(term.structure.dispreferred))),
                 ("core", write(term.structure.core)),

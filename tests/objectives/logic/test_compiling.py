@@ -15,6 +15,7 @@ from accordant.objectives.batch import evaluate
 from accordant.objectives.inputs import PairwiseScores, Sequences
 from accordant.objectives.logic.compiling import Term, compile_terms, register_structure
 from accordant.objectives.logic.counting import log_count
+from accordant.objectives.logic.decompiling import decompile
 from accordant.objectives.logic.formulas import entails, formula_of
 from accordant.objectives.logic.links import hinge, logistic, sigmoid, squared
 from accordant.objectives.logic.recognising import random_pairs
@@ -149,6 +150,18 @@ def test_links_are_what_their_names_say(link, of) -> None:
     ratios = torch.linspace(-4, 4, 9, dtype=torch.float64)
     expected = [of(r) for r in ratios.tolist()]
     torch.testing.assert_close(link.apply(ratios), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_a_copy_of_the_policy_doubles_its_pull() -> None:
+    """DPO-positive's second log p_w; the paper reads it as a copy, too."""
+    import numpy as np
+
+    rows = np.random.default_rng(0).uniform(0.05, 0.95, (8, 4))
+    found = Term(decompile("M_w**2 * R_l / (M_l * R_w)"), logistic()).log_ratio(
+        random_pairs(rows, per_token=False)
+    )
+    w, rejected, ref_w, ref_l = np.log(rows).T
+    assert found.numpy() == pytest.approx(2 * w + ref_l - rejected - ref_w, abs=1e-9)
 
 
 def test_a_structure_about_a_reference_needs_scores_of_one() -> None:
