@@ -17,6 +17,8 @@ OBJECTIVES = (
         paper=Paper(
             "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024
         ),
+        how_to_run="accordant reproduce bco",
+        reproduce="accordant.catalogue.reproductions.bco:reproduce",
     ),
     System(
         id="S04",
