@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from accordant.config import (
     Settings,
+    change_settings,
     load_settings,
     options_of,
     options_table,
@@ -241,6 +242,13 @@ def test_settings_survive_being_written_and_loaded(
     path = tmp_path_factory.getbasetemp() / "settings.yaml"
     path.write_text(settings_to_yaml(run), encoding="utf-8", newline="")
     assert load_settings(Run, config_file=path) == run
+
+
+def test_changed_settings_are_checked_and_mistakes_told_by_their_place() -> None:
+    changed = change_settings(Run(), {"epochs": "3", "data": "one.jsonl"}, {})
+    assert changed == Run(epochs=3, data=("one.jsonl",))
+    with pytest.raises(UserError, match=r"^--vary epochs: found 'many', expected a whole"):
+        change_settings(Run(), {"epochs": "many"}, {"epochs": "--vary epochs"})
 
 
 def test_settings_are_frozen() -> None:

@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # The other guides are run by the tests of their rooms.
-PAGES = ("README.md", "docs/cli.md", "docs/catalogue.md", "docs/models.md", "docs/training.md")
+PAGES = (
+    "README.md",
+    "docs/cli.md",
+    "docs/catalogue.md",
+    "docs/models.md",
+    "docs/training.md",
+    "docs/sweep.md",
+)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

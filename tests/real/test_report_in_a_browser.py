@@ -7,7 +7,9 @@ import subprocess
 import pytest
 
 from accordant.evaluation.report import write_report
+from accordant.evaluation.sweep_report import write_sweep
 from tests.evaluation.sample_reports import comparison_report, every_kind_of_report
+from tests.evaluation.test_sweep import GRID, results
 
 BROWSER = next(
     (found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))),
@@ -51,6 +53,12 @@ def test_every_visible_plot_is_drawn_and_the_console_stays_empty(kind, tmp_path)
     assert dom.count('class="plot') >= 1
     assert dom.count('data-drawn="yes"') == dom.count("data-plot=") - folded
     assert dom.count('class="plot-container plotly"') == dom.count('data-drawn="yes"')
+
+
+def test_every_plot_of_a_sweep_is_drawn_and_the_console_stays_empty(tmp_path):
+    dom, console = open_page(write_sweep(results(*GRID), tmp_path), tmp_path / "profile")
+    assert console == []
+    assert dom.count('data-drawn="yes"') == dom.count("data-plot=") == 5
 
 
 def test_a_script_that_is_not_the_pages_own_does_not_run(tmp_path):

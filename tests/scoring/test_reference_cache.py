@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -144,3 +145,19 @@ def test_progress_ends_with_all_examples(tmp_path: Path) -> None:
     examples, seen = make_examples("dpo", 8), []
     cached_reference(tmp_path, KEY, examples, Counting(), shard_size=3, progress=seen.append)
     assert seen == [3, 6, 8, 8]
+
+
+def test_runs_that_start_together_compute_a_reference_once(tmp_path: Path) -> None:
+    examples, scorers, found = make_examples("dpo", 12), [Counting(), Counting()], {}
+
+    def run(number: int) -> None:
+        found[number] = cached_reference(tmp_path, KEY, examples, scorers[number], shard_size=4)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(scorer.trees) for scorer in scorers) == [0, 12]
+    assert sorted(reference.computed for reference in found.values()) == [0, 12]
+    assert torch.equal(found[0].scores(examples).logps, found[1].scores(examples).logps)

@@ -14,8 +14,10 @@ from accordant.statistics import estimates
 from accordant.statistics.estimates import (
     area_under_curve,
     bootstrap_mean,
+    bootstrap_median_of_means,
     bootstrap_ratio,
     mcnemar_test,
+    median_share,
     paired_difference,
     proportion,
     sign_test,
@@ -216,3 +218,39 @@ def test_tensors_of_any_kind_are_read_as_float64():
 def test_what_is_not_a_finite_vector_is_refused_by_name(values, said):
     with pytest.raises(ValueError, match=said):
         to_floats(values, "margins")
+
+
+def test_a_median_over_settings_is_the_median_of_their_means():
+    values = np.array([[0.0, 4.0, 2.0], [9.0, 9.0, 9.0], [1.0, 1.0, 4.0]])
+    found = bootstrap_median_of_means(values)
+    assert found.estimate == 2.0
+    # All 27 resamples of three units, enumerated.
+    drawn = [
+        np.median(values[:, list(rows)].mean(axis=1))
+        for rows in itertools.product(range(3), repeat=3)
+    ]
+    assert found.low == pytest.approx(np.quantile(drawn, 0.025), abs=0.35)
+    assert found.high == pytest.approx(np.quantile(drawn, 0.975), abs=0.35)
+
+
+def test_a_median_draws_units_for_all_settings_together():
+    # What every setting has in common is spread; by how much they differ is not.
+    common = np.random.default_rng(0).normal(size=200)
+    apart = bootstrap_median_of_means([common, common + 1, common + 2])
+    one = estimates.bootstrap_mean(common + 1)
+    assert (apart.low, apart.high) == pytest.approx((one.low, one.high))
+
+
+def test_a_median_of_one_unit_claims_no_interval():
+    found = bootstrap_median_of_means([[1.0], [2.0]])
+    assert found.estimate == 1.5
+    assert math.isnan(found.low)
+
+
+def test_a_median_share_is_not_surer_than_its_settings():
+    always = median_share([[1.0] * 20, [1.0] * 20])
+    assert (always.estimate, always.low, always.high) == pytest.approx(
+        (1.0, *[getattr(wilson_interval(20, 20), end) for end in ("low", "high")])
+    )
+    mixed = np.random.default_rng(1).integers(0, 2, (3, 60)).astype(float)
+    assert median_share(mixed) == bootstrap_median_of_means(mixed)

@@ -277,3 +277,22 @@ def test_a_file_named_after_another_split_is_read(tmp_path: Path, model: Path) -
     data = write_rows(tmp_path, "comparison").rename(tmp_path / "test.jsonl")
     outcome, _ = run(tmp_path, model, data=str(data), dry_run=True, limit=8)
     assert outcome.train + outcome.held_out == 8
+
+
+def test_another_seed_holds_out_other_prompts_unless_told_otherwise(
+    tmp_path: Path, model: Path
+) -> None:
+    def held_out(**settings: Any) -> set[Any]:
+        config = AlignConfig(
+            data=str(write_rows(tmp_path, "comparison")),
+            model=str(model),
+            output_dir=tmp_path / "out",
+            held_out=0.25,
+            **settings,
+        )
+        part = prepare(config).held_out
+        assert part is not None
+        return {record.prompt for record in part.records}
+
+    assert held_out(seed=0) != held_out(seed=1)
+    assert held_out(seed=0) == held_out(seed=1, held_out_seed=0)
