@@ -10,6 +10,7 @@ import typer
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, print_json, print_table
 from accordant.diagnostics.config import CheckConfig
+from accordant.errors import UserError
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     config: CheckConfig,
-    data: Annotated[
+    source: Annotated[
         str | None,
         typer.Argument(
             metavar="[DATA]",
@@ -57,8 +58,8 @@ def check(
     if list_them:
         _list(as_json)
         return
-    if data is not None:
-        config = config.model_copy(update={"data": data})
+    if source is not None:
+        config = _with_source(config, source)
     from accordant.workflows.check import plan_check, plan_lines, run_check
 
     reader = console(to_error=as_json)
@@ -82,6 +83,16 @@ def check(
         reader.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     if config.fail_on is not None and reaches(report.worst, config.fail_on):
         raise typer.Exit(1)
+
+
+def _with_source(config: CheckConfig, source: str) -> CheckConfig:
+    if config.data not in (None, source):
+        raise UserError(
+            f"found '{source}' as DATA and '{config.data}' as --data.",
+            where="DATA",
+            mend="Name the feedback once.",
+        )
+    return config.model_copy(update={"data": source})
 
 
 def _names() -> list[str]:

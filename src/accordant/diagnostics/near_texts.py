@@ -59,7 +59,7 @@ def runs_of(text: str) -> Hashes:
     return np.unique(runs)
 
 
-def similarity(first: Hashes, second: Hashes) -> float:
+def similarity_of(first: Hashes, second: Hashes) -> float:
     """Jaccard similarity of two sets of runs."""
     common = len(np.intersect1d(first, second, assume_unique=True))
     return common / (len(first) + len(second) - common)
@@ -84,7 +84,7 @@ def near_pairs(texts: Sequence[str], least: float, *, beside: int | None = None)
         first, second = sorted((alone[i], alone[j]))
         if beside is not None and not first < beside <= second:
             continue
-        share = similarity(runs[first], runs[second])
+        share = similarity_of(runs[first], runs[second])
         if share >= least:
             found.append(Near(first, second, share))
     return sorted(found, key=lambda near: (near.first, near.second))
