@@ -118,6 +118,8 @@ OBJECTIVES = (
         "term.",
         claim="Longer rankings help.",
         paper=Paper("Preference Ranking Optimization for Human Alignment", "Song et al.", 2023),
+        how_to_run="accordant reproduce pro",
+        reproduce="accordant.catalogue.reproductions.pro:reproduce",
     ),
     System(
         id="S40",
