@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,8 +56,8 @@ def agreement(material: Material, *, shown: Count = 50) -> Finding:
     """Krippendorff's alpha of labels on the same item: 1 is full agreement, 0 is chance.
 
     Items are comparisons with votes, and any pair, answer or rating that stands in several rows;
-    every row then is one vote. Which answer of a pair stands first is told by its text, not by who
-    won, as alpha would otherwise count the winner's name as agreement. Ratings are compared by
+    every row then is one vote. Which answer of a pair stands first is told by a hash of its text:
+    not by who won, as alpha would count the winner's name as agreement. Ratings are compared by
     their squared difference, and the attribute that is agreed on least gives the number. The
     interval is a bootstrap over items.
 
@@ -150,7 +151,7 @@ def _votes(record: Record) -> Iterator[tuple[str, tuple[str, ...], float]]:
             answers = key_of(record.chosen), key_of(record.rejected)
             if answers[0] == answers[1]:
                 return
-            first_won = float(answers[0] < answers[1])
+            first_won = float(_digest(answers[0]) < _digest(answers[1]))
             key = (key_of(record.prompt), *sorted(answers))
             wanted, unwanted = record.votes or (1, 0)
             for value, count in ((first_won, wanted), (1 - first_won, unwanted)):
@@ -165,6 +166,10 @@ def _votes(record: Record) -> Iterator[tuple[str, tuple[str, ...], float]]:
                 yield name, _item(record.prompt, record.completion), value
         case _:
             return
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _item(prompt: Text, answer: Text) -> tuple[str, str]:

@@ -37,7 +37,8 @@ def duplicates(material: Material, *, similarity: Fraction = 0.8, shown: Count =
     exact = _exact(records)
     near = _near(records, similarity, exact)
     found = [*((i, j, 1.0) for i, j in exact.items()), *near]
-    rows = [_row(records, *one) for one in sorted(found, key=lambda one: (-one[2], one[0]))]
+    found.sort(key=lambda one: (-one[2], one[0]))
+    rows = [_row(records, *one, exact=one[0] in exact) for one in found]
     share = wilson_interval(len(found), len(records))
     return Finding(
         check="duplicates",
@@ -80,9 +81,8 @@ def _exact(records: Sequence[Record]) -> dict[int, int]:
     firsts: dict[tuple[object, ...], int] = {}
     found = {}
     for place, record in enumerate(records):
-        said = tuple(p.text for p in passages_of(record) if p.label in LABELS)
         texts = map(key_of, (*prompts_of(record), *(answer for _, answer in answers_of(record))))
-        first = firsts.setdefault((*texts, *said), place)
+        first = firsts.setdefault((*texts, *_said(record)), place)
         if first != place:
             found[place] = first
     return found
@@ -95,13 +95,19 @@ def _near(
     places = [place for place in range(len(records)) if place not in exact]
     parts = [_parts(records[place]) for place in places]
     whole = [" ".join(texts) for texts in parts]
-    pairs = [pair for pair in near_pairs(whole, least) if pair.first != pair.second]
     found: dict[int, tuple[int, float]] = {}
-    for pair in pairs:
+    for pair in near_pairs(whole, least):
         i, j = places[pair.first], places[pair.second]
-        if j not in found and _alike(parts[pair.first], parts[pair.second], least):
+        if j in found or _said(records[i]) != _said(records[j]):
+            continue
+        if _alike(parts[pair.first], parts[pair.second], least):
             found[j] = (i, pair.similarity)
     return [(j, i, share) for j, (i, share) in found.items()]
+
+
+def _said(record: Record) -> tuple[str, ...]:
+    """What was said of its answers, where that is no part of their order."""
+    return tuple(passage.text for passage in passages_of(record) if passage.label in LABELS)
 
 
 def _parts(record: Record) -> list[str]:
@@ -121,19 +127,21 @@ def _alike(first: Sequence[str], second: Sequence[str], least: float) -> bool:
     )
 
 
-def _row(records: Sequence[Record], place: int, first: int, share: float) -> FindingRow:
+def _row(
+    records: Sequence[Record], place: int, first: int, share: float, *, exact: bool
+) -> FindingRow:
     earlier = records[first].origin
     return FindingRow(
         value=share,
         passages=tuple(
             itertools.chain(
                 passages_of(records[place]),
-                (p for p in passages_of(records[first]) if share < 1),
+                () if exact else passages_of(records[first]),
             )
         ),
         origin=records[place].origin,
         also=(earlier,) if earlier is not None else (),
-        note="the same" if share == 1 else "nearly the same",
+        note="the same" if exact else "nearly the same",
     )
 
 

@@ -30,8 +30,10 @@ THRESHOLD = Threshold(
 )
 # An answer ends like this when somebody meant it to: a stop, a bracket, a quotation, code, a list.
 _ENDED = re.compile(r"""[.!?…。！？:;)\]}>"'”’»`*_~|]\s*$|\d\s*$""")
-# Answers of exactly the same length in tokens, as a share of all, that chance does not explain.
-PILE, PILE_LEAST = 0.02, 5
+# Chance of so many unended answers at one length, given the lengths around it, that is no chance.
+CHANCE = 1e-7
+AROUND = 10  # tokens to either side
+SHORTEST = 32  # tokens; shorter answers may well lack a full stop, and nobody generates so few
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,9 @@ class _Problem:
 def truncation(material: Material, *, shown: Count = 100) -> Finding:
     """Records longer than the limit, and answers that end in mid-sentence where others end too.
 
-    An answer counts as cut off when it does not end as sentences, lists or code end, and many
-    answers have exactly its length in tokens, none a longer one by much: the limit of whoever
-    generated them. An answer that merely lacks a full stop is not counted.
+    An answer counts as cut off when it does not end as sentences, lists or code end, and far more
+    answers end so at its length in tokens than at lengths around it: the limit of whoever generated
+    them. An answer that merely lacks a full stop is not counted.
 
     Args:
         shown: rows to list at most.
@@ -130,25 +132,38 @@ def _longest(example: Example) -> int:
 
 
 def _cut_off(examples: Sequence[Example], records: Sequence[Record]) -> Iterator[_Problem]:
-    """Answers that break off at the length at which many others break off."""
-    lengths = [
+    """Answers that break off at a length at which many others break off."""
+    unended = [
         (example.index, name, len(ids) - 1, text)
         for example in examples
         for name, ids, text in _answers(example, records[example.index])
+        if not _ENDED.search(text)
     ]
-    unended = [one for one in lengths if not _ENDED.search(one[3])]
-    # A limit may have been counted with another tokenizer or another end: allow for one token.
-    counts = Counter(tokens for _, _, tokens, _ in unended)
-    least = max(PILE_LEAST, PILE * len(lengths))
-    piles = {
-        tokens
-        for tokens in counts
-        if sum(counts[tokens + step] for step in (-1, 0, 1)) >= least
-        and not any(other > tokens + 1 for _, _, other, _ in lengths)
-    }
+    # The same text in many rows is one answer.
+    piles = _piles(Counter(tokens for tokens, _ in {(one[2], one[3]) for one in unended}))
     for place, name, tokens, _ in unended:
         if any(abs(tokens - pile) <= 1 for pile in piles):
             yield _Problem(place, tokens, f"{name} breaks off")
+
+
+def _piles(counts: Counter[int]) -> set[int]:
+    """Lengths that are far commoner than those around them.
+
+    The limit may have been counted with another tokenizer or another end, so lengths that differ by
+    one token count together.
+    """
+    from scipy.stats import poisson
+
+    found = set()
+    for tokens in counts:
+        pile = sum(counts[tokens + step] for step in (-1, 0, 1))
+        around = sum(
+            counts[tokens + step] for step in range(-AROUND - 1, AROUND + 2) if abs(step) > 1
+        )
+        expected = max(3 * around / (2 * AROUND), 0.5)
+        if tokens >= SHORTEST and poisson.sf(pile - 1, expected) < CHANCE:
+            found.add(tokens)
+    return found
 
 
 def _answers(example: Example, record: Record) -> Iterator[tuple[str, tuple[int, ...], str]]:
