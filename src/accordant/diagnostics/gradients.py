@@ -131,13 +131,13 @@ def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None
     still = [p for p in model.parameters() if p.requires_grad and id(p) not in kept]
     was_training = model.training
     for parameter in still:
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     model.eval()
     try:
         yield
     finally:
         for parameter in still:
-            parameter.requires_grad_()
+            parameter.requires_grad = True
         model.train(was_training)
 
 
