@@ -119,8 +119,11 @@ def test_answers_cut_at_one_length_are_found_and_unended_ones_are_not(look):
 
 
 def test_pairs_are_named_by_the_answer_that_breaks_off(look):
-    ends = " ".join(["dog"] * 50)
-    records = [Comparison(f"p{n}", f"the dog {n}.", ends, Origin("f", n)) for n in range(1, 41)]
+    draw = random.Random(0)
+    cut = ["".join(draw.choices("qzjvk", k=50)) for _ in range(40)]
+    records = [
+        Comparison(f"p{n}", f"the dog {n}.", text, Origin("f", n)) for n, text in enumerate(cut, 1)
+    ]
     finding = look(truncation, records)
     assert {row.note for row in finding.rows} == {"rejected breaks off"}
     assert finding.number.estimate == 1
