@@ -116,3 +116,22 @@ def test_options_of_checks_are_told_apart_by_the_checks_name(monkeypatch):
             registry.bind_options([one], wrong)
     with pytest.raises(UserError, match="is not run"):
         registry.bind_options([], {"far.share": 1})
+
+
+def test_the_cost_of_a_check_knows_its_options(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_load_all", lambda: None)
+    costs = {
+        "plain": lambda material: {"pass": 7.0},
+        "named": lambda material, *, share=0.5: {"pass": 100 * share},
+        "all": lambda material, **options: {"pass": 10 * options["share"]},
+    }
+    found = {}
+    for name, cost in costs.items():
+
+        @check(name=name, title=name, when="before", needs=("model",), cost=cost)
+        def far(material, *, share: float = 0.5, other: int = 1):
+            """Says how far."""
+
+        found[name] = get_check(name).passes(Material(feedback=None), {"share": 0.2, "other": 3})
+    assert found == {"plain": {"pass": 7.0}, "named": {"pass": 20.0}, "all": {"pass": 2.0}}

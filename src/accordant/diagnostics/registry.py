@@ -24,7 +24,7 @@ from accordant.objectives.options import Option, bind_values, read_options
 When = Literal["before", "during", "after"]
 Need = Literal["held_out", "tokenizer", "model", "reference"]
 Function = TypeVar("Function", bound="Callable[..., Finding]")
-Cost = Callable[[Material], Mapping[str, float]]
+Cost = Callable[..., Mapping[str, float]]
 
 _STAGES = get_args(When)
 _registered: dict[str, Check] = {}
@@ -43,8 +43,9 @@ class Check:
         feedback: record types it applies to; empty for all.
         paper: where it comes from; empty for plain sense.
         cost: tokens it puts through a model, by name of the pass, one forward pass of one token
-            counting 1 and its gradient 2 more. Passes of one name are made once (`Material.once`)
-            however many checks name them. None for checks that need no model.
+            counting 1 and its gradient 2 more: `cost(material)`, with those options of the check
+            that it names. Passes of one name are made once (`Material.once`) however many checks
+            name them. None for checks that need no model.
         options: what the user may set (`--option NAME.OPTION=VALUE`): the keyword-only parameters
             of the function, with their help in its docstring's `Args`.
         function: the check. Before and after training: `function(material, **options) -> Finding`;
@@ -66,6 +67,16 @@ class Check:
     def applies_to(self, record_type: str) -> bool:
         """Whether it can be run on records of this type."""
         return not self.feedback or record_type in self.feedback
+
+    def passes(self, material: Material, options: Mapping[str, Any]) -> Mapping[str, float]:
+        """What it costs on this material with these options; empty without a model."""
+        if self.cost is None:
+            return {}
+        parameters = inspect.signature(self.cost).parameters.values()
+        if any(one.kind is one.VAR_KEYWORD for one in parameters):
+            return self.cost(material, **options)
+        named = {one.name for one in parameters}
+        return self.cost(material, **{k: v for k, v in options.items() if k in named})
 
 
 def check(

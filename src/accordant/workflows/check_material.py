@@ -70,7 +70,7 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
         material = _with_tokens(config, material)
     passes: dict[str, float] = {}
     for one in checks:
-        for name, tokens in (one.cost(material) if one.cost else {}).items():
+        for name, tokens in one.passes(material, options[one.name]).items():
             passes[name] = max(tokens, passes.get(name, 0.0))
     return PreparedCheck(material, checks, options, not_run, passes)
 
