@@ -67,7 +67,7 @@ class _Probe:
 
 
 def _cost(
-    material: Material, *, probe_steps: int = 0, probe_pairs: int = 64, **_: object
+    material: Material, *, probe_steps: int = 0, probe_pairs: int = 64
 ) -> Mapping[str, float]:
     costs = dict(cost_of_pass(material))
     if probe_steps:
