@@ -5,8 +5,11 @@ Knows settings, encoded examples and estimates. Knows nothing of the training lo
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.data.examples import Example
@@ -142,12 +145,12 @@ def read_model_config(
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if source.path is not None:
         location = str(source.path)
-    if source.path is not None and source.kind in ("gguf", "embedded"):
-        location, options["gguf_file"] = str(source.path.parent), source.path.name
     if revision is not None and source.kind == "hub":
         options["revision"] = revision
     try:
         with quiet_transformers():
+            if source.path is not None and source.kind in ("gguf", "embedded"):
+                return copy.deepcopy(_config_in_gguf(source.path, source.path.stat().st_mtime_ns))
             return AutoConfig.from_pretrained(location, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(
@@ -155,6 +158,14 @@ def read_model_config(
             where=name,
             mend="Check the name and the connection, or give a local folder.",
         ) from error
+
+
+@functools.lru_cache(maxsize=4)
+def _config_in_gguf(file: Path, modified: int) -> PreTrainedConfig:  # noqa: ARG001 - a cache key
+    """Kept, as it takes seconds: a GGUF file's fields are read with all words of its vocabulary."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)
 
 
 def show_size(count: int) -> str:
