@@ -23,7 +23,7 @@ def test_a_view_says_number_interval_threshold_and_what_is_not_listed():
     assert view.threshold == "threshold 20 %: displacement"
     assert [row.value for row in view.rows] == ["1.25 nats", "-0.500 nats"]
     assert view.left == 29
-    assert view.measures == (("displacement", "1.00 nats", ""),)
+    assert view.measures == (("displacement", "1 nats", ""),)
     line = "31 % (95 % interval 25 to 37 %) · threshold 20 %: displacement"
     assert number_line(make_finding()) == line
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, print_json, print_table
 from accordant.diagnostics.config import CheckConfig
 from accordant.errors import UserError
+
+if TYPE_CHECKING:
+    from accordant.diagnostics.registry import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -51,9 +54,10 @@ def check(
         bool, typer.Option("--list", help="List all checks with their options, and stop.")
     ] = False,
 ) -> None:
-    """Check feedback before training, or a model after it: findings with their rows, on one page.
+    """Check feedback before training, or a model after it.
 
-    Ends with exit code 1 when --fail-on is given and reached.
+    Every check returns a number against its threshold with the rows behind it. All of them stand on
+    one page. Ends with exit code 1 when --fail-on is given and reached.
     """
     if list_them:
         _list(as_json)
@@ -106,7 +110,7 @@ def _list(as_json: bool) -> None:
 
     found = list_checks()
     if as_json:
-        print_json([{k: v for k, v in asdict(one).items() if k in _SHOWN} for one in found])
+        print_json([_entry(one) for one in found])
         return
     rows = [
         (
@@ -123,4 +127,11 @@ def _list(as_json: bool) -> None:
     print_table(["check", "training", "needs", "records", "what it looks at"], rows)
 
 
-_SHOWN = ("name", "title", "summary", "when", "needs", "feedback", "paper", "options")
+def _entry(one: Check) -> dict[str, Any]:
+    """What is known of a check, as JSON values."""
+    shown = ("name", "title", "summary", "when", "needs", "feedback", "paper")
+    options = [
+        {"name": o.name, "default": o.default, "expects": o.expects, "help": o.help}
+        for o in one.options
+    ]
+    return {name: getattr(one, name) for name in shown} | {"options": options}

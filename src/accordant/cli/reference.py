@@ -14,6 +14,8 @@ from pathlib import Path
 from accordant.catalogue.registry import list_systems
 from accordant.cli.chat import ChatConfig
 from accordant.config import options_table
+from accordant.diagnostics.config import CheckConfig
+from accordant.diagnostics.registry import list_checks
 from accordant.objectives.registry import list_objectives
 from accordant.training.config import AlignConfig
 
@@ -51,12 +53,26 @@ def _objectives() -> str:
     return "\n".join(lines)
 
 
+def _checks() -> str:
+    lines = ["| check | needs | records | what it looks at | from |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for one in list_checks():
+        if one.when == "during":
+            continue
+        needs = ", ".join(one.needs) or "feedback"
+        records = ", ".join(one.feedback) or "any"
+        lines.append(_row((f"`{one.name}`", needs, records, one.summary, one.paper)))
+    return "\n".join(lines)
+
+
 def _row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 PARTS: dict[str, Callable[[], str]] = {
     "align options": lambda: options_table(AlignConfig),
+    "check options": lambda: options_table(CheckConfig),
+    "checks": _checks,
     "chat options": lambda: options_table(ChatConfig),
     "systems": _systems,
     "objectives": _objectives,

@@ -6,6 +6,7 @@ checked.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -84,12 +85,13 @@ def draw_charts(view: FindingView) -> FindingView:
 
 
 def amount(value: float, unit: str, count: int = 0) -> str:
-    """A number with its unit: `12 %`, `-3.10 nats`, `4`."""
+    """A number with its unit: `12 %`, `-3.10 nats`, `3 forms`, `4.00`."""
     if unit == "share":
         return percent(value, count)
-    if unit == "rows" and value == round(value):
-        return f"{value:,.0f} rows"
-    return number(value) if unit == "number" else f"{number(value)} {unit}"
+    if unit == "number":
+        return number(value)
+    whole = math.isfinite(value) and value == round(value)
+    return f"{value:,.0f} {unit}" if whole else f"{number(value)} {unit}"
 
 
 def ends_of(interval: Interval, unit: str) -> str:

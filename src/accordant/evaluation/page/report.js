@@ -51,6 +51,16 @@
     one.addEventListener("toggle", () => one.open && one.querySelectorAll("[data-plot]").forEach(draw));
   });
 
+  // A link to a row opens it, and what it lies in.
+  function openTarget() {
+    let one = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = one;
+    for (; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
+    if (target) target.scrollIntoView();
+  }
+  window.addEventListener("hashchange", openTarget);
+  if (location.hash) openTarget();
+
   // Answers: long texts fold, and rows can be searched and filtered.
   const rows = [...document.querySelectorAll(".answers tbody tr")];
   for (const text of document.querySelectorAll(".answers .text")) {
