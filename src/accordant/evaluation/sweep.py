@@ -229,7 +229,8 @@ def rank_cells(cells: Sequence[CellResult], measure: Measure) -> tuple[CellResul
         return (
             unknown,
             0.0 if unknown else -value * (measure.better or 1),
-            0.0 if math.isnan(kl) else kl,
+            # Below zero an estimate of it is noise, not nearness.
+            0.0 if math.isnan(kl) else max(0.0, kl),
             place,
         )
 
