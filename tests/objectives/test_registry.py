@@ -169,6 +169,15 @@ def test_a_loss_without_docstring_or_scores_is_refused():
             """Ratings have no scores yet."""
 
 
+def test_matching_must_be_asked_for_by_an_option_that_is_true_or_false():
+    def loss(answers, *, match: float = 0.0):
+        """Thumbs."""
+
+    for option in ("match", "matched"):
+        with pytest.raises(TypeError, match=f"an option '{option}', true or false"):
+            register("matching", feedback="binary", matching=option)(loss)
+
+
 def test_a_shift_of_two_columns_is_averaged_where_each_applies():
     """The shift of BCO: half the sum of the mean reward of wanted and of unwanted answers."""
     from accordant.objectives.batch import column_means, column_totals

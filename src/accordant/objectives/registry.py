@@ -163,6 +163,8 @@ def objective(
         options = read_options(function)
         if self_samples and not any(o.name == "samples" and o.type is int for o in options):
             raise TypeError(f"objective {name!r} needs an option `samples`, a whole number")
+        if matching and not any(o.name == matching and o.type is bool for o in options):
+            raise TypeError(f"objective {name!r} needs an option {matching!r}, true or false")
         _register(
             Objective(
                 name=name,
