@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test studies lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -25,6 +25,9 @@ demo: $(STAMP) ## Align the embedded model on the bundled feedback and report th
 
 test: $(STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest
+
+studies: $(STAMP) ## Run every reproduction of a published claim with all its seeds
+	$(BIN)/python -m pytest -m study
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

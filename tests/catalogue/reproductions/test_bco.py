@@ -46,6 +46,6 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
     assert result == bco.reproduce((0, 1))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert bco.reproduce(None).shows

@@ -38,6 +38,6 @@ def test_pairs_come_with_their_rewards_and_chances() -> None:
         assert chance == pytest.approx(sampler[bandit, arms].sum().exp().item())
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert copg.reproduce(None).shows

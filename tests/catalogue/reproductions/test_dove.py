@@ -32,6 +32,6 @@ def test_joint_pairs_cross_contexts_and_prefer_gold() -> None:
     assert sum(gap >= 0 for gap in gaps) > 0.97 * len(gaps)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert dove.reproduce(None).shows

@@ -27,6 +27,6 @@ def test_between_two_points_of_a_frontier_gold_is_interpolated_and_beyond_it_unk
     assert math.isnan(irepo._interpolate(frontier, 0.7))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert irepo.reproduce(None).shows

@@ -27,6 +27,6 @@ def test_lengths_are_read_off_where_the_rate_is_first_reached() -> None:
         ln_dpo.letters_when_reached(run, 0.95)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert ln_dpo.reproduce(None).shows

@@ -29,6 +29,6 @@ def test_dealt_gaps_are_the_same_gaps_on_other_pairs() -> None:
     assert sorted(gaps[0]) == sorted(gaps[1])
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert mm_rlhf.reproduce(None).shows

@@ -21,6 +21,6 @@ def test_the_order_of_formulas_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert preference_logic._four_propositions(seed=3) < 1e-9
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert preference_logic.reproduce(None).shows

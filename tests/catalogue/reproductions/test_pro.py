@@ -31,6 +31,6 @@ def test_it_measures_every_length_and_repeats_itself(monkeypatch: pytest.MonkeyP
     assert result == pro.reproduce((0, 1))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert pro.reproduce(None).shows

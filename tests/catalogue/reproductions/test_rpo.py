@@ -24,6 +24,6 @@ def test_more_weight_on_the_chosen_keeps_them_likelier(monkeypatch: pytest.Monke
     assert moved == sorted(moved, reverse=True)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_shape_shows() -> None:
     assert rpo.reproduce(None).shows
