@@ -46,9 +46,9 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         _checks(study),
         study.seeds,
         note=f"{PAIRS} pairs to train on and {HELD_OUT} held out, {VOTERS} voters each, beta "
-        f"{BETA}, all numbers on held-out pairs where the loss on them is lowest. How hard a pair is: "
-        "log ref(rejected) - log ref(chosen). The ideal ranking is that of DPO's optimum for the "
-        "votes of each pair.",
+        f"{BETA}. All numbers are on held-out pairs where the loss on them is lowest. How hard a "
+        "pair is: log ref(rejected) - log ref(chosen). The ideal ranking is that of DPO's optimum "
+        "for the votes of each pair.",
     )
 
 
