@@ -29,6 +29,8 @@ DIAGNOSTICS = (
         paper=Paper(
             "Preference Learning Algorithms Do Not Learn Preference Rankings", "Chen et al.", 2024
         ),
+        how_to_run="accordant check bundled --only ranking-accuracy",
+        reproduce="accordant.catalogue.reproductions.ranking_accuracy:reproduce",
     ),
     System(
         id="S26",
@@ -56,6 +58,8 @@ DIAGNOSTICS = (
             "Yuan et al.",
             2024,
         ),
+        how_to_run="accordant check bundled --only gradient-entanglement",
+        reproduce="accordant.catalogue.reproductions.gradient_entanglement:reproduce",
     ),
     System(
         id="S33",
@@ -91,6 +95,8 @@ DIAGNOSTICS = (
             "Razin et al.",
             2024,
         ),
+        how_to_run="accordant check bundled --only ches",
+        reproduce="accordant.catalogue.reproductions.likelihood_displacement:reproduce",
     ),
     System(
         id="S64",
