@@ -91,6 +91,8 @@ OBJECTIVES = (
         paper=Paper(
             "Reasons to Reject? Aligning Language Models with Judgments", "Xu et al.", 2023
         ),
+        how_to_run="accordant reproduce cut",
+        reproduce="accordant.catalogue.reproductions.cut:reproduce",
     ),
     System(
         id="S34",
