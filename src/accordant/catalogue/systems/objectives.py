@@ -133,6 +133,8 @@ OBJECTIVES = (
         paper=Paper(
             "LiPO: Listwise Preference Optimization through Learning-to-Rank", "Liu et al.", 2024
         ),
+        how_to_run="accordant reproduce lipo",
+        reproduce="accordant.catalogue.reproductions.lipo:reproduce",
     ),
     System(
         id="S42",
@@ -176,6 +178,8 @@ OBJECTIVES = (
         paper=Paper(
             "Making Large Language Models Better Reasoners with Alignment", "Wang et al.", 2023
         ),
+        how_to_run="accordant reproduce aft",
+        reproduce="accordant.catalogue.reproductions.aft:reproduce",
     ),
     System(
         id="S50",
