@@ -175,7 +175,7 @@ def test_nan_stops_the_run_names_the_rows_and_keeps_weights_and_checkpoint(
                 scores.logps[0] = math.nan
             return scores
 
-    broken = Task(task.train, [], task.objective, task.options, Broken(), task.name_of)
+    broken = Task(task.train, [], task.objective, task.options, Broken(), name_of=task.name_of)
     config = make_config(tmp_path, max_steps=4, save_steps=1, token_budget=16)
     with pytest.raises(UserError) as caught:
         train(model, broken, config)
