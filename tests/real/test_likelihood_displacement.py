@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from accordant.catalogue.laboratory.study import Study
 from accordant.catalogue.reproductions import likelihood_displacement
 from accordant.catalogue.reproductions.likelihood_displacement import (
     NEVER,
@@ -35,6 +36,27 @@ def test_a_few_steps_on_one_prompt_raise_yes(monkeypatch: pytest.MonkeyPatch) ->
     assert after[YES] > before[YES]
     assert after[NEVER] < before[NEVER]
     assert likelihood_displacement._logps(lab, lab.start, prompts) == before
+
+
+def test_every_part_of_the_claim_is_checked() -> None:
+    def seed(shift: float) -> dict[str, dict[str, float]]:
+        rows = {
+            "No over Never": (0.6, 0.4),
+            "No over Yes": (-1.7, 0.5),
+            "Yes over No": (1.2, -1.5),
+            "mix": (0.2, 0.1),
+            "mix, filtered": (-0.1, 0.0),
+        }
+        changes = {
+            name: {"log P(Yes), change": yes + shift, "log P(No), change": no + shift}
+            for name, (yes, no) in rows.items()
+        }
+        return {"CHES": {"similar pairs": 0.0, "dissimilar pairs": -100 + shift}, **changes}
+
+    study = Study((0, 1, 2), tuple(seed(shift) for shift in (-0.01, 0.0, 0.01)))
+    assert all(check.holds for check in likelihood_displacement._checks(study))
+    study.measured[0]["Yes over No"]["log P(No), change"] = 1.0  # type: ignore[index]
+    assert [c.holds for c in likelihood_displacement._checks(study)].count(False) == 1
 
 
 @pytest.mark.slow
