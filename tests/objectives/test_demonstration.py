@@ -16,7 +16,7 @@ from accordant.objectives.batch import loss_totals
 from accordant.objectives.demonstration import poft, sft
 from accordant.objectives.inputs import DemonstrationScores, PairwiseScores, Sequences
 from accordant.objectives.pairwise import dpo
-from accordant.objectives.registry import get_objective
+from accordant.objectives.registry import get_objective, objective
 from accordant.scoring.scores import from_lists
 
 
@@ -121,3 +121,17 @@ def test_an_objective_that_reads_none_is_given_no_aligned_scores():
 def test_aligned_scores_that_are_missing_or_of_other_answers_are_a_bug(aligned, message):
     with pytest.raises(ValueError, match=message):
         assemble(get_objective("poft"), from_lists([[-1.0]]), None, [demonstration()], aligned)
+
+
+@pytest.mark.parametrize("field", ["mismatched", "scored_prompts"])
+def test_aligned_models_score_the_records_own_answers_alone(field: str):
+    with pytest.raises(ValueError, match="own answers and nothing else"):
+        objective(
+            name="odd",
+            feedback="binary",
+            needs_reference=False,
+            aligned=True,
+            paper="p",
+            formula="f",
+            **{field: True},
+        )

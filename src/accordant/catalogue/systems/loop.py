@@ -102,5 +102,7 @@ LOOP = (
             "Zhang et al.",
             2024,
         ),
+        how_to_run="accordant reproduce reward-augmented",
+        reproduce="accordant.catalogue.reproductions.reward_augmented:reproduce",
     ),
 )

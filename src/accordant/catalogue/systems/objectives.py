@@ -195,6 +195,8 @@ OBJECTIVES = (
             "Fan et al.",
             2024,
         ),
+        how_to_run="accordant reproduce poft",
+        reproduce="accordant.catalogue.reproductions.poft:reproduce",
     ),
     System(
         id="S66",
@@ -209,5 +211,7 @@ OBJECTIVES = (
             "Duan et al.",
             2024,
         ),
+        how_to_run="accordant reproduce d2o",
+        reproduce="accordant.catalogue.reproductions.d2o:reproduce",
     ),
 )
