@@ -50,6 +50,14 @@ def test_one_seed_shows_nothing() -> None:
     assert not beats("a beats b", [5.0], [0.0]).holds
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_a_seed_without_a_finite_number_shows_nothing(odd: float) -> None:
+    interval = over_seeds([1.0, odd, 2.0])
+    assert math.isnan(interval.low)
+    assert interval.count == 3
+    assert not beats("a beats b", [5.0, odd, 5.1], [0.0, 0.0, 0.0]).holds
+
+
 def test_pairing_by_seed_removes_what_seeds_differ_in() -> None:
     seeds = [0.0, 10.0, 20.0, 30.0]
     better = [s + 1 + 0.01 * s for s in seeds]

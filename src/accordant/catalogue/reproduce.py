@@ -7,6 +7,7 @@ trends, each with an interval over seeds, and says yes only when every part hold
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -121,15 +122,15 @@ def over_seeds(values: Sequence[float], level: float = 0.95) -> Interval:
     """Mean over seeds with Student's t interval: mean +- t_{n-1} s / sqrt(n).
 
     Seeds are few, so the bootstrap would be too sure of itself. With fewer than two the ends are
-    NaN, and no check on them holds.
+    NaN, and no check on them holds; so they are where a seed measured no finite number.
 
     Args:
         values: one number per seed; for a difference, the difference within each seed.
         level: confidence level, in (0, 1).
     """
     count = len(values)
-    if count < 2:
-        estimate = float(values[0]) if count else float("nan")
+    if count < 2 or not all(map(math.isfinite, values)):
+        estimate = statistics.fmean(values) if count else float("nan")
         return Interval(estimate, float("nan"), float("nan"), count, level)
     from scipy.stats import t
 

@@ -46,7 +46,8 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         study.seeds,
         note=f"All run {STEPS} steps at beta {BETA}; a gold that never falls peaks at the last. "
         "'unseen answers' is the mass on answers that no comparison held. Expectations are over "
-        "all 1,093 answers, without sampling. The weak weight shows how the effect grows.",
+        "all 1,093 answers, without sampling. The weak weight, the default of rpo at this beta, "
+        "shows how the effect grows with the weight.",
     )
 
 
