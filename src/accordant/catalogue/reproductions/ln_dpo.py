@@ -54,8 +54,8 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         note="Win rate is gold's, against the start, exact over all 1,093 answers. Equal means the "
         "lower of the two losses' best win rates; each is then read off its best run when that "
         "rate is first reached. The grid is beta times learning rate, with beta of ln_dpo scaled "
-        "by the start's mean length. 'best minus median' is what an unlucky choice of cell costs; it "
-        "is shown, not claimed.",
+        "by the start's mean length. 'best minus median' is what an unlucky choice of cell costs: "
+        "shown, not claimed.",
     )
 
 
