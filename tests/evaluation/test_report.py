@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accordant import files
 from accordant.errors import UserError
 from accordant.evaluation import pages
 from accordant.evaluation import report as report_module
@@ -271,7 +272,7 @@ def test_a_write_that_fails_leaves_the_earlier_report_whole(tmp_path, monkeypatc
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pages.os, "fsync", fail)
+    monkeypatch.setattr(files.os, "fsync", fail)
     with pytest.raises(UserError, match="No space left") as error:
         write_report(comparison_report(title="later"), tmp_path)
     assert str(tmp_path) in error.value.where

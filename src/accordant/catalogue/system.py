@@ -34,7 +34,7 @@ class System:
         title: what it is called among people.
         room: folder of accordant it lives in; ` + ` joins several.
         works: what has to work for it.
-        claim: the finding that `accordant reproduce` shows in miniature; empty for a taxonomy.
+        claim: the finding that `accordant reproduce` looks for in miniature; empty for a taxonomy.
         kind: `taxonomy` for surveys and positions, whose categories the catalogue carries.
         paper: where it was published.
         how_to_run: a command; empty while the system is planned.
@@ -54,7 +54,7 @@ class System:
 
     @property
     def state(self) -> State:
-        """A system works when its claim can be reproduced, and not before."""
+        """A system works when a command puts its claim to the test, whatever that finds."""
         return "planned" if self.reproduce is None else "works"
 
     @property

@@ -16,6 +16,7 @@ from accordant.cli.chat import ChatConfig
 from accordant.config import options_table
 from accordant.diagnostics.config import CheckConfig
 from accordant.diagnostics.registry import list_checks
+from accordant.files import write_whole
 from accordant.objectives.registry import list_objectives
 from accordant.training.config import AlignConfig
 
@@ -82,9 +83,7 @@ PARTS: dict[str, Callable[[], str]] = {
 def main(paths: list[str]) -> None:
     """Bring the pages at `paths` up to date."""
     for path in map(Path, paths):
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, fill(path.read_text(encoding="utf-8")).encode())
 
 
 if __name__ == "__main__":

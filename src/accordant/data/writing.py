@@ -10,8 +10,6 @@ import csv
 import gzip
 import io
 import json
-import os
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +21,7 @@ from accordant.data._rows import BadRow
 from accordant.data._sources import read_rows
 from accordant.data.records import Origin
 from accordant.errors import UserError
+from accordant.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +122,7 @@ def write_rows(target: Path, rows: Iterable[Mapping[str, object]]) -> None:
         content = gzip.compress(content, mtime=0)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, content)
     except OSError as error:
         raise UserError(
             f"the rows cannot be written: {error.strerror or error}.", where=str(target)

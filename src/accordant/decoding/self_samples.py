@@ -18,7 +18,8 @@ from torch import nn
 from accordant.data.examples import Example
 from accordant.data.trees import TokenTree
 from accordant.decoding.sampling import SamplingOptions, generate
-from accordant.scoring.shards import fill_shards, write_whole
+from accordant.files import write_whole
+from accordant.scoring.shards import fill_shards
 
 Prompt = tuple[int, ...]
 Answers = tuple[tuple[int, ...], ...]  # of one prompt, each with its stop token where it has one

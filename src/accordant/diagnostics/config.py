@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from accordant.config import Settings, setting
-from accordant.training.config import AlignConfig, Precision
+from accordant.training.config import AlignConfig, Precision, RecordType
 
 DATA = "Data"
 MODEL = "Model"
@@ -50,19 +50,7 @@ class CheckConfig(Settings):
         default_text="none",
     )
     columns: dict[str, str] = _as_in_align("columns")
-    record_type: (
-        Literal[
-            "demonstration",
-            "binary",
-            "comparison",
-            "ranking",
-            "rating",
-            "judgment",
-            "joint_pair",
-            "steps",
-        ]
-        | None
-    ) = _as_in_align("record_type")
+    record_type: RecordType | None = _as_in_align("record_type")
     on_bad_row: Literal["error", "skip"] = _as_in_align("on_bad_row")
     max_length: int | None = _as_in_align("max_length")
     chat: Literal["auto", "always", "never"] = _as_in_align("chat")

@@ -28,7 +28,7 @@ from accordant.errors import UserError
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import evaluate
 from accordant.objectives.registry import Objective
-from accordant.scoring.engine import ScoreOptions, pack, score_packed, unwrap
+from accordant.scoring.engine import ScoreOptions, evaluating, pack, score_packed, unwrap
 from accordant.scoring.residuals import head_products
 from accordant.scoring.scores import Scores, concatenate
 
@@ -129,16 +129,14 @@ def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None
     """Let gradients flow to `parameters` and no others, so that no more is kept than they need."""
     kept = {id(parameter) for parameter in parameters}
     still = [p for p in model.parameters() if p.requires_grad and id(p) not in kept]
-    was_training = model.training
     for parameter in still:
         parameter.requires_grad = False
-    model.eval()
     try:
-        yield
+        with evaluating(model):
+            yield
     finally:
         for parameter in still:
             parameter.requires_grad = True
-        model.train(was_training)
 
 
 def pair_gradients(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from accordant.data.examples import Example
 from accordant.data.trees import plan_rows
-from accordant.scoring.engine import ScoreOptions, score
+from accordant.scoring.engine import ScoreOptions, evaluating, score
 from accordant.scoring.scores import Scores
 
 
@@ -109,9 +109,7 @@ def read_pairs(
         hidden=any(one.hidden for one in readings.values()),
     )
     taken: dict[str, list[Tensor]] = {name: [] for name in readings}
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for row in plan_rows([example.num_tokens for example in examples], row_tokens):
             part = [examples[place] for place in row]
             scores = score(model, [tree for one in part for tree in one.trees], options)
@@ -119,8 +117,6 @@ def read_pairs(
             for name, reading in readings.items():
                 taken[name].append(reading.read(scores, chosen, rejected).double().cpu())
             advance(sum(example.num_tokens for example in part))
-    finally:
-        model.train(was_training)
     return {name: torch.cat(parts) for name, parts in taken.items()}
 
 

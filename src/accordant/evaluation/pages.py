@@ -13,8 +13,6 @@ import functools
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from accordant._version import __version__
 from accordant.errors import UserError
 from accordant.evaluation.summary import number, percent, spread
+from accordant.files import write_whole
 
 if TYPE_CHECKING:
     from accordant.evaluation.plots import Plot
@@ -112,7 +111,8 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            _write_whole(folder / name, text)
+            # A lone surrogate (broken input) becomes its escape, in JSON valid as it stands.
+            write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise UserError(
             f"the report cannot be written: {error.strerror or error}.",
@@ -147,20 +147,3 @@ def _source_hash(code: str) -> str:
 
 def _read(name: str) -> str:
     return (_PARTS / name).read_text(encoding="utf-8")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    # A lone surrogate (broken input) becomes its escape, which in JSON is valid as it stands.
-    content = text.encode("utf-8", "backslashreplace")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

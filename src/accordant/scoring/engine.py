@@ -8,7 +8,8 @@ through the ordinary module call, so that data-parallel and sharded wrappers aro
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -285,6 +286,17 @@ def score(
     return score_packed(model, pack(model, trees), options)
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout and the like off inside the block; afterwards as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 @torch.no_grad()
 def score_all(
     model: nn.Module,
@@ -302,17 +314,13 @@ def score_all(
     Returns:
         `Scores` on the CPU, in the order of `trees`.
     """
-    was_training = model.training
-    model.eval()
     parts = []
-    try:
+    with evaluating(model):
         for row in plan_rows([tree.num_tokens for tree in trees], budget):
             chosen = [trees[index] for index in row]
             parts.append(score(model, chosen, options).detach().to("cpu"))
             if progress is not None:
                 progress(sum(tree.num_tokens for tree in chosen))
-    finally:
-        model.train(was_training)
     return concatenate(parts)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from accordant.data.trees import TokenTree, plan_rows
-from accordant.scoring.engine import ScoreOptions, score
+from accordant.scoring.engine import ScoreOptions, evaluating, score
 
 
 @torch.no_grad()
@@ -32,15 +32,13 @@ def prompt_states(
     Returns:
         float32 `[prompts, width]` on the CPU.
     """
-    was_training = model.training
-    model.eval()
     # Hidden states come from the positions that predict something. One more token, whichever, lets
     # all of the prompt's positions predict; what it is changes no state before it.
     trees = [TokenTree(prompt[:1], ((*prompt[1:], prompt[-1]),)) for prompt in prompts]
     options = ScoreOptions(logps=False, hidden=True)
     pooled: list[Tensor] = []
     done = 0
-    try:
+    with evaluating(model):
         for row in plan_rows([tree.num_tokens for tree in trees], budget):
             scores = score(model, [trees[index] for index in row], options)
             assert scores.hidden is not None
@@ -49,6 +47,4 @@ def prompt_states(
             done += len(row)
             if progress is not None:
                 progress(done)
-    finally:
-        model.train(was_training)
     return torch.cat(pooled)

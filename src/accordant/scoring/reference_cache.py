@@ -23,9 +23,10 @@ from torch import Tensor
 from accordant.data.examples import Example
 from accordant.data.fingerprint import fingerprint_examples
 from accordant.data.trees import TokenTree
+from accordant.files import write_whole
 from accordant.scoring.engine import ENGINE_VERSION
 from accordant.scoring.scores import Scores
-from accordant.scoring.shards import fill_shards, write_whole
+from accordant.scoring.shards import fill_shards
 
 Scorer = Callable[[Sequence[TokenTree]], Scores]
 

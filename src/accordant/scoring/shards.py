@@ -5,8 +5,6 @@ Knows files and processes. Knows nothing of what a shard holds.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Sequence, Sized
 from contextlib import nullcontext
 from pathlib import Path
@@ -63,13 +61,6 @@ def fill_shards(
     if progress is not None:
         progress(total)
     return shards, missing
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also when several processes or threads write the same."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 def _process() -> tuple[int, int]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from accordant.data.trees import TokenTree
 from accordant.errors import UserError
-from accordant.scoring.engine import ScoreOptions, plain_logps, score, unwrap
+from accordant.scoring.engine import ScoreOptions, evaluating, plain_logps, score, unwrap
 
 # Relative difference of hidden states allowed per dtype; bf16 keeps 8 bits and layers add up.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 8e-2}
@@ -58,20 +58,17 @@ def verify_model(model: nn.Module) -> None:
     parameter = next(base.parameters())
     if parameter.device.type == "meta":
         return
-    was_training = model.training
-    model.eval()
     try:
-        trees = _trees(base.get_output_embeddings().weight.shape[0])
-        logps = torch.cat([part for tree in trees for part in plain_logps(model, tree)])
-        hidden = torch.cat([part for tree in trees for part in _plain_hidden(base, tree)])
-        found = score(model, trees, ScoreOptions(hidden=True))
+        with evaluating(model):
+            trees = _trees(base.get_output_embeddings().weight.shape[0])
+            logps = torch.cat([part for tree in trees for part in plain_logps(model, tree)])
+            hidden = torch.cat([part for tree in trees for part in _plain_hidden(base, tree)])
+            found = score(model, trees, ScoreOptions(hidden=True))
     except (TypeError, ValueError, RuntimeError, AttributeError, LookupError) as error:
         # A layer that stumbles over the packed row is as good a reason to refuse as a wrong score.
         raise UserError(
             f"{type(base).__name__} cannot be scored as a token tree ({error}).", mend=_MEND
         ) from error
-    finally:
-        model.train(was_training)
     assert found.hidden is not None
     limit = TOLERANCE.get(parameter.dtype, 8e-2)
     state_error = _relative(found.hidden, hidden)

@@ -11,6 +11,16 @@ from typing import Literal
 from accordant.config import Settings, setting
 
 Precision = Literal["bf16", "bf16-mixed", "float32"]
+RecordType = Literal[
+    "demonstration",
+    "binary",
+    "comparison",
+    "ranking",
+    "rating",
+    "judgment",
+    "joint_pair",
+    "steps",
+]
 
 DATA = "Data"
 MODEL = "Model"
@@ -67,19 +77,7 @@ class AlignConfig(Settings):
         "`--columns prompt=question`.",
         panel=DATA,
     )
-    record_type: (
-        Literal[
-            "demonstration",
-            "binary",
-            "comparison",
-            "ranking",
-            "rating",
-            "judgment",
-            "joint_pair",
-            "steps",
-        ]
-        | None
-    ) = setting(
+    record_type: RecordType | None = setting(
         None,
         "Kind of feedback in the data.",
         panel=DATA,

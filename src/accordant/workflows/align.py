@@ -91,27 +91,15 @@ class AlignOutcome:
 
 def _read(config: AlignConfig) -> tuple[Feedback, ...]:
     """The feedback to learn from and, where it is named or bundled, that to test on."""
-    from accordant.data.bundled import bundled_path
-    from accordant.data.loading import load_feedback
-
-    def read(source: str, split: str | None, subset: str | None = None) -> Feedback:
-        return load_feedback(
-            source,
-            split=split,
-            record_type=config.record_type,
-            columns=config.columns,
-            on_bad_row=config.on_bad_row,
-            limit=config.limit,
-            subset=subset,
-        )
+    from accordant.workflows.reading import read_bundled, read_feedback
 
     assert config.data is not None
     if config.data == "bundled":
-        return read(str(bundled_path("train")), None), read(str(bundled_path("held_out")), None)
-    feedback = read(config.data, config.split, config.subset)
+        return read_bundled(config)
+    feedback = read_feedback(config, config.data, config.split, config.subset)
     if config.held_out_data is None:
         return (feedback,)
-    held_out = read(config.held_out_data, None)
+    held_out = read_feedback(config, config.held_out_data, None)
     if held_out.record_type != feedback.record_type:
         raise UserError(
             f"it holds {held_out.record_type} records, the training data {feedback.record_type} "

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.data._limits import example_length
-from accordant.data.bundled import bundled_path
-from accordant.data.loading import Feedback, load_feedback
+from accordant.data.loading import Feedback
 from accordant.data.records import Record
 from accordant.data.rendering import Encoded, encode
 from accordant.diagnostics.config import CheckConfig
@@ -19,6 +18,7 @@ from accordant.diagnostics.material import Material
 from accordant.diagnostics.registry import Check, bind_options, get_check, list_checks
 from accordant.errors import UserError
 from accordant.evaluation.check_report import NotRun
+from accordant.workflows.reading import read_bundled, read_feedback
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -76,25 +76,15 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
 
 
 def _read(config: CheckConfig) -> tuple[Feedback, Feedback | None]:
-    def read(source: str, split: str | None, subset: str | None = None) -> Feedback:
-        return load_feedback(
-            source,
-            split=split,
-            record_type=config.record_type,
-            columns=config.columns,
-            on_bad_row=config.on_bad_row,
-            limit=config.limit,
-            subset=subset,
-        )
-
     assert config.data is not None
     if config.data == "bundled":
-        return tuple(read(str(bundled_path(part)), None) for part in ("train", "held_out"))  # type: ignore[return-value]
-    feedback = read(config.data, config.split, config.subset)
+        return read_bundled(config)
+    feedback = read_feedback(config, config.data, config.split, config.subset)
     if config.held_out_data is not None:
-        return feedback, read(config.held_out_data, config.held_out_split)
+        return feedback, read_feedback(config, config.held_out_data, config.held_out_split)
     if config.held_out_split is not None:
-        return feedback, read(config.data, config.held_out_split, config.subset)
+        held_out = read_feedback(config, config.data, config.held_out_split, config.subset)
+        return feedback, held_out
     return feedback, None
 
 

@@ -48,8 +48,10 @@ def weigh_prompts(
     examples = (*ready.encoded.examples, *held_out)
     numbers = {prompt: n for n, prompt in enumerate(dict.fromkeys(map(_prompt, examples)))}
     vectors = _vectors(config, model, list(numbers), console).double().numpy()
-    rows, further = ([numbers[_prompt(e)] for e in part] for part in (examples, held_out))
-    rows = rows[: len(ready.encoded.examples)]
+    rows, further = (
+        [numbers[_prompt(example)] for example in part]
+        for part in (ready.encoded.examples, held_out)
+    )
     ratios = density_ratios(
         vectors[rows],
         [bool(example.label) for example in ready.encoded.examples],

@@ -98,15 +98,6 @@ def prompts_of(records: Sequence[Record], count: int) -> list[Text]:
     return list(dict.fromkeys(prompts))[:count]
 
 
-def shown(prompt: Text) -> str:
-    """A prompt as a person would read it."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return prompt[0].content
-    return "\n".join(f"{message.role}: {message.content}" for message in prompt)
-
-
 def as_text(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> Generation:
     """A sample as a person would read it."""
     text = str(tokenizer.decode(list(sample.tokens), skip_special_tokens=True))

@@ -14,6 +14,7 @@ from accordant.data.examples import Example
 from accordant.data.fingerprint import fingerprint_tokenizer
 from accordant.data.rendering import encode_prompt
 from accordant.decoding.sampling import Generation as Sample
+from accordant.diagnostics.texts import flat
 from accordant.evaluation.generations import compare_generations
 from accordant.evaluation.judges import Judge
 from accordant.evaluation.report import one_line, print_summary, write_report
@@ -41,7 +42,6 @@ from accordant.workflows.measure import (
     prompts_of,
     sample_answers,
     sample_trees,
-    shown,
 )
 from accordant.workflows.reporting import build_report
 from accordant.workflows.self_samples import draw_self_samples
@@ -145,7 +145,7 @@ def _start(config: AlignConfig, ready: Prepared, model: nn.Module, console: Cons
         return Start(
             scores=held_out_scores(model, held_out, config.token_budget),
             prompts=tuple(prompts),
-            texts=tuple(map(shown, texts)),
+            texts=tuple(map(flat, texts)),
             answers=tuple(_answers(config, ready, model, prompts)),
         )
 
