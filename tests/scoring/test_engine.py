@@ -260,3 +260,22 @@ def test_a_kept_graph_can_be_walked_twice(chunk: int) -> None:
     second = torch.autograd.grad(loss, parameters)
     for one, two in zip(first, second, strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_forward_that_another_library_put_on_the_model_still_runs() -> None:
+    model = tiny_model("llama")
+    seen = []
+    plain = model.forward
+
+    def theirs(*args, **kwargs):
+        seen.append(sorted(kwargs))
+        return plain(*args, **kwargs)
+
+    model.forward = theirs
+    install(install(model), verify=False)
+    seen.clear()
+    tree = TokenTree((5, 6), ((7, 8),))
+    score(model, [tree])
+    assert seen == []
+    model(input_ids=torch.tensor([[5, 6, 7]]), use_cache=False)
+    assert seen == [["input_ids", "use_cache"]]

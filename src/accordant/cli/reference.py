@@ -54,13 +54,14 @@ def _objectives() -> str:
     return "\n".join(lines)
 
 
-def _checks() -> str:
+def _checks(during: bool) -> str:
+    """The checks of a run while it trains, or those that `accordant check` runs."""
     lines = ["| check | needs | records | what it looks at | from |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for one in list_checks():
-        if one.when == "during":
+        if (one.when == "during") != during:
             continue
-        needs = ", ".join(one.needs) or "feedback"
+        needs = ", ".join(one.needs) or ("the run" if during else "feedback")
         records = ", ".join(one.feedback) or "any"
         lines.append(_row((f"`{one.name}`", needs, records, one.summary, one.paper)))
     return "\n".join(lines)
@@ -73,7 +74,8 @@ def _row(cells: tuple[str, ...]) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "align options": lambda: options_table(AlignConfig),
     "check options": lambda: options_table(CheckConfig),
-    "checks": _checks,
+    "checks": lambda: _checks(during=False),
+    "checks during training": lambda: _checks(during=True),
     "chat options": lambda: options_table(ChatConfig),
     "systems": _systems,
     "objectives": _objectives,

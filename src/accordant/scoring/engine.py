@@ -23,7 +23,7 @@ from accordant.scoring.head import HeadOutput, HeadSettings, chunked_logps, modu
 from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.memory import keep_freed_memory
-from accordant.scoring.scores import Scores, concatenate
+from accordant.scoring.scores import EXTRAS, Scores, concatenate
 
 # Part of every cache key: raise it when the numbers the engine returns change.
 ENGINE_VERSION = 1
@@ -35,7 +35,7 @@ class ScoreOptions:
 
     Args:
         entropy: entropy of the next-token distribution at every continuation token.
-        top_k: summed probability of this many most likely tokens; 0 for none.
+        top_k: summed probability and entropy of this many most likely tokens; 0 for none.
         hidden: last hidden states (after the final norm) at the predicting positions.
         chunk: tokens whose logits exist at a time; 0 chooses by vocabulary size.
         logps: False leaves the head out, for who reads hidden states alone; log-probabilities,
@@ -99,6 +99,7 @@ class PackedOutput(NamedTuple):
     logps: Tensor
     entropy: Tensor | None
     top_mass: Tensor | None
+    top_entropy: Tensor | None
     hidden: Tensor | None
 
 
@@ -133,7 +134,8 @@ def head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
 def _nothing(targets: Tensor, settings: HeadSettings) -> HeadOutput:
     """What stands in for the head's output where it was left out."""
     empty = torch.full(targets.shape, float("nan"), device=targets.device)
-    return HeadOutput(empty, empty if settings.entropy else None, empty if settings.top_k else None)
+    top = empty if settings.top_k else None
+    return HeadOutput(empty, empty if settings.entropy else None, top, top)
 
 
 def _head(base: Any, hidden: Tensor, targets: Tensor, settings: HeadSettings) -> HeadOutput:
@@ -158,10 +160,10 @@ def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> 
     hidden = output[0][0].index_select(0, packed.sources)
     settings = head_settings(base.config, options)
     if not options.logps:
-        logps, entropy, top_mass = _nothing(packed.targets, settings)
+        found = _nothing(packed.targets, settings)
     else:
-        logps, entropy, top_mass = _head(base, hidden, packed.targets, settings)
-    return PackedOutput(logps, entropy, top_mass, hidden if options.hidden else None)
+        found = _head(base, hidden, packed.targets, settings)
+    return PackedOutput(*found, hidden if options.hidden else None)
 
 
 def _forward(
@@ -173,6 +175,9 @@ def _forward(
 ) -> Any:
     if packed is not None:
         return _forward_packed(unwrap(self), packed, options or ScoreOptions())
+    earlier = vars(self).get("_accordant_earlier_forward")
+    if earlier is not None:
+        return earlier(*args, **kwargs)
     return type(self).forward(self, *args, **kwargs)
 
 
@@ -192,6 +197,17 @@ def _switch_dropout_off(model: nn.Module) -> None:
 def is_installed(model: nn.Module) -> bool:
     """Whether `install` has prepared this model (or the one inside its wrappers)."""
     return bool(getattr(unwrap(model), "_accordant_installed", False))
+
+
+def _take_over_forward(model: Any) -> None:
+    """Put `_forward` before the model's own, or before what a trainer has put there already."""
+    earlier = vars(model).get("forward")
+    if getattr(earlier, "__func__", None) is _forward:
+        return
+    if earlier is not None:
+        # accelerate's autocast and TRL's fused head stand here; calls without trees are theirs.
+        model._accordant_earlier_forward = earlier
+    model.forward = types.MethodType(_forward, model)
 
 
 def install(model: Any, *, verify: bool = True) -> Any:
@@ -229,7 +245,7 @@ def install(model: Any, *, verify: bool = True) -> Any:
             f"{type(base).__name__} does not let its attention be replaced.",
             mend="Choose a model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
         )
-    model.forward = types.MethodType(_forward, model)
+    _take_over_forward(model)
     base._accordant_installed = True
     _switch_dropout_off(model)
     spare_last_mlp(base)
@@ -258,6 +274,7 @@ def score_packed(
         tree=packed.tree,
         entropy=output.entropy,
         top_mass=output.top_mass,
+        top_entropy=output.top_entropy,
         hidden=output.hidden,
     )
 
@@ -345,4 +362,5 @@ def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
 
 def with_reference(scores: Scores, logps: Tensor) -> Scores:
     """Scores of the same continuations with other log-probs `[tokens]` (a cached reference)."""
-    return replace(scores, logps=logps, entropy=None, top_mass=None, hidden=None)
+    nothing: dict[str, Any] = dict.fromkeys(EXTRAS)
+    return replace(scores, logps=logps, **nothing)

@@ -30,7 +30,7 @@ class HeadSettings:
         scale: factor on the logits (Cohere, Granite).
         softcap: logits become `softcap * tanh(logits / softcap)` (Gemma 2); None for none.
         entropy: whether the entropy of every predicted distribution is wanted.
-        top_k: tokens whose summed probability is wanted; 0 for none.
+        top_k: tokens whose summed probability, and entropy, is wanted; 0 for none.
         chunk: tokens handled at a time; 0 chooses by vocabulary size.
     """
 
@@ -42,11 +42,12 @@ class HeadSettings:
 
 
 class HeadOutput(NamedTuple):
-    """Per-token results, float32 `[tokens]`; `entropy` and `top_mass` carry no gradient."""
+    """Per-token results, float32 `[tokens]`; none but `logps` carries a gradient."""
 
     logps: Tensor
     entropy: Tensor | None
     top_mass: Tensor | None
+    top_entropy: Tensor | None
 
 
 def _chunk_size(settings: HeadSettings, vocabulary: int) -> int:
@@ -72,7 +73,7 @@ def _reduce(logits: Tensor, targets: Tensor, settings: HeadSettings) -> tuple[Te
 
 
 def _extras(everything: Tensor, settings: HeadSettings) -> list[Tensor]:
-    """The wanted ones of entropy and top-k mass, from all log-probs `[tokens, vocab]`."""
+    """The wanted ones of entropy, top-k mass and top-k entropy, from all log-probs."""
     if not (settings.entropy or settings.top_k):
         return []
     extras = []
@@ -81,7 +82,8 @@ def _extras(everything: Tensor, settings: HeadSettings) -> list[Tensor]:
         # 0 * -inf is nan where a model masks a token out; such a term contributes nothing.
         extras.append(-(probabilities * everything).nan_to_num_(nan=0.0).sum(-1))
     if settings.top_k:
-        extras.append(probabilities.topk(settings.top_k, dim=-1).values.sum(-1))
+        likely = probabilities.topk(settings.top_k, dim=-1).values
+        extras += [likely.sum(-1), torch.special.entr(likely).sum(-1)]
     return extras
 
 
@@ -178,6 +180,12 @@ class _ChunkedLogps(torch.autograd.Function):
         return d_hidden, d_weight, d_bias, None, None
 
 
+def _output(logps: Tensor, extras: list[Tensor], settings: HeadSettings) -> HeadOutput:
+    entropy = extras.pop(0) if settings.entropy else None
+    top_mass, top_entropy = extras if settings.top_k else (None, None)
+    return HeadOutput(logps, entropy, top_mass, top_entropy)
+
+
 def chunked_logps(
     hidden: Tensor,
     weight: Tensor,
@@ -204,8 +212,7 @@ def chunked_logps(
         bias = None if bias is None else bias.to(dtype)
     with torch.autocast(device, enabled=False):
         logps, *extras = _ChunkedLogps.apply(hidden, weight, bias, targets, settings)
-    entropy = extras.pop(0) if settings.entropy else None
-    return HeadOutput(logps, entropy, extras.pop(0) if settings.top_k else None)
+    return _output(logps, extras, settings)
 
 
 def module_logps(
@@ -226,5 +233,4 @@ def module_logps(
         for at in range(0, hidden.shape[0], size)
     ]
     logps, *extras = (torch.cat(parts) for parts in zip(*pieces, strict=True))
-    entropy = extras.pop(0) if settings.entropy else None
-    return HeadOutput(logps, entropy, extras.pop(0) if settings.top_k else None)
+    return _output(logps, extras, settings)

@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Per-token fields that are there only where they were asked for.
+EXTRAS = ("entropy", "top_mass", "top_entropy", "hidden")
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -25,6 +28,8 @@ class Scores:
         tree: tree every continuation belongs to, int64 `[n]`, not decreasing.
         entropy: entropy of the next-token distribution at every token, float32 `[tokens]`, nats.
         top_mass: probability mass of its k most likely tokens, float32 `[tokens]`, in [0, 1].
+        top_entropy: their share of the entropy, -sum p log p over those k tokens (not made to sum
+            to one), float32 `[tokens]`, nats.
         hidden: last hidden state (after the final norm) that predicts every token,
             `[tokens, width]`.
     """
@@ -35,6 +40,7 @@ class Scores:
     tree: Tensor
     entropy: Tensor | None = None
     top_mass: Tensor | None = None
+    top_entropy: Tensor | None = None
     hidden: Tensor | None = None
 
     @property
@@ -75,7 +81,7 @@ class Scores:
         tokens = tokens + starts[continuations][owner]
         taken: dict[str, Any] = {
             name: None if (value := getattr(self, name)) is None else value[tokens]
-            for name in ("logps", "entropy", "top_mass", "hidden")
+            for name in ("logps", *EXTRAS)
         }
         return Scores(owner=owner, lengths=lengths, tree=self.tree[continuations], **taken)
 
@@ -124,7 +130,7 @@ def concatenate(parts: list[Scores]) -> Scores:
         seen += int(part.tree[-1]) + 1 if part.count else 0
     joined = {
         name: torch.cat([getattr(part, name) for part in parts])
-        for name in ("logps", "entropy", "top_mass", "hidden")
+        for name in ("logps", *EXTRAS)
         if getattr(parts[0], name) is not None
     }
     lengths = torch.cat([part.lengths for part in parts])

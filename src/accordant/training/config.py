@@ -303,6 +303,20 @@ class AlignConfig(Settings):
     save_total_limit: int = setting(
         2, "Checkpoints to keep; older ones are removed.", panel=RUN, ge=1
     )
+    watch: bool = setting(
+        True,
+        "Run the checks during training, and say at once what they find.",
+        panel=EVALUATION,
+    )
+    watch_pairs: int = setting(
+        8, "Pairs to look at, held out if there are such.", panel=EVALUATION, ge=0
+    )
+    stop_on: Literal["info", "warning", "serious"] | None = setting(
+        None,
+        "End training at a finding of this severity or worse; the model is saved and reported.",
+        panel=EVALUATION,
+        default_text="never",
+    )
     report_to: tuple[str, ...] = setting(
         (), "Trackers to log to, such as wandb or tensorboard. Repeatable.", panel=RUN
     )

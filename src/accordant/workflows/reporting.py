@@ -12,6 +12,7 @@ import torch
 
 from accordant.data.loading import Feedback
 from accordant.data.rendering import Encoded
+from accordant.diagnostics.findings import Finding
 from accordant.evaluation.lengths import summarise_lengths
 from accordant.evaluation.results import (
     DataSummary,
@@ -38,6 +39,7 @@ def build_report(
     held_out: HeldOutResults | None,
     win_rates: tuple[WinRate, ...],
     kl: KlEstimate | None,
+    findings: tuple[Finding, ...] = (),
 ) -> RunReport:
     """The report of a finished run."""
     return RunReport(
@@ -51,6 +53,7 @@ def build_report(
         held_out=held_out,
         win_rates=win_rates,
         kl=kl,
+        findings=findings,
     )
 
 

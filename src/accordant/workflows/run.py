@@ -45,6 +45,7 @@ from accordant.workflows.measure import (
 )
 from accordant.workflows.reporting import build_report
 from accordant.workflows.self_samples import draw_self_samples
+from accordant.workflows.watch import make_monitor
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -180,7 +181,10 @@ def execute(
         aligned=aligned,
         name_of=lambda example: _origin(ready, example),
     )
-    result = train(model, task, config, args=args, console=console)
+    monitor = make_monitor(config, ready, held_out, console)
+    result = train(
+        model, task, config, args=args, callbacks=[monitor] if monitor else [], console=console
+    )
     weights = _gathered(result.model)
     main = is_main_process()
     leave_processes()
@@ -210,6 +214,7 @@ def execute(
             result,
             held_out=_held_out_change(config, ready, start, final),
             **_sampled_change(config, ready, start, final),
+            findings=monitor.findings() if monitor else (),
         )
     html, _ = write_report(report, config.output_dir)
     print_summary(report, console)

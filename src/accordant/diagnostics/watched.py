@@ -1,0 +1,88 @@
+"""What is measured of a model while it trains, as plain numbers that checks read.
+
+Knows numbers. Knows nothing of models, trainers or thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One look at the model.
+
+    Args:
+        step: optimiser steps done; 0 is the start.
+        chosen: log-probability of every probe pair's chosen answer, summed, nats.
+        rejected: of its rejected answer.
+        start_answers: of every answer that the model gave to the prompts at the start.
+        entropy: mean over tokens of fresh answers of -sum p log p over the k likeliest tokens (not
+            made to sum to one), nats; NaN where nothing was sampled.
+        renormalised_entropy: the same with the k probabilities made to sum to one.
+        top_mass: mean summed probability of those tokens, in [0, 1].
+        chosen_stays: by pair, whether a small step on it would not raise its chosen answer.
+        rejected_stays: whether it would not lower its rejected one.
+        held_out_reward: mean margin of held-out rewards, as the trainer last logged it; NaN where
+            it logs none.
+    """
+
+    step: int
+    chosen: tuple[float, ...] = ()
+    rejected: tuple[float, ...] = ()
+    start_answers: tuple[float, ...] = ()
+    entropy: float = NAN
+    renormalised_entropy: float = NAN
+    top_mass: float = NAN
+    chosen_stays: tuple[bool, ...] = ()
+    rejected_stays: tuple[bool, ...] = ()
+    held_out_reward: float = NAN
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """All measurements of a run so far.
+
+    Args:
+        measurements: in the order of their steps, the start first.
+        start_tokens: tokens of the answers in `Measurement.start_answers`.
+        beta: from log-ratios to implicit rewards.
+        top_k: tokens that `entropy` and `top_mass` are over.
+    """
+
+    measurements: tuple[Measurement, ...]
+    start_tokens: tuple[int, ...] = ()
+    beta: float = 0.1
+    top_k: int = 10
+
+    @property
+    def start(self) -> Measurement:
+        """The model before its first step."""
+        return self.measurements[0]
+
+    @property
+    def last(self) -> Measurement:
+        """The model as it is."""
+        return self.measurements[-1]
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """Steps of all measurements."""
+        return tuple(float(one.step) for one in self.measurements)
+
+    def over_steps(self, value: Callable[[Measurement], float]) -> tuple[float, ...]:
+        """One number of every measurement."""
+        return tuple(value(one) for one in self.measurements)
+
+
+def changes(now: tuple[float, ...], start: tuple[float, ...]) -> tuple[float, ...]:
+    """Differences of log-probabilities, item by item, nats."""
+    return tuple(a - b for a, b in zip(now, start, strict=True))
+
+
+def mean(values: tuple[float, ...]) -> float:
+    """The mean; NaN of nothing."""
+    return sum(values) / len(values) if values else NAN
