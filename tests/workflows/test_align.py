@@ -106,9 +106,38 @@ def test_every_kind_of_feedback_is_trained_on_saved_and_measured(
     assert report["data"]["read"] == 16
     assert "<html" in (tmp_path / "out" / "report.html").read_text()
     assert outcome.summary in " ".join(text.split())
+    checks = {finding["check"] for finding in report["findings"]}
+    pairs = {"displacement", "reward-calibration", "probe-entanglement"}
+    assert checks == {"drift", "over-optimisation"} | (pairs if kind == "comparison" else set())
+    assert (tmp_path / "out" / "watch.json").is_file()
     saved = {file.name for file in (tmp_path / "out" / "model").iterdir()}
     assert {"README.md", "tokenizer.json", "generation_config.json"} <= saved
     assert ("adapter_model.safetensors" if rank else "model.safetensors") in saved
+
+
+def test_a_finding_is_said_at_once_and_stops_the_run(tmp_path: Path, model: Path) -> None:
+    settings = {"learning_rate": 1.0, "warmup": 0.0, "eval_steps": 1, "max_steps": 6}
+    outcome, text = run(tmp_path, model, **settings, stop_on="warning")
+    assert outcome.steps < 6
+    assert "(--stop-on)" in text
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    raised = [one for one in report["findings"] if one["severity"] in ("warning", "serious")]
+    assert raised
+    assert all(one["title"] in (tmp_path / "out" / "report.html").read_text() for one in raised)
+    assert (tmp_path / "out" / "model" / "model.safetensors").is_file()
+
+
+def test_a_run_that_is_not_watched_says_nothing_and_ends_in_the_same_weights(
+    tmp_path: Path, model: Path
+) -> None:
+    for name, watch in (("a", False), ("b", True)):
+        (tmp_path / name).mkdir()
+        run(tmp_path / name, model, watch=watch)
+    one, other = (tmp_path / name / "out" for name in "ab")
+    assert json.loads((one / "report.json").read_text())["findings"] == []
+    assert not (one / "watch.json").exists()
+    file = "model/model.safetensors"
+    assert (one / file).read_bytes() == (other / file).read_bytes()
 
 
 def test_joint_preferences_train_the_prompts_too(tmp_path: Path, model: Path) -> None:
