@@ -331,7 +331,8 @@ class AlignTrainer(Trainer):
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control: TrainerControl = control
         if self._window is not None:
-            self._window.pause(seconds)
+            # What callbacks measure beside it is no training either.
+            self._window.pause(time.perf_counter() - started)
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
