@@ -17,6 +17,7 @@ from accordant.decoding.sampling import SamplingOptions, generate, position_limi
 from accordant.diagnostics.gradients import pair_products, parameters_of
 from accordant.diagnostics.watched import NAN, Measurement
 from accordant.scoring.engine import ScoreOptions, score_all
+from accordant.training.processes import is_sharded, reshard
 
 # Layers from the end whose gradients are compared: a full backward pass for every answer would
 # cost more than the rest together.
@@ -46,13 +47,6 @@ class Probe:
     seed: int = 0
 
 
-def is_sharded(model: nn.Module) -> bool:
-    """Whether no process holds the whole weights (FSDP2)."""
-    from torch.distributed.tensor import DTensor
-
-    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
-
-
 def start_answers(model: nn.Module, probe: Probe) -> tuple[TokenTree, ...]:
     """The start's answers, as trees; none where the weights are sharded."""
     return () if is_sharded(model) else _answer(model, probe)
@@ -80,11 +74,14 @@ def look(
     stays: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
     if probe.pairs and not sharded:
         stays = _entangled(model, probe.pairs)
+    before = _summed(model, answers, probe.token_budget)
+    if sharded:
+        reshard(model)
     return Measurement(
         step=step,
         chosen=chosen,
         rejected=rejected,
-        start_answers=_summed(model, answers, probe.token_budget),
+        start_answers=before,
         entropy=entropy,
         renormalised_entropy=renormalised,
         top_mass=mass,

@@ -40,7 +40,7 @@ from accordant.scoring.engine import score
 from accordant.scoring.scores import Scores
 from accordant.training import checkpoints, memory
 from accordant.training.batches import Part, Row, StepSampler, make_rows, pad_rows
-from accordant.training.processes import gather_objects, sum_over_processes
+from accordant.training.processes import gather_objects, reshard, sum_over_processes
 from accordant.training.totals import StepTotals, Window
 
 
@@ -322,7 +322,7 @@ class AlignTrainer(Trainer):
             window.add(totals if row.counts else _nothing(totals))
         self.model.train(was_training)
         if self.is_fsdp_enabled:
-            _reshard(self.model)
+            reshard(self.model)
         found = window.averages()
         seconds = time.perf_counter() - started
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
@@ -377,12 +377,3 @@ class _Loader(DataLoader[Any]):
 
 def _nothing(totals: MetricTotals) -> MetricTotals:
     return MetricTotals(totals.names, torch.zeros_like(totals.values))
-
-
-def _reshard(model: nn.Module) -> None:
-    """Give back the whole weights that a pass without gradients leaves in every process."""
-    from torch.distributed.fsdp import FSDPModule
-
-    for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.reshard()

@@ -26,7 +26,7 @@ from accordant.scoring.engine import install, score_all, unwrap
 from accordant.scoring.scores import Scores
 from accordant.training.arguments import training_arguments
 from accordant.training.config import AlignConfig
-from accordant.training.processes import is_main_process, leave_processes
+from accordant.training.processes import is_main_process, is_sharded, leave_processes
 from accordant.training.progress import phase
 from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
@@ -236,7 +236,7 @@ def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
     """All weights in full where they are sharded (every process takes part), else None."""
     from torch.distributed.tensor import DTensor
 
-    if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+    if not is_sharded(model):
         return None
     return {
         name: (weight.full_tensor() if isinstance(weight, DTensor) else weight).detach().cpu()
