@@ -137,7 +137,7 @@ def number(value: float, sign: str = "") -> str:
         return "0"
     if size >= 1e7 or 0 < size < 1e-4:
         return f"{value:{sign}.2e}"
-    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
+    digits = max(0, 2 - math.floor(math.log10(size)))
     return f"{value:{sign},.{digits}f}"
 
 
