@@ -12,7 +12,7 @@ from accordant.cli.reference import PARTS, fill, main
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["cli.md", "catalogue.md", "check.md"])
+@pytest.mark.parametrize("name", ["cli.md", "catalogue.md", "check.md", "training.md"])
 def test_generated_parts_of_the_docs_are_current(name: str) -> None:
     page = (DOCS / name).read_text(encoding="utf-8")
     assert fill(page) == page, f"run: python -m accordant.cli.reference docs/{name}"

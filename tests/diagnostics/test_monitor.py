@@ -14,7 +14,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from accordant.data.trees import TokenTree
 from accordant.diagnostics.gradients import pair_products, parameters_of
 from accordant.diagnostics.monitor import Monitor, WatchSettings
-from accordant.diagnostics.watching import Probe, look, renormalised, start_answers
+from accordant.diagnostics.watching import Probe, answer, look, renormalised
 from accordant.errors import UserError
 from accordant.scoring.engine import ScoreOptions, plain_logps, score, unwrap
 from accordant.training.run import train
@@ -62,8 +62,8 @@ def test_the_specs_example_of_mass_and_entropy():
 def test_a_look_sees_what_slow_scores_say_and_leaves_no_trace():
     model, probe = make_model(), make_probe()
     before, state = weights(model).clone(), torch.get_rng_state()
-    answers = start_answers(model, probe)
-    seen = look(model, probe, answers, 3, 0.5)
+    answers = answer(model, probe)
+    seen = look(model, probe, answers, answers, 3, 0.5)
     torch.testing.assert_close(weights(model), before, atol=0, rtol=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in model.parameters())

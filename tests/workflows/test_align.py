@@ -127,6 +127,14 @@ def test_a_finding_is_said_at_once_and_stops_the_run(tmp_path: Path, model: Path
     assert (tmp_path / "out" / "model" / "model.safetensors").is_file()
 
 
+def test_stopping_at_findings_of_a_run_that_is_not_watched_is_refused(
+    tmp_path: Path, model: Path
+) -> None:
+    with pytest.raises(UserError, match="not watched"):
+        run(tmp_path, model, watch=False, stop_on="warning")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_that_is_not_watched_says_nothing_and_ends_in_the_same_weights(
     tmp_path: Path, model: Path
 ) -> None:

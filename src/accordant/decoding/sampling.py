@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import torch
 from accordant.decoding.choice import gumbel_argmax, log_probability, sequence_generator, warp
 from accordant.decoding.kv_cache import advance, keep_rows, prefill
 from accordant.errors import UserError
+from accordant.scoring.engine import evaluating
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -193,18 +193,6 @@ def position_limit(model: Any) -> int | None:
         config = config.get_text_config(decoder=True)
     limit: int | None = getattr(config, "max_position_embeddings", None)
     return limit
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every module's own training flag afterwards."""
-    flags = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in flags:
-            module.training = training
 
 
 def choose(

@@ -14,7 +14,8 @@ import torch
 
 from accordant.decoding.choice import sequence_generator
 from accordant.decoding.kv_cache import feed, new_cache
-from accordant.decoding.sampling import SamplingOptions, check_lengths, choose, evaluating
+from accordant.decoding.sampling import SamplingOptions, check_lengths, choose
+from accordant.scoring.engine import evaluating
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from accordant.config import Settings, setting
-from accordant.training.config import AlignConfig, Precision, RecordType
+from accordant.training.config import AlignConfig, Level, Precision, RecordType
 
 DATA = "Data"
 MODEL = "Model"
@@ -98,7 +98,7 @@ class CheckConfig(Settings):
         panel=CHECKS,
         flag="--option",
     )
-    fail_on: Literal["info", "warning", "serious"] | None = setting(
+    fail_on: Level | None = setting(
         None,
         "End with exit code 1 when a finding of this severity or a worse one is raised.",
         panel=CHECKS,

@@ -21,7 +21,7 @@ from accordant.diagnostics.findings import SEVERITIES, Finding, Severity, reache
 from accordant.diagnostics.material import NotApplicableError
 from accordant.diagnostics.registry import list_checks
 from accordant.diagnostics.watched import NAN, Measurement, Watched
-from accordant.diagnostics.watching import Probe, look, start_answers
+from accordant.diagnostics.watching import Probe, answer, look
 from accordant.errors import UserError
 from accordant.files import write_whole
 from accordant.scoring.engine import install, is_installed
@@ -115,7 +115,7 @@ class Monitor(TrainerCallback):
             install(model)
         if state.global_step and self._read(state.global_step):
             return
-        self._answers, self._measurements = start_answers(model, self.probe), []
+        self._answers, self._measurements = (), []
         self._look(model, state, control)
 
     def on_evaluate(
@@ -163,8 +163,11 @@ class Monitor(TrainerCallback):
     def _look(self, model: nn.Module, state: TrainerState, control: TrainerControl) -> None:
         if self._measurements and self._measurements[-1].step == state.global_step:
             return
+        fresh = answer(model, self.probe)
+        if not self._measurements:
+            self._answers = fresh
         self._measurements.append(
-            look(model, self.probe, self._answers, state.global_step, self._reward)
+            look(model, self.probe, self._answers, fresh, state.global_step, self._reward)
         )
         if state.is_world_process_zero:
             self._write()
@@ -196,8 +199,15 @@ class Monitor(TrainerCallback):
             "answers": [(tree.prompt, tree.continuations[0]) for tree in self._answers],
             "measurements": [asdict(one) for one in self._measurements],
         }
-        self.settings.file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.settings.file, json.dumps(kept).encode())
+        try:
+            self.settings.file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.settings.file, json.dumps(kept).encode())
+        except OSError as error:
+            raise UserError(
+                f"what was measured cannot be written: {error.strerror or error}.",
+                where=str(self.settings.file),
+                mend="Make room, and go on from the last checkpoint with --resume.",
+            ) from error
 
     def _read(self, step: int) -> bool:
         """Take up what was measured up to this step; False where there is no such file."""

@@ -81,8 +81,3 @@ class Watched:
 def changes(now: tuple[float, ...], start: tuple[float, ...]) -> tuple[float, ...]:
     """Differences of log-probabilities, item by item, nats."""
     return tuple(a - b for a, b in zip(now, start, strict=True))
-
-
-def mean(values: tuple[float, ...]) -> float:
-    """The mean; NaN of nothing."""
-    return sum(values) / len(values) if values else NAN

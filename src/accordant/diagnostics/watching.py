@@ -47,15 +47,31 @@ class Probe:
     seed: int = 0
 
 
-def start_answers(model: nn.Module, probe: Probe) -> tuple[TokenTree, ...]:
-    """The start's answers, as trees; none where the weights are sharded."""
-    return () if is_sharded(model) else _answer(model, probe)
+def answer(model: nn.Module, probe: Probe) -> tuple[TokenTree, ...]:
+    """Answers to the prompts that leave room for one, as trees; empty ones are left out.
+
+    There are none where the weights are sharded.
+    """
+    if is_sharded(model):
+        return ()
+    limit = position_limit(model)
+    fit = [p for p in probe.prompts if limit is None or len(p) + probe.max_new_tokens <= limit]
+    options = SamplingOptions(
+        max_new_tokens=probe.max_new_tokens, stop_ids=probe.stop_ids, seed=probe.seed
+    )
+    found = generate(model, fit, options) if fit else []
+    return tuple(
+        TokenTree(prompt, (one.completion,))
+        for prompt, one in zip(fit, found, strict=True)
+        if one.completion
+    )
 
 
 def look(
     model: nn.Module,
     probe: Probe,
-    answers: Sequence[TokenTree],
+    start: Sequence[TokenTree],
+    fresh: Sequence[TokenTree],
     step: int,
     held_out_reward: float = NAN,
 ) -> Measurement:
@@ -64,24 +80,24 @@ def look(
     Args:
         model: prepared by `scoring.engine.install`.
         probe: what to look at.
-        answers: those the start gave, from `start_answers`.
+        start: answers the start gave, from `answer`.
+        fresh: answers the model gives now.
         step: optimiser steps done.
         held_out_reward: as logged.
     """
     chosen, rejected = _pair_logps(model, probe)
-    sharded = is_sharded(model)
-    entropy, renormalised, mass = (NAN, NAN, NAN) if sharded else _certainty(model, probe)
+    entropy, renormalised, mass = _certainty(model, probe, fresh)
+    lasting = _summed(model, start, probe.token_budget)
     stays: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
-    if probe.pairs and not sharded:
-        stays = _entangled(model, probe.pairs)
-    before = _summed(model, answers, probe.token_budget)
-    if sharded:
+    if is_sharded(model):
         reshard(model)
+    elif probe.pairs:
+        stays = _entangled(model, probe.pairs)
     return Measurement(
         step=step,
         chosen=chosen,
         rejected=rejected,
-        start_answers=before,
+        start_answers=lasting,
         entropy=entropy,
         renormalised_entropy=renormalised,
         top_mass=mass,
@@ -101,24 +117,10 @@ def _pair_logps(model: nn.Module, probe: Probe) -> tuple[tuple[float, ...], tupl
     return found[0::2], found[1::2]
 
 
-def _answer(model: nn.Module, probe: Probe) -> tuple[TokenTree, ...]:
-    """Fresh answers to the prompts that leave room for one; empty answers are left out."""
-    limit = position_limit(model)
-    fit = [p for p in probe.prompts if limit is None or len(p) + probe.max_new_tokens <= limit]
-    options = SamplingOptions(
-        max_new_tokens=probe.max_new_tokens, stop_ids=probe.stop_ids, seed=probe.seed
-    )
-    found = generate(model, fit, options) if fit else []
-    return tuple(
-        TokenTree(prompt, (one.completion,))
-        for prompt, one in zip(fit, found, strict=True)
-        if one.completion
-    )
-
-
-def _certainty(model: nn.Module, probe: Probe) -> tuple[float, float, float]:
+def _certainty(
+    model: nn.Module, probe: Probe, trees: Sequence[TokenTree]
+) -> tuple[float, float, float]:
     """Entropy over the k likeliest tokens, as it is and made to sum to one, and their mass."""
-    trees = _answer(model, probe)
     if not trees:
         return NAN, NAN, NAN
     scores = score_all(model, trees, probe.token_budget, ScoreOptions(top_k=probe.top_k))

@@ -305,13 +305,14 @@ def score(
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout and the like off inside the block; afterwards as it was."""
-    was_training = model.training
+    """Evaluation mode inside the block; every module's own training flag afterwards."""
+    flags = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, training in flags:
+            module.training = training
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ RecordType = Literal[
     "joint_pair",
     "steps",
 ]
+Level = Literal["info", "warning", "serious"]  # of a finding that a user may act on
 
 DATA = "Data"
 MODEL = "Model"
@@ -311,7 +312,7 @@ class AlignConfig(Settings):
     watch_pairs: int = setting(
         8, "Pairs to look at, held out if there are such.", panel=EVALUATION, ge=0
     )
-    stop_on: Literal["info", "warning", "serious"] | None = setting(
+    stop_on: Level | None = setting(
         None,
         "End training at a finding of this severity or worse; the model is saved and reported.",
         panel=EVALUATION,

@@ -171,6 +171,12 @@ def prepare(config: AlignConfig) -> Prepared:
     options = bind_options(objective, config.options)
     check_aligned(config, objective)
     judge = find_judge(config.judge or _usual_judge(config))
+    if config.stop_on is not None and not config.watch:
+        raise UserError(
+            "nothing is found in a run that is not watched.",
+            where="--stop-on",
+            mend="Leave it out, or leave out --no-watch.",
+        )
     _check_output(config)
     model = read_model_config(
         config.model, revision=config.revision, trust_remote_code=config.trust_remote_code

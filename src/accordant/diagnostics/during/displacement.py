@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from accordant.diagnostics.findings import Chart, Finding, Mark, Measure, Series, Threshold
 from accordant.diagnostics.material import NotApplicableError
 from accordant.diagnostics.registry import check
-from accordant.diagnostics.watched import Watched, changes, mean
+from accordant.diagnostics.watched import Watched, changes
 from accordant.statistics.estimates import bootstrap_mean, proportion
 
 TITLE = "Likelihood displacement"
@@ -38,14 +40,12 @@ def displacement(watched: Watched) -> Finding:
     start, last = watched.start, watched.last
     if not start.chosen:
         raise NotApplicableError("there are no probe pairs")
-    chosen, rejected = (
-        changes(last.chosen, start.chosen),
-        changes(last.rejected, start.rejected),
-    )
+    chosen = changes(last.chosen, start.chosen)
+    rejected = changes(last.rejected, start.rejected)
     number, other = bootstrap_mean(chosen), bootstrap_mean(rejected)
     fell = proportion([float(one < 0) + 0.5 * (one == 0) for one in chosen])
     raised = number.high < THRESHOLD.value
-    serious = number.estimate < _SERIOUS * mean(start.chosen)
+    serious = number.estimate < _SERIOUS * fmean(start.chosen)
     moved = "fell" if raised else "rose" if number.low > 0 else "did not measurably move"
     by = f" by {abs(number.estimate):.2f} nats" if raised or number.low > 0 else ""
     return Finding(
@@ -83,12 +83,12 @@ def _chart(watched: Watched) -> Chart:
         (
             Series(
                 "chosen",
-                watched.over_steps(lambda one: mean(changes(one.chosen, start.chosen))),
+                watched.over_steps(lambda one: fmean(changes(one.chosen, start.chosen))),
                 watched.steps,
             ),
             Series(
                 "rejected",
-                watched.over_steps(lambda one: mean(changes(one.rejected, start.rejected))),
+                watched.over_steps(lambda one: fmean(changes(one.rejected, start.rejected))),
                 watched.steps,
             ),
         ),

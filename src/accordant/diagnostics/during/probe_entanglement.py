@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from accordant.diagnostics.findings import Chart, Finding, Mark, Measure, Series, Threshold
+from accordant.diagnostics.findings import (
+    Chart,
+    Finding,
+    Mark,
+    Measure,
+    Series,
+    Severity,
+    Threshold,
+)
 from accordant.diagnostics.material import NotApplicableError
 from accordant.diagnostics.registry import check
 from accordant.diagnostics.watched import Measurement, Watched
 from accordant.statistics.estimates import proportion
+from accordant.statistics.interval import Interval
 
 TITLE = "Gradient entanglement of the probe pairs"
 THRESHOLD = Threshold(
@@ -37,14 +46,12 @@ def probe_entanglement(watched: Watched) -> Finding:
     if not last.chosen_stays:
         raise NotApplicableError("no gradients of probe pairs were measured")
     number = proportion([float(a or b) for a, b in _pairs(last)])
-    severity = "ok"
-    if number.estimate > THRESHOLD.value:
-        severity = "warning" if number.low > THRESHOLD.value else "info"
+    severity = _severity(number)
     both = proportion([float(a and b) for a, b in _pairs(last)])
     return Finding(
         check="probe-entanglement",
         title=TITLE,
-        severity=severity,  # type: ignore[arg-type]
+        severity=severity,
         quantity="probe pairs that would not move both answers the right way",
         number=number,
         unit="share",
@@ -69,6 +76,12 @@ def probe_entanglement(watched: Watched) -> Finding:
         ),
         step=last.step,
     )
+
+
+def _severity(number: Interval) -> Severity:
+    if not number.estimate > THRESHOLD.value:
+        return "ok"
+    return "warning" if number.low > THRESHOLD.value else "info"
 
 
 def _pairs(one: Measurement) -> list[tuple[bool, bool]]:

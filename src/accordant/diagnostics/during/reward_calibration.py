@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 from accordant.diagnostics.findings import Chart, Finding, Mark, Measure, Series, Threshold
 from accordant.diagnostics.material import NotApplicableError
 from accordant.diagnostics.registry import check
-from accordant.diagnostics.watched import Measurement, Watched, changes, mean
+from accordant.diagnostics.watched import Measurement, Watched, changes
 from accordant.statistics.estimates import bootstrap_mean, proportion
 
 TITLE = "Calibration of the implicit reward"
@@ -49,7 +50,7 @@ def reward_calibration(watched: Watched) -> Finding:
         quantity="confidence minus accuracy of the implicit reward",
         number=number,
         unit="share",
-        sentence=f"The implicit reward ranks {mean(tuple(right)):.0%} of {len(right)} probe pairs "
+        sentence=f"The implicit reward ranks {fmean(right):.0%} of {len(right)} probe pairs "
         f"right and is {sure.estimate:.0%} sure of its choices.",
         mend="Smooth the labels (option.label_smoothing), raise beta, or stop earlier."
         if raised
@@ -89,12 +90,12 @@ def _chart(watched: Watched) -> Chart:
         (
             Series(
                 "confidence",
-                tuple(mean(tuple(map(_sure, one))) for one in all_margins),
+                tuple(fmean(map(_sure, one)) for one in all_margins),
                 watched.steps,
             ),
             Series(
                 "accuracy",
-                tuple(mean(tuple(map(_right, one))) for one in all_margins),
+                tuple(fmean(map(_right, one)) for one in all_margins),
                 watched.steps,
             ),
         ),
