@@ -23,10 +23,11 @@ from accordant.scoring.head import HeadOutput, HeadSettings, chunked_logps, modu
 from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.memory import keep_freed_memory
+from accordant.scoring.norms import quicken_norms
 from accordant.scoring.scores import EXTRAS, Scores, concatenate
 
 # Part of every cache key: raise it when the numbers the engine returns change.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,7 @@ def install(model: Any, *, verify: bool = True) -> Any:
     base._accordant_installed = True
     _switch_dropout_off(model)
     spare_last_mlp(base)
+    quicken_norms(base)
     keep_freed_memory()
     if verify:
         from accordant.scoring.verify import verify_model
