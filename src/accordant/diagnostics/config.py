@@ -88,6 +88,13 @@ class CheckConfig(Settings):
         "auto", "Where the model runs: on a GPU if there is one, or on the processor.", panel=MODEL
     )
 
+    judge: str | None = setting(
+        None,
+        "Who scores answers that checks sample: rule:concise, shorter, finished, or a function of "
+        "your own as path.py:function.",
+        panel=CHECKS,
+        default_text="rule:concise for the bundled feedback, else finished",
+    )
     only: tuple[str, ...] = setting(
         (), "Check to run, and no other; repeatable. `--list` names them.", panel=CHECKS
     )

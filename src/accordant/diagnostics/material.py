@@ -40,6 +40,10 @@ class Material:
             None where there is no limit.
         model: the model before training, or the trained one after it; ready for the engine.
         reference: what `model` came from, after training; ready for the engine.
+        with_reference: whether there is a reference, known before it is loaded.
+        judge: scores an answer, from the prompt, the answer and whether the model ended it
+            itself; higher is better.
+        judge_name: what the judge is called in reports.
         token_budget: tokens of one forward pass, for scoring.
         seed: of whatever is random.
         advance: called with the tokens that were worked on since the last call, so that progress
@@ -57,6 +61,9 @@ class Material:
     max_tokens: int | None = None
     model: Any = None
     reference: Any = None
+    with_reference: bool = False
+    judge: Callable[[str, str, bool], float] | None = None
+    judge_name: str = ""
     token_budget: int = 4096
     seed: int = 0
     advance: Callable[[int], None] = lambda _: None

@@ -40,6 +40,7 @@ class Check:
         summary: first line of its docstring.
         when: before, during or after training.
         needs: what it reads besides the feedback. `model` and `reference` include the tokenizer.
+        uses: what it reads besides, where it is there; it runs without it too.
         feedback: record types it applies to; empty for all.
         paper: where it comes from; empty for plain sense.
         cost: tokens it puts through a model, by name of the pass, one forward pass of one token
@@ -58,6 +59,7 @@ class Check:
     summary: str
     when: When
     needs: tuple[Need, ...]
+    uses: tuple[Need, ...]
     feedback: tuple[str, ...]
     paper: str
     cost: Cost | None
@@ -85,6 +87,7 @@ def check(
     title: str,
     when: When,
     needs: tuple[Need, ...] = (),
+    uses: tuple[Need, ...] = (),
     feedback: tuple[str, ...] = (),
     paper: str = "",
     cost: Cost | None = None,
@@ -96,10 +99,12 @@ def check(
     Raises:
         ValueError: the name is taken, or a word is not one that is known.
     """
-    unknown = {*needs} - {*get_args(Need)} | {*feedback} - RECORD_TYPES.keys()
+    unknown = {*needs, *uses} - {*get_args(Need)} | {*feedback} - RECORD_TYPES.keys()
     if unknown or when not in _STAGES:
-        raise ValueError(f"check '{name}': {when=}, {needs=} or {feedback=} names no such thing")
-    if cost is None and {"model", "reference"} & {*needs} and when != "during":
+        raise ValueError(
+            f"check '{name}': {when=}, {needs=}, {uses=} or {feedback=} names no such thing"
+        )
+    if cost is None and {"model", "reference"} & {*needs, *uses} and when != "during":
         raise ValueError(f"check '{name}' needs a model, so it must say what it costs")
 
     def register(function: Function) -> Function:
@@ -113,6 +118,7 @@ def check(
             summary,
             when,
             needs,
+            uses,
             feedback,
             paper,
             cost,

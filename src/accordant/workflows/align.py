@@ -158,6 +158,7 @@ def prepare(config: AlignConfig) -> Prepared:
     from accordant.objectives.registry import bind_options
     from accordant.training.plan import make_plan, read_model_config
     from accordant.workflows.aligned import check_aligned, read_aligned
+    from accordant.workflows.reading import usual_judge
     from accordant.workflows.relabel import relabel
     from accordant.workflows.rendering import rendering_of
     from accordant.workflows.self_samples import planned_examples
@@ -170,7 +171,7 @@ def prepare(config: AlignConfig) -> Prepared:
         check_details(objective, held_out.records, where=held_out.source)
     options = bind_options(objective, config.options)
     check_aligned(config, objective)
-    judge = find_judge(config.judge or _usual_judge(config))
+    judge = find_judge(config.judge or usual_judge(config.data))
     if config.stop_on is not None and not config.watch:
         raise UserError(
             "nothing is found in a run that is not watched.",
@@ -245,11 +246,6 @@ def _check_labels(objective: Objective, feedback: Feedback, encoded: Encoded) ->
         return str(feedback.records[example.index].origin)
 
     check_labels(objective, encoded.examples, place)
-
-
-def _usual_judge(config: AlignConfig) -> str:
-    """The rule the bundled feedback was labelled by; elsewhere one that suits any answer."""
-    return "rule:concise" if config.data == "bundled" else "finished"
 
 
 def _is_first_process() -> bool:

@@ -5,7 +5,7 @@ Composes the rooms below; knows no check.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ from accordant.data.records import Record
 from accordant.data.rendering import Encoded, encode
 from accordant.diagnostics.config import CheckConfig
 from accordant.diagnostics.material import Material
-from accordant.diagnostics.registry import Check, bind_options, get_check, list_checks
+from accordant.diagnostics.registry import Check, Need, bind_options, get_check, list_checks
 from accordant.errors import UserError
 from accordant.evaluation.check_report import NotRun
-from accordant.workflows.reading import read_bundled, read_feedback
+from accordant.evaluation.judges import Judge, apply_judge, find_judge
+from accordant.workflows.reading import read_bundled, read_feedback, usual_judge
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,7 +50,9 @@ class PreparedCheck:
     @property
     def needs_model(self) -> bool:
         """Whether a check to run reads a model."""
-        return any({"model", "reference"} & {*one.needs} for one in self.checks)
+        return self.material.encoded is not None and any(
+            {"model", "reference"} & {*one.needs, *one.uses} for one in self.checks
+        )
 
 
 def prepare_check(config: CheckConfig) -> PreparedCheck:
@@ -60,13 +63,21 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
     """
     for name in (*config.only, *config.skip):
         get_check(name, "--only" if name in config.only else "--skip")
+    judge = find_judge(config.judge or usual_judge(config.data))
     feedback, held_out = _read(config)
     checks, not_run = _choose(config, feedback, held_out)
     options = bind_options(checks, config.options)
     material = Material(
-        feedback, held_out, token_budget=config.token_budget, seed=config.seed, shared={}
+        feedback,
+        held_out,
+        with_reference=config.reference is not None,
+        judge=_judge(judge),
+        judge_name=judge.name,
+        token_budget=config.token_budget,
+        seed=config.seed,
+        shared={},
     )
-    if any(one.needs for one in checks if one.needs != ("held_out",)):
+    if any({*_read_by(one, config)} - {"held_out"} for one in checks):
         material = _with_tokens(config, material)
     passes: dict[str, float] = {}
     for one in checks:
@@ -86,6 +97,15 @@ def _read(config: CheckConfig) -> tuple[Feedback, Feedback | None]:
         held_out = read_feedback(config, config.data, config.held_out_split, config.subset)
         return feedback, held_out
     return feedback, None
+
+
+def _judge(judge: Judge) -> Callable[[str, str, bool], float]:
+    return lambda prompt, text, finished: apply_judge(judge, prompt, text, finished)
+
+
+def _read_by(one: Check, config: CheckConfig) -> tuple[Need, ...]:
+    """What a check reads in this run, where a model is optional to it."""
+    return one.needs if config.model == NO_MODEL else (*one.needs, *one.uses)
 
 
 def _choose(

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from accordant.data.records import Comparison, Origin
-from accordant.diagnostics.before import _pair_pass
-from accordant.diagnostics.before._pair_pass import PairPass
+from accordant.diagnostics import pair_pass
 from accordant.diagnostics.before.ranking_accuracy import ranking_accuracy
 from accordant.diagnostics.findings import Finding
 from accordant.diagnostics.material import Material
+from accordant.diagnostics.pair_pass import PairPass
 from accordant.diagnostics.pairs import list_pairs
 from accordant.diagnostics.ranking import PairLogps
 from accordant.errors import UserError
@@ -32,7 +32,7 @@ def known(gaps: list[float], votes: list[tuple[int, int] | None] | None = None) 
     rows = [[gap - 40.0, -40.0, 4.0, 8.0] for gap in gaps]
     logps = PairLogps.of(torch.tensor(rows, dtype=torch.float64))
     pairs = tuple(list_pairs(ready.encoded.examples))
-    ready.shared[_pair_pass.NAME] = PairPass(pairs, logps, torch.zeros(len(gaps), 3))
+    ready.shared[pair_pass.NAME] = PairPass(pairs, logps, torch.zeros(len(gaps), 3))
     return ready
 
 
@@ -100,5 +100,5 @@ def test_a_real_model_gives_the_numbers_of_its_pass() -> None:
     ]
     ready = material(records)
     found = ranking_accuracy(ready)
-    gaps = _pair_pass.pair_pass(ready).logps.gaps
+    gaps = pair_pass.pair_pass(ready).logps.gaps
     assert measure(found, "ranking accuracy") == float((gaps > 0).double().mean())

@@ -7,13 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from accordant.diagnostics.before._pair_pass import (
-    cost_of_pass,
-    examples_of,
-    origins_of,
-    pair_pass,
-    pair_row,
-)
 from accordant.diagnostics.findings import (
     Chart,
     Finding,
@@ -24,6 +17,13 @@ from accordant.diagnostics.findings import (
     Threshold,
 )
 from accordant.diagnostics.material import Material
+from accordant.diagnostics.pair_pass import (
+    cost_of_pass,
+    examples_of,
+    origins_of,
+    pair_pass,
+    pair_row,
+)
 from accordant.diagnostics.registry import check
 from accordant.errors import UserError
 from accordant.objectives.options import Count, Fraction, Positive, Range
@@ -32,7 +32,7 @@ from accordant.statistics.interval import Interval
 from accordant.statistics.rank_correlation import spearman
 
 if TYPE_CHECKING:
-    from accordant.diagnostics.before._pair_pass import PairPass
+    from accordant.diagnostics.pair_pass import PairPass
     from accordant.diagnostics.pairs import Pair
 
 Steps = Annotated[int, Range(at_least=0)]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from accordant.diagnostics.before._pair_pass import examples_of, pair_row
 from accordant.diagnostics.findings import (
     Chart,
     Finding,
@@ -19,6 +18,7 @@ from accordant.diagnostics.findings import (
 )
 from accordant.diagnostics.material import Material, NotApplicableError
 from accordant.diagnostics.methods import pair_objective
+from accordant.diagnostics.pair_pass import examples_of, pair_row
 from accordant.diagnostics.registry import check
 from accordant.objectives.options import Count
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval

@@ -5,13 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated
 
-from accordant.diagnostics.before._pair_pass import (
-    cost_of_pass,
-    examples_of,
-    origins_of,
-    pair_pass,
-    pair_row,
-)
 from accordant.diagnostics.findings import (
     Chart,
     Finding,
@@ -23,6 +16,13 @@ from accordant.diagnostics.findings import (
     Threshold,
 )
 from accordant.diagnostics.material import Material
+from accordant.diagnostics.pair_pass import (
+    cost_of_pass,
+    examples_of,
+    origins_of,
+    pair_pass,
+    pair_row,
+)
 from accordant.diagnostics.registry import check
 from accordant.errors import UserError
 from accordant.objectives.options import Count, Positive, Range
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from accordant.diagnostics.before._pair_pass import PairPass
+    from accordant.diagnostics.pair_pass import PairPass
 
 # An assumed share of people; at 0 or 1 every pair would be learnt.
 Assumed = Annotated[float, Range(above=0.0, below=1.0)]

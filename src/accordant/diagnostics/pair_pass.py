@@ -1,4 +1,4 @@
-"""The pass of the model that checks of pairs share, and rows of their findings.
+"""The passes of the models that checks of pairs share, and rows of their findings.
 
 Knows pairs, their readings and the records they come from. Knows no check.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accordant.diagnostics.ranking import PairLogps
 
 NAME = "pairs"
+REFERENCE = "pairs, by the reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +54,82 @@ def pair_pass(material: Material) -> PairPass:
     return material.once(NAME, lambda: _walk(material))
 
 
+def cost_of_both(material: Material) -> Mapping[str, float]:
+    """Tokens of the shared passes of the model and of its reference."""
+    tokens = float(count_tokens(material))
+    return {NAME: tokens, REFERENCE: tokens}
+
+
+def cost_of_gaps(material: Material) -> Mapping[str, float]:
+    """Tokens of the passes behind `preference_gaps`; none without a model."""
+    if material.encoded is None:
+        return {}
+    return cost_of_both(material) if material.with_reference else cost_of_pass(material)
+
+
+def reference_logps(material: Material) -> PairLogps:
+    """Log-probabilities of the same pairs under the reference, made when first asked for.
+
+    Raises:
+        NotApplicableError: no record states a preference.
+    """
+    return material.once(REFERENCE, lambda: _walk_reference(material))
+
+
+def preference_gaps(material: Material) -> Tensor:
+    """How much the model prefers the chosen answer of every pair, float64 `[pairs]`.
+
+    With a reference it is the difference of implicit rewards over beta (Rafailov et al. 2023,
+    equation 5), in nats: what training made of the model's taste. Without one it is the difference
+    of log-probabilities per token: what the model would rather say, whatever the lengths.
+
+    Raises:
+        NotApplicableError: no record states a preference.
+    """
+    found = pair_pass(material).logps
+    if material.reference is None:
+        return found.gaps_per_token
+    return found.gaps - reference_logps(material).gaps
+
+
 def _walk(material: Material) -> PairPass:
-    from accordant.diagnostics.pairs import LOGPS, list_pairs, read_pairs
+    from accordant.diagnostics.pairs import LOGPS, read_pairs
     from accordant.diagnostics.ranking import PairLogps
     from accordant.diagnostics.similarity import CHES
 
-    examples = examples_of(material)
-    pairs = tuple(list_pairs(examples))
-    if not pairs:
-        raise NotApplicableError("no record prefers one answer to another")
+    pairs = _pairs_of(material)
     found = read_pairs(
         material.model,
-        examples,
+        examples_of(material),
         {"logps": LOGPS, "ches": CHES},
         row_tokens=material.token_budget,
         advance=material.advance,
     )
     return PairPass(pairs, PairLogps.of(found["logps"]), found["ches"])
+
+
+def _walk_reference(material: Material) -> PairLogps:
+    from accordant.diagnostics.pairs import LOGPS, read_pairs
+    from accordant.diagnostics.ranking import PairLogps
+
+    _pairs_of(material)
+    found = read_pairs(
+        material.reference,
+        examples_of(material),
+        {"logps": LOGPS},
+        row_tokens=material.token_budget,
+        advance=material.advance,
+    )
+    return PairLogps.of(found["logps"])
+
+
+def _pairs_of(material: Material) -> tuple[Pair, ...]:
+    from accordant.diagnostics.pairs import list_pairs
+
+    pairs = tuple(list_pairs(examples_of(material)))
+    if not pairs:
+        raise NotApplicableError("no record prefers one answer to another")
+    return pairs
 
 
 def examples_of(material: Material) -> Sequence[Example]:
