@@ -15,6 +15,7 @@ from accordant.scoring import attention
 from accordant.scoring.engine import (
     ScoreOptions,
     install,
+    pack,
     plain_logps,
     score,
     score_all,
@@ -112,6 +113,24 @@ def test_packing_changes_no_score(shapes: list[tuple[int, list[int]]], seed: int
     assert together.lengths.tolist() == [c for _, cs in shapes for c in cs]
     assert (together.logps <= 0).all()
 
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_shared_beginnings_change_neither_scores_nor_gradients(family: str) -> None:
+    model = install(tiny_model(family))
+    system, asked, *rests = (tree.prompt for tree in random_trees(3, [(n, (1,)) for n in SHARING]))
+    answers = [tree.continuations for tree in random_trees(4, [(1, (3, 6))] * 5)]
+    prompts = [system + rests[0], system + asked, system + asked, system + asked + rests[1], system]
+    trees = [TokenTree(*both) for both in zip(prompts, answers, strict=True)]
+    assert pack(model, trees).input_ids.shape[1] < sum(tree.num_tokens for tree in trees) - 100
+    found = score(model, trees).logps
+    expected = torch.cat([score(model, [tree]).logps for tree in trees])
+    assert (found - expected).abs().max() < 1e-4
+    ours, alone = gradients(model, weighted(found)), gradients(model, weighted(expected))
+    assert (ours - alone).norm() / alone.norm() < 1e-3
+
+
+# A beginning of everything, one of some, and two rests.
+SHARING = (30, 25, 4, 9)
 
 _PACKING: list[torch.nn.Module] = []
 

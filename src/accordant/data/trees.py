@@ -1,16 +1,20 @@
-"""Token trees and their packing: a prompt is laid out once for all its continuations.
+"""Token trees and their packing: what sequences share at their beginning is laid out once.
 
 Knows token ids and their order. Knows nothing of text, tokenizers, models or losses.
 
-A packed row is a sequence of segments. A segment (a prompt, or a continuation) attends to itself
-causally and to all of its ancestors fully; its positions go on where its parent's end. Nothing else
-is visible to it, so scores equal those of separate sequences.
+A packed row is a sequence of segments. A segment (a prompt or a part of it, or a continuation)
+attends to itself causally and to all of its ancestors fully; its positions go on where its parent's
+end. Nothing else is visible to it, so scores equal those of separate sequences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+# Neighbours that begin with at least so many equal tokens (a system prompt, the same question)
+# share them; for fewer the extra attention block costs more than the tokens.
+SHARED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +96,77 @@ class PackedRow:
 
 
 def pack_row(trees: Sequence[TokenTree]) -> PackedRow:
-    """Lay `trees` out one after another in a single row."""
-    tokens: list[int] = []
-    positions: list[int] = []
-    segments: list[Segment] = []
-    continuations: list[int] = []
-    owners: list[int] = []
-
-    def append(run: tuple[int, ...], parent: int, position: int) -> None:
-        segments.append(Segment(len(tokens), len(run), parent, position))
-        tokens.extend(run)
-        positions.extend(range(position, position + len(run)))
-
-    for index, tree in enumerate(trees):
-        root = len(segments)
-        append(tree.prompt, -1, 0)
-        for continuation in tree.continuations:
-            continuations.append(len(segments))
-            owners.append(index)
-            append(continuation, root, len(tree.prompt))
+    """Lay `trees` out in a single row; what the prompts of neighbours share is laid out once."""
+    row = _Row()
+    _lay_out(row, trees, range(len(trees)), used=0, parent=-1)
     return PackedRow(
-        tuple(tokens), tuple(positions), tuple(segments), tuple(continuations), tuple(owners)
+        tuple(row.tokens),
+        tuple(row.positions),
+        tuple(row.segments),
+        tuple(row.continuations),
+        tuple(row.trees),
     )
+
+
+def _lay_out(row: _Row, trees: Sequence[TokenTree], places: range, used: int, parent: int) -> None:
+    """Lay out neighbours whose first `used` prompt tokens end with the segment `parent`."""
+    start = places.start
+    while start < places.stop:
+        prompt = trees[start].prompt
+        if len(prompt) == used:
+            for continuation in trees[start].continuations:
+                row.continuations.append(row.append(continuation, parent))
+                row.trees.append(start)
+            start += 1
+            continue
+        stop, shared = _neighbours(trees, range(start, places.stop), used)
+        segment = row.append(prompt[used:shared], parent)
+        _lay_out(row, trees, range(start, stop), shared, segment)
+        start = stop
+
+
+def _neighbours(trees: Sequence[TokenTree], places: range, used: int) -> tuple[int, int]:
+    """Where the trees end that share prompt tokens with the first of `places`, and up to where.
+
+    Each shares at least `SHARED` tokens behind the first `used`. A tree that shares with none is
+    alone with its whole prompt.
+    """
+    first = trees[places.start].prompt
+    shared, stop = len(first), places.start + 1
+    while stop < places.stop:
+        common = _common(first, trees[stop].prompt, used, shared)
+        if common < used + SHARED:
+            break
+        shared, stop = common, stop + 1
+    return stop, shared
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...], used: int, limit: int) -> int:
+    """Up to where two prompts are equal, of which the first `used` tokens are known to be."""
+    end = min(limit, len(other))
+    if one[used:end] == other[used:end]:
+        return end
+    return next(place for place in range(used, end) if one[place] != other[place])
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row being laid out."""
+
+    tokens: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    continuations: list[int] = field(default_factory=list)
+    trees: list[int] = field(default_factory=list)
+
+    def append(self, run: Sequence[int], parent: int) -> int:
+        """Put `run` behind its parent's last token; the index of its segment."""
+        before = self.segments[parent] if parent >= 0 else Segment(0, 0, -1, 0)
+        position = before.position + before.length
+        self.segments.append(Segment(len(self.tokens), len(run), parent, position))
+        self.tokens.extend(run)
+        self.positions.extend(range(position, position + len(run)))
+        return len(self.segments) - 1
 
 
 def plan_rows(sizes: Sequence[int], budget: int) -> list[list[int]]:
