@@ -236,6 +236,49 @@ def test_held_out_feedback_is_read_from_a_file_or_a_split(tmp_path, model):
     assert again.findings[0].number == finding.number
 
 
+@pytest.mark.parametrize("kind", sorted(ROWS))
+def test_all_checks_of_a_trained_model_run_on_every_kind_of_feedback(tmp_path, model, kind):
+    small = {"prompts": 2, "samples": 3, "max_new_tokens": 4}
+    config = settings(
+        tmp_path,
+        model,
+        kind,
+        reference=str(model),
+        options={
+            f"{name}.{key}": value
+            for name in ("frontier", "reward-curve", "probability-moved")
+            for key, value in small.items()
+            if name != "probability-moved" or kind in ("comparison", "joint_pair", "ranking")
+        },
+    )
+    report, text = run(config)
+    done = {finding.check for finding in report.findings}
+    due = {one.name for one in list_checks("after") if one.applies_to(kind)}
+    left = {one.check for one in report.not_run}
+    assert due <= done | left
+    assert {"frontier", "reward-curve"} <= done
+    assert "3 to each of 2 prompts" in text
+
+
+def test_a_judge_of_ones_own_scores_sampled_answers(tmp_path, model):
+    judge = tmp_path / "judge.py"
+    judge.write_text(
+        "def vowels(prompt, text, finished):\n    return sum(text.count(v) for v in 'aeiou')\n"
+    )
+    config = settings(
+        tmp_path,
+        model,
+        reference=str(model),
+        only=("frontier",),
+        judge=f"{judge}:vowels",
+        options={"frontier.prompts": 3, "frontier.samples": 3, "frontier.max_new_tokens": 4},
+    )
+    report, _ = run(config)
+    assert "judge.py:vowels" in report.findings[0].sentence
+    with pytest.raises(UserError, match="no judge"):
+        plan_check(config.model_copy(update={"judge": "nobody"}))
+
+
 def test_with_a_reference_the_checks_of_after_training_are_those_that_run(
     tmp_path, model, only_these
 ):

@@ -116,7 +116,7 @@ def _list(as_json: bool) -> None:
         (
             one.name,
             one.when,
-            ", ".join(one.needs) or "feedback",
+            one.reads,
             ", ".join(one.feedback) or "any",
             " ".join(
                 [one.summary, *(f"--option {one.name}.{o.name}={o.default}" for o in one.options)]
@@ -129,7 +129,7 @@ def _list(as_json: bool) -> None:
 
 def _entry(one: Check) -> dict[str, Any]:
     """What is known of a check, as JSON values."""
-    shown = ("name", "title", "summary", "when", "needs", "feedback", "paper")
+    shown = ("name", "title", "summary", "when", "needs", "uses", "feedback", "paper")
     options = [
         {"name": o.name, "default": o.default, "expects": o.expects, "help": o.help}
         for o in one.options

@@ -15,7 +15,7 @@ from accordant.catalogue.registry import list_systems
 from accordant.cli.chat import ChatConfig
 from accordant.config import options_table
 from accordant.diagnostics.config import CheckConfig
-from accordant.diagnostics.registry import list_checks
+from accordant.diagnostics.registry import When, list_checks
 from accordant.files import write_whole
 from accordant.objectives.registry import list_objectives
 from accordant.training.config import AlignConfig
@@ -54,16 +54,13 @@ def _objectives() -> str:
     return "\n".join(lines)
 
 
-def _checks(during: bool) -> str:
-    """The checks of a run while it trains, or those that `accordant check` runs."""
-    lines = ["| check | needs | records | what it looks at | from |"]
+def _checks(when: When) -> str:
+    """The checks of one stage."""
+    lines = ["| check | reads | records | what it looks at | from |"]
     lines.append("| --- | --- | --- | --- | --- |")
-    for one in list_checks():
-        if (one.when == "during") != during:
-            continue
-        needs = ", ".join(one.needs) or ("the run" if during else "feedback")
+    for one in list_checks(when):
         records = ", ".join(one.feedback) or "any"
-        lines.append(_row((f"`{one.name}`", needs, records, one.summary, one.paper)))
+        lines.append(_row((f"`{one.name}`", one.reads, records, one.summary, one.paper)))
     return "\n".join(lines)
 
 
@@ -74,8 +71,9 @@ def _row(cells: tuple[str, ...]) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "align options": lambda: options_table(AlignConfig),
     "check options": lambda: options_table(CheckConfig),
-    "checks": lambda: _checks(during=False),
-    "checks during training": lambda: _checks(during=True),
+    "checks before training": lambda: _checks("before"),
+    "checks during training": lambda: _checks("during"),
+    "checks after training": lambda: _checks("after"),
     "chat options": lambda: options_table(ChatConfig),
     "systems": _systems,
     "objectives": _objectives,

@@ -66,6 +66,12 @@ class Check:
     options: tuple[Option, ...]
     function: Callable[..., Finding]
 
+    @property
+    def reads(self) -> str:
+        """What it reads, in words."""
+        needed = ", ".join(self.needs) or ("the run" if self.when == "during" else "feedback")
+        return f"{needed}; {' and '.join(self.uses)} if there" if self.uses else needed
+
     def applies_to(self, record_type: str) -> bool:
         """Whether it can be run on records of this type."""
         return not self.feedback or record_type in self.feedback

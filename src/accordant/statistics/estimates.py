@@ -80,6 +80,37 @@ def proportion(outcomes: ArrayLike | Tensor, level: float = LEVEL) -> Interval:
     return wilson_interval(float(floats.sum()), len(floats), level)
 
 
+def bootstrap_statistic(
+    statistic: Callable[[NDArray[np.int64]], Floats],
+    count: int,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+) -> Interval:
+    """Percentile bootstrap of any statistic of `count` units, drawn with replacement.
+
+    The estimate is the statistic of all units, each once. With fewer than two units the interval is
+    NaN, and without any the estimate is too.
+
+    Args:
+        statistic: from rows of unit numbers, int64 `[r, n]`, to one number each, `[r]`.
+        count: independent units, n.
+        level: confidence level, in (0, 1).
+        resamples: bootstrap samples.
+        seed: seed of the draws.
+    """
+    if count == 0:
+        return Interval(np.nan, np.nan, np.nan, 0, level)
+    estimate = float(statistic(np.arange(count)[None])[0])
+    if count == 1:
+        return Interval(estimate, np.nan, np.nan, 1, level)
+    drawn = _resample(statistic, count, resamples, seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(estimate, float(low), float(high), count, level)
+
+
 def bootstrap_ratio(
     numerators: ArrayLike | Tensor,
     denominators: ArrayLike | Tensor,
@@ -103,16 +134,13 @@ def bootstrap_ratio(
     top, bottom = to_floats(numerators, "numerators"), to_floats(denominators, "denominators")
     if top.shape != bottom.shape:
         raise ValueError(f"numerators {top.shape} and denominators {bottom.shape} differ in shape")
-    count = len(top)
-    if count == 0:
-        return Interval(np.nan, np.nan, np.nan, 0, level)
-    estimate = float(top.sum() / bottom.sum())
-    if count == 1:
-        return Interval(estimate, np.nan, np.nan, 1, level)
-    drawn = _resample(lambda rows: top[rows].sum(1) / bottom[rows].sum(1), count, resamples, seed)
-    tail = (1 - level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(estimate, float(low), float(high), count, level)
+    return bootstrap_statistic(
+        lambda rows: top[rows].sum(1) / bottom[rows].sum(1),
+        len(top),
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def bootstrap_mean(
@@ -148,19 +176,13 @@ def bootstrap_median_of_means(
     """
     grid = np.asarray(values, dtype=np.float64)
     settings, units = grid.shape
-    estimate = float(np.median(grid.mean(axis=1)))
-    if units == 1:
-        return Interval(estimate, np.nan, np.nan, 1, level)
 
     def medians(rows: NDArray[np.int64]) -> Floats:
         # One setting at a time: all at once would take as many times the memory.
         means = np.stack([grid[setting][rows].mean(axis=1) for setting in range(settings)])
         return np.asarray(np.median(means, axis=0), dtype=np.float64)
 
-    drawn = _resample(medians, units, resamples, seed)
-    tail = (1 - level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(estimate, float(low), float(high), units, level)
+    return bootstrap_statistic(medians, units, level=level, resamples=resamples, seed=seed)
 
 
 def median_share(

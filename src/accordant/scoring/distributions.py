@@ -1,0 +1,28 @@
+"""Whole next-token distributions, for who reads more of them than one token's log-probability.
+
+Knows hidden states and a model's head. Logits of as many positions exist at a time as are handed
+in: whoever calls this cuts its positions into chunks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accordant.scoring.engine import ScoreOptions, head_settings, unwrap
+from accordant.scoring.head import bend
+
+
+def distributions(model: Any, hidden: Tensor) -> Tensor:
+    """Log-probabilities of every next token, float32 `[positions, vocab]`.
+
+    Args:
+        model: prepared by `scoring.engine.install`.
+        hidden: last hidden states of the predicting positions, `[positions, width]`, as
+            `Scores.hidden` holds them.
+    """
+    base = unwrap(model)
+    logits = base.get_output_embeddings()(hidden)
+    return torch.log_softmax(bend(logits, head_settings(base.config, ScoreOptions())), dim=-1)

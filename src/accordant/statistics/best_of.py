@@ -1,0 +1,98 @@
+"""What choosing the best of several answers gives, and what it costs in divergence.
+
+Knows numbers: scores of the answers to one prompt, all drawn alike. Knows nothing of models, texts
+or judges. Best of k needs no training, so it is what a trained model is held against: whoever
+spends more divergence than it for the same approval has spent it on something else. All arithmetic
+is float64 over exact binomials; averages are over every subset, none is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+
+def best_of_divergence(count: int) -> float:
+    """KL of the best of `count` answers from one answer, at most: log k - (k - 1) / k, nats.
+
+    It is exact where no answer is drawn twice (Stiennon et al. 2020) and an upper bound
+    else (Beirami et al. 2024).
+    """
+    if count < 1:
+        raise ValueError(f"the best of {count} answers is none")
+    return math.log(count) - (count - 1) / count
+
+
+def chances(scores: ArrayLike) -> Floats:
+    """Chance that each answer beats another one of the same prompt, ties half, `[n]`.
+
+    Args:
+        scores: of n >= 2 answers, `[n]`; higher is better, infinities are allowed.
+    """
+    found = np.asarray(scores, dtype=np.float64)
+    count = len(found)
+    below = (found[:, None] > found[None]).sum(1) + 0.5 * (
+        (found[:, None] == found[None]).sum(1) - 1
+    )
+    return np.asarray(below / (count - 1), dtype=np.float64)
+
+
+def win_rate_over(scores: ArrayLike, others: ArrayLike) -> float:
+    """Share of pairs (one of `scores`, one of `others`) that the first wins, ties half."""
+    ours = np.asarray(scores, dtype=np.float64)[:, None]
+    theirs = np.asarray(others, dtype=np.float64)[None]
+    return float(((ours > theirs) + 0.5 * (ours == theirs)).mean())
+
+
+def best_of_win_rates(scores: ArrayLike) -> Floats:
+    """Chance that the best of k answers beats one further answer, ties half, for k = 1 to n - 1.
+
+    With e of the other n - 1 scores at most s, and b below it, the best of k of them is at most s
+    with chance C(e, k) / C(n - 1, k): unbiased, averaged over all further answers s.
+
+    Args:
+        scores: of n >= 2 answers to one prompt, `[n]`; infinities are allowed.
+
+    Returns:
+        `[n - 1]`; the first entry is 1/2.
+    """
+    found = np.asarray(scores, dtype=np.float64)
+    rest = len(found) - 1
+    wins = np.zeros(rest)
+    for score in found:
+        below = int((found < score).sum())
+        at_most = int((found <= score).sum()) - 1
+        for k in range(1, rest + 1):
+            total = math.comb(rest, k)
+            wins[k - 1] += 1 - (math.comb(at_most, k) + math.comb(below, k)) / (2 * total)
+    return wins / len(found)
+
+
+def selected(proxy: ArrayLike, worth: ArrayLike) -> Floats:
+    """Expected worth of the answer with the highest proxy among k, for k = 1 to n.
+
+    In ascending order of the proxy the i-th answer (from 1) is the best of k drawn ones with chance
+    C(i - 1, k - 1) / C(n, k). Answers with equal proxies share their worth.
+
+    Args:
+        proxy: what is chosen by, `[n]`.
+        worth: what is got, `[n]`.
+    """
+    by, value = np.asarray(proxy, dtype=np.float64), np.asarray(worth, dtype=np.float64)
+    _, group = np.unique(by, return_inverse=True)
+    shared = np.bincount(group, weights=value) / np.bincount(group)
+    ordered = shared[np.sort(group)]
+    count = len(ordered)
+    return np.array(
+        [
+            sum(math.comb(i, k - 1) * ordered[i] for i in range(count)) / math.comb(count, k)
+            for k in range(1, count + 1)
+        ]
+    )
