@@ -40,7 +40,7 @@ def test_it_counts_the_pairs_that_turned() -> None:
     assert found.number.estimate == pytest.approx(0.8 - 0.5)
     assert found.severity == "ok"
     assert found.concerned == 8
-    assert "24 pairs were turned right and 8 wrong" in found.sentence
+    assert "Turned right: 24; turned wrong: 8." in found.sentence
     assert {row.value for row in found.rows} == {-3.0}
     measured = {one.name: one.number.estimate for one in found.measures}
     assert measured["ranking accuracy before"] == pytest.approx(0.5)
@@ -53,6 +53,11 @@ def test_learnt_margins_without_learnt_rankings_are_a_warning() -> None:
     assert found.number.estimate == 0
     assert found.severity == "warning"
     assert found.mend
+
+
+def test_rankings_that_were_right_already_are_no_warning() -> None:
+    before = [2.0] * 39 + [-9.0]
+    assert judged(before, [gap + 1.0 for gap in before]).severity == "info"
 
 
 def test_rankings_that_got_worse_are_serious() -> None:

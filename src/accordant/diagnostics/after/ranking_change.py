@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accordant.diagnostics.ranking import PairLogps
 
 TITLE = "Rankings before and after"
+STAY_WRONG = 0.05  # share of pairs, as in the check of ranking accuracy before training
 THRESHOLD = Threshold(0.0, "training on preferences is to turn more pairs right than wrong")
 
 
@@ -44,9 +45,9 @@ def ranking_change(material: Material, *, shown: Count = 10) -> Finding:
     """How many pairs the model ranks right that its reference did not, and the other way round.
 
     A pair is ranked right where the chosen answer is likelier than the rejected one; ties count
-    half. Serious where the share of such pairs fell measurably, a warning where it did not
-    measurably rise although implicit rewards tell the answers apart: the margins were learnt, the
-    rankings were not.
+    half. Serious where the share of such pairs fell measurably. A warning where it did not
+    measurably rise, more than one pair in twenty is measurably still wrong, and implicit rewards
+    tell the answers apart: the margins were learnt, the rankings were not.
 
     Args:
         shown: rows listed.
@@ -63,7 +64,9 @@ def ranking_change(material: Material, *, shown: Count = 10) -> Finding:
     rewarded = proportion(ranked_right(after.gaps - before.gaps))
     severity: Severity = "serious" if number.high < THRESHOLD.value else "ok"
     if severity == "ok" and not number.low > THRESHOLD.value:
-        severity = "warning" if rewarded.low > 0.5 else "info"
+        wrong = proportion(1 - right)
+        margins_alone = rewarded.low > 0.5 and wrong.low > STAY_WRONG
+        severity = "warning" if margins_alone else "info"
     return Finding(
         check="ranking-change",
         title=TITLE,
@@ -91,8 +94,8 @@ def _sentence(before: PairLogps, after: PairLogps, severity: Severity) -> str:
     lost = int(((before.gaps > 0) & (after.gaps <= 0)).sum())
     told = (
         f"The chosen answer is the likelier one in {new:.0%} of {len(after.gaps):,} pairs, before "
-        f"training in {old:.0%}: {turned:,} pairs were turned right and {lost:,} wrong. By its "
-        f"implicit reward {rewarded:.0%} are right."
+        f"training in {old:.0%}. Turned right: {turned:,}; turned wrong: {lost:,}. By its implicit "
+        f"reward {rewarded:.0%} are right."
     )
     if severity == "serious":
         return told + " Training made the rankings worse."

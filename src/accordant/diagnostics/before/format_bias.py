@@ -104,7 +104,7 @@ def format_bias(material: Material, *, least: Count = 20, shown: Count = 50) -> 
     biases = [one for one in _biases(records) if one.share.count >= least]
     if not biases:
         raise NotApplicableError(f"no form of answers tells apart {least} preferences or more")
-    sure = _holm(biases)
+    sure = _sure(biases)
     biases.sort(key=lambda one: (one.form not in sure, -one.distance))
     worst, severity = biases[0], _severity(biases[0], sure)
     raised = [one for one in biases if _severity(one, sure) != "ok"]
@@ -148,15 +148,12 @@ def _biases(records: Sequence[Record]) -> list[_Bias]:
     return found
 
 
-def _holm(biases: Sequence[_Bias]) -> set[str]:
-    """Forms whose preference is no chance, over all that were looked for (Holm 1979)."""
-    sure: set[str] = set()
-    ordered = sorted(biases, key=lambda one: one.p_value)
-    for place, one in enumerate(ordered):
-        if one.p_value > LEVEL / (len(ordered) - place):
-            break
-        sure.add(one.form)
-    return sure
+def _sure(biases: Sequence[_Bias]) -> set[str]:
+    """Forms whose preference is no chance, over all that were looked for."""
+    from accordant.statistics.corrections import holm
+
+    rejected = holm([one.p_value for one in biases], LEVEL)
+    return {one.form for one, own in zip(biases, rejected, strict=True) if own}
 
 
 def _severity(bias: _Bias, sure: set[str]) -> Severity:

@@ -1,0 +1,28 @@
+"""Holm's correction against the closed test it stands for."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accordant.statistics.corrections import holm
+
+
+@given(st.lists(st.sampled_from([1e-6, 0.004, 0.01, 0.02, 0.05, 0.3, 1.0]), min_size=1, max_size=7))
+def test_it_rejects_what_no_set_of_hypotheses_saves(p_values: list[float]) -> None:
+    # A hypothesis falls when Bonferroni rejects every set of hypotheses that it is in.
+    count, expected = len(p_values), [True] * len(p_values)
+    for size in range(1, count + 1):
+        for members in itertools.combinations(range(count), size):
+            if min(p_values[i] for i in members) > 0.05 / size:
+                for i in members:
+                    expected[i] = False
+    assert holm(p_values, 0.05).tolist() == expected
+
+
+def test_any_false_rejection_is_as_rare_as_it_says() -> None:
+    draws = np.random.default_rng(0).uniform(size=(4000, 12))
+    assert np.mean([holm(row, 0.05).any() for row in draws]) < 0.06
