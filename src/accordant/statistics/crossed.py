@@ -1,0 +1,189 @@
+"""Ratings crossed by items and annotators: correlation over items, and what drawing anew changes.
+
+Knows arrays of ratings, items and annotators. Knows nothing of tests or of which groups are
+compared. float64 throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+    Statistic = Callable[[Sequence[Floats]], Floats]
+
+Unit = Literal["items", "annotators", "ratings"]
+UNITS: tuple[Unit, ...] = ("items", "annotators", "ratings")
+_AT_ONCE = 1 << 21  # bounds the memory of a bootstrap, not its result
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """`n` ratings of items by annotators; nobody has to rate every item.
+
+    Args:
+        items: item of every rating, int64 `[n]`, from 0.
+        annotators: who gave it, int64 `[n]`, from 0.
+        values: the ratings, float64 `[n]`, on any scale; finite.
+    """
+
+    items: Integers
+    annotators: Integers
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The ratings of one group on a pool of items, both numbered from 0 within it.
+
+    Args:
+        pool: the items, `[m]`, as `Ratings` numbers them; the group rated each at least once.
+        items: of every rating, a place in `pool`, `[n]`, not decreasing.
+        annotators: `[n]`, from 0 to `people - 1`.
+        values: `[n]`.
+        counts: ratings of every item, `[m]`.
+        people: annotators.
+    """
+
+    pool: Integers
+    items: Integers
+    annotators: Integers
+    values: Floats
+    counts: Floats
+    people: int
+
+
+def table_of(
+    ratings: Ratings, groups: Sequence[str | None], name: str, wanted: NDArray[np.bool_]
+) -> Table:
+    """The group's ratings of the items that are `wanted`, `[items]`."""
+    member = np.array([group == name for group in groups], bool)
+    rows = np.flatnonzero(member[ratings.annotators] & wanted[ratings.items])
+    rows = rows[np.argsort(ratings.items[rows], kind="stable")]
+    pool, items, counts = np.unique(ratings.items[rows], return_inverse=True, return_counts=True)
+    people, annotators = np.unique(ratings.annotators[rows], return_inverse=True)
+    values = ratings.values[rows]
+    # Squares of numbers far from 0 would lose digits; r does not depend on the centre.
+    centred = values - values.mean() if len(values) else values
+    return Table(pool, items, annotators, centred, counts.astype(np.float64), len(people))
+
+
+def shared_tables(
+    ratings: Ratings,
+    groups: Sequence[str | None],
+    names: tuple[str, str],
+    wanted: NDArray[np.bool_],
+) -> tuple[Table, Table]:
+    """Two groups' ratings of the items that both rated."""
+    kept = wanted
+    for name in names:
+        rated = np.zeros(len(wanted), bool)
+        rated[table_of(ratings, groups, name, wanted).pool] = True
+        kept = kept & rated
+    first, second = (table_of(ratings, groups, name, kept) for name in names)
+    return first, second
+
+
+def item_means(own: Table) -> Floats:
+    """The group's mean rating of every item of its pool."""
+    return np.bincount(own.items, own.values, len(own.pool)) / own.counts
+
+
+def weighted_r(own: Table, weights: Floats, numbers: Floats, extra: Floats) -> Floats:
+    """Pearson's r over items with every rating counting `weights` times, `[b, n] -> [b]`.
+
+    An item weighs the mean weight of its ratings, so that with equal weights all items weigh the
+    same.
+
+    Args:
+        own: the ratings.
+        weights: not negative, `[b, n]`.
+        numbers: of the items, `[m]`.
+        extra: what the variance of a rating is multiplied by and added to the variance of the
+            item's mean, `[m]`; 0 for none.
+    """
+    counts = _sum_by_item(own, weights)
+    known = np.where(counts > 0, counts, 1.0)
+    means = _sum_by_item(own, weights * own.values) / known
+    shares = counts / own.counts
+    shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
+    centred = means - (shares * means).sum(axis=1, keepdims=True)
+    others = numbers - (shares * numbers).sum(axis=1, keepdims=True)
+    variance = (shares * centred**2).sum(axis=1)
+    if extra.any():
+        squares = _sum_by_item(own, weights * own.values**2) / known
+        unbiased = own.counts / np.maximum(own.counts - 1, 1)
+        within = np.maximum(squares - means**2, 0) * unbiased
+        variance = variance + (shares * within * extra).sum(axis=1)
+    scale = np.sqrt(variance * (shares * others**2).sum(axis=1))
+    covariance = (shares * centred * others).sum(axis=1)
+    return np.where(scale > 0, covariance / np.where(scale > 0, scale, 1.0), np.nan)
+
+
+def _sum_by_item(own: Table, values: Floats) -> Floats:
+    """Sums of per-rating values within items, `[b, n] -> [b, m]`."""
+    starts = np.cumsum(own.counts).astype(np.int64) - own.counts.astype(np.int64)
+    return np.add.reduceat(values, starts, axis=1)
+
+
+def standard_error(
+    tables: tuple[Table, ...], statistic: Statistic, drawing: tuple[int, int]
+) -> float:
+    """sqrt(V_items + V_annotators - V_ratings), at least the larger of the first two."""
+    resamples, seed = drawing
+    variances: dict[Unit, float] = {}
+    for place, unit in enumerate(UNITS):
+        generator = np.random.default_rng([seed, place])
+        drawn = _bootstrap(tables, statistic, unit, resamples, generator)
+        finite = drawn[np.isfinite(drawn)]
+        variances[unit] = float(finite.var(ddof=1)) if len(finite) > 1 else math.nan
+    summed = variances["items"] + variances["annotators"] - variances["ratings"]
+    return math.sqrt(max(summed, variances["items"], variances["annotators"]))
+
+
+def _bootstrap(
+    tables: tuple[Table, ...],
+    statistic: Statistic,
+    unit: Unit,
+    resamples: int,
+    generator: np.random.Generator,
+) -> Floats:
+    """The statistic with Poisson(1) copies of every unit, `[resamples]`.
+
+    Items are copied for all tables together: they hold the same. Poisson copies instead of a fixed
+    number of draws make the variance right with few units, where plain draws are (n - 1) / n of it.
+    """
+    at_once = max(1, _AT_ONCE // max(len(one.values) + len(one.pool) for one in tables))
+    parts = []
+    for start in range(0, resamples, at_once):
+        rows = min(at_once, resamples - start)
+        if unit == "items":
+            copies = generator.poisson(1.0, (rows, len(tables[0].pool))).astype(np.float64)
+            weights = [copies[:, one.items] for one in tables]
+        elif unit == "annotators":
+            weights = [
+                generator.poisson(1.0, (rows, one.people)).astype(np.float64)[:, one.annotators]
+                for one in tables
+            ]
+        else:
+            weights = [
+                generator.poisson(1.0, (rows, len(one.values))).astype(np.float64) for one in tables
+            ]
+        parts.append(statistic(weights))
+    return np.concatenate(parts)
+
+
+def t_quantile(tables: tuple[Table, ...], level: float) -> float:
+    """Student's t, with the degrees of freedom of the fewest annotators or items."""
+    from scipy.stats import t
+
+    fewest = min(min(one.people, len(one.pool)) for one in tables)
+    return float(t.ppf((1 + level) / 2, max(fewest - 1, 1)))
