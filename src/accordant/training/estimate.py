@@ -138,15 +138,17 @@ def estimate_memory(
 def activation_bytes(shapes: Shapes, config: AlignConfig) -> int:
     """Bytes kept for the backward pass per token of a row.
 
-    A layer keeps the inputs of its linear maps and of its two norms (in float32), queries, keys,
-    values, the attention's output, and four arrays of the feed-forward layer. With an adapter on
-    bfloat16 weights the inputs of adapted maps are kept once more in float32. With checkpointing
-    only each layer's input is kept, and one layer's activations exist at a time.
+    A layer keeps the inputs of its linear maps and what its two norms make, queries, keys, values,
+    the attention's output, and four arrays of the feed-forward layer. Norms that the engine leaves
+    as they are (Gemma's, layer norms) keep float32 copies beside, about a tenth of that, which are
+    not counted. With an adapter on bfloat16 weights the inputs of adapted maps are kept once more
+    in float32. With checkpointing only each layer's input is kept, and one layer's activations
+    exist at a time.
     """
     size = 4 if config.precision == "float32" else 2
     arrays = 4 * shapes.width + 2 * shapes.queries + 2 * shapes.keys + 4 * shapes.inner
     copies = 4 * shapes.adapted_inputs if config.precision == "bf16" else 0
-    layer = size * arrays + 8 * shapes.width + copies
+    layer = size * arrays + copies
     if config.gradient_checkpointing:
         return shapes.layers * size * shapes.width + layer
     return shapes.layers * layer

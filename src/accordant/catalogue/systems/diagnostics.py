@@ -18,6 +18,8 @@ DIAGNOSTICS = (
             "Oh et al.",
             2024,
         ),
+        how_to_run="accordant check bundled --only profile",
+        reproduce="accordant.catalogue.reproductions.profile:reproduce",
     ),
     System(
         id="S25",
@@ -44,6 +46,9 @@ DIAGNOSTICS = (
             "Santy et al.",
             2023,
         ),
+        how_to_run="accordant check FEEDBACK --only positionality "
+        "--option positionality.annotations=FILE",
+        reproduce="accordant.catalogue.reproductions.nlpositionality:reproduce",
     ),
     System(
         id="S28",
@@ -69,6 +74,8 @@ DIAGNOSTICS = (
         works="Bayesian logistic regression over properties of answers, per scenario and judge.",
         claim="Planted weights are recovered, with intervals.",
         paper=Paper("Dissecting Human and LLM Preferences", "Li et al.", 2024),
+        how_to_run="accordant check bundled --only dissection",
+        reproduce="accordant.catalogue.reproductions.preference_dissection:reproduce",
     ),
     System(
         id="S39",
@@ -82,6 +89,8 @@ DIAGNOSTICS = (
             "Shi et al.",
             2024,
         ),
+        how_to_run="accordant align --data bundled --output-dir runs/watched --stop-on warning",
+        reproduce="accordant.catalogue.reproductions.over_optimisation:reproduce",
     ),
     System(
         id="S54",
@@ -120,5 +129,8 @@ DIAGNOSTICS = (
             "Yang et al.",
             2024,
         ),
+        how_to_run="accordant check FEEDBACK --only weak-to-strong "
+        "--option weak-to-strong.predictions=FILE",
+        reproduce="accordant.catalogue.reproductions.weak_to_strong_deception:reproduce",
     ),
 )
