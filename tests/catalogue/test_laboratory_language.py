@@ -139,3 +139,9 @@ def test_the_start_model_writes_like_its_fallible_teacher() -> None:
     assert 0.7 < transformer.mean_gold(prompts, answers, language.accuracy) < 0.95
     rude = transformer.mean_gold(prompts, answers, lambda _, a: language.manner_share(a, "rude"))
     assert 0.1 < rude < 0.25
+
+
+def test_prompts_are_all_there_are_once_each() -> None:
+    prompts = language.every_prompt(3)
+    assert len(set(prompts)) == len(prompts) == 512
+    assert prompts != language.every_prompt(4)

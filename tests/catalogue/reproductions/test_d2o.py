@@ -24,15 +24,17 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_measures_every_condition_and_repeats_itself() -> None:
     result = d2o.reproduce((0, 1))
     assert {row.condition for row in result.rows} == {"start", d2o.D2O, d2o.ONE, d2o.NONE}
-    assert len(result.checks) == 4
+    assert len(result.checks) == 5
     assert result == d2o.reproduce((0, 1))
 
 
 @pytest.mark.usefixtures("small")
 def test_the_labels_are_rude_answers_and_nothing_else() -> None:
     start = start_model(0, d2o.Schooling(), d2o.SHAPE)
-    unwanted = d2o._rude_answers(start, 0)
+    pool = language.every_prompt(0)[20:]
+    unwanted = d2o._rude_answers(start, pool, 0)
     assert unwanted
+    assert {example.trees[0].prompt for example in unwanted} <= set(pool)
     for example in unwanted:
         assert example.label is False
         assert language.manner_share(example.trees[0].continuations[0], "rude") > 0

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from accordant.catalogue.laboratory.language import quality
+from accordant.catalogue.laboratory.language import every_prompt, quality
 from accordant.catalogue.laboratory.transformer import Schooling, Shape, start_model
 from accordant.catalogue.reproductions import over_optimisation as study
 from accordant.diagnostics.watched import Measurement
@@ -36,7 +36,7 @@ def test_it_measures_both_arms_and_repeats_itself() -> None:
 @pytest.mark.usefixtures("small")
 def test_labels_are_turned_round_as_often_as_said() -> None:
     start = start_model(0, study.Schooling(), study.SHAPE)
-    prompts = study._every_prompt(0)
+    prompts = every_prompt(0)
     for share in (0.0, 0.25, 1.0):
         pairs = study._pairs(start, prompts, study.Arm(len(prompts), 1, share, 0.1), seed=5)
         trees = [pair.trees[0] for pair in pairs]
@@ -48,12 +48,6 @@ def test_labels_are_turned_round_as_often_as_said() -> None:
         wrong = sum(gap < 0 for gap in gaps) / len(gaps)
         # Four standard errors.
         assert abs(wrong - share) <= 4 * math.sqrt(share * (1 - share) / len(gaps))
-
-
-def test_prompts_are_all_there_are_once_each() -> None:
-    prompts = study._every_prompt(3)
-    assert len(set(prompts)) == len(prompts) == 512
-    assert prompts != study._every_prompt(4)
 
 
 def test_the_first_finding_knows_nothing_of_what_comes_later() -> None:

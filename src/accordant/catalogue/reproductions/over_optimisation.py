@@ -15,7 +15,6 @@ stays. Mass goes on rising and turns, where it does, hundreds of steps after gol
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +22,9 @@ from typing import Any
 
 from accordant.catalogue.laboratory.language import (
     END,
-    OBJECTS,
     VOCABULARY,
     Tokens,
-    make_prompt,
+    every_prompt,
     quality,
 )
 from accordant.catalogue.laboratory.study import Measured, Study, repeat
@@ -157,7 +155,7 @@ def _checks(study: Study) -> tuple[Check, ...]:
 
 def _measure(seed: int) -> Measured:
     start = start_model(seed, Schooling(), SHAPE)
-    prompts = _every_prompt(seed)
+    prompts = every_prompt(seed)
     held_out, rest = prompts[:HELD_OUT], prompts[HELD_OUT:]
     measured = {}
     for name, arm in ARMS.items():
@@ -166,13 +164,6 @@ def _measure(seed: int) -> Measured:
         unseen = _pairs(start, held_out, replace(arm, each=1), 1000 * seed + 1)
         measured[name] = _summary(_run(start, (pairs, unseen), held_out, arm.beta, seed))
     return measured
-
-
-def _every_prompt(seed: int) -> list[Tokens]:
-    """All prompts of three objects, in an order of the seed's own."""
-    prompts = [make_prompt(objects) for objects in itertools.product(range(OBJECTS), repeat=3)]
-    random.Random(seed).shuffle(prompts)
-    return prompts
 
 
 def _pairs(start: Any, prompts: Sequence[Tokens], arm: Arm, seed: int) -> list[Example]:
