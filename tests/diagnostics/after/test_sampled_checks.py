@@ -153,6 +153,12 @@ def test_prompts_without_room_are_not_applicable() -> None:
         frontier(ready, prompts=4, samples=3, max_new_tokens=100_000)
 
 
+def test_without_a_judge_nothing_is_sampled() -> None:
+    ready = trained(comparisons(4), lambda model: model, judge=None)
+    with pytest.raises(NotApplicableError, match="judge"):
+        reward_curve(ready, **SIZE)
+
+
 def test_what_it_costs_names_what_is_shared() -> None:
     ready, size = towards_vowels(), {"prompts": 4, "samples": 3}
     one, other = (cost_of_sampling(ready, **size, max_new_tokens=tokens) for tokens in (8, 9))

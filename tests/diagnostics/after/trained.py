@@ -30,7 +30,7 @@ def trained(
     records: Sequence[Record],
     change: Callable[[Any], Any],
     kind: str = "comparison",
-    judge: Judge = lambda _prompt, text, _finished: float(len(text)),
+    judge: Judge | None = lambda _prompt, text, _finished: float(len(text)),
     **fields: Any,
 ) -> Material:
     """All a check after training may read; `change` makes the trained model of the reference."""

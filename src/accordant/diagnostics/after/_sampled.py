@@ -86,7 +86,7 @@ def sample_both(material: Material, sampling: Sampling) -> Sampled:
     """Answers of both models at temperature 1, made when the first check asks for them.
 
     Raises:
-        NotApplicableError: no prompt leaves room for an answer.
+        NotApplicableError: there is no judge, or no prompt leaves room for an answer.
     """
     return material.once(sampling.name, lambda: _sample(material, sampling))
 
@@ -95,6 +95,8 @@ def _sample(material: Material, sampling: Sampling) -> Sampled:
     from accordant.decoding.sampling import SamplingOptions, generate
 
     assert material.encoded is not None
+    if material.judge is None:
+        raise NotApplicableError("it needs a judge of answers")
     asked = _prompts(material, sampling)
     if not asked:
         raise NotApplicableError("no prompt leaves room for an answer")
