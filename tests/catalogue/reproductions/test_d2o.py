@@ -45,7 +45,7 @@ def test_the_labels_are_rude_answers_and_nothing_else() -> None:
 
 @pytest.mark.study
 def test_which_parts_of_the_shape_show() -> None:
-    # Help is kept far better than without anchors, and not as well as the claim has it: see the
-    # note of the reproduction.
+    # Help is kept far better than without anchors, and not as well as the claim has it; eleven
+    # anchors are not measurably steadier than one.
     holds = [check.holds for check in d2o.reproduce(None).checks]
-    assert holds == [True, False, True, True]
+    assert holds == [True, False, True, True, False]

@@ -64,7 +64,9 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "are measured at the end. Numbers are means over runs that differ in nothing but the "
         "anchors drawn. 'unsteadiness' is how far two such runs are apart at the step at which the "
         "first run of d2o is measured: the mean difference of held-out answers' "
-        "log-probabilities, in nats.",
+        "log-probabilities, in nats. A model this small unlearns adjectives of every manner with "
+        "the rude ones, and what they leave free at the first word goes to wrong nouns: anchors "
+        "save most of the help that is lost without them, not all of it.",
     )
 
 

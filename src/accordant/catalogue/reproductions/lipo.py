@@ -3,7 +3,9 @@
 Knows the laboratory. A small transformer's own answers are ranked by a gold program; all losses
 learn from the same lists with the same reference, beta, rate and number of passes, and all are
 stopped where they are best. The losses come close to each other here: the differences between
-seeds, in which some runs lose grammar early, are larger than those between losses.
+seeds, in which some runs lose grammar early, are larger than those between losses. At this beta and
+length the scores of a list differ by 0.1 to 0.2 (median), where logistic and hinge losses are nearly
+the same straight line: what they do to the weights has a cosine of 0.996 (one seed).
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         note=f"{PROMPTS} prompts with {LENGTH} answers each, {EPOCHS} passes at rate {RATE:g} and "
         f"beta {BETA:g}, the best of {STOPS} stops by gold on other prompts; dpo gets the best and "
         "the worst answer of each list. Win rates are by gold over the start's answers to "
-        f"{HELD_OUT} held-out prompts.",
+        f"{HELD_OUT} prompts drawn anew; there are 512, so that many of them were trained on.",
     )
 
 

@@ -39,7 +39,7 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         _checks(study),
         study.seeds,
         note=f"{PROMPTS} prompts, {EPOCHS} passes, the objective's defaults. Win rates are by gold "
-        f"over the start's answers to {HELD_OUT} held-out prompts. '{AS_MANY}' has more prompts: "
+        f"over the start's answers to {HELD_OUT} prompts drawn anew. '{AS_MANY}' has more prompts: "
         "set beside the longest rankings it tells what length adds from what mere number adds.",
     )
 
