@@ -3,9 +3,9 @@
 Knows the laboratory. A small transformer's own answers are ranked by a gold program; all losses
 learn from the same lists with the same reference, beta, rate and number of passes, and all are
 stopped where they are best. The losses come close to each other here: the differences between
-seeds, in which some runs lose grammar early, are larger than those between losses. At this beta and
-length the scores of a list differ by 0.1 to 0.2 (median), where logistic and hinge losses are nearly
-the same straight line: what they do to the weights has a cosine of 0.996 (one seed).
+seeds, in which some runs lose grammar early, are larger than those between losses. At this beta
+and length the scores of a list differ by 0.1 to 0.2 (median), where logistic and hinge losses are
+nearly the same straight line: what they do to the weights has a cosine of 0.996 (one seed).
 """
 
 from __future__ import annotations
