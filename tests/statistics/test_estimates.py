@@ -16,6 +16,7 @@ from accordant.statistics.estimates import (
     bootstrap_mean,
     bootstrap_median_of_means,
     bootstrap_ratio,
+    draw_sums,
     mcnemar_test,
     median_share,
     paired_difference,
@@ -254,3 +255,15 @@ def test_a_median_share_is_not_surer_than_its_settings():
     )
     mixed = np.random.default_rng(1).integers(0, 2, (3, 60)).astype(float)
     assert median_share(mixed) == bootstrap_median_of_means(mixed)
+
+
+def test_drawn_sums_are_those_of_a_bootstrap() -> None:
+    values = np.random.default_rng(0).normal(1.0, 2.0, (50, 2, 3))
+    drawn = draw_sums(values, 4000, seed=1)
+    assert drawn.shape == (4000, 2, 3)
+    spread = values.std(axis=0) * np.sqrt(len(values))
+    np.testing.assert_allclose(drawn.mean(axis=0), values.sum(axis=0), atol=0.1 * spread.max())
+    np.testing.assert_allclose(drawn.std(axis=0), spread, rtol=0.05)
+    # Every unit is drawn, and as many as there are.
+    assert (draw_sums(np.ones((7, 1)), 20, seed=0) == 7).all()
+    assert not draw_sums(np.ones((0, 4)), 3, seed=0).any()

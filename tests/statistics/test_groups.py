@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
+from accordant.statistics.corrections import bonferroni
 from accordant.statistics.crossed import Ratings
 from accordant.statistics.groups import (
     GroupDifference,
     agree_with_groups,
-    bonferroni,
     compare_groups,
 )
 
@@ -47,11 +47,6 @@ def simulate(
 
 def raised(found: tuple[GroupDifference, ...]) -> list[tuple[str, str]]:
     return [(one.first, one.second) for one in found if one.number.low > 0]
-
-
-def test_bonferroni_multiplies_and_stops_at_one() -> None:
-    assert bonferroni(0.004, 20) == pytest.approx(0.08)
-    assert bonferroni(0.3, 20) == 1
 
 
 def test_r_and_p_are_scipys_on_mean_ratings() -> None:

@@ -26,7 +26,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.statistics.estimates import LEVEL, RESAMPLES, to_floats, wilson_interval
+from accordant.statistics.estimates import (
+    LEVEL,
+    RESAMPLES,
+    draw_sums,
+    to_floats,
+    wilson_interval,
+)
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -39,7 +45,6 @@ CONFIDENCE = 0.75
 BINS = 5
 _SEED = 20_260
 _FEW = 5  # lost items in either area below which a bootstrap says too little
-_AT_ONCE = 1 << 21  # bounds the memory of a bootstrap, not its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +175,7 @@ def _estimate(tables: Floats, level: float, resamples: int, seed: int) -> list[I
     summed = tables.sum(axis=0)
     lost, hidden, _, there = (int(one) for one in summed.sum(axis=1))
     estimates = _shares(summed[None])[:, 0]
-    drawn = _shares(_draw(tables, resamples, seed))
+    drawn = _shares(draw_sums(tables, resamples, seed))
     score, *bases = (
         _percentiles(float(estimate), values, count, level)
         for estimate, values, count in zip(estimates, drawn, (lost, there, there), strict=True)
@@ -199,21 +204,6 @@ def _columns(lost: Flags, unknown: Flags, bins: NDArray[np.int64]) -> Floats:
     inside = bins[:, None] == np.arange(bins.max(initial=0) + 1)
     flags = np.stack([lost, lost & unknown, unknown, np.ones_like(lost)], axis=1)
     return (flags[:, :, None] & inside[:, None, :]).astype(np.float64)
-
-
-def _draw(tables: Floats, resamples: int, seed: int) -> Floats:
-    """Sums over items drawn with replacement, `[n, 4, bins] -> [resamples, 4, bins]`."""
-    count, *rest = tables.shape
-    if not count:
-        return np.zeros((resamples, *rest))
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _AT_ONCE // count)
-    parts = []
-    for start in range(0, resamples, at_once):
-        rows = min(at_once, resamples - start)
-        copies = generator.multinomial(count, np.full(count, 1 / count), rows)
-        parts.append(copies.astype(np.float64) @ tables.reshape(count, -1))
-    return np.concatenate(parts).reshape(resamples, *rest)
 
 
 def _shares(sums: Floats) -> Floats:

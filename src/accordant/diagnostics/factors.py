@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.statistics.estimates import LEVEL, sign_test, wilson_interval
+from accordant.statistics.estimates import LEVEL, draw_sums, sign_test, wilson_interval
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def score_factors(
     """
     signs, sides, own = _checked(differences, preferred, units)
     sums = _sums(signs * sides[:, None], own)
-    drawn = _resample(sums, resamples, seed)
+    drawn = draw_sums(sums, resamples, seed)
     return _scores(sums, drawn, len(signs))
 
 
@@ -119,7 +119,7 @@ def compare_factors(
     _, other, _ = _checked(differences, second, units)
     both = [_sums(signs * sides[:, None], own) for sides in (one, other)]
     factors = signs.shape[1]
-    drawn = _resample(np.hstack(both), resamples, seed)
+    drawn = draw_sums(np.hstack(both), resamples, seed)
     halves = drawn[:, : 2 * factors], drawn[:, 2 * factors :]
     taus = [_taus(sums.sum(axis=0)[None])[0] for sums in both]
     resampled = [_taus(half) for half in halves]
@@ -185,16 +185,6 @@ def _taus(totals: Floats) -> Floats:
     factors = totals.shape[1] // 2
     net, said = totals[:, :factors], totals[:, factors:]
     return np.where(said > 0, net / np.where(said > 0, said, 1.0), np.nan)
-
-
-def _resample(sums: Floats, resamples: int, seed: int) -> Floats:
-    """Sums of units drawn with replacement, `[resamples, columns]`."""
-    generator, count = np.random.default_rng(seed), len(sums)
-    drawn = np.zeros((resamples, sums.shape[1]))
-    for place in range(resamples if count else 0):
-        times = np.bincount(generator.integers(0, count, count), minlength=count)
-        drawn[place] = times @ sums
-    return drawn
 
 
 def _scores(sums: Floats, drawn: Floats, pairs: int) -> FactorScores:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from accordant.data.records import Origin
 from accordant.diagnostics.findings import FindingRow
 from accordant.diagnostics.material import Material, NotApplicableError, count_tokens
-from accordant.diagnostics.texts import passages_of
+from accordant.diagnostics.texts import preference_row
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,10 +142,7 @@ def pair_row(material: Material, pair: Pair, value: float, note: str = "") -> Fi
     """The row of a finding that shows one pair; of a ranking it names the two answers."""
     example = examples_of(material)[pair.example]
     record = material.feedback.records[example.index]
-    if example.kind == "ranking":
-        places = f"answer {pair.chosen + 1} over {pair.rejected + 1}"
-        note = f"{places}; {note}" if note else places
-    return FindingRow(value, passages_of(record), record.origin, note=note)
+    return preference_row(record, pair.chosen, pair.rejected, value, note)
 
 
 def origins_of(material: Material, pairs: Sequence[Pair]) -> tuple[Origin, ...]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
 from accordant.data.examples import Example
 from accordant.data.trees import plan_rows
+from accordant.diagnostics.texts import preferred
 from accordant.scoring.engine import ScoreOptions, evaluating, score
 from accordant.scoring.scores import Scores
 
@@ -65,12 +65,7 @@ def list_pairs(examples: Sequence[Example]) -> list[Pair]:
 
 
 def _preferences(example: Example) -> list[tuple[int, int]]:
-    rewards = example.rewards
-    return [
-        (better, worse)
-        for better, worse in combinations(range(count_answers(example)), 2)
-        if rewards is None or rewards[better] > rewards[worse]
-    ]
+    return preferred(count_answers(example), example.rewards)
 
 
 def count_answers(example: Example) -> int:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from accordant.data.records import Comparison, Ranking, Record
-from accordant.diagnostics.findings import FindingRow
 from accordant.diagnostics.material import Material, NotApplicableError
 from accordant.diagnostics.pair_pass import examples_of, pair_pass, preference_gaps
 from accordant.diagnostics.properties import Measure, measurable, words_of
-from accordant.diagnostics.texts import answers_of, flat, passages_of, prompts_of
+from accordant.diagnostics.texts import answers_of, flat, preferred, prompts_of
 from accordant.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,11 +90,7 @@ def pair_places(record: Record) -> list[tuple[int, int]]:
         case Comparison():
             return [(0, 1)]
         case Ranking(completions=answers, rewards=rewards):
-            return [
-                (better, worse)
-                for better, worse in combinations(range(len(answers)), 2)
-                if rewards is None or rewards[better] > rewards[worse]
-            ]
+            return preferred(len(answers), rewards)
         case _:
             return []
 
@@ -147,14 +142,6 @@ def _length_names(ends: Sequence[int]) -> tuple[str, ...]:
     """Names of classes that end at these numbers of words, and of the one above."""
     between = (f"prompts of {low + 1} to {high} words" for low, high in pairwise(ends))
     return (f"prompts of up to {ends[0]} words", *between, f"prompts of over {ends[-1]} words")
-
-
-def row_of(records: Sequence[Record], place: Sequence[int], value: float, note: str) -> FindingRow:
-    """The row of a finding that shows one pair; of a ranking it names the two answers."""
-    record = records[place[0]]
-    if isinstance(record, Ranking):
-        note = f"answer {place[1] + 1} over {place[2] + 1}; {note}"
-    return FindingRow(value, passages_of(record), record.origin, note=note)
 
 
 def _measure(material: Material, judged: bool) -> PropertyDifferences:

@@ -5,7 +5,8 @@ Knows records. Knows nothing of tokens, models or checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 from accordant.data.records import (
     Binary,
@@ -18,7 +19,7 @@ from accordant.data.records import (
     Steps,
     Text,
 )
-from accordant.diagnostics.findings import Passage
+from accordant.diagnostics.findings import FindingRow, Passage
 
 
 def flat(text: Text) -> str:
@@ -64,18 +65,37 @@ def passages_of(record: Record) -> tuple[Passage, ...]:
     return tuple(_passages(record))
 
 
+def preferred(count: int, rewards: Sequence[float] | None) -> list[tuple[int, int]]:
+    """(preferred, other) places of `count` answers that stand in order, the best first.
+
+    Args:
+        rewards: of the answers, not rising; equal ones are a tie, which says nothing. None where
+            the order has no ties.
+    """
+    return [
+        (better, worse)
+        for better, worse in combinations(range(count), 2)
+        if rewards is None or rewards[better] > rewards[worse]
+    ]
+
+
+def preference_row(
+    record: Record, better: int, worse: int, value: float, note: str = ""
+) -> FindingRow:
+    """The row of a finding that shows one preference; of a ranking it names the two answers."""
+    if isinstance(record, Ranking):
+        places = f"answer {better + 1} over {worse + 1}"
+        note = f"{places}; {note}" if note else places
+    return FindingRow(value, passages_of(record), record.origin, note=note)
+
+
 def preferences_of(record: Record) -> tuple[tuple[Text, Text], ...]:
     """(preferred, other) answers of a record; ties of a ranking say nothing and are left out."""
     match record:
         case Comparison() | JointPair():
             return ((record.chosen, record.rejected),)
         case Ranking(completions=answers, rewards=rewards):
-            return tuple(
-                (answers[i], answers[j])
-                for i in range(len(answers))
-                for j in range(i + 1, len(answers))
-                if rewards is None or rewards[i] > rewards[j]
-            )
+            return tuple((answers[i], answers[j]) for i, j in preferred(len(answers), rewards))
         case _:
             return ()
 

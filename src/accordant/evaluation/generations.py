@@ -20,6 +20,7 @@ from accordant.evaluation.results import (
     KlEstimate,
     WinRate,
 )
+from accordant.statistics.divergence import k3 as k3_terms
 from accordant.statistics.estimates import (
     bootstrap_mean,
     bootstrap_ratio,
@@ -120,7 +121,7 @@ def kl_from_reference(
         k1 = k3 = sizes
     else:
         k1 = np.add.reduceat(difference, starts)
-        k3 = np.add.reduceat(np.expm1(-difference) + difference, starts)
+        k3 = np.add.reduceat(k3_terms(difference), starts)
     per_sequence = bootstrap_mean(k1)
     return KlEstimate(
         per_sequence=per_sequence,

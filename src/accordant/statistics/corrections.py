@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+def bonferroni(p: float, tests: int) -> float:
+    """p times the number of tests, at most 1 (Dunn 1961, Journal of the ASA 56)."""
+    return min(1.0, p * tests)
+
+
 def holm(p_values: ArrayLike, level: float = 1 - LEVEL) -> NDArray[np.bool_]:
     """Which hypotheses are rejected so that any false rejection has at most probability `level`.
 

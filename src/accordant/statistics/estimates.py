@@ -111,6 +111,32 @@ def bootstrap_statistic(
     return Interval(estimate, float(low), float(high), count, level)
 
 
+def draw_sums(values: Floats, resamples: int, seed: int) -> Floats:
+    """Sums over units drawn with replacement, for bootstraps of what follows from sums.
+
+    Args:
+        values: of every unit, `[n, ...]`.
+        resamples: bootstrap samples, r.
+        seed: seed of the draws.
+
+    Returns:
+        `[r, ...]`; zeros without units.
+    """
+    count, *rest = values.shape
+    if count == 0:
+        return np.zeros((resamples, *rest))
+    generator = np.random.default_rng(seed)
+    flat, chances = values.reshape(count, -1), np.full(count, 1 / count)
+    at_once = max(1, _DRAWS_AT_ONCE // count)
+    parts = []
+    for first in range(0, resamples, at_once):
+        rows = min(at_once, resamples - first)
+        # How often every unit is drawn: one product in place of picking rows out.
+        copies = generator.multinomial(count, chances, rows)
+        parts.append(copies.astype(np.float64) @ flat)
+    return np.concatenate(parts).reshape(resamples, *rest)
+
+
 def bootstrap_ratio(
     numerators: ArrayLike | Tensor,
     denominators: ArrayLike | Tensor,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accordant.statistics.corrections import bonferroni
 from accordant.statistics.crossed import (
     Ratings,
     Table,
@@ -85,11 +86,6 @@ class GroupDifference:
     second: str
     target: str
     number: Interval
-
-
-def bonferroni(p: float, tests: int) -> float:
-    """p times the number of tests, at most 1 (Dunn 1961, Journal of the ASA 56)."""
-    return min(1.0, p * tests)
 
 
 def agree_with_groups(

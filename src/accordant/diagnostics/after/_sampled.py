@@ -150,6 +150,7 @@ def _answers(
 
     from accordant.data.trees import TokenTree
     from accordant.scoring.engine import score_all
+    from accordant.statistics.divergence import k3
 
     assert material.judge is not None
     trees = [
@@ -161,7 +162,7 @@ def _answers(
         for model in (material.model, material.reference)
     )
     ratio = ours.logps.double() - theirs.logps.double()
-    divergence = torch.expm1(-ratio) + ratio
+    divergence = torch.from_numpy(k3(ratio.numpy()))
     totals = zip(ours.sum_tokens(ratio).tolist(), ours.sum_tokens(divergence).tolist(), strict=True)
     answered = []
     for text, group in zip(texts, groups, strict=True):

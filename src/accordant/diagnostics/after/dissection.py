@@ -307,7 +307,7 @@ def _rows(
     material: Material, found: PropertyDifferences, kept: list[int], dissected: _Dissected
 ) -> tuple[FindingRow, ...]:
     """Pairs whose label the properties speak against, by the probability that they give it."""
-    from accordant.diagnostics.property_differences import row_of
+    from accordant.diagnostics.texts import preference_row
     from accordant.statistics.logistic import sigmoid
 
     parts = found.signs[:, kept] * dissected.people.weights.mean
@@ -319,7 +319,9 @@ def _rows(
         named = [dissected.names[one] for one in against if parts[place, one] < 0]
         note = f"against it: {', '.join(named)}"
         where = found.places[place].tolist()
-        rows.append(row_of(material.feedback.records, where, float(chances[place]), note))
+        record, better, worse = where
+        shown = material.feedback.records[record]
+        rows.append(preference_row(shown, better, worse, float(chances[place]), note))
     return tuple(rows)
 
 

@@ -286,7 +286,7 @@ def _rows(
     shown: int,
 ) -> dict[str, Any]:
     """Pairs that go with most of these factors; `wanted` is the sign that follows each."""
-    from accordant.diagnostics.property_differences import row_of
+    from accordant.diagnostics.texts import preference_row
 
     if not factors:
         return {}
@@ -299,7 +299,9 @@ def _rows(
             names = [one.name for one, own in zip(factors, follows[place], strict=True) if own]
             where = found.places[place].tolist()
             records = material.feedback.records
-            rows.append(row_of(records, where, float(counts[place]), ", ".join(names)))
+            record, better, worse = where
+            value, note = float(counts[place]), ", ".join(names)
+            rows.append(preference_row(records[record], better, worse, value, note))
     return {"rows": tuple(rows), "row_unit": "factors", "concerned": int((counts > 0).sum())}
 
 
