@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 # Neighbours that begin with at least so many equal tokens (a system prompt, the same question)
 # share them; for fewer the extra attention block costs more than the tokens.
 SHARED = 16
+# Token of what only fills a row up; nothing is predicted from it.
+FILLER = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """Token trees laid out in one row without padding.
+    """Token trees laid out in one row.
 
     Args:
         tokens: token ids of the row.
@@ -95,10 +97,18 @@ class PackedRow:
         return (self.segments[segment.parent].end - 1, *range(segment.start, segment.end - 1))
 
 
-def pack_row(trees: Sequence[TokenTree]) -> PackedRow:
-    """Lay `trees` out in a single row; what the prompts of neighbours share is laid out once."""
+def pack_row(trees: Sequence[TokenTree], multiple: int = 1) -> PackedRow:
+    """Lay `trees` out in a single row; what the prompts of neighbours share is laid out once.
+
+    Args:
+        trees: at least one.
+        multiple: the row is filled up to a multiple of so many tokens, by a segment that sees
+            nothing else and is seen by nothing.
+    """
     row = _Row()
     _lay_out(row, trees, range(len(trees)), used=0, parent=-1)
+    if spare := -len(row.tokens) % multiple:
+        row.append([FILLER] * spare, parent=-1)
     return PackedRow(
         tuple(row.tokens),
         tuple(row.positions),

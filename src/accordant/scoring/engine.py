@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from accordant.data.trees import PackedRow, TokenTree, pack_row, plan_rows
 from accordant.errors import UserError
 from accordant.scoring import attention
-from accordant.scoring.head import HeadOutput, HeadSettings, chunked_logps, module_logps
+from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
 from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.memory import keep_freed_memory
@@ -27,7 +27,7 @@ from accordant.scoring.norms import quicken_norms
 from accordant.scoring.scores import EXTRAS, Scores, concatenate
 
 # Part of every cache key: raise it when the numbers the engine returns change.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def install(model: Any, *, verify: bool = True) -> Any:
 
 def pack(model: nn.Module, trees: Sequence[TokenTree]) -> PackedTensors:
     """Lay `trees` out in one row on the model's device."""
-    return PackedTensors.of(pack_row(trees), next(model.parameters()).device)
+    return PackedTensors.of(pack_row(trees, TILE), next(model.parameters()).device)
 
 
 def score_packed(

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 # Logits are handled in chunks of about this many elements (tokens x vocabulary). In bf16 a chunk
 # takes 64 MiB; much smaller chunks spend their time adding up the weight gradient.
 CHUNK_ELEMENTS = 1 << 25
+# Matrix products of this many rows, or a multiple, run at full rate; one of 682 rows of 49,152
+# columns runs at three quarters of it (dev/LOG.md).
+TILE = 16
 # Within a chunk, float32 copies exist for about this many elements, small enough for the caches.
 PIECE_ELEMENTS = 1 << 20
 
@@ -51,7 +54,7 @@ class HeadOutput(NamedTuple):
 
 
 def _chunk_size(settings: HeadSettings, vocabulary: int) -> int:
-    return settings.chunk or max(16, CHUNK_ELEMENTS // vocabulary)
+    return settings.chunk or max(1, CHUNK_ELEMENTS // vocabulary // TILE) * TILE
 
 
 def bend(logits: Tensor, settings: HeadSettings) -> Tensor:
@@ -210,8 +213,13 @@ def chunked_logps(
         dtype = torch.get_autocast_dtype(device)
         hidden, weight = hidden.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
+    count = targets.shape[0]
+    spare = -count % TILE
+    hidden = nn.functional.pad(hidden, (0, 0, 0, spare))
+    targets = nn.functional.pad(targets, (0, spare))
     with torch.autocast(device, enabled=False):
-        logps, *extras = _ChunkedLogps.apply(hidden, weight, bias, targets, settings)
+        found = _ChunkedLogps.apply(hidden, weight, bias, targets, settings)
+    logps, *extras = (values[:count] for values in found)
     return _output(logps, extras, settings)
 
 
