@@ -9,7 +9,7 @@ import torch
 
 from accordant.catalogue.laboratory import exact, labelling, worlds
 from accordant.catalogue.laboratory.labelling import Pairs
-from accordant.catalogue.laboratory.study import repeat
+from accordant.catalogue.laboratory.study import at_distance, repeat
 from accordant.catalogue.laboratory.training import Batch, minibatches, population_loss, train
 from accordant.catalogue.laboratory.worlds import TabularPolicy, World
 
@@ -274,3 +274,10 @@ def test_a_study_keeps_seeds_and_conditions_apart() -> None:
         ("b", "x", "nats"),
     ]
     assert rows[0].value.estimate == 4.0
+
+
+def test_between_two_points_of_a_frontier_gold_is_interpolated_and_beyond_it_unknown() -> None:
+    frontier = [(0.6, 4.0), (0.0, 1.0), (0.2, 2.0)]
+    assert at_distance(frontier, 0.1) == pytest.approx(1.5)
+    assert at_distance(frontier, 0.5) == pytest.approx(3.5)
+    assert math.isnan(at_distance(frontier, 0.7))

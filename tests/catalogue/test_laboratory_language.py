@@ -33,6 +33,26 @@ def test_a_writer_without_faults_is_grammatical_and_right(seed: int) -> None:
     assert language.quality(prompt, answer) >= 1.0
 
 
+def test_a_confused_writer_takes_an_object_for_the_next() -> None:
+    prompt = language.make_prompt([0, 7, 3])
+    writer = Writer(adjective=0.0, confused=0.5)
+    answers = language.write_all([prompt] * 400, writer, 1)
+    named = {place: [language.nouns_of(answer)[place] for answer in answers] for place in range(3)}
+    for place, (right, next_one) in enumerate([(0, 1), (7, 0), (3, 4)]):
+        assert set(named[place]) == {right, next_one}
+        assert named[place].count(right) / 400 == pytest.approx(0.5, abs=0.1)
+
+
+def test_prompts_to_measure_on_are_none_of_those_to_train_on() -> None:
+    held_out, pool = language.split_prompts(100, 3)
+    assert not set(held_out) & set(pool)
+    assert sorted([*held_out, *pool]) == sorted(language.every_prompt(3))
+    drawn = language.draw_from(pool, 1000, 5)
+    assert len(drawn) == 1000
+    assert set(drawn) <= set(pool)
+    assert drawn == language.draw_from(pool, 1000, 5)
+
+
 def test_a_writer_errs_as_often_as_it_is_told() -> None:
     prompts = language.draw_prompts(3000, 0)
     answers = language.write_all(prompts, Writer(mistake=0.2, manners=(0.1, 0.2, 0.7)), 1)

@@ -30,7 +30,7 @@ def test_it_measures_every_condition_and_repeats_itself() -> None:
 @pytest.mark.usefixtures("small")
 def test_a_judgment_names_the_wrong_words_of_the_answer_it_stands_with() -> None:
     model = cut._reader(0)
-    for example in cut._judge_own(model, 20, 3):
+    for example in cut._judge_own(model, language.every_prompt(0)[:20], 3):
         judged, plain = example.trees
         (answer,) = plain.continuations
         assert judged.continuations == plain.continuations

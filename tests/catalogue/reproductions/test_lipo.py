@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from accordant.catalogue.laboratory.language import every_prompt
 from accordant.catalogue.laboratory.transformer import Schooling, start_model
 from accordant.catalogue.reproductions import lipo
 
@@ -12,9 +13,8 @@ def _hardly_schooled(seed: int) -> object:
     return start_model(seed, Schooling(prompts=128, epochs=1))
 
 
-def test_pairs_are_the_ends_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lipo, "PROMPTS", 12)
-    lists, pairs = lipo._data(_hardly_schooled(0), seed=1)
+def test_pairs_are_the_ends_of_the_lists() -> None:
+    lists, pairs = lipo._data(_hardly_schooled(0), every_prompt(0)[:12], seed=1)
     ends = {
         example.trees[0].prompt: (answers[0], answers[-1])
         for example in lists
@@ -28,10 +28,11 @@ def test_pairs_are_the_ends_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_it_measures_the_family_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lipo, "start_model", _hardly_schooled)
-    monkeypatch.setattr(lipo, "PROMPTS", 12)
+    monkeypatch.setattr(lipo, "TESTS", 480)
+    monkeypatch.setattr(lipo, "VALIDATION", 4)
     monkeypatch.setattr(lipo, "EPOCHS", 1)
-    monkeypatch.setattr(lipo, "HELD_OUT", 4)
+    monkeypatch.setattr(lipo, "DISTANCE", 0.0)
     result = lipo.reproduce((0, 1))
     assert {row.condition for row in result.rows} == {"start", *lipo.OBJECTIVES}
-    assert len(result.checks) == 4
+    assert len(result.checks) == 5
     assert result == lipo.reproduce((0, 1))

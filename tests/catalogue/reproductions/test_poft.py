@@ -27,13 +27,13 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
 
 
 def test_corrupted_demonstrations_name_wrong_objects_and_others_none() -> None:
-    examples, bad = poft._demonstrations(0.3, 5)
+    examples, bad = poft._demonstrations(language.every_prompt(0), 0.3, 5)
     assert 0.2 < sum(bad) / len(bad) < 0.4
     for example, corrupted in zip(examples, bad, strict=True):
         (answer,) = example.trees[0].continuations
         assert language.accuracy(example.trees[0].prompt, answer) == (0.0 if corrupted else 1.0)
         assert language.manner_share(answer, "rude") == 0.0
-    assert not any(poft._demonstrations(0.0, 5)[1])
+    assert not any(poft._demonstrations(language.every_prompt(0), 0.0, 5)[1])
 
 
 @pytest.mark.study

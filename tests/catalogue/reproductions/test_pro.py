@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from accordant.catalogue.laboratory.language import every_prompt
 from accordant.catalogue.laboratory.transformer import Schooling, start_model
 from accordant.catalogue.reproductions import pro
 
@@ -13,7 +14,7 @@ def _hardly_schooled(seed: int) -> object:
 
 
 def test_every_prompt_has_enough_answers_that_differ() -> None:
-    prompts, answers = pro._answered(_hardly_schooled(0), 20, seed=1)
+    prompts, answers = pro._answered(_hardly_schooled(0), every_prompt(0)[:20], seed=1)
     assert len(prompts) == len(answers) > 0
     for row in answers:
         assert len(set(row)) == len(row) >= max(pro.LENGTHS)

@@ -31,7 +31,7 @@ def test_it_measures_every_condition_and_repeats_itself() -> None:
 @pytest.mark.usefixtures("small")
 def test_goals_in_words_become_goals_of_the_little_language() -> None:
     start = start_model(0, reward_augmented.Schooling(), reward_augmented.SHAPE)
-    records = reward_augmented._graded_pairs(start, 0)
+    records = reward_augmented._graded_pairs(start, language.every_prompt(0), 0)
     augmented = augment_with_rewards(records)
     assert len(augmented.records) == 2 * (len(records) - len(augmented.dropped))
     kept = [record for record in records if record not in augmented.dropped]
@@ -50,7 +50,7 @@ def test_goals_in_words_become_goals_of_the_little_language() -> None:
 @pytest.mark.usefixtures("small")
 def test_grades_follow_gold() -> None:
     start = start_model(0, reward_augmented.Schooling(), reward_augmented.SHAPE)
-    for record in reward_augmented._graded_pairs(start, 0):
+    for record in reward_augmented._graded_pairs(start, language.every_prompt(0), 0):
         prompt, chosen, rejected = (
             reward_augmented._tokens(text)
             for text in (record.prompt, record.chosen, record.rejected)

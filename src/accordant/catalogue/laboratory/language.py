@@ -39,12 +39,14 @@ class Writer:
     Args:
         adjective: of an adjective before a noun.
         manners: of polite, plain and rude ones among them.
-        mistake: of a noun being a wrong one.
+        mistake: of a noun being a wrong one, any of them.
+        confused: of a noun being that of the next object, always the same wrong one.
     """
 
     adjective: float = 0.5
     manners: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
     mistake: float = 0.0
+    confused: float = 0.0
 
 
 def draw_prompts(count: int, seed: int, *, objects: int = 3) -> list[Tokens]:
@@ -61,6 +63,20 @@ def every_prompt(seed: int, *, objects: int = 3) -> list[Tokens]:
     prompts = [make_prompt(listed) for listed in itertools.product(range(OBJECTS), repeat=objects)]
     random.Random(seed).shuffle(prompts)
     return prompts
+
+
+def split_prompts(held_out: int, seed: int) -> tuple[list[Tokens], list[Tokens]]:
+    """So many prompts to measure on, and all others to train on.
+
+    There are 512 in all, so that prompts drawn independently for both would mostly be the same.
+    """
+    prompts = every_prompt(seed)
+    return prompts[:held_out], prompts[held_out:]
+
+
+def draw_from(pool: Sequence[Tokens], count: int, seed: int) -> list[Tokens]:
+    """Prompts of a pool, each as often as it is drawn."""
+    return random.Random(seed).choices(pool, k=count)
 
 
 def make_prompt(objects: Iterable[int], goal: int | None = None) -> Tokens:
@@ -99,6 +115,8 @@ def write(prompt: Tokens, writer: Writer, draw: random.Random) -> Tokens:
             answer.append(FIRST_ADJECTIVE + manner * ADJECTIVES + draw.randrange(ADJECTIVES))
         if draw.random() < writer.mistake:
             number = (number + draw.randrange(1, OBJECTS)) % OBJECTS
+        if writer.confused and draw.random() < writer.confused:
+            number = (number + 1) % OBJECTS
         answer.append(FIRST_NOUN + number)
     return (*answer, END)
 

@@ -6,8 +6,9 @@ Knows numbers by condition and quantity. Knows nothing of how they were measured
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from accordant.catalogue.reproduce import Measurement, over_seeds
 
@@ -45,3 +46,16 @@ class Study:
 def repeat(measure: Callable[[int], Measured], seeds: Sequence[int]) -> Study:
     """Call `measure(seed)` for every seed, one after the other."""
     return Study(tuple(seeds), tuple(measure(seed) for seed in seeds))
+
+
+def at_distance(frontier: Iterable[tuple[float, float]], distance: float) -> float:
+    """Gold at a distance from the start, read off a line through the points of a frontier.
+
+    Args:
+        frontier: points of distance and gold, in any order.
+        distance: where to read; nan where the frontier does not reach, so that no check holds.
+    """
+    for (near, low), (far, high) in pairwise(sorted(frontier)):
+        if near <= distance <= far and far > near:
+            return low + (high - low) * (distance - near) / (far - near)
+    return float("nan")

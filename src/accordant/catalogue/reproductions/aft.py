@@ -1,55 +1,60 @@
 """S45: alignment fine-tuning with and without a constraint on wrong answers.
 
-Knows the laboratory. A small transformer's own answers are right or wrong by a program; right ones
-are imitated, wrong ones pushed below them. What wrong answers share with right ones is how to write
-at all: an unconstrained push spoils that, and the share of grammatical answers tells.
-
-Four and six seeds agree that the boundary takes nearly all of that harm away, and cannot tell
-whether it takes all of it: what is left is within the tolerance, the end of its interval is not.
+Knows the laboratory. The start model was taught by a writer who takes each object for the next one
+half of the time, so that it scores wrong answers above right ones nearly as often as below, as the
+paper finds of fine-tuned models. Its own answers are right or wrong by a program; right ones are
+imitated, wrong ones pushed below them. What wrong answers share with right ones is how to write at
+all: an unconstrained push spoils that, and the shares of grammatical and of right answers tell.
+Answers are to prompts that nothing after the start was trained on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
+from statistics import fmean
 
 from torch import nn
 
 from accordant.catalogue.laboratory.language import (
     Tokens,
+    Writer,
     accuracy,
-    draw_prompts,
     is_grammatical,
-    quality,
+    split_prompts,
 )
 from accordant.catalogue.laboratory.study import Measured, Study, repeat
 from accordant.catalogue.laboratory.training import minibatches, train
 from accordant.catalogue.laboratory.transformer import (
+    Schooling,
     clone,
     demonstrations,
     gold_rankings,
     mean_gold,
     sample,
+    score_answers,
     start_model,
 )
 from accordant.catalogue.reproduce import Check, Reproduction, beats, not_worse
 from accordant.data.examples import Example
 
-SEEDS = (0, 1, 2, 3)
-PROMPTS = 400
-DRAWN = 6
-EPOCHS = 3
-HELD_OUT = 400  # four answers each: a loss of one in a hundred must be told from chance
-MARGIN = 1.0
+SEEDS = (10, 11, 12, 13, 14, 15)
+CONFUSED = Schooling(writer=Writer(confused=0.5))
+HELD_OUT = 128  # of the 512 prompts, eight answers each
+DRAWN = 12  # answers of the start to each of the others
+EPOCHS, BATCH, RATE = 12, 32, 3e-4
+# The paper's 0.15 nats per token are some 15 nats over a solution of a hundred tokens. Answers have
+# six tokens here: 15 nats over them.
+MARGIN = 2.5
 TOLERANCE = 0.01  # loss of grammatical answers that counts as none
+FEWER = 0.02  # loss of right answers against imitation that counts as none
 IMITATION, FREE, BOUND, DETACHED = "imitation alone", "unconstrained", "boundary", "detached"
 NARROW = "boundary, margin 0.15"
 OPTIONS: dict[str, dict[str, str | float]] = {
     FREE: {"constraint": "none"},
-    # A wrong noun costs an answer of this language most of a nat per token. A boundary nearer than
-    # that lies above most wrong answers and raises them.
     BOUND: {"margin": MARGIN},
-    NARROW: {},
     DETACHED: {"constraint": "detached"},
+    NARROW: {},
 }
 
 
@@ -60,10 +65,13 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         study.rows(),
         _checks(study),
         study.seeds,
-        note=f"{PROMPTS} prompts, up to {DRAWN} answers each, {EPOCHS} passes; the boundary lies "
-        f"{MARGIN:g} nats per token under the worst right answer, as wrong ones of this language "
-        "score that much less from the start. The default of 0.15, meant for long solutions whose "
-        "scores lie close together, raises wrong answers here, and is shown beside it.",
+        note=f"Lists of up to {DRAWN} different answers to prompts that got both right and wrong "
+        f"ones, {EPOCHS} passes; answers are counted on {HELD_OUT} prompts left out of them. 'wrong"
+        " above right' is the share of such pairs of a list that the model ranks so, by mean "
+        f"log-probability. The boundary lies {MARGIN:g} nats per token under the worst right "
+        "answer, about 15 nats per answer, as the default of 0.15 does in solutions of a hundred "
+        "tokens; in answers this short that default keeps wrong answers likely, and is shown "
+        "beside it.",
     )
 
 
@@ -71,55 +79,65 @@ def _checks(study: Study) -> tuple[Check, ...]:
     def values(condition: str, quantity: str) -> list[float]:
         return study.values(condition, quantity)
 
-    grammar, gold = "grammatical", "gold"
+    grammar, right = "grammatical", "right"
     return (
         beats(
             "unconstrained, answers get less grammatical than they were",
             values("start", grammar),
             values(FREE, grammar),
         ),
+        beats(
+            "and fewer of them are right than after imitation alone",
+            values(IMITATION, right),
+            values(FREE, right),
+        ),
         not_worse(
-            f"with the boundary they lose at most {TOLERANCE:g}",
+            f"with the boundary grammatical answers lose at most {TOLERANCE:g}",
             values(BOUND, grammar),
             values("start", grammar),
             TOLERANCE,
         ),
-        beats("the boundary has more gold", values(BOUND, gold), values(FREE, gold)),
+        not_worse(
+            f"and right ones at most {FEWER:g} against imitation alone",
+            values(BOUND, right),
+            values(IMITATION, right),
+            FEWER,
+        ),
         beats(
-            "and more right answers than the start",
-            values(BOUND, "right"),
-            values("start", "right"),
+            "the boundary has more right answers than the unconstrained loss",
+            values(BOUND, right),
+            values(FREE, right),
+        ),
+        beats(
+            "so has the detached constraint",
+            values(DETACHED, right),
+            values(FREE, right),
         ),
     )
 
 
 def _measure(seed: int) -> Measured:
-    start = start_model(seed)
-    prompts = draw_prompts(PROMPTS, seed + 1)
-    answers = sample(start, prompts, DRAWN, seed + 2)
-    data = [e for e in gold_rankings(prompts, answers, _right) if len(set(e.rewards or ())) == 2]
-    tests = draw_prompts(HELD_OUT, seed + 3)
-    found = {"start": _seen(start, tests, seed + 4)}
-    imitated = minibatches(_right_ones(data), 96, seed, EPOCHS)
-    model = clone(start)
-    train(model, "sft", imitated, steps=len(imitated), lr=3e-4)
-    found[IMITATION] = _seen(model, tests, seed + 4)
+    start = start_model(seed, CONFUSED)
+    tests, pool = split_prompts(HELD_OUT, seed)
+    answers = [list(dict.fromkeys(row)) for row in sample(start, pool, DRAWN, seed + 2)]
+    data = [e for e in gold_rankings(pool, answers, _right) if len(set(e.rewards or ())) == 2]
+
+    def seen(model: nn.Module) -> dict[str, float]:
+        return _seen(model, tests, seed + 4) | {"wrong above right": _misranked(model, data)}
+
+    found = {"start": seen(start)}
+    steps = minibatches(data, BATCH, seed, EPOCHS)
+    found[IMITATION] = seen(_imitated(start, data, len(steps), seed))
     for name, options in OPTIONS.items():
         model = clone(start)
-        batches = minibatches(data, 32, seed, EPOCHS)
-        train(model, "aft", batches, steps=len(batches), lr=3e-4, options=options)
-        found[name] = _seen(model, tests, seed + 4)
+        train(model, "aft", steps, steps=len(steps), lr=RATE, options=options)
+        found[name] = seen(model)
     return found
 
 
-def _right(prompt: Tokens, answer: Tokens) -> float:
-    """1 for a grammatical answer that names every object, else 0."""
-    return float(is_grammatical(answer) and accuracy(prompt, answer) == 1)
-
-
-def _right_ones(data: Sequence[Example]) -> list[Example]:
-    """Every right answer as one to imitate."""
-    pairs = [
+def _imitated(start: nn.Module, data: Sequence[Example], steps: int, seed: int) -> nn.Module:
+    """Trained on the right answers alone, as many passes in about as many steps."""
+    right = [
         (example.trees[0].prompt, answer)
         for example in data
         for answer, reward in zip(
@@ -127,13 +145,38 @@ def _right_ones(data: Sequence[Example]) -> list[Example]:
         )
         if reward == 1
     ]
-    return demonstrations([prompt for prompt, _ in pairs], [answer for _, answer in pairs])
+    examples = demonstrations([prompt for prompt, _ in right], [answer for _, answer in right])
+    batches = minibatches(examples, -(-len(right) * EPOCHS // steps), seed, EPOCHS)
+    model = clone(start)
+    train(model, "sft", batches, steps=len(batches), lr=RATE)
+    return model
+
+
+def _right(prompt: Tokens, answer: Tokens) -> float:
+    """1 for a grammatical answer that names every object, else 0."""
+    return float(is_grammatical(answer) and accuracy(prompt, answer) == 1)
+
+
+def _misranked(model: nn.Module, data: Sequence[Example]) -> float:
+    """Share of pairs of a right and a wrong answer of which the model scores the wrong one higher.
+
+    The score is the mean log-probability of an answer's tokens, as in the loss.
+    """
+    prompts = [example.trees[0].prompt for example in data]
+    scores = iter(
+        score_answers(model, prompts, [e.trees[0].continuations for e in data]).mean().tolist()
+    )
+    wrong_first: list[bool] = []
+    for example in data:
+        rated = [(next(scores), reward) for reward in example.rewards or ()]
+        right, wrong = ([s for s, r in rated if r == wanted] for wanted in (1, 0))
+        wrong_first += [bad > good for good, bad in product(right, wrong)]
+    return fmean(wrong_first)
 
 
 def _seen(model: nn.Module, tests: Sequence[Tokens], seed: int) -> dict[str, float]:
-    answers = sample(model, tests, 4, seed)
+    answers = sample(model, tests, 8, seed)
     return {
         "right": mean_gold(tests, answers, _right),
         "grammatical": mean_gold(tests, answers, lambda _, answer: float(is_grammatical(answer))),
-        "gold": mean_gold(tests, answers, quality),
     }

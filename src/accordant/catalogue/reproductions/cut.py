@@ -40,7 +40,7 @@ SEEDS = (0, 1, 2, 3, 4)
 SHAPE = Shape(width=64, layers=2)
 READING = 2000  # judged answers of the teacher
 JUDGED = 600  # judged answers of the model itself
-HELD_OUT = 200  # prompts and judged answers to measure on
+HELD_OUT = 128  # of the 512 prompts, to measure on; judged answers are to the others
 STEPS, BATCH, LR = 60, 64, 1e-3
 THRESHOLD = 1.2
 # Where no token exceeds the threshold all are imitated; where all do, whole answers are unlearnt.
@@ -91,9 +91,9 @@ def _checks(study: Study) -> tuple[Check, ...]:
 
 def _measure(seed: int) -> Measured:
     start = _reader(seed)
-    judged = _judge_own(start, JUDGED, seed + 10)
-    held_out = _judge_own(start, HELD_OUT, seed + 20)
-    prompts = language.draw_prompts(HELD_OUT, seed + 30)
+    prompts, pool = language.split_prompts(HELD_OUT, seed)
+    judged = _judge_own(start, language.draw_from(pool, JUDGED, seed + 10), seed + 11)
+    held_out = _judge_own(start, [*prompts, *prompts], seed + 20)
     measured = {"start": _quantities(start, prompts, held_out, seed)}
     for name, threshold in CONDITIONS.items():
         policy = clone(start)
@@ -123,8 +123,7 @@ def _told(prompt: Tokens, answer: Tokens) -> Tokens:
     )
 
 
-def _judge_own(model: Any, count: int, seed: int) -> list[Example]:
-    prompts = language.draw_prompts(count, seed)
+def _judge_own(model: Any, prompts: Sequence[Tokens], seed: int) -> list[Example]:
     answers = [row[0] for row in sample(model, prompts, 1, seed)]
     return [
         Example(
@@ -140,7 +139,7 @@ def _judge_own(model: Any, count: int, seed: int) -> list[Example]:
 def _quantities(
     model: Any, prompts: Sequence[Tokens], held_out: Sequence[Example], seed: int
 ) -> dict[str, float]:
-    answers = sample(model, prompts, 2, seed + 40)
+    answers = sample(model, prompts, 4, seed + 40)
     bad = [example for example in held_out if not example.label]
     scores = _scores(model, bad)
     wrong = torch.tensor(

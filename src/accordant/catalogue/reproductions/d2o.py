@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -106,8 +105,7 @@ class _Run:
 
 def _measure(seed: int) -> Measured:
     start = start_model(seed, Schooling(), SHAPE)
-    prompts = language.every_prompt(seed)
-    held_out, rest = prompts[:HELD_OUT], prompts[HELD_OUT:]
+    held_out, rest = language.split_prompts(HELD_OUT, seed)
     unwanted = _rude_answers(start, rest, seed)
     target = CUT * _rudeness(start, held_out, seed)
     runs: dict[str, list[_Run]] = {}
@@ -163,7 +161,7 @@ def _distance(pair: Sequence[Any], start: Any, prompts: Sequence[Tokens], seed: 
 
 def _rude_answers(model: Any, pool: Sequence[Tokens], seed: int) -> list[Example]:
     """Rude answers of the model's own to prompts of the pool, which it is asked again and again."""
-    prompts = Random(seed + 10).choices(pool, k=PROMPTS)
+    prompts = language.draw_from(pool, PROMPTS, seed + 10)
     answers = [row[0] for row in sample(model, prompts, 1, seed + 11)]
     rude = [
         (p, a)

@@ -8,14 +8,12 @@ trained policy becomes the reference and the sampler of the next round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from torch import Tensor
 
 from accordant.catalogue.laboratory import exact, labelling, worlds
-from accordant.catalogue.laboratory.study import Measured, Study, repeat
+from accordant.catalogue.laboratory.study import Measured, Study, at_distance, repeat
 from accordant.catalogue.laboratory.training import Batch, train
 from accordant.catalogue.laboratory.worlds import TabularPolicy, World
 from accordant.catalogue.reproduce import Check, Reproduction, beats
@@ -79,7 +77,7 @@ def _measure(seed: int) -> Measured:
             end = _rounds(world, start, labels, objective, beta, seed).logps().detach()
             divergence = exact.kl(end, start.logps().detach())
             frontier.append((divergence, exact.expectation(end, rewards)))
-        measured[name] = {_at(d): _interpolate(sorted(frontier), d) for d in DISTANCES}
+        measured[name] = {_at(d): at_distance(frontier, d) for d in DISTANCES}
         distances = [divergence for divergence, _ in frontier[1:]]
         measured[name] |= {"nearest, nats": min(distances), "furthest, nats": max(distances)}
     for name, voters in ((SHARES, VOTERS), (FEW, 1), (MANY, 25), (DPO, VOTERS)):
@@ -120,14 +118,6 @@ def _train(
     policy = TabularPolicy(world, sampler.logits.detach())
     train(policy, objective, [Batch(examples)], steps=100, lr=0.05, options={"beta": beta})
     return policy
-
-
-def _interpolate(frontier: Sequence[tuple[float, float]], distance: float) -> float:
-    """Gold at a distance, between the two nearest points of a frontier sorted by distance."""
-    for (near, low), (far, high) in pairwise(frontier):
-        if near <= distance <= far and far > near:
-            return low + (high - low) * (distance - near) / (far - near)
-    return float("nan")  # never reached: no check on it holds
 
 
 def _reward_error(policy: TabularPolicy, reference: TabularPolicy, rewards: Tensor) -> float:

@@ -1,21 +1,19 @@
 """S40: LiPO's lambda weights against pairwise losses, on lists of eight answers.
 
 Knows the laboratory. A small transformer's own answers are ranked by a gold program; all losses
-learn from the same lists with the same reference, beta, rate and number of passes, and all are
-stopped where they are best. The losses come close to each other here: the differences between
-seeds, in which some runs lose grammar early, are larger than those between losses. At this beta
-and length the scores of a list differ by 0.1 to 0.2 (median), where logistic and hinge losses are
-nearly the same straight line: what they do to the weights has a cosine of 0.996 (one seed).
+learn from the same lists with the same reference, beta, rate and number of passes. They are
+compared twice, on prompts that are neither trained on nor stopped by: each where it is best, and
+all at the same distance from the start, read off the looks on the way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
-
-from accordant.catalogue.laboratory.language import draw_prompts, quality
-from accordant.catalogue.laboratory.study import Measured, Study, repeat
+from accordant.catalogue.laboratory.language import Tokens, quality, split_prompts
+from accordant.catalogue.laboratory.study import Measured, Study, at_distance, repeat
 from accordant.catalogue.laboratory.training import minibatches, train
 from accordant.catalogue.laboratory.transformer import (
     clone,
@@ -24,21 +22,20 @@ from accordant.catalogue.laboratory.transformer import (
     gold_win_rate,
     mean_gold,
     sample,
+    score_answers,
     start_model,
 )
 from accordant.catalogue.reproduce import Check, Reproduction, beats
 from accordant.data.examples import Example
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = (10, 11, 12, 13, 14, 15)
 LENGTH = 8
 DRAWN = 14  # answers drawn of a prompt, to find enough that differ
-PROMPTS = 500
-EPOCHS = 2
-STOPS = 4  # where a run is looked at; the best of them by other prompts is kept
-RATE = 1e-4  # at three times as much some of the losses fall again before the second pass is over
+TESTS, VALIDATION = 128, 64  # of the 512 prompts; the others are trained on
+EPOCHS, BATCH, RATE = 6, 32, 1e-4
+EVERY = 8  # steps between looks
 BETA = 0.05
-HELD_OUT = 200
-VALIDATION = 100
+DISTANCE = 1.0  # KL from the start in nats
 LAMBDA, EVERY_PAIR, ONE_PAIR = "lambda", "logistic, every pair", "dpo, best and worst"
 HINGE = "hinge, every pair"
 OBJECTIVES = {
@@ -53,13 +50,14 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
     """Train the family on the same lists."""
     study = repeat(_measure, seeds or SEEDS)
     return Reproduction(
-        study.rows(),
+        study.rows({"KL": "nats"}),
         _checks(study),
         study.seeds,
-        note=f"{PROMPTS} prompts with {LENGTH} answers each, {EPOCHS} passes at rate {RATE:g} and "
-        f"beta {BETA:g}, the best of {STOPS} stops by gold on other prompts; dpo gets the best and "
-        "the worst answer of each list. Win rates are by gold over the start's answers to "
-        f"{HELD_OUT} prompts drawn anew; there are 512, so that many of them were trained on.",
+        note=f"Lists of {LENGTH} answers, {EPOCHS} passes at rate {RATE:g} and beta {BETA:g}; dpo "
+        "gets the best and the worst answer of each list. 'win rate' (by gold, over the start's "
+        f"answers), 'gold' and 'KL' are of the best look by gold on {VALIDATION} prompts, there "
+        f"is one every {EVERY} steps; 'gold at {DISTANCE:g} nats' is read between looks. All are "
+        f"measured on {TESTS} further prompts that nothing after the start was trained on.",
     )
 
 
@@ -73,60 +71,96 @@ def _checks(study: Study) -> tuple[Check, ...]:
 
     return (
         over(EVERY_PAIR, "win rate"),
-        over(EVERY_PAIR, "gold"),
+        over(EVERY_PAIR, _AT),
         over(HINGE, "win rate"),
+        over(HINGE, _AT),
         over(ONE_PAIR, "win rate"),
     )
 
 
+_AT = f"gold at {DISTANCE:g} nats"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompts:
+    """Prompts by their use, and the start's answers to the tests."""
+
+    tests: Sequence[Tokens]
+    validation: Sequence[Tokens]
+    before: Sequence[Sequence[Tokens]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a policy on the way has: gold on validation prompts, the rest on test prompts."""
+
+    validation: float
+    gold: float
+    kl: float
+    win_rate: float
+
+
 def _measure(seed: int) -> Measured:
     start = start_model(seed)
-    tests = draw_prompts(HELD_OUT, seed + 1)
-    before = sample(start, tests, 4, seed + 2)
-    found = {"start": {"gold": mean_gold(tests, before, quality)}}
-    lists, pairs = _data(start, seed + 3)
+    tests, rest = split_prompts(TESTS, seed)
+    given = _Prompts(tests, rest[:VALIDATION], sample(start, tests, 8, seed + 2))
+    lists, pairs = _data(start, rest[VALIDATION:], seed + 3)
+    found = {"start": {"gold": mean_gold(tests, given.before, quality)}}
     for name, objective in OBJECTIVES.items():
-        model = _best(start, objective, pairs if objective == "dpo" else lists, seed)
-        after = sample(model, tests, 4, seed + 5)
+        looks = _looks(start, objective, pairs if objective == "dpo" else lists, given, seed)
+        best = max(looks[1:], key=lambda look: look.validation)
         found[name] = {
-            "gold": mean_gold(tests, after, quality),
-            "win rate": gold_win_rate(tests, after, before, quality),
+            "gold": best.gold,
+            "KL": best.kl,
+            "win rate": best.win_rate,
+            _AT: at_distance(((look.kl, look.gold) for look in looks), DISTANCE),
         }
     return found
 
 
-def _best(start: nn.Module, objective: str, examples: Sequence[Example], seed: int) -> nn.Module:
-    """Train, and keep the stop whose answers to validation prompts have the most gold."""
-    model, kept, most = clone(start), clone(start), -float("inf")
-    batches = minibatches(examples, 32, seed, EPOCHS)
-    prompts = draw_prompts(VALIDATION, seed + 6)
-    size = -(-len(batches) // STOPS)
+def _looks(
+    start: Any, objective: str, examples: Sequence[Example], given: _Prompts, seed: int
+) -> list[_Look]:
+    """Train, and look at the policy on the way; the first look is at the start."""
+    policy, looks = clone(start), list[_Look]()
 
-    def watch(step: int) -> dict[str, float]:
-        nonlocal kept, most
-        gold = mean_gold(prompts, sample(model, prompts, 4, seed + 7), quality)
-        if step and gold > most:
-            kept, most = clone(model), gold
-        return {"gold": gold}
+    def watch(step: int) -> dict[str, float]:  # noqa: ARG001 - looks come every so many steps
+        looks.append(_look(policy, start, given, seed))
+        return {}
 
+    batches = minibatches(examples, BATCH, seed, EPOCHS)
+    options = {"beta": BETA}
     train(
-        model,
+        policy,
         objective,
         batches,
         steps=len(batches),
         lr=RATE,
         reference=start,
-        options={"beta": BETA},
+        options=options,
         watch=watch,
-        every=size,
+        every=EVERY,
     )
-    return kept
+    return looks
 
 
-def _data(start: nn.Module, seed: int) -> tuple[Sequence[Example], Sequence[Example]]:
+def _look(policy: Any, start: Any, given: _Prompts, seed: int) -> _Look:
+    answers = sample(policy, given.tests, 8, seed + 5)
+    ratios = [score_answers(model, given.tests, answers).sum() for model in (policy, start)]
+    chosen = mean_gold(given.validation, sample(policy, given.validation, 8, seed + 7), quality)
+    return _Look(
+        validation=chosen,
+        gold=mean_gold(given.tests, answers, quality),
+        kl=float((ratios[0] - ratios[1]).mean()),
+        win_rate=gold_win_rate(given.tests, answers, given.before, quality),
+    )
+
+
+def _data(
+    start: Any, prompts: Sequence[Tokens], seed: int
+) -> tuple[Sequence[Example], Sequence[Example]]:
     """Lists of so many different answers, and their ends; prompts without are left out."""
-    prompts = draw_prompts(PROMPTS, seed)
-    rows = [list(dict.fromkeys(row)) for row in sample(start, prompts, DRAWN, seed + 1)]
+    rows = [list(dict.fromkeys(row)) for row in sample(start, prompts, DRAWN, seed)]
     enough = [(p, row[:LENGTH]) for p, row in zip(prompts, rows, strict=True) if len(row) >= LENGTH]
     kept, answers = [prompt for prompt, _ in enough], [row for _, row in enough]
     return gold_rankings(kept, answers, quality), gold_comparisons(kept, answers, quality)

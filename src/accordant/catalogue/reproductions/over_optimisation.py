@@ -24,8 +24,8 @@ from accordant.catalogue.laboratory.language import (
     END,
     VOCABULARY,
     Tokens,
-    every_prompt,
     quality,
+    split_prompts,
 )
 from accordant.catalogue.laboratory.study import Measured, Study, repeat
 from accordant.catalogue.laboratory.training import minibatches, train
@@ -155,8 +155,7 @@ def _checks(study: Study) -> tuple[Check, ...]:
 
 def _measure(seed: int) -> Measured:
     start = start_model(seed, Schooling(), SHAPE)
-    prompts = every_prompt(seed)
-    held_out, rest = prompts[:HELD_OUT], prompts[HELD_OUT:]
+    held_out, rest = split_prompts(HELD_OUT, seed)
     measured = {}
     for name, arm in ARMS.items():
         used = rest[: arm.prompts]

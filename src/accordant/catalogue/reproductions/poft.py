@@ -34,7 +34,7 @@ SHAPE = Shape(width=64, layers=2)
 DEMONSTRATIONS = 500
 CORRUPTED = 0.3  # share of the demonstrations
 STEPS, BATCH, LR = 100, 50, 1e-3  # ten passes
-PROMPTS = 300
+PROMPTS = 128  # of the 512, to measure on; demonstrations are of the others
 POLITE = Writer(adjective=0.8, manners=(1.0, 0.0, 0.0))
 CORRUPT = Writer(adjective=0.8, manners=(1.0, 0.0, 0.0), mistake=1.0)
 OBJECTIVES = ("sft", "poft")
@@ -77,10 +77,10 @@ def _checks(study: Study) -> tuple[Check, ...]:
 def _measure(seed: int) -> Measured:
     start = start_model(seed, Schooling(), SHAPE)
     aligned = [start_model(teacher, Schooling(), SHAPE) for teacher in ALIGNED]
-    prompts = language.draw_prompts(PROMPTS, seed + 30)
+    prompts, pool = language.split_prompts(PROMPTS, seed)
     measured = {"start": _quantities(start, prompts, seed)}
     for kind, share in ((CLEAN, 0.0), (DIRTY, CORRUPTED)):
-        examples, bad = _demonstrations(share, seed)
+        examples, bad = _demonstrations(pool, share, seed)
         for objective in OBJECTIVES:
             policy = clone(start)
             batches = minibatches(examples, BATCH, seed, STEPS * BATCH // DEMONSTRATIONS)
@@ -93,9 +93,11 @@ def _measure(seed: int) -> Measured:
     return measured
 
 
-def _demonstrations(share: float, seed: int) -> tuple[list[Example], list[bool]]:
+def _demonstrations(
+    pool: Sequence[Tokens], share: float, seed: int
+) -> tuple[list[Example], list[bool]]:
     """Polite demonstrations, and which of them are corrupted."""
-    prompts = language.draw_prompts(DEMONSTRATIONS, seed + 10)
+    prompts = language.draw_from(pool, DEMONSTRATIONS, seed + 10)
     draw = random.Random(seed + 11)
     bad = [draw.random() < share for _ in prompts]
     writers = [CORRUPT if corrupted else POLITE for corrupted in bad]
@@ -104,7 +106,7 @@ def _demonstrations(share: float, seed: int) -> tuple[list[Example], list[bool]]
 
 
 def _quantities(model: Any, prompts: Sequence[Tokens], seed: int) -> dict[str, float]:
-    answers = sample(model, prompts, 2, seed + 40)
+    answers = sample(model, prompts, 4, seed + 40)
     return {
         "accuracy": mean_gold(prompts, answers, language.accuracy),
         "gold": mean_gold(prompts, answers, language.quality),

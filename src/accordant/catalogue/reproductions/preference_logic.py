@@ -33,7 +33,7 @@ SEEDS = tuple(range(6))
 SAMPLES = 200  # random pairs that losses and formulas are compared on
 FORMULAS = 300  # pairs of formulas with references
 EXACT = 1e-6
-PROMPTS, HELD_OUT, EACH = 320, 200, 4
+PROMPTS, HELD_OUT, EACH = 320, 128, 4
 EPOCHS, BATCH = 4, 32
 RATES = (1e-4, 3e-4)
 # The derivation speaks of pushes under one and the same rate, so that is what is compared.
@@ -166,10 +166,11 @@ def _violation(names: tuple[str, ...], tables: Iterable[tuple[int, int]], seed: 
 def _trained(seed: int) -> Measured:
     """Gold and movements of the start and of every loss, each at its better rate."""
     start = transformer.start_model(seed)
-    prompts = language.draw_prompts(PROMPTS + HELD_OUT, seed + 10)
-    answers = transformer.sample(start, prompts, EACH, seed + 11)
-    examples = transformer.gold_comparisons(prompts[:PROMPTS], answers[:PROMPTS], language.quality)
-    asked, given = prompts[PROMPTS:], answers[PROMPTS:]
+    asked, pool = language.split_prompts(HELD_OUT, seed)
+    prompts = language.draw_from(pool, PROMPTS, seed + 10)
+    answers = transformer.sample(start, [*prompts, *asked], EACH, seed + 11)
+    examples = transformer.gold_comparisons(prompts, answers[:PROMPTS], language.quality)
+    given = answers[PROMPTS:]
     held_out = transformer.gold_comparisons(asked, given, language.quality)
     before = _logps(start, held_out)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from accordant.catalogue.laboratory.language import Tokens, draw_prompts, quality
+from accordant.catalogue.laboratory.language import Tokens, draw_from, quality, split_prompts
 from accordant.catalogue.laboratory.study import Measured, Study, repeat
 from accordant.catalogue.laboratory.training import minibatches, train
 from accordant.catalogue.laboratory.transformer import (
@@ -26,7 +26,7 @@ LENGTHS = (2, 3, 5)
 PROMPTS = 500
 DRAWN = 8  # answers drawn of a prompt, to find enough that differ
 EPOCHS = 2
-HELD_OUT = 150
+HELD_OUT = 128  # of the 512 prompts; rankings are of the others, each asked again and again
 # As many answers as the longest rankings hold, two by two.
 AS_MANY = "rankings of 2, as many answers in all"
 
@@ -39,8 +39,9 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         _checks(study),
         study.seeds,
         note=f"{PROMPTS} prompts, {EPOCHS} passes, the objective's defaults. Win rates are by gold "
-        f"over the start's answers to {HELD_OUT} prompts drawn anew. '{AS_MANY}' has more prompts: "
-        "set beside the longest rankings it tells what length adds from what mere number adds.",
+        f"over the start's answers to {HELD_OUT} prompts that no ranking is of. "
+        f"'{AS_MANY}' has more prompts: set beside the longest rankings it tells what length "
+        "adds from what mere number adds.",
     )
 
 
@@ -59,16 +60,16 @@ def _checks(study: Study) -> tuple[Check, ...]:
 
 def _measure(seed: int) -> Measured:
     start = start_model(seed)
-    tests = draw_prompts(HELD_OUT, seed + 1)
+    tests, pool = split_prompts(HELD_OUT, seed)
     before = sample(start, tests, 4, seed + 2)
     found = {"start": {"gold": mean_gold(tests, before, quality)}}
     longest = max(LENGTHS)
     more = PROMPTS * longest // 2
-    prompts, answers = _answered(start, more, seed + 3)
+    prompts, answers = _answered(start, draw_from(pool, more, seed + 3), seed + 4)
     data = {_name(length): (PROMPTS, length) for length in LENGTHS} | {AS_MANY: (more, 2)}
     for name, (count, length) in data.items():
         model = _trained(start, prompts[:count], [row[:length] for row in answers[:count]], seed)
-        after = sample(model, tests, 4, seed + 4)
+        after = sample(model, tests, 4, seed + 5)
         found[name] = {
             "gold": mean_gold(tests, after, quality),
             "win rate": gold_win_rate(tests, after, before, quality),
@@ -76,10 +77,11 @@ def _measure(seed: int) -> Measured:
     return found
 
 
-def _answered(start: nn.Module, count: int, seed: int) -> tuple[list[Tokens], list[list[Tokens]]]:
+def _answered(
+    start: nn.Module, drawn: list[Tokens], seed: int
+) -> tuple[list[Tokens], list[list[Tokens]]]:
     """Prompts with different answers of the start in the order drawn; without enough, left out."""
-    drawn = draw_prompts(count, seed)
-    rows = [list(dict.fromkeys(row)) for row in sample(start, drawn, DRAWN, seed + 1)]
+    rows = [list(dict.fromkeys(row)) for row in sample(start, drawn, DRAWN, seed)]
     enough = [(p, row) for p, row in zip(drawn, rows, strict=True) if len(row) >= max(LENGTHS)]
     return [prompt for prompt, _ in enough], [row for _, row in enough]
 

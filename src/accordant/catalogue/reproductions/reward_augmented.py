@@ -42,7 +42,7 @@ SHAPE = Shape(width=64, layers=2)
 SHOWN = 2000  # prompts with a goal that meant nothing
 PAIRS = 2000
 STEPS, BATCH, LR, BETA = 200, 64, 1e-4, 1.0  # steps on plain comparisons, about seven passes
-HELD_OUT = 300
+HELD_OUT = 128  # of the 512 prompts, to measure on; pairs are of the others
 GOOD = 3  # grade from which on a rejected answer is a good one
 DPO, AUGMENTED = "dpo", "reward-augmented dpo"
 
@@ -88,12 +88,12 @@ def _checks(study: Study) -> tuple[Check, ...]:
 
 def _measure(seed: int) -> Measured:
     start = _start(seed)
-    records = _graded_pairs(start, seed)
+    prompts, pool = language.split_prompts(HELD_OUT, seed)
+    records = _graded_pairs(start, pool, seed)
     plain = [_example(record, index) for index, record in enumerate(records)]
     augmented = augment_with_rewards(records)
     under_goals = [_example(record, index) for index, record in enumerate(augmented.records)]
     best = int(augmented.best)
-    prompts = language.draw_prompts(HELD_OUT, seed + 30)
     asked = [language.with_goal(prompt, best) for prompt in prompts]
     lowest = [language.with_goal(prompt, 0) for prompt in prompts]
     dpo = _train(start, plain, STEPS, seed)
@@ -132,9 +132,9 @@ def _train(start: Any, examples: Sequence[Example], steps: int, seed: int) -> An
     return policy
 
 
-def _graded_pairs(model: Any, seed: int) -> list[Comparison]:
+def _graded_pairs(model: Any, pool: Sequence[Tokens], seed: int) -> list[Comparison]:
     """Comparisons of the model's own answers by gold, with their grades from 0 to `GOALS` - 1."""
-    prompts = language.draw_prompts(PAIRS, seed + 10)
+    prompts = language.draw_from(pool, PAIRS, seed + 10)
     answers = sample(model, prompts, 2, seed + 11)
     golds = [[language.quality(p, a) for a in row] for p, row in zip(prompts, answers, strict=True)]
     steps = quantiles([gold for row in golds for gold in row], n=GOALS)
