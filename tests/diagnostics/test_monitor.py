@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from accordant.data.trees import TokenTree
 from accordant.diagnostics.gradients import pair_products, parameters_of
 from accordant.diagnostics.monitor import Monitor, WatchSettings
-from accordant.diagnostics.watching import Probe, answer, look, renormalised
+from accordant.diagnostics.watching import Probe, answer, look, renormalised, standard_error
 from accordant.errors import UserError
 from accordant.scoring.engine import ScoreOptions, plain_logps, score, unwrap
 from accordant.training.run import train
@@ -59,6 +60,28 @@ def test_the_specs_example_of_mass_and_entropy():
     assert float(renormalised(raw, mass)) == pytest.approx(0.974315, abs=1e-6)
 
 
+def test_the_error_of_a_mean_over_tokens_counts_whole_answers():
+    """Against means of whole answers drawn anew, and for answers of one length exactly."""
+    draw = torch.Generator().manual_seed(0)
+    levels = torch.randn(6, generator=draw, dtype=torch.float64)
+    owner = torch.arange(6).repeat_interleave(5)
+    values = levels[owner]
+    assert standard_error(values, owner) == pytest.approx(float(levels.std() / 6**0.5))
+    assert math.isnan(standard_error(values[:5], owner[:5]))
+
+    def sample() -> tuple[torch.Tensor, torch.Tensor]:
+        lengths = torch.randint(1, 12, (40,), generator=draw)
+        owners = torch.arange(40).repeat_interleave(lengths)
+        level = torch.randn(40, generator=draw, dtype=torch.float64)
+        noise = torch.randn(len(owners), generator=draw, dtype=torch.float64)
+        return level[owners] + noise, owners
+
+    drawn = [sample() for _ in range(600)]
+    spread = torch.stack([values.mean() for values, _ in drawn]).std()
+    said = sum(standard_error(*one) for one in drawn) / len(drawn)
+    assert said == pytest.approx(float(spread), rel=0.1)
+
+
 def test_a_look_sees_what_slow_scores_say_and_leaves_no_trace():
     model, probe = make_model(), make_probe()
     before, state = weights(model).clone(), torch.get_rng_state()
@@ -74,6 +97,7 @@ def test_a_look_sees_what_slow_scores_say_and_leaves_no_trace():
     products, _ = pair_products(model, probe.pairs, parameters_of(model, 1))
     assert seen.chosen_stays == tuple((products.inner >= products.chosen).tolist())
     assert 0 < seen.top_mass < 1
+    assert 0 < seen.mass_error < 1
     assert len(seen.start_answers) == len(answers) > 0
     assert (seen.step, seen.held_out_reward) == (3, 0.5)
 

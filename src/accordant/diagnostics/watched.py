@@ -24,6 +24,7 @@ class Measurement:
             made to sum to one), nats; NaN where nothing was sampled.
         renormalised_entropy: the same with the k probabilities made to sum to one.
         top_mass: mean summed probability of those tokens, in [0, 1].
+        mass_error: standard error of that mean, the answers being the sample; NaN for one answer.
         chosen_stays: by pair, whether a small step on it would not raise its chosen answer.
         rejected_stays: whether it would not lower its rejected one.
         held_out_reward: mean margin of held-out rewards, as the trainer last logged it; NaN where
@@ -37,6 +38,7 @@ class Measurement:
     entropy: float = NAN
     renormalised_entropy: float = NAN
     top_mass: float = NAN
+    mass_error: float = NAN
     chosen_stays: tuple[bool, ...] = ()
     rejected_stays: tuple[bool, ...] = ()
     held_out_reward: float = NAN

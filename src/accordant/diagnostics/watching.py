@@ -86,7 +86,6 @@ def look(
         held_out_reward: as logged.
     """
     chosen, rejected = _pair_logps(model, probe)
-    entropy, renormalised, mass = _certainty(model, probe, fresh)
     lasting = _summed(model, start, probe.token_budget)
     stays: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
     if is_sharded(model):
@@ -98,9 +97,7 @@ def look(
         chosen=chosen,
         rejected=rejected,
         start_answers=lasting,
-        entropy=entropy,
-        renormalised_entropy=renormalised,
-        top_mass=mass,
+        **_certainty(model, probe, fresh),
         chosen_stays=stays[0],
         rejected_stays=stays[1],
         held_out_reward=held_out_reward,
@@ -117,21 +114,37 @@ def _pair_logps(model: nn.Module, probe: Probe) -> tuple[tuple[float, ...], tupl
     return found[0::2], found[1::2]
 
 
-def _certainty(
-    model: nn.Module, probe: Probe, trees: Sequence[TokenTree]
-) -> tuple[float, float, float]:
+def _certainty(model: nn.Module, probe: Probe, trees: Sequence[TokenTree]) -> dict[str, float]:
     """Entropy over the k likeliest tokens, as it is and made to sum to one, and their mass."""
     if not trees:
-        return NAN, NAN, NAN
+        return {}
     scores = score_all(model, trees, probe.token_budget, ScoreOptions(top_k=probe.top_k))
     assert scores.top_mass is not None
     assert scores.top_entropy is not None
     entropy, mass = scores.top_entropy.double(), scores.top_mass.double()
-    return (
-        float(entropy.mean()),
-        float(renormalised(entropy, mass).mean()),
-        float(mass.mean()),
-    )
+    return {
+        "entropy": float(entropy.mean()),
+        "renormalised_entropy": float(renormalised(entropy, mass).mean()),
+        "top_mass": float(mass.mean()),
+        "mass_error": standard_error(mass, scores.owner),
+    }
+
+
+def standard_error(values: Tensor, owner: Tensor) -> float:
+    """Of the mean over all tokens, where whole answers were drawn; NaN for a single answer.
+
+    With residuals summed by answer, e_a, over n answers and N tokens in all it is that of a ratio
+    of means: sqrt(n / (n - 1) sum e_a^2) / N.
+
+    Args:
+        values: float64 `[tokens]`.
+        owner: answer of every token, int64 `[tokens]`, from 0 on.
+    """
+    answers = int(owner[-1]) + 1
+    if answers < 2:
+        return NAN
+    residuals = values.new_zeros(answers).index_add(0, owner, values - values.mean())
+    return float((residuals.square().sum() * answers / (answers - 1)).sqrt() / len(values))
 
 
 def renormalised(entropy: Tensor, mass: Tensor) -> Tensor:

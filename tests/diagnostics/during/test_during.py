@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -109,6 +110,46 @@ RISING = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 def test_over_optimisation_needs_a_turn_and_a_loss(entropies, masses, rewards, raised):
     found = over_optimisation(series(entropies, masses, rewards))
     assert found.raised == raised, found.sentence
+
+
+def masses(values: list[float], error: float) -> Watched:
+    return Watched(
+        tuple(
+            Measurement(10 * i, entropy=1.0, top_mass=mass, mass_error=error)
+            for i, mass in enumerate(values)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "raised"),
+    [
+        ([0.9, 0.85, 0.8, 0.75], 0.01, True),  # from the first step on
+        ([0.85, 0.9, 0.9, 0.8, 0.8], 0.01, True),
+        ([0.9, 0.85, 0.8, 0.75], 0.04, False),  # chance explains it
+        ([0.9, 0.85, 0.8, 0.75], float("nan"), False),  # nor is it known whether it does
+        ([0.9, 0.89, 0.88, 0.87], 0.001, False),  # sure, but small
+        ([0.9, 0.9, 0.9, 0.7], 0.01, False),  # one measurement alone
+        ([0.9, 0.7], 0.01, False),
+        ([0.7, 0.8, 0.9], 0.01, False),
+    ],
+)
+def test_mass_that_leaves_the_likeliest_tokens_is_over_optimisation(values, error, raised):
+    found = over_optimisation(masses(values, error))
+    assert found.raised == raised, found.sentence
+    highest = max(range(len(values)), key=values.__getitem__)
+    if raised:
+        assert found.charts[0].marks[0].value == 10.0 * highest
+        assert found.number.low > 0.05
+
+
+def test_equal_masses_are_hardly_ever_taken_for_a_fall():
+    """A monitor asks at every look; noise alone must not raise anything in forty of them."""
+    draw, alarms = random.Random(0), 0
+    for _ in range(200):
+        noise = [0.8 + draw.gauss(0.0, 0.05) for _ in range(40)]
+        alarms += any(over_optimisation(masses(noise[:n], 0.05)).raised for n in range(1, 41))
+    assert alarms <= 3
 
 
 def test_smoothing_keeps_the_ends_and_drops_a_spike():

@@ -23,6 +23,7 @@ from accordant.objectives.batch import evaluate
 from accordant.objectives.registry import Objective, bind_options, get_objective
 from accordant.scoring.engine import pack, score_packed
 from accordant.scoring.scores import Scores
+from accordant.training.optimizer import CompensatedAdamW
 
 Watch = Callable[[int], Mapping[str, float]]
 
@@ -55,7 +56,7 @@ def train(
     reference: nn.Module | None = None,
     aligned: Sequence[nn.Module] = (),
     options: Mapping[str, object] | None = None,
-    optimizer: Literal["adam", "sgd"] = "adam",
+    optimizer: Literal["adam", "compensated", "sgd"] = "adam",
     watch: Watch | None = None,
     every: int = 1,
 ) -> list[dict[str, float]]:
@@ -71,7 +72,8 @@ def train(
         reference: frozen; the policy as it stands when None.
         aligned: further frozen policies, for objectives that read them.
         options: of the objective.
-        optimizer: Adam (betas 0.9 and 0.999), or plain gradient descent for claims about gradients.
+        optimizer: Adam (betas 0.9 and 0.999), the same for weights in bfloat16, or plain gradient
+            descent for claims about gradients.
         watch: called as `watch(step)` before the first step, every so many steps and after the
             last, without gradients.
         every: steps between calls of `watch`.
@@ -83,8 +85,8 @@ def train(
     bound = bind_options(entry, options or {})
     frozen = _Frozen(_reference(entry, policy, reference), tuple(aligned))
     losses = _losses_of(entry, bound, policy, frozen, batches)
-    kind = torch.optim.Adam if optimizer == "adam" else torch.optim.SGD
-    mover = kind([p for p in policy.parameters() if p.requires_grad], lr=lr)
+    kinds = {"adam": torch.optim.Adam, "compensated": CompensatedAdamW, "sgd": torch.optim.SGD}
+    mover = kinds[optimizer]([p for p in policy.parameters() if p.requires_grad], lr=lr)
     seen: list[dict[str, float]] = []
     for step in range(steps + 1):
         if watch is not None and (step % every == 0 or step == steps):

@@ -4,6 +4,10 @@ Knows the laboratory. A small transformer's own answers are ranked by a gold pro
 learn from the same lists with the same reference, beta, rate and number of passes. They are
 compared twice, on prompts that are neither trained on nor stopped by: each where it is best, and
 all at the same distance from the start, read off the looks on the way.
+
+Lambda weights beat pairs of the best and the worst answer, and not losses on every pair: they buy
+the same gold at a greater distance. Gold is a mean over answers here and lists hold few values, so
+that which answer is at the very top, what the weights care for, is worth little by itself.
 """
 
 from __future__ import annotations
