@@ -20,6 +20,7 @@ from accordant.statistics.estimates import (
     mcnemar_test,
     median_share,
     paired_difference,
+    percentile_interval,
     proportion,
     sign_test,
     to_floats,
@@ -267,3 +268,20 @@ def test_drawn_sums_are_those_of_a_bootstrap() -> None:
     # Every unit is drawn, and as many as there are.
     assert (draw_sums(np.ones((7, 1)), 20, seed=0) == 7).all()
     assert not draw_sums(np.ones((0, 4)), 3, seed=0).any()
+
+
+def test_percentile_intervals_leave_out_what_is_not_known():
+    drawn = np.linspace(0.0, 1.0, 101)
+    found = percentile_interval(0.5, drawn, 30, level=0.9)
+    assert (found.low, found.high) == pytest.approx((0.05, 0.95))
+    assert (found.estimate, found.count, found.level) == (0.5, 30, 0.9)
+    some = np.concatenate([drawn, [np.nan, np.inf]])
+    assert percentile_interval(0.5, some, 30, level=0.9) == found
+    for estimate, values, count in (
+        (np.nan, drawn, 30),
+        (0.5, drawn, 1),
+        (0.5, drawn[:1], 30),
+        (0.5, np.full(5, np.nan), 30),
+    ):
+        unknown = percentile_interval(estimate, values, count)
+        assert np.isnan([unknown.low, unknown.high]).all()

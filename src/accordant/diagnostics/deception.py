@@ -30,6 +30,7 @@ from accordant.statistics.estimates import (
     LEVEL,
     RESAMPLES,
     draw_sums,
+    percentile_interval,
     to_floats,
     wilson_interval,
 )
@@ -177,14 +178,14 @@ def _estimate(tables: Floats, level: float, resamples: int, seed: int) -> list[I
     estimates = _shares(summed[None])[:, 0]
     drawn = _shares(draw_sums(tables, resamples, seed))
     score, *bases = (
-        _percentiles(float(estimate), values, count, level)
+        percentile_interval(float(estimate), values, count, level=level)
         for estimate, values, count in zip(estimates, drawn, (lost, there, there), strict=True)
     )
     if min(hidden, lost - hidden) < _FEW:
         score = wilson_interval(hidden, lost, level)
         return [score, *bases, *(_joined(score, base) for base in bases)]
     excesses = (
-        _percentiles(score.estimate - base.estimate, drawn[0] - values, there, level)
+        percentile_interval(score.estimate - base.estimate, drawn[0] - values, there, level=level)
         for base, values in zip(bases, drawn[1:], strict=True)
     )
     return [score, *bases, *excesses]
@@ -221,15 +222,6 @@ def _shares(sums: Floats) -> Floats:
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
     return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
-
-
-def _percentiles(estimate: float, drawn: Floats, count: int, level: float) -> Interval:
-    known = drawn[np.isfinite(drawn)]
-    if math.isnan(estimate) or len(known) < 2:
-        return Interval(estimate, math.nan, math.nan, count, level)
-    tail = (1 - level) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return Interval(estimate, float(low), float(high), count, level)
 
 
 def _joined(first: Interval, second: Interval) -> Interval:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.statistics.estimates import LEVEL, draw_sums, sign_test, wilson_interval
+from accordant.statistics.estimates import (
+    LEVEL,
+    draw_sums,
+    percentile_interval,
+    sign_test,
+    wilson_interval,
+)
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -213,16 +219,10 @@ def _widen(score: Interval, net: Floats, said: Floats) -> Interval:
 
 def _intervals(estimates: Floats, drawn: Floats, counts: list[int]) -> tuple[Interval, ...]:
     """Percentile intervals; a resample without anything said of a factor is left out."""
-    found = []
-    for place, count in enumerate(counts):
-        values = drawn[:, place][~np.isnan(drawn[:, place])]
-        ends = (np.nan, np.nan)
-        if count > 1 and len(values):
-            tail = (1 - LEVEL) / 2
-            low, high = np.quantile(values, [tail, 1 - tail])
-            ends = float(low), float(high)
-        found.append(Interval(float(estimates[place]), *ends, count, LEVEL))
-    return tuple(found)
+    return tuple(
+        percentile_interval(float(estimates[place]), drawn[:, place], count)
+        for place, count in enumerate(counts)
+    )
 
 
 def _sign_tests(sums: Floats) -> Floats:
@@ -238,8 +238,4 @@ def _agreement(taus: list[Floats], resampled: list[Floats], kept: NDArray[np.boo
         return Interval(np.nan, np.nan, np.nan, count, LEVEL)
     estimate = float(kendall_tau(taus[0][kept], taus[1][kept]))
     drawn = kendall_tau(np.nan_to_num(resampled[0][:, kept]), np.nan_to_num(resampled[1][:, kept]))
-    drawn = drawn[~np.isnan(drawn)]
-    if np.isnan(estimate) or not len(drawn):
-        return Interval(estimate, np.nan, np.nan, count, LEVEL)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(estimate, float(low), float(high), count, LEVEL)
+    return percentile_interval(estimate, drawn, count)

@@ -6,12 +6,18 @@ items.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from accordant.statistics.estimates import LEVEL, RESAMPLES, bootstrap_ratio
+from accordant.statistics.estimates import (
+    LEVEL,
+    RESAMPLES,
+    bootstrap_ratio,
+    draw_sums,
+    percentile_interval,
+)
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
 Metric = Literal["nominal", "interval"]
 
 _SEED = 20_260
-_AT_ONCE = 1 << 21  # bounds the memory of a bootstrap, not its result
 
 
 def krippendorff_alpha(
@@ -57,12 +62,8 @@ def krippendorff_alpha(
     score = _nominal_alpha if metric == "nominal" else _interval_alpha
     estimate = float(score(sums.sum(axis=0)[None])[0])
     count = len(judged)
-    if count == 1 or np.isnan(estimate):
-        return Interval(estimate, np.nan, np.nan, count, level)
-    drawn = _bootstrap(sums, score, resamples, seed)
-    tail = (1 - level) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail])
-    return Interval(estimate, float(low), float(high), count, level)
+    drawn = score(draw_sums(sums, resamples, seed))
+    return percentile_interval(estimate, drawn, count, level=level)
 
 
 def pairwise_agreement(items: Sequence[Sequence[float]]) -> Interval:
@@ -115,17 +116,3 @@ def _interval_alpha(sums: Floats) -> Floats:
 def _one_minus_ratio(observed: Floats, expected: Floats) -> Floats:
     known = expected > 1e-12
     return np.where(known, 1 - observed / np.where(known, expected, 1.0), np.nan)
-
-
-def _bootstrap(
-    sums: Floats, score: Callable[[Floats], Floats], resamples: int, seed: int
-) -> Floats:
-    """Alpha of items drawn with replacement, `[resamples]`."""
-
-    generator, count = np.random.default_rng(seed), len(sums)
-    at_once = max(1, _AT_ONCE // (count * sums.shape[1]))
-    parts = []
-    for first in range(0, resamples, at_once):
-        rows = generator.integers(0, count, (min(at_once, resamples - first), count))
-        parts.append(score(sums[rows].sum(axis=1)))
-    return np.concatenate(parts)

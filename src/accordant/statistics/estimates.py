@@ -105,9 +105,30 @@ def bootstrap_statistic(
     estimate = float(statistic(np.arange(count)[None])[0])
     if count == 1:
         return Interval(estimate, np.nan, np.nan, 1, level)
-    drawn = _resample(statistic, count, resamples, seed)
+    return percentile_interval(
+        estimate, _resample(statistic, count, resamples, seed), count, level=level
+    )
+
+
+def percentile_interval(
+    estimate: float, drawn: Floats, count: int, *, level: float = LEVEL
+) -> Interval:
+    """The interval that resamples of a statistic give: what cuts their tails off.
+
+    Resamples in which the statistic is not known (NaN) are left out. The interval is NaN with fewer
+    than two units or known resamples, and where the estimate is.
+
+    Args:
+        estimate: the statistic of all units.
+        drawn: of resamples of them, `[r]`.
+        count: independent units.
+        level: confidence level, in (0, 1).
+    """
+    known = drawn[np.isfinite(drawn)]
+    if count < 2 or len(known) < 2 or np.isnan(estimate):
+        return Interval(estimate, np.nan, np.nan, count, level)
     tail = (1 - level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(known, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high), count, level)
 
 

@@ -84,7 +84,7 @@ def test_a_pair_is_the_same_item_in_either_order():
 def test_ratings_are_compared_by_distance_and_the_worst_attribute_counts():
     draw = random.Random(2)
     records = []
-    for item in range(80):
+    for item in range(160):
         worth = draw.randint(1, 5)
         for person in range(3):
             ratings = {"clear": worth + draw.choice((-0.1, 0, 0.1)), "kind": draw.randint(1, 5)}
