@@ -56,10 +56,7 @@ def draw_prompts(count: int, seed: int, *, objects: int = 3) -> list[Tokens]:
 
 
 def every_prompt(seed: int, *, objects: int = 3) -> list[Tokens]:
-    """All prompts that list so many objects, each once, in an order of the seed's own.
-
-    There are few of them: whoever needs prompts that were never trained on cuts this in two.
-    """
+    """All prompts that list so many objects, each once, in an order of the seed's own."""
     prompts = [make_prompt(listed) for listed in itertools.product(range(OBJECTS), repeat=objects)]
     random.Random(seed).shuffle(prompts)
     return prompts

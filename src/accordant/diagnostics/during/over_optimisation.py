@@ -20,7 +20,7 @@ THRESHOLD = Threshold(
     "likeliest tokens before answers get worse is the sign of Shi et al. 2024",
 )
 _ENTROPY_LOST = 0.05  # a twentieth of the entropy at its peak
-_ERRORS = 3.0  # standard errors a fall of mass must exceed: 0.2 % false alarms in forty looks
+_ERRORS = 3.0  # standard errors a fall of mass must exceed: 0.3 % false alarms in forty looks
 _AFTER = 2  # measurements after the highest one before it counts as a turn
 
 
@@ -64,7 +64,7 @@ def over_optimisation(watched: Watched) -> Finding:
         number=fall,
         unit="share",
         sentence=f"{' '.join(turn.sentence for turn in turns)} It is a sign that further training "
-        "makes answers worse, before held-out rewards show it (Shi et al. 2024)."
+        "makes answers worse, which held-out rewards need not show (Shi et al. 2024)."
         if first
         else "Neither has mass left the likeliest tokens of fresh answers, nor has their entropy "
         "turned together with a falling mass or a stalled reward.",
