@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import pytest
 
 from accordant.catalogue.reproductions import over_optimisation as study
+from accordant.decoding.sampling import Generation
 from accordant.diagnostics.watched import Measurement
 
 
@@ -85,8 +85,7 @@ def test_words_of_the_feedback_are_known_and_an_answer_without_tokens_is_worth_n
     lab = study._lab()
     assert {"the", "plants", "sun"} <= lab.known
     assert "blorf" not in lab.known
-    empty = SimpleNamespace(tokenizer=lab.tokenizer, stop_ids=lab.stop_ids, known=lab.known)
-    assert study._mean_gold(empty, [()]) == 0.0  # type: ignore[arg-type]
+    assert study._mean_gold(lab, [Generation((), ())]) == 0.0
 
 
 @pytest.mark.study

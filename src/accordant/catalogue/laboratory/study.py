@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+
+import numpy as np
 
 from accordant.catalogue.reproduce import Measurement, over_seeds
 
@@ -55,7 +56,5 @@ def at_distance(frontier: Iterable[tuple[float, float]], distance: float) -> flo
         frontier: points of distance and gold, in any order.
         distance: where to read; nan where the frontier does not reach, so that no check holds.
     """
-    for (near, low), (far, high) in pairwise(sorted(frontier)):
-        if near <= distance <= far and far > near:
-            return low + (high - low) * (distance - near) / (far - near)
-    return float("nan")
+    distances, golds = zip(*sorted(frontier), strict=True)
+    return float(np.interp(distance, distances, golds, left=np.nan, right=np.nan))

@@ -13,8 +13,6 @@ over six and over twelve further seeds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
-from statistics import fmean
 
 from torch import nn
 
@@ -34,11 +32,12 @@ from accordant.catalogue.laboratory.transformer import (
     gold_rankings,
     mean_gold,
     sample,
-    score_answers,
     start_model,
 )
 from accordant.catalogue.reproduce import Check, Reproduction, beats, not_worse
 from accordant.data.examples import Example
+from accordant.diagnostics.pairs import LOGPS, read_pairs
+from accordant.diagnostics.ranking import PairLogps
 
 SEEDS = (10, 11, 12, 13, 14, 15)
 CONFUSED = Schooling(writer=Writer(confused=0.5))
@@ -164,16 +163,8 @@ def _misranked(model: nn.Module, data: Sequence[Example]) -> float:
 
     The score is the mean log-probability of an answer's tokens, as in the loss.
     """
-    prompts = [example.trees[0].prompt for example in data]
-    scores = iter(
-        score_answers(model, prompts, [e.trees[0].continuations for e in data]).mean().tolist()
-    )
-    wrong_first: list[bool] = []
-    for example in data:
-        rated = [(next(scores), reward) for reward in example.rewards or ()]
-        right, wrong = ([s for s, r in rated if r == wanted] for wanted in (1, 0))
-        wrong_first += [bad > good for good, bad in product(right, wrong)]
-    return fmean(wrong_first)
+    found = read_pairs(model, data, {"logps": LOGPS}, row_tokens=4096)["logps"]
+    return float((PairLogps.of(found).gaps_per_token < 0).double().mean())
 
 
 def _seen(model: nn.Module, tests: Sequence[Tokens], seed: int) -> dict[str, float]:

@@ -32,7 +32,7 @@ from accordant.data.examples import Example
 from accordant.data.loading import load_feedback
 from accordant.data.rendering import Rendering, encode
 from accordant.data.trees import TokenTree
-from accordant.decoding.sampling import SamplingOptions, generate
+from accordant.decoding.sampling import Generation, SamplingOptions, generate
 from accordant.diagnostics.during.over_optimisation import over_optimisation, smooth
 from accordant.diagnostics.findings import Finding
 from accordant.diagnostics.watched import Measurement, Watched
@@ -198,7 +198,11 @@ def _run(
 
     def watch(step: int) -> dict[str, float]:
         answers, others = _answers(lab, prompts, seed)
-        trees = [TokenTree(p, (run,)) for p, run in zip(prompts, answers, strict=True) if run]
+        trees = [
+            TokenTree(prompt, (one.completion,))
+            for prompt, one in zip(prompts, answers, strict=True)
+            if one.completion
+        ]
         reward = BETA * margin()
         seen, shipped = (
             look(lab.policy, probe, (), some, step, reward) for some in (trees, trees[:SHIPPED])
@@ -217,7 +221,7 @@ def _run(
     train(
         lab.policy,
         "dpo",
-        minibatches(pairs, BATCH, seed, epochs=1 + arm.steps * BATCH // PAIRS)[: arm.steps],
+        minibatches(pairs, BATCH, seed, epochs=1 + arm.steps * BATCH // PAIRS),
         steps=arm.steps,
         lr=arm.rate,
         reference=lab.start,
@@ -229,12 +233,14 @@ def _run(
     return looks
 
 
-def _answers(lab: _Lab, prompts: Sequence[Tokens], seed: int) -> tuple[list[Tokens], list[Tokens]]:
+def _answers(
+    lab: _Lab, prompts: Sequence[Tokens], seed: int
+) -> tuple[list[Generation], list[Generation]]:
     """Two answers of the policy's to every prompt; one may be empty."""
     options = SamplingOptions(
         TOKENS, seed=seed, stop_ids=lab.stop_ids, samples_per_prompt=2, batch_size=2 * PROMPTS
     )
-    drawn = [one.completion for one in generate(lab.policy, prompts, options)]
+    drawn = generate(lab.policy, prompts, options)
     return drawn[0::2], drawn[1::2]
 
 
@@ -250,20 +256,17 @@ def _margin(lab: _Lab, pairs: Sequence[Example]) -> Callable[[], float]:
     return measure
 
 
-def _text(lab: _Lab, answer: Tokens) -> str:
-    return str(lab.tokenizer.decode(answer, skip_special_tokens=True))
+def _text(lab: _Lab, answer: Generation) -> str:
+    return str(lab.tokenizer.decode(answer.tokens, skip_special_tokens=True))
 
 
-def _mean_gold(lab: _Lab, answers: Sequence[Tokens]) -> float:
-    return fmean(
-        gold_of(_text(lab, run), run[-1:] in {(stop,) for stop in lab.stop_ids}, lab.known)
-        for run in answers
-    )
+def _mean_gold(lab: _Lab, answers: Sequence[Generation]) -> float:
+    return fmean(gold_of(_text(lab, one), one.finished, lab.known) for one in answers)
 
 
-def _known(lab: _Lab, answers: Sequence[Tokens]) -> float:
+def _known(lab: _Lab, answers: Sequence[Generation]) -> float:
     """Share of words of all answers that occur in the bundled feedback."""
-    words = [word for run in answers for word in words_of(_text(lab, run))]
+    words = [word for one in answers for word in words_of(_text(lab, one))]
     return sum(word in lab.known for word in words) / max(len(words), 1)
 
 

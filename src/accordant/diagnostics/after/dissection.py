@@ -318,8 +318,7 @@ def _rows(
         against = np.argsort(parts[place], kind="stable")[:3]
         named = [dissected.names[one] for one in against if parts[place, one] < 0]
         note = f"against it: {', '.join(named)}"
-        where = found.places[place].tolist()
-        record, better, worse = where
+        record, better, worse = found.places[place].tolist()
         shown = material.feedback.records[record]
         rows.append(preference_row(shown, better, worse, float(chances[place]), note))
     return tuple(rows)

@@ -297,9 +297,8 @@ def _rows(
     for place in order[:shown]:
         if counts[place]:
             names = [one.name for one, own in zip(factors, follows[place], strict=True) if own]
-            where = found.places[place].tolist()
+            record, better, worse = found.places[place].tolist()
             records = material.feedback.records
-            record, better, worse = where
             value, note = float(counts[place]), ", ".join(names)
             rows.append(preference_row(records[record], better, worse, value, note))
     return {"rows": tuple(rows), "row_unit": "factors", "concerned": int((counts > 0).sum())}

@@ -53,15 +53,18 @@ def over_optimisation(watched: Watched) -> Finding:
     """
     if math.isnan(watched.start.entropy):
         raise NotApplicableError("no answers were sampled")
-    fall, highest = _fall_of_mass(watched)
-    turns = [turn for turn in (_thinned(watched), _turned(watched)) if turn is not None]
+    masses = smooth(watched.over_steps(lambda one: one.top_mass))
+    highest = _highest(masses)
+    signs = (_thinned(watched, masses, highest), _turned(watched))
+    turns = [turn for turn in signs if turn is not None]
     first = min(turns, key=lambda turn: turn.step, default=None)
     return Finding(
         check="over-optimisation",
         title=TITLE,
         severity="warning" if first else "ok",
-        quantity=f"fall of the mass on the {watched.top_k} likeliest tokens since step {highest}",
-        number=fall,
+        quantity=f"fall of the mass on the {watched.top_k} likeliest tokens since step "
+        f"{watched.measurements[highest].step}",
+        number=_fall(watched, masses, highest),
         unit="share",
         sentence=f"{' '.join(turn.sentence for turn in turns)} It is a sign that further training "
         "makes answers worse, which held-out rewards need not show (Shi et al. 2024)."
@@ -90,20 +93,15 @@ def _highest(values: Sequence[float]) -> int:
     return max(range(len(values)), key=values.__getitem__)
 
 
-def _fall_of_mass(watched: Watched) -> tuple[Interval, int]:
-    """How far the smoothed mass lies below its highest, and the step of that."""
-    masses = smooth(watched.over_steps(lambda one: one.top_mass))
-    place = _highest(masses)
-    top = watched.measurements[place]
-    fall, error = masses[place] - masses[-1], math.hypot(top.mass_error, watched.last.mass_error)
-    low, high = fall - 1.96 * error, fall + 1.96 * error
-    return Interval(fall, low, high, len(masses)), top.step
+def _fall(watched: Watched, masses: Sequence[float], place: int) -> Interval:
+    """How far the smoothed mass lies below its highest, which stands at `place`."""
+    errors = (watched.measurements[place].mass_error, watched.last.mass_error)
+    fall, half = masses[place] - masses[-1], 1.96 * math.hypot(*errors)
+    return Interval(fall, fall - half, fall + half, len(masses))
 
 
-def _thinned(watched: Watched) -> _Turn | None:
-    """Mass that has left the likeliest tokens, beyond chance."""
-    masses = smooth(watched.over_steps(lambda one: one.top_mass))
-    place = _highest(masses)
+def _thinned(watched: Watched, masses: Sequence[float], place: int) -> _Turn | None:
+    """Mass that has left the likeliest tokens, beyond chance, since its highest at `place`."""
     if len(masses) - 1 - place < _AFTER:
         return None
     top = watched.measurements[place]
