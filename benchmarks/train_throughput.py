@@ -136,8 +136,8 @@ def child(side: str, shape: Shape, folder: str, steps: int, warmup: int) -> dict
         ]
         timer, _ = _trl_side.run(folder, pairs, shape.pairs, total)
     else:
-        from accordant.data.examples import Example
-        from accordant.data.trees import TokenTree
+        from accordant.tokens.examples import Example
+        from accordant.tokens.trees import TokenTree
         from benchmarks import _our_side
 
         kind = "ranking" if len(shape.answers) > 2 else "comparison"

@@ -5,7 +5,7 @@
 Every prompt of `bundled_prompts.txt` gets a few answers. Where none keeps the rule, the model is
 asked again under a system message that wants one sentence (the message is not in the data); where
 none breaks it, more are sampled. One pair per prompt is kept: an answer that keeps the rule of
-`accordant.evaluation.rules.is_concise` over one that breaks it. Samples are stored in the work
+`accordant.rewards.rules.is_concise` over one that breaks it. Samples are stored in the work
 folder as they are made, so an interrupted run goes on where it stopped.
 """
 
@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
-from accordant.decoding.sampling import SamplingOptions, generate
-from accordant.evaluation.rules import is_concise
 from accordant.models.loading import LoadedModel, load_model
+from accordant.rewards.rules import is_concise
+from accordant.sampling.sampling import SamplingOptions, generate
 
 PROMPTS = Path(__file__).with_name("bundled_prompts.txt")
 BUNDLE = Path(__file__).parents[1] / "src" / "accordant" / "data" / "bundled"
@@ -218,7 +218,7 @@ Comparisons (`prompt`, `chosen`, `rejected`, conversational) for trying accordan
     They serve as `chosen` only, and the message is not part of the data.
   - Where all of them keep it ({counts[MORE.name]} prompts): {MORE.samples} more at
     temperature {MORE.temperature}.
-- **Rule** (`accordant.evaluation.rules.is_concise`): the model ended the answer itself, it ends
+- **Rule** (`accordant.rewards.rules.is_concise`): the model ended the answer itself, it ends
   with final punctuation, and it has at most two sentences and 3 to 60 words. `chosen` keeps the
   rule, `rejected` breaks it. {kept:.0%} of the first samples keep it.
 - **Dropped** prompts: {sum(dropped.values())}

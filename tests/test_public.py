@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import accordant
-from accordant.errors import UserError, nearest
+from accordant.base.errors import UserError, nearest
 
 
 @pytest.mark.parametrize("name", accordant.__all__)

@@ -13,25 +13,25 @@ from accordant._version import __version__
 
 # Public name -> the module it lives in.
 _HOMES = {
-    "AlignConfig": "accordant.training.config",
-    "Binary": "accordant.data.records",
-    "Comparison": "accordant.data.records",
-    "Demonstration": "accordant.data.records",
-    "JointPair": "accordant.data.records",
-    "Judgment": "accordant.data.records",
-    "Message": "accordant.data.records",
-    "Ranking": "accordant.data.records",
-    "Rating": "accordant.data.records",
-    "Steps": "accordant.data.records",
+    "AlignConfig": "accordant.training.settings",
+    "Binary": "accordant.feedback.records",
+    "Comparison": "accordant.feedback.records",
+    "Demonstration": "accordant.feedback.records",
+    "JointPair": "accordant.feedback.records",
+    "Judgment": "accordant.feedback.records",
+    "Message": "accordant.feedback.records",
+    "Ranking": "accordant.feedback.records",
+    "Rating": "accordant.feedback.records",
+    "Steps": "accordant.feedback.records",
     "System": "accordant.catalogue.system",
-    "UserError": "accordant.errors",
+    "UserError": "accordant.base.errors",
     "get_objective": "accordant.objectives.registry",
     "list_objectives": "accordant.objectives.registry",
     "list_systems": "accordant.catalogue.registry",
-    "load_feedback": "accordant.data.loading",
+    "load_feedback": "accordant.feedback.loading",
     "load_model": "accordant.models.loading",
     "objective": "accordant.objectives.registry",
-    "run_align": "accordant.workflows.align",
+    "run_align": "accordant.runs.align",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from accordant.base.errors import UserError
 from accordant.catalogue.registry import get_system, list_systems, rooms
-from accordant.catalogue.reproduce import resolve
 from accordant.catalogue.system import System
 from accordant.catalogue.systems import ALL
-from accordant.errors import UserError
+from accordant_studies.reproduce import resolve
 
 PLAN = Path(__file__).parents[3] / "shared" / "SYSTEMS.md"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from accordant.diagnostics.registry import list_checks
+from accordant.checks.registry import list_checks
 from tests.cli.conftest import run_command
 
 ROWS = [

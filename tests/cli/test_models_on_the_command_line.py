@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import command, environment
-from tests.decoding.test_chat import loaded_model
+from tests.runs.test_chat import loaded_model
 
 
 @pytest.fixture(scope="module")

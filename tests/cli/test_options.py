@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from accordant.base.errors import UserError
+from accordant.base.settings import Settings, setting
 from accordant.cli.options import options_from
-from accordant.config import Settings, setting
-from accordant.errors import UserError
 
 
 class Bake(Settings):

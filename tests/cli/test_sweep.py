@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from accordant.workflows import sweep as workflow
-from accordant.workflows.sweep import SweepOutcome
+from accordant.runs.sweep import sweep as workflow
+from accordant.runs.sweep.sweep import SweepOutcome
 
 ROWS = [
     {"prompt": f"Name number {n}.", "chosen": f"It is {n}.", "rejected": f"{n}, {n} and so on"}

@@ -13,8 +13,8 @@ import pytest
 
 from accordant.catalogue import registry
 from accordant.catalogue.registry import get_system
-from accordant.catalogue.reproduce import Measurement, Reproduction, beats, over_seeds
 from accordant.objectives.registry import list_objectives, temporary_objectives
+from accordant_studies.reproduce import Measurement, Reproduction, beats, over_seeds
 
 
 def test_catalogue_json_is_an_array_of_all_systems(cli: Any) -> None:

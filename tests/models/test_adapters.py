@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 import torch
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models.adapters import (
     LoraOptions,
     attach_lora,

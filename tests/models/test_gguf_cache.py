@@ -9,11 +9,11 @@ import textwrap
 import pytest
 import torch
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models import gguf_cache
 from accordant.models.gguf_cache import MANIFEST, cache_root, dequantised_folder, is_sound
-from tests.data.small_tokenizers import TOKENIZERS
 from tests.families import tiny_model
+from tests.tokens.small_tokenizers import TOKENIZERS
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_processes_that_start_together_convert_once_and_all_find_it(tmp_path, gg
         import sys, time
         from pathlib import Path
         from accordant.models import gguf_cache
-        from tests.data.small_tokenizers import TOKENIZERS
+        from tests.tokens.small_tokenizers import TOKENIZERS
         from tests.families import tiny_model
 
         def convert(gguf):

@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models import saving
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.models.export import export_merged, merge_adapter
@@ -18,8 +18,8 @@ from accordant.models.loading import load_model, load_tokenizer
 from accordant.models.saving import check_output_folder, save_model, saved_bytes
 from accordant.models.sources import BASE_RECORD, resolve_source
 from accordant.scoring.engine import install
-from tests.data.small_tokenizers import TOKENIZERS
 from tests.families import CONFIGS, tiny_model
+from tests.tokens.small_tokenizers import TOKENIZERS
 
 TOKENS = torch.arange(1, 13).reshape(2, 6)
 CARD = "---\nlicense: apache-2.0\n---\n# A model\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models import sources
 from accordant.models.sources import BASE_RECORD, EMBEDDED_HUB_ID, resolve_source
 

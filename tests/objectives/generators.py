@@ -14,13 +14,13 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from accordant.data.examples import Example
-from accordant.data.trees import TokenTree
+from accordant.base.options import Option, Range
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import column_means, column_totals, evaluate
-from accordant.objectives.options import Option, Range
 from accordant.objectives.registry import Objective, bind_options
 from accordant.scoring.scores import Scores, from_lists
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accordant.data.examples import Example
-from accordant.data.records import RECORD_TYPES
-from accordant.data.trees import TokenTree
-from accordant.errors import UserError
+from accordant.base.errors import UserError
+from accordant.feedback.records import RECORD_TYPES
 from accordant.objectives.assemble import assemble
 from accordant.objectives.feedback import RELABELLINGS, check_feedback
 from accordant.objectives.registry import get_objective, list_objectives
 from accordant.scoring.scores import from_lists
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 
 
 def example(kind: str, answers: int, **fields: object) -> Example:

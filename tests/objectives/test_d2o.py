@@ -9,15 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.data.examples import Example
-from accordant.data.trees import TokenTree
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.objectives.assemble import assemble
 from accordant.objectives.binary import d2o
 from accordant.objectives.inputs import BinaryScores, PairwiseScores, SelfSamples, Sequences
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.registry import get_objective, objective, temporary_objectives
 from accordant.scoring.scores import from_lists
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 
 ratio = st.floats(-20, 20)
 row = st.tuples(ratio, st.lists(ratio, min_size=1, max_size=4))

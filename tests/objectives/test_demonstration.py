@@ -9,8 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.data.examples import Example
-from accordant.data.trees import TokenTree
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import loss_totals
 from accordant.objectives.demonstration import poft, sft
@@ -18,6 +16,8 @@ from accordant.objectives.inputs import DemonstrationScores, PairwiseScores, Seq
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.registry import get_objective, objective
 from accordant.scoring.scores import from_lists
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 
 
 def demonstrations(logps: list[list[float]]) -> DemonstrationScores:

@@ -9,10 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.data.examples import Example
-from accordant.data.records import Comparison, Origin
-from accordant.data.trees import TokenTree
-from accordant.errors import UserError
+from accordant.base.errors import UserError
+from accordant.feedback.records import Comparison, Origin
 from accordant.objectives.assemble import assemble
 from accordant.objectives.feedback import DETAILS, check_details
 from accordant.objectives.inputs import PairwiseScores
@@ -20,6 +18,8 @@ from accordant.objectives.pairwise import dpo
 from accordant.objectives.pairwise_graded import irepo, mm_dpo
 from accordant.objectives.registry import get_objective, objective
 from accordant.scoring.scores import from_lists
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 from tests.objectives.pairs import gradients, of_log_ratios
 
 count = st.integers(0, 12)

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.data.examples import Example
-from accordant.data.trees import TokenTree
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import evaluate, loss_totals
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import Objective, bind_options, is_built_in, list_objectives
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 from tests.objectives.generators import (
     Case,
     aligned_scores,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from accordant.data.records import RECORD_TYPES
-from accordant.errors import UserError
+from accordant.base.errors import UserError
+from accordant.feedback.records import RECORD_TYPES
 from accordant.objectives import registry
 from accordant.objectives.batch import evaluate
 from accordant.objectives.inputs import ListwiseScores, LossOutput, PairwiseScores, Sequences

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.decoding.test_chat import loaded_model
+from tests.runs.test_chat import loaded_model
 
 SETTINGS = [
     "--precision=float32",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from accordant.evaluation.check_report import write_check_report
-from tests.evaluation.sample_findings import make_finding
-from tests.evaluation.test_check_report import HOSTILE, make_report
+from accordant.reports.check_report import write_check_report
 from tests.real.test_report_in_a_browser import open_page, pytestmark, with_script
+from tests.reports.sample_findings import make_finding
+from tests.reports.test_check_report import HOSTILE, make_report
 
 __all__ = ["pytestmark"]
 

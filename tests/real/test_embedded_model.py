@@ -12,10 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from accordant.data.records import Message
-from accordant.data.rendering import Rendering, encode_prompt, end_of_turn_ids
-from accordant.data.trees import TokenTree
-from accordant.decoding.sampling import SamplingOptions, generate
+from accordant.feedback.records import Message
 from accordant.models import gguf_cache
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.models.gguf_cache import dequantised_folder
@@ -23,7 +20,10 @@ from accordant.models.identity import weights_identity
 from accordant.models.loading import load_model, load_tokenizer
 from accordant.models.saving import save_model
 from accordant.models.sources import BASE_RECORD, resolve_source
+from accordant.sampling.sampling import SamplingOptions, generate
 from accordant.scoring.engine import install, plain_logps, score
+from accordant.tokens.rendering import Rendering, encode_prompt, end_of_turn_ids
+from accordant.tokens.trees import TokenTree
 
 QUESTIONS = [
     "What is the capital of France?",

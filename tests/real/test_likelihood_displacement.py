@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from accordant.catalogue.laboratory.study import Study
-from accordant.catalogue.reproductions import likelihood_displacement
-from accordant.catalogue.reproductions.likelihood_displacement import (
+from accordant_studies.claims import likelihood_displacement
+from accordant_studies.claims.likelihood_displacement import (
     NEVER,
     NO,
     YES,
     _lab,
     _pairs,
 )
+from accordant_studies.laboratory.study import Study
 
 
 def test_the_watched_answers_are_one_token_each_and_in_no_pair_that_is_mixed() -> None:

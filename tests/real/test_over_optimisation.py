@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from accordant.catalogue.reproductions import over_optimisation as study
-from accordant.decoding.sampling import Generation
-from accordant.diagnostics.watched import Measurement
+from accordant.checks.watched import Measurement
+from accordant.sampling.sampling import Generation
+from accordant_studies.claims import over_optimisation as study
 
 
 def test_gold_is_the_rule_times_the_share_of_known_words() -> None:

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from accordant.evaluation.report import write_report
-from accordant.evaluation.sweep_report import write_sweep
-from tests.evaluation.sample_reports import comparison_report, every_kind_of_report
-from tests.evaluation.test_sweep import GRID, results
+from accordant.reports.report import write_report
+from accordant.reports.sweep_report import write_sweep
+from tests.reports.sample_reports import comparison_report, every_kind_of_report
+from tests.reports.test_sweep import GRID, results
 
 BROWSER = next(
     (found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))),

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.data.trees import TokenTree
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.scoring import attention
 from accordant.scoring.engine import (
     ScoreOptions,
@@ -21,6 +20,7 @@ from accordant.scoring.engine import (
     score_all,
     unwrap,
 )
+from accordant.tokens.trees import TokenTree
 from tests.families import CONFIGS, VOCABULARY, tiny_model
 
 FAMILIES = sorted(CONFIGS)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.data.trees import TokenTree, pack_row
 from accordant.scoring.layout import TreeLayout, plan_blocks
+from accordant.tokens.trees import TokenTree, pack_row
 
 shapes = st.lists(
     st.tuples(st.integers(1, 9), st.lists(st.integers(1, 7), min_size=1, max_size=5)),

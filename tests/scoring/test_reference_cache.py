@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from accordant.data.examples import Example
-from accordant.data.fingerprint import fingerprint_examples
-from accordant.data.trees import TokenTree
 from accordant.scoring.engine import score, score_all
 from accordant.scoring.reference_cache import (
     CachedReference,
@@ -20,6 +17,9 @@ from accordant.scoring.reference_cache import (
     cached_reference,
 )
 from accordant.scoring.scores import Scores
+from accordant.tokens.examples import Example
+from accordant.tokens.fingerprint import fingerprint_examples
+from accordant.tokens.trees import TokenTree
 from tests.training.runs import KEY, make_examples, make_model
 
 MODEL = make_model()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accordant.cli.main import main
-from accordant.workflows import run
+from accordant.runs import run
 from tests.training.worker import allow_sharding_on_cpu
 
 

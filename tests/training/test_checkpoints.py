@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.training import checkpoints
 from tests.training.runs import run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.training import matching
 from accordant.training.matching import density_ratios
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from accordant.data.examples import Example
-from accordant.data.trees import TokenTree
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora, trainable_summary
 from accordant.scoring.engine import install, score
-from accordant.training.config import AlignConfig
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 from accordant.training.estimate import activation_bytes, estimate_memory, read_shapes
 from accordant.training.plan import make_plan, read_model_config
+from accordant.training.settings import AlignConfig
 from tests.families import CONFIGS, tiny_model
 from tests.training.runs import make_config, make_examples
 

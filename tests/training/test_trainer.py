@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import evaluate
 from accordant.objectives.metrics import family_metrics

@@ -5,9 +5,9 @@ Knows the records. Imports none of the code the systems are made of.
 
 from __future__ import annotations
 
+from accordant.base.errors import UserError, nearest
 from accordant.catalogue.system import State, System
 from accordant.catalogue.systems import ALL
-from accordant.errors import UserError, nearest
 
 _BY_SLUG = {system.slug: system for system in ALL}
 _BY_ID = {system.id.lower(): system for system in ALL}

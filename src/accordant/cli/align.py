@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from accordant.base.errors import UserError
 from accordant.cli.objectives import objective_names
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, print_json
-from accordant.errors import UserError
-from accordant.training.config import AlignConfig
+from accordant.training.settings import AlignConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def align(
     if config.sweep:
         _sweep(config, as_json)
         return
-    from accordant.workflows.align import run_align
+    from accordant.runs.align import run_align
 
     result = run_align(config, dry_run=config.dry_run, console=console(to_error=as_json))
     if as_json:
@@ -61,7 +61,7 @@ def align(
 
 
 def _sweep(config: AlignConfig, as_json: bool) -> None:
-    from accordant.workflows.sweep import run_sweep
+    from accordant.runs.sweep.sweep import run_sweep
 
     result = run_sweep(config, dry_run=config.dry_run, console=console(to_error=as_json))
     if as_json:

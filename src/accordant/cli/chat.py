@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from accordant.base.settings import Settings, setting
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples
-from accordant.config import Settings, setting
 
 SAMPLING = "Sampling"
 MODEL = "Model"
@@ -69,6 +69,6 @@ def chat(
     ] = None,
 ) -> None:
     """Talk to a model in the terminal."""
-    from accordant.decoding.chat import run_chat
+    from accordant.runs.chat import run_chat
 
     run_chat(model, **dict(config), console=console())

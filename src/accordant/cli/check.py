@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from accordant.base.errors import UserError
+from accordant.checks.settings import CheckConfig
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, print_json, print_table
-from accordant.diagnostics.config import CheckConfig
-from accordant.errors import UserError
 
 if TYPE_CHECKING:
-    from accordant.diagnostics.registry import Check
+    from accordant.checks.registry import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -64,7 +64,7 @@ def check(
         return
     if source is not None:
         config = _with_source(config, source)
-    from accordant.workflows.check import plan_check, plan_lines, run_check
+    from accordant.runs.check import plan_check, plan_lines, run_check
 
     reader = console(to_error=as_json)
     if config.dry_run:
@@ -76,9 +76,9 @@ def check(
             reader.print(line, markup=False, highlight=False)
         return
     report, page = run_check(config, reader)
-    from accordant.diagnostics.findings import reaches
-    from accordant.evaluation.check_report import check_values
-    from accordant.evaluation.check_summary import print_check
+    from accordant.checks.findings import reaches
+    from accordant.reports.check_report import check_values
+    from accordant.reports.check_summary import print_check
 
     if as_json:
         print_json(check_values(report))
@@ -100,13 +100,13 @@ def _with_source(config: CheckConfig, source: str) -> CheckConfig:
 
 
 def _names() -> list[str]:
-    from accordant.diagnostics.registry import list_checks
+    from accordant.checks.registry import list_checks
 
     return [one.name for one in list_checks()]
 
 
 def _list(as_json: bool) -> None:
-    from accordant.diagnostics.registry import list_checks
+    from accordant.checks.registry import list_checks
 
     found = list_checks()
     if as_json:

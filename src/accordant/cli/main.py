@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from accordant._version import __version__
+from accordant.base.errors import UserError
 from accordant.cli.output import examples, print_error
-from accordant.errors import UserError
 
 # Verb -> help panel and summary; its module is `accordant.cli.<verb>`.
 VERBS = {

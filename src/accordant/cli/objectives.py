@@ -8,14 +8,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from accordant.cli.objective_text import as_dict, print_comparison, print_objective, reference
+from accordant.base.errors import UserError
 from accordant.cli.output import examples, one_of, print_json, print_note, print_table, say
-from accordant.data.records import RECORD_TYPES
-from accordant.errors import UserError
+from accordant.feedback.records import RECORD_TYPES
 from accordant.objectives.registry import (
     get_objective,
     list_objectives,
     load_objective_file,
+)
+from accordant_studies.explore.objective_text import (
+    as_dict,
+    print_comparison,
+    print_objective,
+    reference,
 )
 
 OBJECTIVE_FILE_HELP = "Python file with objectives of your own; it is run like any script."
@@ -149,11 +154,11 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show an objective's mathematics, its logic, and its loss along a line of margins."""
-    from accordant.objectives.comparing import look_at, view_as_dict
+    from accordant_studies.explore.comparing import look_at, view_as_dict
 
     view = look_at(_get(name, objective_file), _options(option), span)
     if html is not None:
-        from accordant.evaluation.objective_pages import objective_page
+        from accordant_studies.explore.objective_pages import objective_page
 
         _write_page(html, objective_page(view))
     if as_json or context.obj["as_json"]:
@@ -184,7 +189,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two objectives: formulas, logic, and where losses and gradients differ."""
-    from accordant.objectives import comparing
+    from accordant_studies.explore import comparing
 
     views = []
     for name in (first, second):
@@ -193,7 +198,7 @@ def compare(
         views.append(comparing.look_at(entry, mine, span))
     comparison = comparing.compare(*views)
     if html is not None:
-        from accordant.evaluation.objective_pages import comparison_page
+        from accordant_studies.explore.objective_pages import comparison_page
 
         _write_page(html, comparison_page(comparison))
     if as_json or context.obj["as_json"]:
@@ -205,12 +210,12 @@ def compare(
 
 def lattice(context: typer.Context, html: Html = None, as_json: AsJson = False) -> None:
     """Draw which losses ask for more than others: the lattice of their structures."""
-    from accordant.objectives.logic.lattice import build_lattice, draw_text
-    from accordant.objectives.logic.readings import FORMS, form
+    from accordant_studies.explore.logic.lattice import build_lattice, draw_text
+    from accordant_studies.explore.logic.readings import FORMS, form
 
     drawn = build_lattice({name: form(ratio) for name, ratio in FORMS.items()})
     if html is not None:
-        from accordant.evaluation.objective_pages import lattice_page
+        from accordant_studies.explore.objective_pages import lattice_page
 
         _write_page(html, lattice_page(drawn))
     if as_json or context.obj["as_json"]:
@@ -260,7 +265,7 @@ def _options_of(given: list[str] | None, name: str, both: tuple[str, str]) -> di
 
 
 def _write_page(file: Path, text: str) -> None:
-    from accordant.evaluation.pages import write_files
+    from accordant.reports.pages import write_files
 
     write_files(file.parent, {file.name: text})
     print_note(f"Wrote {file}.")

@@ -1,7 +1,7 @@
 """A settings model as the options of a verb.
 
-Knows Typer and the machinery of `accordant.config`. Knows no verb: `options_from(Model)` makes
-every field an option, and hands the verb one finished, validated settings object.
+Knows Typer and the machinery of `accordant.base.settings`. Knows no verb: `options_from(Model)`
+makes every field an option, and hands the verb one finished, validated settings object.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
-from accordant.config import Option, load_settings, options_of
-from accordant.errors import UserError
+from accordant.base.errors import UserError
+from accordant.base.settings import Option, load_settings, options_of
 
 _OFF = "no_"  # before the field's name: the parameter of `--no-field`
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from accordant.errors import UserError, nearest
+from accordant.base.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from accordant.base.files import write_whole
+from accordant.base.settings import options_table
 from accordant.catalogue.registry import list_systems
+from accordant.checks.registry import When, list_checks
+from accordant.checks.settings import CheckConfig
 from accordant.cli.chat import ChatConfig
-from accordant.config import options_table
-from accordant.diagnostics.config import CheckConfig
-from accordant.diagnostics.registry import When, list_checks
-from accordant.files import write_whole
 from accordant.objectives.registry import list_objectives
-from accordant.training.config import AlignConfig
+from accordant.training.settings import AlignConfig
 
 _PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

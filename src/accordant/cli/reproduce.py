@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from accordant.catalogue.registry import get_system, slugs
-from accordant.catalogue.reproduce import Check, Reproduction, run_reproduction
 from accordant.catalogue.system import System
 from accordant.cli.output import (
     examples,
@@ -17,6 +16,7 @@ from accordant.cli.output import (
     print_table,
     say,
 )
+from accordant_studies.reproduce import Check, Reproduction, run_reproduction
 
 
 def register(app: typer.Typer) -> None:

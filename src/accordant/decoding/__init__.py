@@ -1,1 +1,1 @@
-"""Decoding: sampling from a model, in batches and as a stream, and talking to it."""
+"""Aligning while decoding: guides, search, interventions, speculation."""

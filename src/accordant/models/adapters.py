@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models.adapters import is_adapted, unwrap
 from accordant.models.loading import load_model
 from accordant.models.quiet import quiet_transformers

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:

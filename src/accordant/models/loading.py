@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models.gguf_cache import dequantised_folder
 from accordant.models.quiet import quiet_transformers
 from accordant.models.sources import ModelSource, resolve_source

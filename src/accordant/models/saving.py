@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.models.adapters import is_adapted, unwrap
 from accordant.models.quiet import quiet_transformers
 from accordant.models.sources import BASE_RECORD, ModelSource

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from accordant.data.examples import Example
 from accordant.objectives.feedback import check_feedback, check_labels
 from accordant.objectives.inputs import (
     BinaryScores,
@@ -23,6 +22,7 @@ from accordant.objectives.inputs import (
     SelfSamples,
     Sequences,
 )
+from accordant.tokens.examples import Example
 
 if TYPE_CHECKING:
     from accordant.objectives.registry import Objective

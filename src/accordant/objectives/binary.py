@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from accordant.base.options import Count, NonNegative, Positive, Range
 from accordant.objectives._math import join, log_sigmoid, where
 from accordant.objectives.inputs import BinaryScores, LossOutput
-from accordant.objectives.options import Count, NonNegative, Positive, Range
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:

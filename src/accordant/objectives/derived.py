@@ -6,9 +6,9 @@ compiles to, stands in `logic.readings` and is tested.
 
 from __future__ import annotations
 
+from accordant.base.options import Positive
 from accordant.objectives._math import join, log_add, log_complement, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
-from accordant.objectives.options import Positive
 from accordant.objectives.registry import objective
 
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 
 if TYPE_CHECKING:
-    from accordant.data.examples import Example
-    from accordant.data.records import Record
+    from accordant.feedback.records import Record
     from accordant.objectives.registry import Objective
+    from accordant.tokens.examples import Example
 
 # How records of the first type become records of the second.
 RELABELLINGS: dict[tuple[str, str], str] = {

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from accordant.base.options import NonNegative, Positive
 from accordant.objectives._math import join_last, positions
 from accordant.objectives.inputs import ListwiseScores, LossOutput
-from accordant.objectives.options import NonNegative, Positive
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from accordant.base.options import Fraction, HalfOpenHalf, NonNegative, Positive, Range
 from accordant.objectives._math import bounded_exp, join, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
-from accordant.objectives.options import Fraction, HalfOpenHalf, NonNegative, Positive, Range
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:

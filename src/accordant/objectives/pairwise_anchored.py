@@ -7,9 +7,9 @@ answer.
 
 from __future__ import annotations
 
+from accordant.base.options import Positive
 from accordant.objectives._math import log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
-from accordant.objectives.options import Positive
 from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import objective
 

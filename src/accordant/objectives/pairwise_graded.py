@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
+from accordant.base.options import NonNegative, Positive
 from accordant.objectives._math import log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
-from accordant.objectives.options import NonNegative, Positive
 from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import objective
 

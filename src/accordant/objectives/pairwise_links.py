@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from accordant.base.options import Positive, Range
 from accordant.objectives._math import bounded_exp, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
-from accordant.objectives.options import Positive, Range
 from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import objective
 

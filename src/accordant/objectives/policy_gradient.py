@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from accordant.base.options import Positive
 from accordant.objectives._math import softplus, where
 from accordant.objectives.inputs import ListwiseScores, LossOutput
 from accordant.objectives.listwise import to_grid
-from accordant.objectives.options import Positive
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from accordant.data.records import RECORD_TYPES
-from accordant.errors import UserError
+from accordant.base.errors import UserError
+from accordant.base.options import Option, Value, bind_values, read_options, suggest
+from accordant.feedback.records import RECORD_TYPES
 from accordant.objectives import inputs as input_records
 from accordant.objectives.feedback import DETAILS
-from accordant.objectives.options import Option, Value, bind_values, read_options, suggest
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.scoring.blocks import AttentionSettings, block_attention
 from accordant.scoring.layout import TreeLayout
 

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from accordant.data.trees import PackedRow, TokenTree, pack_row, plan_rows
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.scoring import attention
 from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
 from accordant.scoring.last_layer import spare_last_mlp
@@ -25,6 +24,7 @@ from accordant.scoring.layout import TreeLayout
 from accordant.scoring.memory import keep_freed_memory
 from accordant.scoring.norms import quicken_norms
 from accordant.scoring.scores import EXTRAS, Scores, concatenate
+from accordant.tokens.trees import PackedRow, TokenTree, pack_row, plan_rows
 
 # Part of every cache key: raise it when the numbers the engine returns change.
 ENGINE_VERSION = 3

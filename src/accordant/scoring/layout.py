@@ -16,7 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from accordant.data.trees import PackedRow, Segment
+from accordant.tokens.trees import PackedRow, Segment
 
 # Query tokens handled together. Larger blocks waste more of the diagonal, smaller ones pay more
 # kernel launches; at 128 the products of grouped heads already run at the matrix rate (dev/LOG.md).

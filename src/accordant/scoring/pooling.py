@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from accordant.data.trees import TokenTree, plan_rows
 from accordant.scoring.engine import ScoreOptions, evaluating, score
+from accordant.tokens.trees import TokenTree, plan_rows
 
 
 @torch.no_grad()

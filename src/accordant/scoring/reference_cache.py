@@ -20,13 +20,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from accordant.data.examples import Example
-from accordant.data.fingerprint import fingerprint_examples
-from accordant.data.trees import TokenTree
-from accordant.files import write_whole
+from accordant.base.files import write_whole
 from accordant.scoring.engine import ENGINE_VERSION
 from accordant.scoring.scores import Scores
 from accordant.scoring.shards import fill_shards
+from accordant.tokens.examples import Example
+from accordant.tokens.fingerprint import fingerprint_examples
+from accordant.tokens.trees import TokenTree
 
 Scorer = Callable[[Sequence[TokenTree]], Scores]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.scoring.engine import ScoreOptions, head_settings, unwrap
 from accordant.scoring.head import bend
 from accordant.scoring.scores import Scores

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from accordant.locks import lock
+from accordant.base.locks import lock
 
 Part = TypeVar("Part", bound=Sized)
 Shard = TypeVar("Shard")

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from accordant.data.trees import TokenTree
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.scoring.engine import ScoreOptions, evaluating, plain_logps, score, unwrap
+from accordant.tokens.trees import TokenTree
 
 # Relative difference of hidden states allowed per dtype; bf16 keeps 8 bits and layers add up.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 8e-2}

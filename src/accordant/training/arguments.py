@@ -9,8 +9,8 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from accordant.errors import UserError
-from accordant.training.config import AlignConfig
+from accordant.base.errors import UserError
+from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     import torch

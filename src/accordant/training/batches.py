@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from accordant.data.examples import Example
-from accordant.data.trees import plan_rows
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import plan_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 
 MANIFEST = "checkpoint.json"
 STAGING = ".unfinished"

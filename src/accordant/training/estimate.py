@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from accordant.scoring.head import CHUNK_ELEMENTS
-from accordant.training.config import AlignConfig
+from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

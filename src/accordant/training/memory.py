@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.training.optimizer import CompensatedAdamW
 
 

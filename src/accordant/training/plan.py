@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accordant.data.examples import Example
+from accordant.tokens.examples import Example
 from accordant.training.arguments import count_steps
 from accordant.training.batches import StepSampler, make_rows
-from accordant.training.config import AlignConfig
 from accordant.training.estimate import (
     MemoryEstimate,
     disk_bytes,
     estimate_memory,
     read_shapes,
 )
+from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -134,7 +134,7 @@ def read_model_config(
     """
     from transformers import AutoConfig
 
-    from accordant.errors import UserError
+    from accordant.base.errors import UserError
     from accordant.models.quiet import quiet_transformers
     from accordant.models.sources import resolve_source
 

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from accordant.data.examples import Example
 from accordant.models.adapters import is_adapted, reference_mode
 from accordant.models.identity import weights_identity
 from accordant.scoring.engine import score, score_all
 from accordant.scoring.reference_cache import CachedReference, ReferenceKey, cached_reference
 from accordant.scoring.scores import Scores
-from accordant.training.config import Precision
+from accordant.tokens.examples import Example
+from accordant.training.settings import Precision
 
 
 class OnlineReference:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
-from accordant.data.fingerprint import fingerprint_examples
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.scoring.engine import install, is_installed
+from accordant.tokens.fingerprint import fingerprint_examples
 from accordant.training import checkpoints
 from accordant.training.arguments import optimizer_choice, training_arguments
-from accordant.training.config import AlignConfig
 from accordant.training.memory import peak_bytes
 from accordant.training.progress import ProgressReporter
+from accordant.training.settings import AlignConfig
 from accordant.training.trainer import AlignTrainer, Task
 
 if TYPE_CHECKING:

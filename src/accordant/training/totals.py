@@ -10,8 +10,8 @@ import time
 import torch
 from torch import Tensor
 
-from accordant.data.examples import Example
 from accordant.objectives.metrics import MetricTotals
+from accordant.tokens.examples import Example
 from accordant.training.batches import Row
 from accordant.training.processes import gather_objects
 

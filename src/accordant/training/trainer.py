@@ -29,8 +29,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from accordant.data.examples import Example
-from accordant.errors import UserError
+from accordant.base.errors import UserError
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import column_means, column_totals, evaluate, loss_totals
 from accordant.objectives.inputs import LossOutput
@@ -38,6 +37,7 @@ from accordant.objectives.metrics import MetricTotals, family_metrics
 from accordant.objectives.registry import Objective
 from accordant.scoring.engine import score
 from accordant.scoring.scores import Scores
+from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
 from accordant.training.batches import Part, Row, StepSampler, make_rows, pad_rows
 from accordant.training.processes import gather_objects, reshard, sum_over_processes

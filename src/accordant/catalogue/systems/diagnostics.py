@@ -19,7 +19,7 @@ DIAGNOSTICS = (
             2024,
         ),
         how_to_run="accordant check bundled --only profile",
-        reproduce="accordant.catalogue.reproductions.profile:reproduce",
+        reproduce="accordant_studies.claims.profile:reproduce",
     ),
     System(
         id="S25",
@@ -32,7 +32,7 @@ DIAGNOSTICS = (
             "Preference Learning Algorithms Do Not Learn Preference Rankings", "Chen et al.", 2024
         ),
         how_to_run="accordant check bundled --only ranking-accuracy",
-        reproduce="accordant.catalogue.reproductions.ranking_accuracy:reproduce",
+        reproduce="accordant_studies.claims.ranking_accuracy:reproduce",
     ),
     System(
         id="S26",
@@ -48,7 +48,7 @@ DIAGNOSTICS = (
         ),
         how_to_run="accordant check FEEDBACK --only positionality "
         "--option positionality.annotations=FILE",
-        reproduce="accordant.catalogue.reproductions.nlpositionality:reproduce",
+        reproduce="accordant_studies.claims.nlpositionality:reproduce",
     ),
     System(
         id="S28",
@@ -64,7 +64,7 @@ DIAGNOSTICS = (
             2024,
         ),
         how_to_run="accordant check bundled --only gradient-entanglement",
-        reproduce="accordant.catalogue.reproductions.gradient_entanglement:reproduce",
+        reproduce="accordant_studies.claims.gradient_entanglement:reproduce",
     ),
     System(
         id="S33",
@@ -75,7 +75,7 @@ DIAGNOSTICS = (
         claim="Planted weights are recovered, with intervals.",
         paper=Paper("Dissecting Human and LLM Preferences", "Li et al.", 2024),
         how_to_run="accordant check bundled --only dissection",
-        reproduce="accordant.catalogue.reproductions.preference_dissection:reproduce",
+        reproduce="accordant_studies.claims.preference_dissection:reproduce",
     ),
     System(
         id="S39",
@@ -90,7 +90,7 @@ DIAGNOSTICS = (
             2024,
         ),
         how_to_run="accordant align --data bundled --output-dir runs/watched --stop-on warning",
-        reproduce="accordant.catalogue.reproductions.over_optimisation:reproduce",
+        reproduce="accordant_studies.claims.over_optimisation:reproduce",
     ),
     System(
         id="S54",
@@ -105,7 +105,7 @@ DIAGNOSTICS = (
             2024,
         ),
         how_to_run="accordant check bundled --only ches",
-        reproduce="accordant.catalogue.reproductions.likelihood_displacement:reproduce",
+        reproduce="accordant_studies.claims.likelihood_displacement:reproduce",
     ),
     System(
         id="S64",
@@ -131,6 +131,6 @@ DIAGNOSTICS = (
         ),
         how_to_run="accordant check FEEDBACK --only weak-to-strong "
         "--option weak-to-strong.predictions=FILE",
-        reproduce="accordant.catalogue.reproductions.weak_to_strong_deception:reproduce",
+        reproduce="accordant_studies.claims.weak_to_strong_deception:reproduce",
     ),
 )

@@ -103,6 +103,6 @@ LOOP = (
             2024,
         ),
         how_to_run="accordant reproduce reward-augmented",
-        reproduce="accordant.catalogue.reproductions.reward_augmented:reproduce",
+        reproduce="accordant_studies.claims.reward_augmented:reproduce",
     ),
 )

@@ -18,7 +18,7 @@ OBJECTIVES = (
             "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024
         ),
         how_to_run="accordant reproduce bco",
-        reproduce="accordant.catalogue.reproductions.bco:reproduce",
+        reproduce="accordant_studies.claims.bco:reproduce",
     ),
     System(
         id="S04",
@@ -34,7 +34,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce irepo",
-        reproduce="accordant.catalogue.reproductions.irepo:reproduce",
+        reproduce="accordant_studies.claims.irepo:reproduce",
     ),
     System(
         id="S16",
@@ -66,7 +66,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce rpo",
-        reproduce="accordant.catalogue.reproductions.rpo:reproduce",
+        reproduce="accordant_studies.claims.rpo:reproduce",
     ),
     System(
         id="S19",
@@ -78,7 +78,7 @@ OBJECTIVES = (
         claim="Answers get shorter than with DPO at an equal win rate.",
         paper=Paper("A Practical Analysis of Human Alignment with *PO", "Ahrabian et al.", 2024),
         how_to_run="accordant reproduce ln-dpo",
-        reproduce="accordant.catalogue.reproductions.ln_dpo:reproduce",
+        reproduce="accordant_studies.claims.ln_dpo:reproduce",
     ),
     System(
         id="S29",
@@ -92,7 +92,7 @@ OBJECTIVES = (
             "Reasons to Reject? Aligning Language Models with Judgments", "Xu et al.", 2023
         ),
         how_to_run="accordant reproduce cut",
-        reproduce="accordant.catalogue.reproductions.cut:reproduce",
+        reproduce="accordant_studies.claims.cut:reproduce",
     ),
     System(
         id="S34",
@@ -109,7 +109,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce copg",
-        reproduce="accordant.catalogue.reproductions.copg:reproduce",
+        reproduce="accordant_studies.claims.copg:reproduce",
     ),
     System(
         id="S36",
@@ -121,7 +121,7 @@ OBJECTIVES = (
         claim="Longer rankings help.",
         paper=Paper("Preference Ranking Optimization for Human Alignment", "Song et al.", 2023),
         how_to_run="accordant reproduce pro",
-        reproduce="accordant.catalogue.reproductions.pro:reproduce",
+        reproduce="accordant_studies.claims.pro:reproduce",
     ),
     System(
         id="S40",
@@ -134,7 +134,7 @@ OBJECTIVES = (
             "LiPO: Listwise Preference Optimization through Learning-to-Rank", "Liu et al.", 2024
         ),
         how_to_run="accordant reproduce lipo",
-        reproduce="accordant.catalogue.reproductions.lipo:reproduce",
+        reproduce="accordant_studies.claims.lipo:reproduce",
     ),
     System(
         id="S42",
@@ -150,7 +150,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce preference-logic",
-        reproduce="accordant.catalogue.reproductions.preference_logic:reproduce",
+        reproduce="accordant_studies.claims.preference_logic:reproduce",
     ),
     System(
         id="S43",
@@ -166,7 +166,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce dove",
-        reproduce="accordant.catalogue.reproductions.dove:reproduce",
+        reproduce="accordant_studies.claims.dove:reproduce",
     ),
     System(
         id="S45",
@@ -179,7 +179,7 @@ OBJECTIVES = (
             "Making Large Language Models Better Reasoners with Alignment", "Wang et al.", 2023
         ),
         how_to_run="accordant reproduce aft",
-        reproduce="accordant.catalogue.reproductions.aft:reproduce",
+        reproduce="accordant_studies.claims.aft:reproduce",
     ),
     System(
         id="S50",
@@ -196,7 +196,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce poft",
-        reproduce="accordant.catalogue.reproductions.poft:reproduce",
+        reproduce="accordant_studies.claims.poft:reproduce",
     ),
     System(
         id="S66",
@@ -212,6 +212,6 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce d2o",
-        reproduce="accordant.catalogue.reproductions.d2o:reproduce",
+        reproduce="accordant_studies.claims.d2o:reproduce",
     ),
 )

@@ -94,7 +94,7 @@ REWARDS = (
             "MM-RLHF: The Next Step Forward in Multimodal LLM Alignment", "Zhang et al.", 2025
         ),
         how_to_run="accordant reproduce mm-rlhf",
-        reproduce="accordant.catalogue.reproductions.mm_rlhf:reproduce",
+        reproduce="accordant_studies.claims.mm_rlhf:reproduce",
     ),
     System(
         id="S71",

@@ -1,0 +1,1 @@
+"""Studies of published claims, the laboratory they run in, and explorations of losses."""

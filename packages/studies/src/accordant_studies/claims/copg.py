@@ -1,0 +1,186 @@
+"""S34: contrastive policy gradient on a bandit, from answers of a fixed and skewed sampler.
+
+Knows the laboratory. All pairs of arms are trained on with the sampler's probabilities as weights,
+so every gradient is its expectation and nothing is left to chance but the bandit itself. The two
+policy gradients that the claim is about are defined here, for no one should train on them.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from accordant.base.options import Positive
+from accordant.objectives.inputs import ListwiseScores, LossOutput
+from accordant.objectives.listwise import to_grid
+from accordant.objectives.registry import objective, temporary_objectives
+from accordant.tokens.examples import Example
+from accordant_studies.laboratory import exact, worlds
+from accordant_studies.laboratory.study import Measured, Study, repeat
+from accordant_studies.laboratory.training import Batch, train
+from accordant_studies.laboratory.worlds import TabularPolicy, World
+from accordant_studies.reproduce import Check, Reproduction, beats, not_worse
+
+SEEDS = tuple(range(5))
+ARMS = 3
+BANDITS = 24  # a seed's numbers are means over so many
+BETA = 0.25
+STEPS = {False: 1500, True: 500}  # on the sampler's answers, on own ones
+REACHED = 0.01  # nats from the optimum that count as reaching it
+OFF_POLICY = {
+    "copg, skewed sampler": "copg",
+    "plain policy gradient, skewed sampler": "plain_policy_gradient",
+    "baseline of rewards alone, skewed sampler": "reward_baseline_policy_gradient",
+}
+ON_POLICY = {
+    "copg, own samples": "copg",
+    "plain policy gradient, own samples": "plain_policy_gradient",
+}
+
+
+def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+    """Follow three gradients of the same pairs to where they end."""
+    with temporary_objectives():
+        _register_wrong_gradients()
+        study = repeat(_measure, seeds or SEEDS)
+    return Reproduction(
+        study.rows({"KL from the optimum": "nats", "regularised reward lost": "reward"}),
+        _checks(study),
+        study.seeds,
+        note=f"Means over {BANDITS} bandits of {ARMS} arms, rewards between 1 and 3, beta {BETA}, "
+        "trained by Adam on expected gradients until they no longer move. The skewed sampler takes "
+        "one arm eight times in ten and never changes; 'own samples' weighs the same pairs by the "
+        "policy as it stands.",
+    )
+
+
+def _checks(study: Study) -> tuple[Check, ...]:
+    def distance(condition: str) -> list[float]:
+        return study.values(condition, "KL from the optimum")
+
+    zero = [0.0] * len(study.seeds)
+    ours, plain, baseline = (distance(name) for name in OFF_POLICY)
+    return (
+        _reaches("copg ends at the optimum off-policy", ours, zero),
+        beats("the plain policy gradient ends further from it", plain, ours),
+        beats("a baseline of rewards alone ends further from it", baseline, ours),
+        _reaches("copg ends there on its own samples", distance("copg, own samples"), zero),
+        _reaches(
+            "so does the plain gradient: the sampler is what misleads it",
+            distance("plain policy gradient, own samples"),
+            zero,
+        ),
+    )
+
+
+def _reaches(statement: str, distances: list[float], zero: list[float]) -> Check:
+    """That the distances are under `REACHED`."""
+    return not_worse(statement, [-distance for distance in distances], zero, REACHED)
+
+
+def _measure(seed: int) -> Measured:
+    world = worlds.arms(ARMS, contexts=BANDITS)
+    reference = worlds.random_policy(world, seed)
+    rewards = _rewards(world, seed + 1000)
+    skewed, pairs = _skewed(world, seed), _every_pair(world, rewards)
+    logps = reference.logps().detach()
+    best = exact.optimum(logps, rewards, BETA)
+    top = exact.regularised_reward(best, logps, rewards, BETA)
+
+    def end(name: str, *, own: bool) -> dict[str, float]:
+        policy = TabularPolicy(world, reference.logits.detach())
+
+        def own_batch(step: int) -> Batch:
+            del step  # the policy has moved
+            return Batch(pairs, _chances(policy.logps().detach()))
+
+        train(
+            policy,
+            name,
+            own_batch if own else [Batch(pairs, _chances(skewed))],
+            reference=reference,
+            options={"beta": BETA},
+            steps=STEPS[own],
+            lr=0.05,
+        )
+        reached = policy.logps().detach()
+        return {
+            "KL from the optimum": exact.kl(reached, best),
+            "regularised reward lost": top
+            - exact.regularised_reward(reached, logps, rewards, BETA),
+        }
+
+    off = {label: end(name, own=False) for label, name in OFF_POLICY.items()}
+    return off | {label: end(name, own=True) for label, name in ON_POLICY.items()}
+
+
+def _rewards(world: World, seed: int) -> Tensor:
+    """Between 1 and 3, as scores often are positive, `[bandits, arms]`."""
+    shape = (world.contexts, world.size)
+    return 1 + 2 * torch.rand(shape, generator=_generator(seed), dtype=torch.float64)
+
+
+def _skewed(world: World, seed: int) -> Tensor:
+    """A sampler that takes one arm eight times in ten and shares the rest, `[bandits, arms]`."""
+    often = torch.randint(world.size, (world.contexts, 1), generator=_generator(seed))
+    shares = torch.full((world.contexts, world.size), 0.2 / (world.size - 1), dtype=torch.float64)
+    return shares.scatter(1, often, 0.8).log()
+
+
+def _every_pair(world: World, rewards: Tensor) -> list[Example]:
+    """All ordered pairs of arms, equal ones too, as two independent samples give them."""
+    arms = range(world.size)
+    return [
+        Example("ranking", (world.tree(bandit, pair),), n, rewards=(values[one], values[other]))
+        for n, (bandit, *pair) in enumerate(product(range(world.contexts), arms, arms))
+        for values, (one, other) in [(rewards[bandit].tolist(), pair)]
+    ]
+
+
+def _chances(logps: Tensor) -> Tensor:
+    """Probability of every pair of `_every_pair`, `[pairs]`."""
+    return (logps.unsqueeze(2) + logps.unsqueeze(1)).exp().flatten()
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _register_wrong_gradients() -> None:
+    @objective(
+        name="plain_policy_gradient",
+        feedback="ranking",
+        needs_reference=True,
+        paper="none: what CoPG mends",
+        formula="-mean_i Q_i log pi(y_i|x)",
+    )
+    def plain(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+        """The regularised reward times the gradient of the log-probability, without a baseline."""
+        regularised, present = to_grid(_regularised(rankings, beta), rankings.ranking)
+        return _policy_gradient(rankings, regularised, present)
+
+    @objective(
+        name="reward_baseline_policy_gradient",
+        feedback="ranking",
+        needs_reference=True,
+        paper="none: what CoPG mends",
+        formula="-mean_i (Q_i - mean_{j != i} R_j) log pi(y_i|x)",
+    )
+    def reward_baseline(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+        """The same, less the other answer's reward: a baseline without its reference term."""
+        regularised, present = to_grid(_regularised(rankings, beta), rankings.ranking)
+        rewards, _ = to_grid(rankings.rewards, rankings.ranking)
+        others = (rewards.sum(1, keepdim=True) - rewards) / (present.sum(1, keepdim=True) - 1)
+        return _policy_gradient(rankings, regularised - others, present)
+
+
+def _regularised(rankings: ListwiseScores, beta: float) -> Tensor:
+    """Q = R - beta h of every answer, without gradient."""
+    return (rankings.rewards - beta * rankings.completions.log_ratio()).detach()
+
+
+def _policy_gradient(rankings: ListwiseScores, advantages: Tensor, present: Tensor) -> LossOutput:
+    logps, _ = to_grid(rankings.completions.policy.sum(), rankings.ranking)
+    return LossOutput(-(advantages * logps).sum(dim=1) / present.sum(dim=1))

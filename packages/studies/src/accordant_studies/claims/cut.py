@@ -1,0 +1,177 @@
+"""S29: contrastive unlikelihood on judgments that name an answer's wrong words.
+
+Knows the laboratory. A small transformer writes as its fallible teacher did, and has learnt what a
+judgment means from the teacher's judged answers, as an instructed model knows what criticism is.
+Then its own answers to new prompts are judged by a program, once, and every condition is trained on
+the same judged answers by the same steps: the conditions are one objective at three thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accordant.objectives.assemble import assemble
+from accordant.objectives.inputs import JudgmentScores
+from accordant.objectives.registry import get_objective
+from accordant.objectives.token import complained_of
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
+from accordant_studies.laboratory import language
+from accordant_studies.laboratory.language import Tokens
+from accordant_studies.laboratory.study import Measured, Study, repeat
+from accordant_studies.laboratory.training import minibatches, scorer, train
+from accordant_studies.laboratory.transformer import (
+    FALLIBLE,
+    Schooling,
+    Shape,
+    clone,
+    demonstrations,
+    mean_gold,
+    sample,
+    start_model,
+)
+from accordant_studies.reproduce import Check, Reproduction, beats, not_worse
+
+SEEDS = (0, 1, 2, 3, 4)
+SHAPE = Shape(width=64, layers=2)
+READING = 2000  # judged answers of the teacher
+JUDGED = 600  # judged answers of the model itself
+HELD_OUT = 128  # of the 512 prompts, to measure on; judged answers are to the others
+STEPS, BATCH, LR = 60, 64, 1e-3
+THRESHOLD = 1.2
+# Where no token exceeds the threshold all are imitated; where all do, whole answers are unlearnt.
+CONDITIONS = {"cut": THRESHOLD, "imitation": 1e9, "plain unlikelihood": 1e-9}
+KEPT = 0.1  # nats per token the words that were right may lose
+
+
+def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+    """Learn from judgments by token, from none of them, and by whole answers."""
+    study = repeat(_measure, seeds or SEEDS)
+    return Reproduction(
+        study.rows({"log-prob of right words": "nats", "gold": "reward"}),
+        _checks(study),
+        study.seeds,
+        note=f"'wrong words' are rude adjectives and nouns out of place, per noun. {JUDGED} judged "
+        f"answers, {STEPS} steps of {BATCH}. 'log-prob of right words' is that of the other words "
+        "of held-out answers judged bad. 'flags, F1' compares the tokens flagged in them with the "
+        "wrong ones. Imitation and plain unlikelihood are cut at a threshold no token and every "
+        "token of a bad answer exceeds.",
+    )
+
+
+def _checks(study: Study) -> tuple[Check, ...]:
+    def values(condition: str, quantity: str) -> list[float]:
+        return study.values(condition, quantity)
+
+    wrong, right = "wrong words", "log-prob of right words"
+    return (
+        beats("cut lowers the wrong words", values("start", wrong), values("cut", wrong)),
+        beats(
+            "below what imitation of the same answers leaves",
+            values("imitation", wrong),
+            values("cut", wrong),
+        ),
+        not_worse("it keeps the other words", values("cut", right), values("start", right), KEPT),
+        beats(
+            "better than plain unlikelihood keeps them",
+            values("cut", right),
+            values("plain unlikelihood", right),
+        ),
+        beats(
+            "its answers are better than plain unlikelihood's",
+            values("cut", "gold"),
+            values("plain unlikelihood", "gold"),
+        ),
+    )
+
+
+def _measure(seed: int) -> Measured:
+    start = _reader(seed)
+    prompts, pool = language.split_prompts(HELD_OUT, seed)
+    judged = _judge_own(start, language.draw_from(pool, JUDGED, seed + 10), seed + 11)
+    held_out = _judge_own(start, [*prompts, *prompts], seed + 20)
+    measured = {"start": _quantities(start, prompts, held_out, seed)}
+    for name, threshold in CONDITIONS.items():
+        policy = clone(start)
+        batches = minibatches(judged, BATCH, seed, epochs=1 + STEPS * BATCH // JUDGED)
+        train(policy, "cut", batches, steps=STEPS, lr=LR, options={"threshold": threshold})
+        measured[name] = _quantities(policy, prompts, held_out, seed)
+    return measured
+
+
+def _reader(seed: int) -> Any:
+    """A model that writes as its teacher, with and without a judgment of the answer to come."""
+    model = start_model(seed, Schooling(), SHAPE)
+    prompts = language.draw_prompts(READING, seed + 1)
+    answers = language.write_all(prompts, FALLIBLE, seed + 2)
+    told = [_told(p, a) for p, a in zip(prompts, answers, strict=True)]
+    examples = demonstrations([*told, *prompts], [*answers, *answers])
+    batches = minibatches(examples, 64, seed, epochs=2)
+    train(model, "sft", batches, steps=len(batches), lr=1e-3)
+    return model
+
+
+def _told(prompt: Tokens, answer: Tokens) -> Tokens:
+    """The prompt with the judgment that names the answer's wrong words, each where it stands."""
+    faults = language.wrong_words(prompt, answer)
+    return language.with_judgment(
+        prompt, [token for token, wrong in zip(answer, faults, strict=True) if wrong]
+    )
+
+
+def _judge_own(model: Any, prompts: Sequence[Tokens], seed: int) -> list[Example]:
+    answers = [row[0] for row in sample(model, prompts, 1, seed)]
+    return [
+        Example(
+            "judgment",
+            (TokenTree(_told(p, a), (a,)), TokenTree(p, (a,))),
+            index,
+            label=not any(language.wrong_words(p, a)),
+        )
+        for index, (p, a) in enumerate(zip(prompts, answers, strict=True))
+    ]
+
+
+def _quantities(
+    model: Any, prompts: Sequence[Tokens], held_out: Sequence[Example], seed: int
+) -> dict[str, float]:
+    answers = sample(model, prompts, 4, seed + 40)
+    bad = [example for example in held_out if not example.label]
+    scores = _scores(model, bad)
+    wrong = torch.tensor(
+        [
+            fault
+            for example in bad
+            for fault in language.wrong_words(
+                example.trees[1].prompt, example.trees[1].continuations[0]
+            )
+        ]
+    )
+    return {
+        "wrong words": mean_gold(prompts, answers, _wrong_share),
+        "log-prob of right words": float(scores.plain.policy.logps[~wrong].mean()),
+        "flags, F1": _f1(complained_of(scores, THRESHOLD), wrong),
+        "gold": mean_gold(prompts, answers, language.quality),
+    }
+
+
+def _scores(model: Any, examples: Sequence[Example]) -> JudgmentScores:
+    trees = [tree for example in examples for tree in example.trees]
+    with torch.no_grad():
+        inputs = assemble(get_objective("cut"), scorer(model, trees)(), None, examples)
+    assert isinstance(inputs, JudgmentScores)
+    return inputs
+
+
+def _wrong_share(prompt: Tokens, answer: Tokens) -> float:
+    nouns = max(len(language.nouns_of(answer)), 1)
+    return sum(language.wrong_words(prompt, answer)) / nouns
+
+
+def _f1(flagged: Tensor, wrong: Tensor) -> float:
+    both = float((flagged & wrong).sum())
+    return 2 * both / max(float(flagged.sum() + wrong.sum()), 1.0)

@@ -1,0 +1,127 @@
+"""S04: regression on vote shares against hard labels, on a bandit whose annotators disagree.
+
+Knows the laboratory. Annotators vote by Bradley-Terry on gold rewards, so many votes go to the
+worse answer. Every method has as many votes in every round: irepo sees their shares, the others
+only the majority. Rounds as published: the policy's own answers are labelled, trained on, and the
+trained policy becomes the reference and the sampler of the next round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from accordant_studies.laboratory import exact, labelling, worlds
+from accordant_studies.laboratory.study import Measured, Study, at_distance, repeat
+from accordant_studies.laboratory.training import Batch, train
+from accordant_studies.laboratory.worlds import TabularPolicy, World
+from accordant_studies.reproduce import Check, Reproduction, beats
+
+SEEDS = tuple(range(10))
+ARMS, CONTEXTS = 6, 10
+PAIRS = 150  # a round; every pair of answers about once
+VOTERS = 5
+ROUNDS = 2
+# From near the start to beyond the distances below; hard labels carry dpo further at the same beta.
+BETAS = {"irepo": (0.35, 0.7, 1.4, 2.8), "dpo": (1.0, 2.0, 4.0, 8.0, 16.0)}
+DISTANCES = (0.3, 0.5)  # KL from the start in nats at which methods are compared
+SHARES, MAJORITIES, DPO = "irepo, shares", "irepo, majorities", "dpo, majorities"
+METHODS = {SHARES: ("irepo", True), MAJORITIES: ("irepo", False), DPO: ("dpo", False)}
+FEW, MANY = "irepo, 1 voter", "irepo, 25 voters"
+
+
+def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+    """Align to votes by shares and by majorities, and let the number of voters grow."""
+    study = repeat(_measure, seeds or SEEDS)
+    return Reproduction(
+        study.rows({"reward error": "reward"}),
+        _checks(study),
+        study.seeds,
+        note=f"{VOTERS} voters a pair, {ROUNDS} rounds at each of several betas. Methods are "
+        "compared at equal KL from the start, between their betas by interpolation, since the "
+        "same beta takes them to different distances. 'reward error' is the root mean square of "
+        "beta h minus gold within a context, after one round at beta 1. Expectations are exact.",
+    )
+
+
+def _checks(study: Study) -> tuple[Check, ...]:
+    def compare(statement: str, quantity: str, higher: str, lower: str) -> Check:
+        return beats(statement, study.values(higher, quantity), study.values(lower, quantity))
+
+    return (
+        *(
+            compare(f"shares beat {other} {_at(distance)}", _at(distance), SHARES, other)
+            for other in (DPO, MAJORITIES)
+            for distance in DISTANCES
+        ),
+        compare("five voters recover gold better than one", "reward error", FEW, SHARES),
+        compare("and twenty-five better than five", "reward error", SHARES, MANY),
+        compare("shares recover gold better than dpo", "reward error", DPO, SHARES),
+    )
+
+
+def _at(distance: float) -> str:
+    return f"gold at {distance:g} nats"
+
+
+def _measure(seed: int) -> Measured:
+    world = worlds.arms(ARMS, contexts=CONTEXTS)
+    start = worlds.random_policy(world, seed, scale=0.5)
+    rewards = worlds.random_policy(world, seed + 1000).logits.detach()[:, 0]
+    measured: dict[str, dict[str, float]] = {}
+    for name, (objective, shares) in METHODS.items():
+        frontier = [(0.0, exact.expectation(start.logps(), rewards))]
+        for beta in BETAS[objective]:
+            labels = _Labels(rewards, VOTERS, shares)
+            end = _rounds(world, start, labels, objective, beta, seed).logps().detach()
+            divergence = exact.kl(end, start.logps().detach())
+            frontier.append((divergence, exact.expectation(end, rewards)))
+        measured[name] = {_at(d): at_distance(frontier, d) for d in DISTANCES}
+        distances = [divergence for divergence, _ in frontier[1:]]
+        measured[name] |= {"nearest, nats": min(distances), "furthest, nats": max(distances)}
+    for name, voters in ((SHARES, VOTERS), (FEW, 1), (MANY, 25), (DPO, VOTERS)):
+        labels = _Labels(rewards, voters, name != DPO)
+        policy = _train(world, start, labels, METHODS.get(name, METHODS[SHARES])[0], 1.0, seed)
+        measured.setdefault(name, {})["reward error"] = _reward_error(policy, start, rewards)
+    return measured
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """Who labels: by which rewards, how many vote on a pair, and whether their votes are kept."""
+
+    rewards: Tensor
+    voters: int
+    shares: bool
+
+
+def _rounds(
+    world: World, start: TabularPolicy, labels: _Labels, objective: str, beta: float, seed: int
+) -> TabularPolicy:
+    policy = start
+    for number in range(ROUNDS):
+        policy = _train(world, policy, labels, objective, beta, seed + 100 * number)
+    return policy
+
+
+def _train(
+    world: World, sampler: TabularPolicy, labels: _Labels, objective: str, beta: float, seed: int
+) -> TabularPolicy:
+    """One round: label the sampler's own answers and train a copy of it on them."""
+    pairs = labelling.draw_pairs(world, sampler.logps(), PAIRS, seed)
+    votes = labelling.vote(pairs, labels.rewards, seed + 1, voters=labels.voters)
+    if labels.shares:
+        examples = labelling.voted_comparisons(world, pairs, votes, labels.voters)
+    else:
+        examples = labelling.comparisons(world, labelling.majority(pairs, votes, labels.voters))
+    policy = TabularPolicy(world, sampler.logits.detach())
+    train(policy, objective, [Batch(examples)], steps=100, lr=0.05, options={"beta": beta})
+    return policy
+
+
+def _reward_error(policy: TabularPolicy, reference: TabularPolicy, rewards: Tensor) -> float:
+    """At beta 1."""
+    ratios = policy.logps().detach() - reference.logps().detach()
+    differences = exact.centred(ratios) - exact.centred(rewards)
+    return float(differences.square().mean().sqrt())

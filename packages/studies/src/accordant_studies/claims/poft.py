@@ -1,0 +1,125 @@
+"""S50: preference-oriented fine-tuning against imitation when demonstrations are corrupted.
+
+Knows the laboratory. A small transformer learns to write politely from few demonstrations, for many
+passes, starting from a fallible writer; the corrupted ones name wrong objects. The aligned models
+are two other fallible writers, taught apart: none of them has seen a demonstration. How much
+corruption hurts is the accuracy lost between clean and corrupted demonstrations, per objective.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from accordant.tokens.examples import Example
+from accordant_studies.laboratory import language
+from accordant_studies.laboratory.language import Tokens, Writer
+from accordant_studies.laboratory.study import Measured, Study, repeat
+from accordant_studies.laboratory.training import minibatches, scorer, train
+from accordant_studies.laboratory.transformer import (
+    Schooling,
+    Shape,
+    clone,
+    demonstrations,
+    mean_gold,
+    sample,
+    start_model,
+)
+from accordant_studies.reproduce import Check, Reproduction, beats
+
+SEEDS = tuple(range(10, 22))
+ALIGNED = (100, 200)  # seeds of the aligned models, the same for every seed of the study
+SHAPE = Shape(width=64, layers=2)
+DEMONSTRATIONS = 500
+CORRUPTED = 0.3  # share of the demonstrations
+STEPS, BATCH, LR = 100, 50, 1e-3  # ten passes
+PROMPTS = 128  # of the 512, to measure on; demonstrations are of the others
+POLITE = Writer(adjective=0.8, manners=(1.0, 0.0, 0.0))
+CORRUPT = Writer(adjective=0.8, manners=(1.0, 0.0, 0.0), mistake=1.0)
+OBJECTIVES = ("sft", "poft")
+CLEAN, DIRTY = "clean", "corrupted"
+
+
+def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+    """Fine-tune on clean and on corrupted demonstrations, by either objective."""
+    study = repeat(_measure, seeds or SEEDS)
+    return Reproduction(
+        study.rows({"gold": "reward"}),
+        _checks(study),
+        study.seeds,
+        note=f"{DEMONSTRATIONS} demonstrations, {STEPS} steps of {BATCH}; {CORRUPTED:.0%} of them "
+        "name only wrong objects where they are corrupted. 'weight of corrupted' is what poft's "
+        "gradient gives a corrupted demonstration after training, over what it gives a clean one; "
+        "imitation gives both the same.",
+    )
+
+
+def _checks(study: Study) -> tuple[Check, ...]:
+    def lost(objective: str, quantity: str) -> list[float]:
+        clean = study.values(f"{objective}, {CLEAN}", quantity)
+        dirty = study.values(f"{objective}, {DIRTY}", quantity)
+        return [before - after for before, after in zip(clean, dirty, strict=True)]
+
+    nothing = [0.0] * len(study.seeds)
+    return (
+        beats("corruption costs imitation accuracy", lost("sft", "accuracy"), nothing),
+        beats("it costs poft less accuracy", lost("sft", "accuracy"), lost("poft", "accuracy")),
+        beats("and less gold", lost("sft", "gold"), lost("poft", "gold")),
+        beats(
+            "on corrupted demonstrations poft's answers are better",
+            study.values(f"poft, {DIRTY}", "gold"),
+            study.values(f"sft, {DIRTY}", "gold"),
+        ),
+    )
+
+
+def _measure(seed: int) -> Measured:
+    start = start_model(seed, Schooling(), SHAPE)
+    aligned = [start_model(teacher, Schooling(), SHAPE) for teacher in ALIGNED]
+    prompts, pool = language.split_prompts(PROMPTS, seed)
+    measured = {"start": _quantities(start, prompts, seed)}
+    for kind, share in ((CLEAN, 0.0), (DIRTY, CORRUPTED)):
+        examples, bad = _demonstrations(pool, share, seed)
+        for objective in OBJECTIVES:
+            policy = clone(start)
+            batches = minibatches(examples, BATCH, seed, STEPS * BATCH // DEMONSTRATIONS)
+            models = aligned if objective == "poft" else ()
+            train(policy, objective, batches, steps=STEPS, lr=LR, aligned=models)
+            measured[f"{objective}, {kind}"] = _quantities(policy, prompts, seed)
+            if objective == "poft" and kind == DIRTY:
+                weight = _relative_weight(policy, aligned, examples, bad)
+                measured[f"{objective}, {kind}"]["weight of corrupted"] = weight
+    return measured
+
+
+def _demonstrations(
+    pool: Sequence[Tokens], share: float, seed: int
+) -> tuple[list[Example], list[bool]]:
+    """Polite demonstrations, and which of them are corrupted."""
+    prompts = language.draw_from(pool, DEMONSTRATIONS, seed + 10)
+    draw = random.Random(seed + 11)
+    bad = [draw.random() < share for _ in prompts]
+    writers = [CORRUPT if corrupted else POLITE for corrupted in bad]
+    answers = [language.write(p, w, draw) for p, w in zip(prompts, writers, strict=True)]
+    return demonstrations(prompts, answers), bad
+
+
+def _quantities(model: Any, prompts: Sequence[Tokens], seed: int) -> dict[str, float]:
+    answers = sample(model, prompts, 4, seed + 40)
+    return {
+        "accuracy": mean_gold(prompts, answers, language.accuracy),
+        "gold": mean_gold(prompts, answers, language.quality),
+    }
+
+
+def _relative_weight(
+    policy: Any, aligned: Sequence[Any], examples: Sequence[Example], bad: Sequence[bool]
+) -> float:
+    """Mean of sigmoid(mean_k S_k - S) over corrupted demonstrations, over that of clean ones."""
+    trees = [example.trees[0] for example in examples]
+    baseline = sum(scorer(model, trees)().detach().mean() for model in aligned) / len(aligned)
+    weights = (baseline - scorer(policy, trees)().detach().mean()).sigmoid().tolist()
+    corrupted = [w for w, is_bad in zip(weights, bad, strict=True) if is_bad]
+    clean = [w for w, is_bad in zip(weights, bad, strict=True) if not is_bad]
+    return (sum(corrupted) / len(corrupted)) / (sum(clean) / len(clean))

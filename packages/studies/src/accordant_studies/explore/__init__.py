@@ -1,0 +1,1 @@
+"""Explorations of objectives: their logic, profiles and lattice."""

@@ -1,0 +1,51 @@
+"""D2O's reproduction runs, repeats itself, and is told of unwanted answers alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from accordant_studies.claims import d2o
+from accordant_studies.laboratory import language
+from accordant_studies.laboratory.transformer import Schooling, Shape, start_model
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"PROMPTS": 120, "ANCHORS": 3, "STEPS": 2, "BATCH": 16, "HELD_OUT": 20}
+    for name, size in sizes.items():
+        monkeypatch.setattr(d2o, name, size)
+    conditions = {d2o.D2O: (3, 0.1, 2), d2o.ONE: (1, 0.1, 2), d2o.NONE: (1, d2o.NOTHING, 1)}
+    monkeypatch.setattr(d2o, "CONDITIONS", conditions)
+    monkeypatch.setattr(d2o, "SHAPE", Shape(width=32, layers=1))
+    monkeypatch.setattr(d2o, "Schooling", lambda: Schooling(prompts=512, epochs=1))
+
+
+@pytest.mark.usefixtures("small")
+def test_it_measures_every_condition_and_repeats_itself() -> None:
+    result = d2o.reproduce((0, 1))
+    assert {row.condition for row in result.rows} == {"start", d2o.D2O, d2o.ONE, d2o.NONE}
+    assert len(result.checks) == 5
+    assert result == d2o.reproduce((0, 1))
+
+
+@pytest.mark.usefixtures("small")
+def test_the_labels_are_rude_answers_and_nothing_else() -> None:
+    start = start_model(0, d2o.Schooling(), d2o.SHAPE)
+    pool = language.every_prompt(0)[20:]
+    unwanted = d2o._rude_answers(start, pool, 0)
+    assert unwanted
+    assert {example.trees[0].prompt for example in unwanted} <= set(pool)
+    for example in unwanted:
+        assert example.label is False
+        assert language.manner_share(example.trees[0].continuations[0], "rude") > 0
+    drawn = d2o._own_answers(start, unwanted, 3, 1)
+    assert {len(answers) for answers in drawn.values()} == {3}
+    assert drawn == d2o._own_answers(start, unwanted, 3, 1)
+
+
+@pytest.mark.study
+def test_which_parts_of_the_shape_show() -> None:
+    # Help is kept far better than without anchors, and not as well as the claim has it; eleven
+    # anchors are not measurably steadier than one.
+    holds = [check.holds for check in d2o.reproduce(None).checks]
+    assert holds == [True, False, True, True, False]

@@ -1,0 +1,38 @@
+"""LiPO's reproduction: every loss learns from the same lists, and it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from accordant_studies.claims import lipo
+from accordant_studies.laboratory.language import every_prompt
+from accordant_studies.laboratory.transformer import Schooling, start_model
+
+
+def _hardly_schooled(seed: int) -> object:
+    return start_model(seed, Schooling(prompts=128, epochs=1))
+
+
+def test_pairs_are_the_ends_of_the_lists() -> None:
+    lists, pairs = lipo._data(_hardly_schooled(0), every_prompt(0)[:12], seed=1)
+    ends = {
+        example.trees[0].prompt: (answers[0], answers[-1])
+        for example in lists
+        for answers in [example.trees[0].continuations]
+    }
+    assert all(len(example.trees[0].continuations) == lipo.LENGTH for example in lists)
+    assert pairs
+    for pair in pairs:
+        assert pair.trees[0].continuations == ends[pair.trees[0].prompt]
+
+
+def test_it_measures_the_family_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lipo, "start_model", _hardly_schooled)
+    monkeypatch.setattr(lipo, "TESTS", 480)
+    monkeypatch.setattr(lipo, "VALIDATION", 4)
+    monkeypatch.setattr(lipo, "EPOCHS", 1)
+    monkeypatch.setattr(lipo, "DISTANCE", 0.0)
+    result = lipo.reproduce((0, 1))
+    assert {row.condition for row in result.rows} == {"start", *lipo.OBJECTIVES}
+    assert len(result.checks) == 5
+    assert result == lipo.reproduce((0, 1))

@@ -1,0 +1,34 @@
+"""MM-RLHF's reproduction runs, repeats itself, and deals gaps without changing them."""
+
+from __future__ import annotations
+
+import pytest
+
+from accordant_studies.claims import mm_rlhf
+from accordant_studies.laboratory import labelling, worlds
+
+
+def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mm_rlhf, "PAIRS", 40)
+    monkeypatch.setattr(mm_rlhf, "PASSES", 2)
+    result = mm_rlhf.reproduce((0, 1))
+    fixed = {mm_rlhf.LOW, mm_rlhf.MIDDLE, mm_rlhf.HIGH}
+    assert {row.condition for row in result.rows} == {*fixed, mm_rlhf.SCALED, mm_rlhf.DEALT}
+    assert len(result.checks) == 8
+    assert result == mm_rlhf.reproduce((0, 1))
+
+
+def test_dealt_gaps_are_the_same_gaps_on_other_pairs() -> None:
+    world = worlds.arms(4)
+    rewards = worlds.random_policy(world, 0).logits.detach()[:, 0]
+    examples = labelling.comparisons(world, labelling.every_pair(world), rewards)
+    dealt = mm_rlhf._dealt(examples, seed=1)
+    assert [e.trees for e in dealt] == [e.trees for e in examples]
+    gaps = [[e.reward_gap or 0.0 for e in row] for row in (examples, dealt)]
+    assert gaps[0] != gaps[1]
+    assert sorted(gaps[0]) == sorted(gaps[1])
+
+
+@pytest.mark.study
+def test_the_shape_shows() -> None:
+    assert mm_rlhf.reproduce(None).shows

@@ -1,0 +1,39 @@
+"""The reproduction of positionality runs, repeats itself, and shows its shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from accordant_studies.claims import nlpositionality
+
+
+def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TABLES": 2, "ITEMS": 100, "RESAMPLES": 20}.items():
+        monkeypatch.setattr(nlpositionality, name, value)
+    measured = nlpositionality._measure(0)
+    assert measured == nlpositionality._measure(0)
+    shares = [value for row in measured.values() for value in row.values()]
+    assert all(value in (0, 0.5, 1) for value in shares)
+
+
+def test_simulated_labels_side_with_the_planted_country_alone() -> None:
+    """The planted view is the only difference between the labels of the two tables."""
+    skewed, fair = (nlpositionality._simulate([1, 2], name) for name in ("D", None))
+    assert np.array_equal(skewed.ratings.values, fair.ratings.values)
+    assert skewed.groups == fair.groups
+    assert set(np.unique(skewed.labels)) <= {1, 2, 3, 4, 5}
+    people = skewed.groups["country"]
+    assert {name: people.count(name) for name in "ABCD"} == nlpositionality.COUNTRIES
+    moved = skewed.labels - fair.labels
+    rs = {}
+    for name in "ABCD":
+        member = np.array([own == name for own in people])[skewed.ratings.annotators]
+        items = skewed.ratings.items[member]
+        rs[name] = np.corrcoef(moved[items], skewed.ratings.values[member])[0, 1]
+    assert max(rs, key=lambda name: rs[name]) == "D"
+
+
+@pytest.mark.study
+def test_the_shape_shows() -> None:
+    assert nlpositionality.reproduce(None).shows

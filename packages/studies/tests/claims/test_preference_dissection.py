@@ -1,0 +1,46 @@
+"""The reproduction of preference dissection runs, repeats itself, and shows its shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from accordant.statistics.logistic import sigmoid
+from accordant_studies.claims import preference_dissection
+
+
+def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, small in (("REPEATS", 2), ("PAIRS", 300), ("FEW", 60), ("EACH", 60)):
+        monkeypatch.setattr(preference_dissection, name, small)
+    for name in ("DRAWS", "MANY_DRAWS"):
+        monkeypatch.setattr(preference_dissection, name, 200)
+    measured = preference_dissection._measure(0)
+    whole = measured[preference_dissection.WHOLE]
+    assert 0.7 < whole["95 % intervals that cover"] <= 1
+    assert whole["change by swapping"] < 1e-9
+    assert measured == preference_dissection._measure(0)
+
+
+def test_the_properties_are_those_of_texts() -> None:
+    signs = preference_dissection._signs()
+    assert signs.shape[1] >= 10
+    assert set(np.unique(signs)) == {-1, 0, 1}
+    assert (np.count_nonzero(signs, axis=0) >= preference_dissection.LEAST).all()
+
+
+def test_planted_weights_are_standardised_and_drive_the_labels() -> None:
+    draw = np.random.default_rng(0)
+    scales = np.sqrt((preference_dissection._signs() ** 2).mean(axis=0))
+    planted = np.stack([preference_dissection._plant(draw) * scales for _ in range(200)])
+    assert planted.std() == pytest.approx(preference_dissection.SPREAD, rel=0.05)
+    rows = preference_dissection._draw_rows(draw, 4000)
+    weights = preference_dissection._plant(draw)
+    labels = preference_dissection._prefer(draw, rows, weights)
+    chances = sigmoid(rows @ weights)
+    likely = chances > 0.7
+    assert labels[likely].mean() == pytest.approx(chances[likely].mean(), abs=0.04)
+
+
+@pytest.mark.study
+def test_the_shape_shows() -> None:
+    assert preference_dissection.reproduce(None).shows

@@ -1,0 +1,368 @@
+"""Which properties of answers are preferred when nothing else differs, by people and by models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from accordant.base.options import Count
+from accordant.checks.findings import (
+    Chart,
+    Finding,
+    FindingRow,
+    Mark,
+    Measure,
+    Series,
+    Severity,
+    Threshold,
+)
+from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.pair_pass import cost_of_gaps
+from accordant.checks.registry import check
+from accordant.statistics.estimates import wilson_interval
+from accordant.statistics.interval import Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accordant.checks.property_differences import PropertyDifferences
+    from accordant.statistics.logistic import Weights
+
+    Floats = NDArray[np.float64]
+
+TITLE = "Preference dissection"
+SOURCE = (
+    "one half says nothing; raised where the posterior leaves it out at 5 % over all properties "
+    "(Holm 1979). Model and prior as in Li et al. 2024, weights standardised"
+)
+ALIKE = 0.95  # correlation from which on two properties cannot be told apart
+FOLDS = 5
+NAMED = 5  # properties in a sentence
+BY_SCENARIO = 8  # properties in the chart by scenario
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What one who prefers makes of the properties: people, or the model."""
+
+    weights: Weights
+    probabilities: tuple[Interval, ...]
+    sure: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dissected:
+    """All that is reported.
+
+    Args:
+        names: properties in the regression.
+        left_out: why others are not in it, by sentence.
+        people: by the labels.
+        model: by the model's preferences; None without a model.
+        told: share of preferences that the properties tell right, on pairs left out of the fit.
+        scenarios: name of every scenario and its probabilities; empty for none.
+    """
+
+    names: tuple[str, ...]
+    left_out: tuple[str, ...]
+    people: _Side
+    model: _Side | None
+    told: Interval
+    scenarios: tuple[tuple[str, tuple[Interval, ...]], ...]
+
+
+@check(
+    name="dissection",
+    title=TITLE,
+    when="after",
+    uses=("model", "reference"),
+    feedback=("comparison", "ranking"),
+    paper="arXiv:2402.11296 Dissecting Human and LLM Preferences",
+    cost=cost_of_gaps,
+)
+def dissection(
+    material: Material,
+    *,
+    least: Count = 20,
+    by: Literal["auto", "file", "prompt", "none"] = "auto",
+    exact: bool = False,
+    judged: bool = False,
+    shown: Count = 50,
+) -> Finding:
+    """How probable an answer is to be preferred for one property when nothing else differs.
+
+    Every pair becomes a row of -1, 0 and 1: which answer has more of each property. A Bayesian
+    logistic regression without an intercept tells the preferred answer from it, and sigmoid(w_j) is
+    the probability of preferring the answer with more of property j when only this differs, with a
+    95 % interval. The same is fitted to the model's own preferences. Scenarios share a mean and
+    differ from it as far as the data ask for (partial pooling). The pairs of a ranking count as one
+    together. Only what is measured can be told apart: a property may stand for another that is not.
+
+    Args:
+        least: records that must differ in a property for it to be in the regression.
+        by: what makes a scenario: the file a record was read from, the length of its prompt in
+            three classes, or none; auto takes the file where there are a few.
+        exact: whether probabilities come from draws of the posterior and not from its Laplace
+            approximation; slow on large data. The two differ by a few points where few pairs do.
+        judged: whether the judge's score is one more property.
+        shown: pairs to list at most, those the properties speak against most.
+    """
+    from accordant.checks.property_differences import property_differences, scenarios_of
+
+    found = property_differences(material, judged=judged)
+    kept, left_out = _columns(found, least)
+    groups = scenarios_of(material.feedback.records, found, by)
+    dissected = _dissect(found, kept, left_out, groups, exact)
+    order = _order(dissected.people)
+    first, opposed = order[0], _opposed(dissected)
+    clear = bool(dissected.people.sure.any())
+    rows = _rows(material, found, kept, dissected)
+    return Finding(
+        check="dissection",
+        title=TITLE,
+        severity=_severity(clear, opposed),
+        quantity="probability of preferring the answer with more when only this differs: "
+        f"{dissected.names[first]}",
+        number=dissected.people.probabilities[first],
+        unit="share",
+        sentence=_sentence(dissected, order, opposed),
+        mend="If a property is not what you want to reward, add pairs that differ in it the other "
+        "way round, and read the pairs below: a label that all properties speak against may be a "
+        "slip."
+        if clear or opposed
+        else "",
+        threshold=Threshold(0.5, SOURCE),
+        rows=rows[:shown],
+        row_unit="share",
+        concerned=len(rows),
+        measures=_measures(dissected, order),
+        charts=_charts(dissected, order),
+    )
+
+
+def _severity(clear: bool, opposed: Sequence[int]) -> Severity:
+    if opposed:
+        return "warning"
+    return "info" if clear else "ok"
+
+
+def _columns(found: PropertyDifferences, least: int) -> tuple[list[int], tuple[str, ...]]:
+    """Properties that enough records differ in, and that no other stands for.
+
+    Of two that go together the one stays that more records differ in, and length before any.
+
+    Raises:
+        NotApplicableError: there is none.
+    """
+    signs, names = found.signs, found.names
+    counts = [len(np.unique(found.records[column != 0])) for column in signs.T]
+    enough = [place for place, count in enumerate(counts) if count >= least]
+    kept: list[int] = []
+    twins = []
+    for place in sorted(enough, key=lambda one: (names[one] != "length", -counts[one])):
+        twin = next((one for one in kept if _alike(signs[:, one], signs[:, place])), None)
+        if twin is None:
+            kept.append(place)
+        else:
+            twins.append(f"{names[place]} goes with {names[twin]} and cannot be told from it")
+    if not kept:
+        raise NotApplicableError(f"no property tells apart {least} preferences or more")
+    said = []
+    rare = [name for name, count in zip(names, counts, strict=True) if count < least]
+    if rare:
+        listed = ", ".join(rare) if len(rare) <= NAMED else f"{len(rare)} properties"
+        said.append(f"{listed}: fewer than {least} records differ")
+    return sorted(kept), (*said, *twins)
+
+
+def _alike(one: Floats, other: Floats) -> bool:
+    """Whether two columns are nearly the same or opposite."""
+    return bool(abs(one @ other) > ALIKE * np.sqrt((one @ one) * (other @ other)))
+
+
+def _dissect(
+    found: PropertyDifferences,
+    kept: list[int],
+    left_out: tuple[str, ...],
+    groups: tuple[tuple[str, ...], NDArray[np.int64]] | None,
+    exact: bool,
+) -> _Dissected:
+    from accordant.statistics.logistic import fit_grouped
+
+    x, weights = found.signs[:, kept], _record_weights(found.records)
+    ones = np.ones(len(x))
+    model = None
+    if found.gaps is not None:
+        said = np.nan_to_num(found.gaps) != 0
+        if said.any():
+            model = _fit(x[said], (found.gaps[said] > 0).astype(float), weights[said], exact)
+    scenarios: tuple[tuple[str, tuple[Interval, ...]], ...] = ()
+    if groups is not None:
+        grouped = fit_grouped(x, ones, groups[1], weights)
+        own = (one.probabilities() for one in grouped.groups)
+        scenarios = tuple(zip(groups[0], own, strict=True))
+    return _Dissected(
+        tuple(found.names[place] for place in kept),
+        left_out,
+        _fit(x, ones, weights, exact),
+        model,
+        _told(x, weights, found.records),
+        scenarios,
+    )
+
+
+def _record_weights(records: NDArray[np.int64]) -> Floats:
+    """1 / pairs of its record, so that a ranking counts as one comparison does."""
+    _, place, counts = np.unique(records, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / counts[place])
+
+
+def _fit(x: Floats, y: Floats, weights: Floats, exact: bool) -> _Side:
+    from accordant.statistics.corrections import holm
+    from accordant.statistics.logistic import draw_weights, fit_logistic, probability_draws
+
+    fitted = fit_logistic(x, y, weights)
+    normal = NormalDist()
+    tails = [2 * normal.cdf(-abs(z)) for z in fitted.mean / fitted.deviations]
+    probabilities = fitted.probabilities()
+    if exact:
+        probabilities = probability_draws(draw_weights(x, y, weights), len(x))
+    return _Side(fitted, probabilities, holm(tails))
+
+
+def _told(x: Floats, weights: Floats, records: NDArray[np.int64]) -> Interval:
+    """Share of records whose preference the rest of the data tells, ties half."""
+    from accordant.statistics.logistic import fit_logistic
+
+    right, folds = 0.0, records % FOLDS
+    for fold in range(FOLDS):
+        out = folds == fold
+        fitted = fit_logistic(x[~out], np.ones(int((~out).sum())), weights[~out])
+        right += float(weights[out] @ (0.5 * (1 + np.sign(x[out] @ fitted.mean))))
+    count = len(np.unique(records))
+    return wilson_interval(min(right, count), count)
+
+
+def _order(side: _Side) -> list[int]:
+    """Properties by how far their interval lies from one half, those that are sure first."""
+    far = [max(one.low - 0.5, 0.5 - one.high) for one in side.probabilities]
+    return sorted(range(len(far)), key=lambda place: (not side.sure[place], -far[place]))
+
+
+def _opposed(dissected: _Dissected) -> list[int]:
+    """Properties that the labels prefer and the model avoids, or the other way round."""
+    people, model = dissected.people, dissected.model
+    if model is None:
+        return []
+    signs = np.sign(people.weights.mean) * np.sign(model.weights.mean)
+    return np.flatnonzero((signs < 0) & people.sure & model.sure).tolist()
+
+
+def _percent(one: Interval) -> str:
+    return f"{one.estimate:.0%} ({100 * one.low:.0f} to {100 * one.high:.0f})"
+
+
+def _sentence(dissected: _Dissected, order: Sequence[int], opposed: Sequence[int]) -> str:
+    people, model, names = dissected.people, dissected.model, dissected.names
+    clear = [place for place in order if people.sure[place]]
+    parts = []
+    for place in clear[:NAMED]:
+        own = "" if model is None else f" (the model: {_percent(model.probabilities[place])})"
+        parts.append(f"{_percent(people.probabilities[place])} for {names[place]}{own}")
+    said = [
+        "Of two answers that differ in one property alone, the one with more of it is preferred "
+        f"with a probability of {', '.join(parts)}."
+        if parts
+        else f"None of {len(names)} properties is preferred or avoided by itself beyond chance."
+    ]
+    if opposed:
+        listed = ", ".join(names[place] for place in opposed[:NAMED])
+        said.append(f"The model prefers the other way than the labels in: {listed}.")
+    said.append(
+        f"All {len(names)} properties together tell {_percent(dissected.told)} of preferences "
+        "right that they were not fitted to."
+    )
+    if dissected.left_out:
+        said.append(f"Left out: {'; '.join(dissected.left_out)}.")
+    return " ".join(said)
+
+
+def _measures(dissected: _Dissected, order: Sequence[int]) -> tuple[Measure, ...]:
+    told = "preferences told by the properties, on pairs left out of the fit"
+    measures = [Measure(told, dissected.told, "share")]
+    sides = [("labels", dissected.people.probabilities)]
+    if dissected.model is not None:
+        sides.append(("model", dissected.model.probabilities))
+    for place in order:
+        for side, own in (*sides, *dissected.scenarios):
+            measures.append(Measure(f"{dissected.names[place]}, {side}", own[place], "share"))
+    return tuple(measures)
+
+
+def _rows(
+    material: Material, found: PropertyDifferences, kept: list[int], dissected: _Dissected
+) -> tuple[FindingRow, ...]:
+    """Pairs whose label the properties speak against, by the probability that they give it."""
+    from accordant.checks.texts import preference_row
+    from accordant.statistics.logistic import sigmoid
+
+    parts = found.signs[:, kept] * dissected.people.weights.mean
+    chances = sigmoid(parts.sum(axis=1))
+    order = [place for place in np.argsort(chances, kind="stable") if chances[place] < 0.5]
+    rows = []
+    for place in order:
+        against = np.argsort(parts[place], kind="stable")[:3]
+        named = [dissected.names[one] for one in against if parts[place, one] < 0]
+        note = f"against it: {', '.join(named)}"
+        record, better, worse = found.places[place].tolist()
+        shown = material.feedback.records[record]
+        rows.append(preference_row(shown, better, worse, float(chances[place]), note))
+    return tuple(rows)
+
+
+def _charts(dissected: _Dissected, order: Sequence[int]) -> tuple[Chart, ...]:
+    sides = [("labels", dissected.people.probabilities)]
+    if dissected.model is not None:
+        sides.append(("model", dissected.model.probabilities))
+    ranked = sorted(order, key=lambda place: -dissected.people.weights.mean[place])
+    look: dict[str, Any] = {
+        "x_title": "",
+        "y_title": "probability of preferring",
+        "marks": (Mark(0.5, "says nothing", vertical=False),),
+    }
+    whole = Chart(
+        kind="bars",
+        title="When only this differs",
+        note="How probable the answer with more of a property is to be preferred, all else equal.",
+        series=tuple(_series(name, own, dissected.names, ranked) for name, own in sides),
+        **look,
+    )
+    if not dissected.scenarios:
+        return (whole,)
+    parted = Chart(
+        kind="bars",
+        title="By scenario",
+        note="The same, for the clearest properties; few pairs of a scenario lean on all others.",
+        series=tuple(
+            _series(name, own, dissected.names, order[:BY_SCENARIO])
+            for name, own in dissected.scenarios
+        ),
+        **look,
+    )
+    return whole, parted
+
+
+def _series(
+    name: str, own: Sequence[Interval], names: Sequence[str], places: Sequence[int]
+) -> Series:
+    return Series(
+        name,
+        tuple(own[place].estimate for place in places),
+        low=tuple(own[place].low for place in places),
+        high=tuple(own[place].high for place in places),
+        labels=tuple(names[place] for place in places),
+    )

@@ -1,0 +1,151 @@
+"""A table of annotations: who rated what how, which groups people belong to, one value per item.
+
+Knows the columns of the table. Knows nothing of agreement. Annotators, items and groups become
+numbers and names that `statistics.groups` works on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accordant.base.errors import UserError, nearest
+from accordant.checks.tables import TableRow, read_table
+from accordant.statistics.crossed import Ratings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REQUIRED = ("item", "annotator", "rating")
+TARGETS = ("label", "prediction")
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What a table of annotations says.
+
+    Args:
+        ratings: who rated what how; numbers stand for places in `items` and `annotators`.
+        items: names.
+        annotators: names.
+        targets: `label`, `prediction` or both: a number of every item, float64 `[items]`, NaN
+            where the table gives none.
+        axes: by column, the group of every annotator; None where it is not known.
+    """
+
+    ratings: Ratings
+    items: tuple[str, ...]
+    annotators: tuple[str, ...]
+    targets: Mapping[str, NDArray[np.float64]]
+    axes: Mapping[str, tuple[str | None, ...]]
+
+
+def read_annotations(path: str, axes: Sequence[str] = ()) -> Annotations:
+    """Read a JSONL, JSON, CSV or Parquet table with a row for every rating.
+
+    Columns: `item`, `annotator` and `rating` (a number), `label` or `prediction` or both (a number,
+    the same in every row of an item; the label is what a data set says, the prediction what a model
+    does), and properties of the annotators, such as their country. Someone who rates an item twice
+    counts twice. An empty cell of a property means that it is not known.
+
+    Args:
+        path: of the file.
+        axes: columns that are properties of the annotators; all further columns when empty.
+
+    Raises:
+        UserError: something is missing or contradicts itself; names file, row and column.
+    """
+    rows = read_table(path, REQUIRED)
+    columns = list(dict.fromkeys(name for row in rows for name in row.values))
+    targets = [name for name in TARGETS if any(row.has(name) for row in rows)]
+    if not targets:
+        raise UserError(
+            "the table has neither labels nor predictions to agree with.",
+            where=path,
+            mend="Add a column `label` or `prediction` with a number for every item.",
+        )
+    chosen = _axes_of(path, columns, axes)
+    items = _number_names(rows, "item")
+    people = _number_names(rows, "annotator")
+    ratings = Ratings(
+        np.array([items[row.text("item")] for row in rows]),
+        np.array([people[row.text("annotator")] for row in rows]),
+        np.array([row.number("rating") for row in rows]),
+    )
+    return Annotations(
+        ratings,
+        tuple(items),
+        tuple(people),
+        {name: _values_of_items(rows, name, items) for name in targets},
+        {name: _groups(rows, name, people) for name in chosen},
+    )
+
+
+def _axes_of(path: str, columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    further = [name for name in columns if name not in (*REQUIRED, *TARGETS)]
+    for name in wanted:
+        if name not in further:
+            raise UserError(
+                f"there is no column '{name}' with a property of the annotators.",
+                where=path,
+                mend=nearest(name, further),
+            )
+    if not further:
+        raise UserError(
+            f"the table says nothing of the annotators; its columns are {', '.join(columns)}.",
+            where=path,
+            mend="Add a column for each property, such as their country or age group.",
+        )
+    return list(wanted) or further
+
+
+def _number_names(rows: Sequence[TableRow], column: str) -> dict[str, int]:
+    names = dict.fromkeys(row.text(column) for row in rows)
+    return {name: place for place, name in enumerate(names)}
+
+
+def _values_of_items(
+    rows: Sequence[TableRow], column: str, items: Mapping[str, int]
+) -> NDArray[np.float64]:
+    values = np.full(len(items), math.nan)
+    first: dict[int, TableRow] = {}
+    for row in rows:
+        if not row.has(column):
+            continue
+        place, value = items[row.text("item")], row.number(column)
+        if values[place] != value and place in first:
+            raise row.error(
+                f"item '{row.text('item')}' has the value {value:g} here and {values[place]:g} in "
+                f"row {first[place].origin.row}.",
+                column,
+                "Give an item the same value in all its rows.",
+            )
+        first.setdefault(place, row)
+        values[place] = value
+    return values
+
+
+def _groups(
+    rows: Sequence[TableRow], column: str, people: Mapping[str, int]
+) -> tuple[str | None, ...]:
+    groups: list[str | None] = [None] * len(people)
+    first: dict[int, TableRow] = {}
+    for row in rows:
+        if not row.has(column):
+            continue
+        place, group = people[row.text("annotator")], row.text(column)
+        if place in first and groups[place] != group:
+            raise row.error(
+                f"annotator '{row.text('annotator')}' is '{group}' here and '{groups[place]}' in "
+                f"row {first[place].origin.row}.",
+                column,
+                "If the column is no property of the annotators, name those that are: "
+                "`--option positionality.axes=COLUMN,COLUMN`.",
+            )
+        first.setdefault(place, row)
+        groups[place] = group
+    return tuple(groups)

@@ -1,0 +1,208 @@
+"""How far people who judged the same item agree, beyond chance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accordant.base.options import Count
+from accordant.checks.findings import (
+    Chart,
+    Finding,
+    FindingRow,
+    Measure,
+    Series,
+    Severity,
+    Threshold,
+)
+from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.registry import check
+from accordant.checks.texts import key_of, passages_of
+from accordant.feedback.records import Binary, Comparison, Judgment, Rating, Record
+from accordant.statistics.agreement import Metric, krippendorff_alpha, pairwise_agreement
+from accordant.statistics.interval import Interval
+
+if TYPE_CHECKING:
+    from accordant.feedback.records import Text
+
+THRESHOLD = Threshold(
+    0.667,
+    "Krippendorff 2004, Content analysis, chapter 11: below it not even tentative conclusions; 0.8 "
+    "is what he asks for",
+)
+RELIABLE, SERIOUS = 0.8, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One thing that was judged more than once."""
+
+    values: tuple[float, ...]
+    rows: tuple[int, ...]
+
+
+@check(
+    name="agreement",
+    title="Annotator agreement",
+    when="before",
+    feedback=("comparison", "binary", "rating", "judgment"),
+)
+def agreement(material: Material, *, shown: Count = 50) -> Finding:
+    """Krippendorff's alpha of labels on the same item: 1 is full agreement, 0 is chance.
+
+    Items are comparisons with votes, and any pair, answer or rating that stands in several rows;
+    every row then is one vote. Which answer of a pair stands first is told by a hash of its text:
+    not by who won, as alpha would count the winner's name as agreement. Ratings are compared by
+    their squared difference, and the attribute that is agreed on least gives the number. The
+    interval is a bootstrap over items.
+
+    Args:
+        shown: items to list at most, the most disputed first.
+    """
+    records = material.feedback.records
+    groups = {name: items for name, items in _groups(records).items() if items}
+    if not groups:
+        raise NotApplicableError("nobody judged the same item twice, and no row has several votes")
+    metric: Metric = "interval" if material.feedback.record_type == "rating" else "nominal"
+    alphas = {
+        name: krippendorff_alpha([item.values for item in items], metric)
+        for name, items in groups.items()
+    }
+    name = min(alphas, key=lambda one: np.nan_to_num(alphas[one].estimate, nan=np.inf))
+    alpha, items = alphas[name], groups[name]
+    raised = _severity(alpha)
+    rows = _rows(records, items)
+    return Finding(
+        check="agreement",
+        title="Annotator agreement",
+        severity=raised,
+        quantity=f"Krippendorff's alpha{f' of {name}' if name else ''}",
+        number=alpha,
+        sentence=_sentence(alpha, len(items)),
+        mend="Ask more people per item, sharpen the instructions, weigh rows by their votes "
+        "(`irepo`, `--option label_smoothing`), or leave disputed items out."
+        if raised != "ok"
+        else "",
+        threshold=THRESHOLD,
+        rows=tuple(rows[:shown]) if raised != "ok" else (),
+        row_unit="disagreement",
+        concerned=len(rows) if raised != "ok" else 0,
+        measures=tuple(_measures(groups, alphas)),
+        charts=(_chart(items),),
+    )
+
+
+def _severity(alpha: Interval) -> Severity:
+    if not alpha.high < RELIABLE:
+        return "ok"
+    if alpha.high < SERIOUS:
+        return "serious"
+    return "warning" if alpha.high < THRESHOLD.value else "info"
+
+
+def _sentence(alpha: Interval, items: int) -> str:
+    if np.isnan(alpha.estimate):
+        return f"All labels of {items:,} items are the same, so agreement beyond chance is unknown."
+    said = f"Over {items:,} items judged more than once, people agree {alpha.estimate:.0%} of the "
+    said += "way from chance to certainty"
+    if _severity(alpha) == "ok":
+        return f"{said}."
+    return f"{said}: much of what is learnt from single labels is one person's view or a slip."
+
+
+def _measures(
+    groups: Mapping[str, Sequence[_Item]], alphas: Mapping[str, Interval]
+) -> Iterator[Measure]:
+    for name, items in groups.items():
+        of = f" of {name}" if name else ""
+        if len(groups) > 1:
+            yield Measure(f"alpha{of}", alphas[name])
+        shares = pairwise_agreement([item.values for item in items])
+        yield Measure(f"pairs of people who say the same{of}", shares, "share")
+
+
+def _groups(records: Sequence[Record]) -> dict[str, list[_Item]]:
+    """Items with at least two values, by what was judged (attributes of ratings)."""
+    values: dict[str, dict[tuple[str, ...], list[tuple[float, int]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for place, record in enumerate(records):
+        for group, key, value in _votes(record):
+            values[group][key].append((value, place))
+    return {
+        group: [
+            _Item(tuple(value for value, _ in own), tuple(dict.fromkeys(row for _, row in own)))
+            for own in items.values()
+            if len(own) > 1
+        ]
+        for group, items in values.items()
+    }
+
+
+def _votes(record: Record) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """(group, item, value) of everything a record says."""
+    match record:
+        case Comparison():
+            answers = key_of(record.chosen), key_of(record.rejected)
+            if answers[0] == answers[1]:
+                return
+            first_won = float(_digest(answers[0]) < _digest(answers[1]))
+            key = (key_of(record.prompt), *sorted(answers))
+            wanted, unwanted = record.votes or (1, 0)
+            for value, count in ((first_won, wanted), (1 - first_won, unwanted)):
+                for _ in range(count):
+                    yield "", key, value
+        case Binary():
+            yield "", _item(record.prompt, record.completion), float(record.label)
+        case Judgment(is_good=bool(good)):
+            yield "", _item(record.prompt, record.completion), float(good)
+        case Rating():
+            for name, value in record.ratings.items():
+                yield name, _item(record.prompt, record.completion), value
+        case _:
+            return
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _item(prompt: Text, answer: Text) -> tuple[str, str]:
+    return key_of(prompt), key_of(answer)
+
+
+def _rows(records: Sequence[Record], items: Sequence[_Item]) -> list[FindingRow]:
+    """Disputed items, by the share of pairs of people who say something else."""
+    found = []
+    for item in items:
+        disagreement = 1 - pairwise_agreement([item.values]).estimate
+        if disagreement > 0:
+            first, *others = item.rows
+            also = (records[place].origin for place in others)
+            found.append(
+                FindingRow(
+                    disagreement,
+                    passages_of(records[first]),
+                    records[first].origin,
+                    tuple(origin for origin in also if origin is not None),
+                    f"{len(item.values)} labels",
+                )
+            )
+    return sorted(found, key=lambda row: -row.value)
+
+
+def _chart(items: Sequence[_Item]) -> Chart:
+    shares = tuple(pairwise_agreement([item.values]).estimate for item in items)
+    return Chart(
+        "histogram",
+        "Agreement per item",
+        "Share of pairs of people who say the same of an item.",
+        "share of pairs that agree",
+        "items",
+        (Series("items", shares),),
+    )

@@ -1,0 +1,157 @@
+"""Where prompt and answer meet in tokens, and marks in texts that no person wrote."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from accordant.base.options import Count
+from accordant.checks.findings import (
+    Finding,
+    FindingRow,
+    Measure,
+    Passage,
+    Severity,
+    Threshold,
+)
+from accordant.checks.material import Material
+from accordant.checks.registry import check
+from accordant.checks.texts import answers_of, flat, passages_of, prompts_of
+from accordant.feedback.records import Record
+from accordant.statistics.estimates import wilson_interval
+from accordant.tokens.examples import Example
+from accordant.tokens.rendering import encode_prompt
+
+THRESHOLD = Threshold(
+    0.01, "chosen here: one row in a hundred; such rows train tokens that are never generated"
+)
+# What templates of common model families write, in text that should be without it.
+MARKS = re.compile(
+    r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|user|"
+    r"assistant|system|end)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?s>|"
+    r"^(?:###\s*(?:Human|Assistant|Instruction|Response|User)\b|"
+    r"(?:Human|Assistant|User|AI)\s*:)",
+    re.MULTILINE,
+)
+SAME = "two answers are the same in tokens"
+
+
+@check(name="boundaries", title="Token boundaries", when="before", needs=("tokenizer",))
+def boundaries(material: Material, *, shown: Count = 100) -> Finding:
+    """Rows whose prompt, tokenised alone, is not how the row begins, and other token trouble.
+
+    Looked for: records the tokenizer or the template refuses; a token that straddles prompt and
+    answer, so that generation never starts as training did; marks of a chat template or of roles
+    within answers; characters lost in an earlier conversion; tokens the model does not know;
+    answers of a pair that are the same in tokens; empty answers.
+
+    Args:
+        shown: rows to list at most.
+    """
+    records = material.feedback.records
+    assert material.encoded is not None
+    found: dict[int, list[str]] = {
+        place: [f"refused: {reason}"] for place, reason in material.refused.items()
+    }
+    for example in (*material.encoded.examples, *material.too_long):
+        record = records[example.index]
+        notes = [*_in_tokens(example, record, material), *_in_text(record)]
+        if notes:
+            found[example.index] = list(dict.fromkeys(notes))
+    kinds = Counter(kind for notes in found.values() for kind in {*map(_kind, notes)})
+    useless = [p for p, notes in found.items() if {"refused", SAME} & {*map(_kind, notes)}]
+    share = wilson_interval(len(found), len(records))
+    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    return Finding(
+        check="boundaries",
+        title="Token boundaries",
+        severity=_severity(share.estimate, len(material.refused)),
+        quantity="rows with trouble in tokens",
+        number=share,
+        unit="share",
+        sentence=_sentence(len(found), len(records), kinds),
+        mend="Mend the texts, or choose --chat, --chat-template or --end-of-turn to suit them; "
+        "`--filter FILE` leaves out rows that are refused or whose answers are the same."
+        if found
+        else "",
+        threshold=THRESHOLD,
+        rows=tuple(_row(records[place], notes) for place, notes in ordered[:shown]),
+        row_unit="problems",
+        concerned=len(found),
+        drop=tuple(
+            dict.fromkeys(
+                origin for place in sorted(useless) if (origin := records[place].origin) is not None
+            )
+        ),
+        measures=tuple(
+            Measure(kind, wilson_interval(count, len(records)), "share")
+            for kind, count in kinds.most_common()
+        ),
+    )
+
+
+def _kind(note: str) -> str:
+    return note.partition(":")[0]
+
+
+def _severity(share: float, refused: int) -> Severity:
+    if refused:
+        return "serious"
+    if share == 0:
+        return "ok"
+    return "warning" if share > THRESHOLD.value else "info"
+
+
+def _sentence(rows: int, total: int, kinds: Counter[str]) -> str:
+    if not rows:
+        return f"Prompts and answers of all {total:,} rows meet cleanly in tokens."
+    parts = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.most_common(4))
+    return (
+        f"{rows:,} of {total:,} rows have trouble in tokens ({parts}): training sees tokens there "
+        "that generation will not."
+    )
+
+
+def _in_tokens(example: Example, record: Record, material: Material) -> Iterator[str]:
+    tokenizer: Any = material.tokenizer
+    assert material.rendering is not None
+    if len(example.trees) == len(prompts_of(record)):
+        for prompt, tree in zip(prompts_of(record), example.trees, strict=True):
+            if encode_prompt(prompt, tokenizer, material.rendering) != tree.prompt:
+                yield "a token straddles prompt and answer"
+    continuations = [ids for tree in example.trees for ids in tree.continuations]
+    unknown = tokenizer.unk_token_id
+    # Byte-level vocabularies name their end token as the unknown one, and never meet an unknown.
+    if unknown is not None and unknown != continuations[0][-1]:
+        ids = [token for tree in example.trees for token in tree.prompt]
+        if unknown in ids or any(unknown in answer for answer in continuations):
+            yield "a token the model does not know"
+    if _is_compared(example) and len(set(continuations)) < len(continuations):
+        yield SAME
+    if any(len(answer) <= 1 for answer in continuations):
+        yield "an empty answer"
+
+
+def _is_compared(example: Example) -> bool:
+    """Whether its answers are compared with each other."""
+    return example.kind in ("comparison", "ranking")
+
+
+def _in_text(record: Record) -> Iterator[str]:
+    for name, answer in answers_of(record):
+        text = flat(answer)
+        mark = MARKS.search(text)
+        if mark is not None:
+            yield f"a mark of a template or role in an answer: {mark[0].strip()!r} in {name}"
+    whole = "".join(map(flat, (*prompts_of(record), *(answer for _, answer in answers_of(record)))))
+    if "�" in whole:
+        yield "a character lost in an earlier conversion (�)"
+
+
+def _row(record: Record, notes: Sequence[str]) -> FindingRow:
+    listed = Passage("problems", "\n".join(notes))
+    return FindingRow(
+        float(len(notes)), (listed, *passages_of(record)), record.origin, note=notes[0][:80]
+    )

@@ -1,0 +1,193 @@
+"""Preferences that contradict each other: a pair both ways, cycles, labels for and against."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from accordant.base.options import Count
+from accordant.checks.findings import Finding, FindingRow, Measure, Severity, Threshold
+from accordant.checks.material import Material
+from accordant.checks.registry import check
+from accordant.checks.texts import key_of, passages_of, preferences_of, prompts_of
+from accordant.feedback.records import Binary, Judgment, Origin, Record
+from accordant.statistics.estimates import wilson_interval
+
+THRESHOLD = Threshold(
+    0.01,
+    "chosen here: one row in a hundred; of rows that contradict each other no model can fit more "
+    "than half",
+)
+SERIOUS = 0.1
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Conflict:
+    """Rows that cannot all be right, and those of them that are better left out."""
+
+    rows: tuple[int, ...]
+    drop: tuple[int, ...]
+    note: str
+
+
+@check(
+    name="contradictions",
+    title="Contradictions",
+    when="before",
+    feedback=("comparison", "ranking", "joint_pair", "binary", "judgment"),
+)
+def contradictions(material: Material, *, shown: Count = 100) -> Finding:
+    """Rows that cannot all be right: a pair preferred both ways, a cycle, a label for and against.
+
+    All preferences on one prompt make a graph with an arrow from the preferred answer to the other.
+    Every preference within a strongly connected part of it is contradicted by the others there. Of
+    a pair that stands both ways the rarer direction is to be left out, and both where they are
+    equally frequent; of a longer cycle, and of an answer preferred to itself, all rows.
+
+    Args:
+        shown: conflicts to list at most.
+    """
+    records = material.feedback.records
+    conflicts = list(_preferences(records))
+    conflicts += _labels(records)
+    conflicts.sort(key=lambda one: (-len(one.rows), one.rows))
+    rows = {row for one in conflicts for row in one.rows}
+    share = wilson_interval(len(rows), len(records))
+    kinds = Counter(one.note for one in conflicts)
+    return Finding(
+        check="contradictions",
+        title="Contradictions",
+        severity=_severity(share.estimate),
+        quantity="rows that another row contradicts",
+        number=share,
+        unit="share",
+        sentence=_sentence(len(rows), len(records), kinds),
+        mend="Decide which label is right, or leave them out: `--filter FILE` does."
+        if rows
+        else "",
+        threshold=THRESHOLD,
+        rows=tuple(_row(records, one) for one in conflicts[:shown]),
+        row_unit="rows",
+        concerned=len(conflicts),
+        drop=_origins(records, conflicts),
+        measures=tuple(
+            Measure(kind, wilson_interval(_count(conflicts, kind), len(records)), "share")
+            for kind in kinds
+        ),
+    )
+
+
+def _severity(share: float) -> Severity:
+    if share == 0:
+        return "ok"
+    return "serious" if share > SERIOUS else "warning" if share > THRESHOLD.value else "info"
+
+
+def _sentence(rows: int, total: int, kinds: Mapping[str, int]) -> str:
+    if not rows:
+        return f"None of {total:,} rows contradicts another."
+    found = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.items())
+    return (
+        f"{rows:,} of {total:,} rows cannot all be right ({found}): their gradients cancel, and "
+        "the accuracy that can be reached is lower by as much."
+    )
+
+
+def _count(conflicts: Sequence[_Conflict], kind: str) -> int:
+    return len({row for one in conflicts if one.note == kind for row in one.rows})
+
+
+def _preferences(records: Sequence[Record]) -> Iterator[_Conflict]:
+    """Conflicts among preferences on one prompt."""
+    edges = list(_edges(records))
+    nodes: dict[Key, int] = {}
+    for better, worse, _ in edges:
+        nodes.setdefault(better, len(nodes))
+        nodes.setdefault(worse, len(nodes))
+    parts = _strong_parts([(nodes[better], nodes[worse]) for better, worse, _ in edges], len(nodes))
+    inside: dict[int, list[tuple[Key, Key, int]]] = defaultdict(list)
+    for better, worse, row in edges:
+        if parts[nodes[better]] == parts[nodes[worse]]:
+            inside[parts[nodes[better]]].append((better, worse, row))
+    for found in inside.values():
+        yield _conflict(
+            found, len({answer for better, worse, _ in found for answer in (better, worse)})
+        )
+
+
+def _edges(records: Sequence[Record]) -> Iterator[tuple[Key, Key, int]]:
+    """(preferred, other, row); an answer is known by its prompt and its text."""
+    for place, record in enumerate(records):
+        asked = [key_of(prompt) for prompt in prompts_of(record)]
+        for better, worse in preferences_of(record):
+            yield (asked[0], key_of(better)), (asked[-1], key_of(worse)), place
+
+
+def _strong_parts(edges: Sequence[tuple[int, int]], nodes: int) -> list[int]:
+    """The strongly connected part of every node."""
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not edges:
+        return []
+    starts, ends = np.array(edges).T
+    graph = coo_array((np.ones(len(edges)), (starts, ends)), shape=(nodes, nodes)).tocsr()
+    parts: list[int] = connected_components(graph, connection="strong")[1].tolist()
+    return parts
+
+
+def _conflict(edges: Sequence[tuple[Key, Key, int]], answers: int) -> _Conflict:
+    rows = tuple(sorted({row for *_, row in edges}))
+    if answers == 1:
+        return _Conflict(rows, rows, "an answer preferred to itself")
+    if answers > 2:
+        return _Conflict(rows, rows, "a cycle of preferences")
+    ways: dict[Key, set[int]] = defaultdict(set)
+    for better, _, row in edges:
+        ways[better].add(row)
+    fewest = min(map(len, ways.values()))
+    drop = {row for own in ways.values() if len(own) == fewest for row in own}
+    return _Conflict(rows, tuple(sorted(drop)), "the same pair both ways")
+
+
+def _labels(records: Sequence[Record]) -> Iterator[_Conflict]:
+    """Answers that were called good as well as bad."""
+    said: dict[tuple[str, str], dict[bool, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, record in enumerate(records):
+        match record:
+            case Binary(label=label):
+                pass
+            case Judgment(is_good=bool(label)):
+                pass
+            case _:
+                continue
+        said[key_of(record.prompt), key_of(record.completion)][label].append(place)
+    for ways in said.values():
+        if len(ways) == 2:
+            fewest = min(map(len, ways.values()))
+            drop = [row for own in ways.values() if len(own) == fewest for row in own]
+            rows = [row for own in ways.values() for row in own]
+            yield _Conflict(tuple(sorted(rows)), tuple(sorted(drop)), "called good and bad")
+
+
+def _row(records: Sequence[Record], conflict: _Conflict) -> FindingRow:
+    first, *others = conflict.rows
+    also = (records[place].origin for place in others)
+    texts = [p for place in conflict.rows[:6] for p in passages_of(records[place])]
+    return FindingRow(
+        value=float(len(conflict.rows)),
+        passages=tuple(texts),
+        origin=records[first].origin,
+        also=tuple(origin for origin in also if origin is not None),
+        note=conflict.note,
+    )
+
+
+def _origins(records: Sequence[Record], conflicts: Sequence[_Conflict]) -> tuple[Origin, ...]:
+    places = sorted({place for one in conflicts for place in one.drop})
+    found = (records[place].origin for place in places)
+    return tuple(dict.fromkeys(origin for origin in found if origin is not None))

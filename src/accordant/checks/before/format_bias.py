@@ -1,0 +1,210 @@
+"""Which forms of an answer (lists, headings, refusals) are preferred as such."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from accordant.base.options import Count
+from accordant.checks.findings import (
+    Chart,
+    Finding,
+    FindingRow,
+    Mark,
+    Measure,
+    Series,
+    Severity,
+    Threshold,
+)
+from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.registry import check
+from accordant.checks.texts import flat, passages_of, preferences_of
+from accordant.feedback.records import Record
+from accordant.statistics.estimates import sign_test, wilson_interval
+from accordant.statistics.interval import Interval
+
+LEVEL = 0.05
+LEVELS: tuple[tuple[float, Severity], ...] = ((0.35, "serious"), (0.2, "warning"), (0.05, "info"))
+SOURCE = (
+    "chosen here: the whole interval 20 points off one half, and no chance at 5 % over all forms "
+    "looked for (exact sign test, Holm 1979)"
+)
+
+
+def _pattern(expression: str) -> Callable[[str], bool]:
+    found = re.compile(expression, re.MULTILINE | re.IGNORECASE)
+    return lambda text: found.search(text) is not None
+
+
+# What an answer may look like, whatever it says.
+FORMS: dict[str, Callable[[str], bool]] = {
+    "bullet list": _pattern(r"^[ \t]*[-*•+][ \t]+\S.*\n(?:.*\n)?[ \t]*[-*•+][ \t]+\S"),
+    "numbered list": _pattern(r"^[ \t]*1[.)][ \t]+\S(?s:.*?)^[ \t]*2[.)][ \t]+\S"),
+    "heading": _pattern(r"^#{1,6}[ \t]+\S"),
+    "bold text": _pattern(r"\*\*[^*\n]+\*\*|__[^_\n]+__"),
+    "code block": _pattern(r"^[ \t]*```"),
+    "table": _pattern(r"^[ \t]*\|.+\|[ \t]*\n[ \t]*\|[ \t:|-]+\|"),
+    "link": _pattern(r"https?://\S|\[[^\]\n]+\]\([^)\n]+\)"),
+    "several paragraphs": _pattern(r"\S[ \t]*\n[ \t]*\n[ \t]*\S"),
+    "exclamation mark": lambda text: "!" in text,
+    "ends with a question": lambda text: text.rstrip().endswith("?"),
+    "emoji": _pattern("[\U0001f300-\U0001faff☀-➿]"),
+    "refusal": _pattern(
+        r"\b(?:I(?:['’]m| am) (?:sorry|afraid|(?:not able|unable) to)|I (?:can(?:no|['’])t|can not|"
+        r"won['’]t|will not|must decline|do(?:n['’]t| not) (?:feel comfortable|think (?:it|that)"
+        r"['’]?s? (?:is )?(?:appropriate|a good idea)))|as an AI\b|against my (?:guidelines|"
+        r"programming))"
+    ),
+    "hedge": _pattern(
+        r"\b(?:perhaps|it depends|might be|may be|I(?:['’]m| am) not (?:sure|certain)|I think|"
+        r"possibly|it seems)\b"
+    ),
+    "opens with praise or assent": _pattern(
+        r"\A\s*(?:sure|certainly|of course|absolutely|great question|good question|happy to help|"
+        r"(?:what )?an? (?:great|excellent|interesting) question)\b"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bias:
+    """How a form fares in records whose answers differ in it; `rows` are those that follow it."""
+
+    form: str
+    share: Interval
+    p_value: float
+    rows: frozenset[int]
+
+    @property
+    def distance(self) -> float:
+        """How far the whole interval lies from one half; negative where it does not."""
+        return max(self.share.low - 0.5, 0.5 - self.share.high)
+
+
+@check(
+    name="format-bias",
+    title="Format bias",
+    when="before",
+    feedback=("comparison", "ranking", "joint_pair"),
+)
+def format_bias(material: Material, *, least: Count = 20, shown: Count = 50) -> Finding:
+    """Which forms are preferred as such: lists, headings, bold text, refusals, hedges and others.
+
+    For every form, of the preferences in which one answer has it and the other has not: how often
+    the one with it is preferred. The number is the form's that is furthest from one half. Refusals
+    that are preferred can be what was wanted: the finding says what a policy will learn, not that
+    it is wrong.
+
+    Args:
+        least: preferences that must differ in a form for it to be judged.
+        shown: rows to list at most.
+    """
+    records = material.feedback.records
+    biases = [one for one in _biases(records) if one.share.count >= least]
+    if not biases:
+        raise NotApplicableError(f"no form of answers tells apart {least} preferences or more")
+    sure = _sure(biases)
+    biases.sort(key=lambda one: (one.form not in sure, -one.distance))
+    worst, severity = biases[0], _severity(biases[0], sure)
+    raised = [one for one in biases if _severity(one, sure) != "ok"]
+    return Finding(
+        check="format-bias",
+        title="Format bias",
+        severity=severity,
+        quantity=f"preferences for the answer with: {worst.form}",
+        number=worst.share,
+        unit="share",
+        sentence=_sentence(raised, len(biases)),
+        mend="If that is not what you want, add pairs that differ in form the other way round."
+        if raised
+        else "",
+        threshold=Threshold(0.7 if worst.share.estimate >= 0.5 else 0.3, SOURCE),
+        rows=_rows(records, raised)[:shown],
+        row_unit="forms",
+        concerned=len(frozenset().union(*(one.rows for one in raised))),
+        measures=tuple(
+            Measure(f"{one.form} (differs in {one.share.count:,})", one.share, "share")
+            for one in biases
+        ),
+        charts=(_chart(biases),),
+    )
+
+
+def _biases(records: Sequence[Record]) -> list[_Bias]:
+    texts = [
+        [(flat(better), flat(worse)) for better, worse in preferences_of(record)]
+        for record in records
+    ]
+    found = []
+    for form, has in FORMS.items():
+        # A record counts once, however many of its answers are compared.
+        nets = [sum(has(better) - has(worse) for better, worse in own) for own in texts]
+        won = [place for place, net in enumerate(nets) if net > 0]
+        lost = [place for place, net in enumerate(nets) if net < 0]
+        share = wilson_interval(len(won), len(won) + len(lost))
+        rows = won if len(won) >= len(lost) else lost
+        found.append(_Bias(form, share, sign_test(len(won), len(lost)), frozenset(rows)))
+    return found
+
+
+def _sure(biases: Sequence[_Bias]) -> set[str]:
+    """Forms whose preference is no chance, over all that were looked for."""
+    from accordant.statistics.corrections import holm
+
+    rejected = holm([one.p_value for one in biases], LEVEL)
+    return {one.form for one, own in zip(biases, rejected, strict=True) if own}
+
+
+def _severity(bias: _Bias, sure: set[str]) -> Severity:
+    if bias.form not in sure:
+        return "ok"
+    return next((severity for level, severity in LEVELS if bias.distance > level), "ok")
+
+
+def _sentence(raised: Sequence[_Bias], judged: int) -> str:
+    if not raised:
+        return f"None of {judged} forms of answers is preferred or rejected as such."
+    parts = [
+        f"{one.form} ({'preferred' if one.share.estimate > 0.5 else 'rejected'} in "
+        f"{max(one.share.estimate, 1 - one.share.estimate):.0%} of {one.share.count:,})"
+        for one in raised[:4]
+    ]
+    return (
+        "Where only one of two answers has it, its form goes with the label: "
+        f"{'; '.join(parts)}. A policy will learn the form first."
+    )
+
+
+def _rows(records: Sequence[Record], raised: Sequence[_Bias]) -> tuple[FindingRow, ...]:
+    """Rows whose label goes with a form, those that follow most of them first."""
+    forms = {
+        place: [one.form for one in raised if place in one.rows]
+        for place in sorted(frozenset().union(*(one.rows for one in raised)))
+    }
+    ordered = sorted(forms.items(), key=lambda item: -len(item[1]))
+    return tuple(
+        FindingRow(
+            float(len(own)), passages_of(records[place]), records[place].origin, note=", ".join(own)
+        )
+        for place, own in ordered
+    )
+
+
+def _chart(biases: Sequence[_Bias]) -> Chart:
+    series = Series(
+        "preferred",
+        tuple(one.share.estimate for one in biases),
+        low=tuple(one.share.low for one in biases),
+        high=tuple(one.share.high for one in biases),
+        labels=tuple(one.form for one in biases),
+    )
+    return Chart(
+        "bars",
+        "Preference by form",
+        "Of pairs in which one answer has the form: how often it is the preferred one.",
+        "",
+        "share preferred",
+        (series,),
+        (Mark(0.5, "no bias", vertical=False),),
+    )

@@ -1,0 +1,187 @@
+"""Records a model cannot read whole, and answers that were cut off before they came here."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from accordant.base.options import Count
+from accordant.checks.findings import (
+    Chart,
+    Finding,
+    FindingRow,
+    Mark,
+    Measure,
+    Series,
+    Severity,
+    Threshold,
+)
+from accordant.checks.material import Material
+from accordant.checks.registry import check
+from accordant.checks.texts import answers_of, flat, passages_of
+from accordant.feedback.records import Record
+from accordant.statistics.estimates import wilson_interval
+from accordant.tokens.examples import Example
+
+THRESHOLD = Threshold(
+    0.01, "chosen here: one row in a hundred; a cut answer teaches to stop in mid-sentence"
+)
+# An answer ends like this when somebody meant it to: a stop, a bracket, a quotation, code, a list.
+_ENDED = re.compile(r"""[.!?…。！？:;)\]}>"'”’»`*_~|]\s*$|\d\s*$""")
+# Chance of so many unended answers at one length, given the lengths around it, that is no chance.
+CHANCE = 1e-7
+AROUND = 10  # tokens to either side
+SHORTEST = 32  # tokens; shorter answers may well lack a full stop, and nobody generates so few
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What is wrong with a row; `value` is its tokens."""
+
+    place: int
+    value: int
+    note: str
+
+
+@check(name="truncation", title="Truncation", when="before", needs=("tokenizer",))
+def truncation(material: Material, *, shown: Count = 100) -> Finding:
+    """Records longer than the limit, and answers that end in mid-sentence where others end too.
+
+    An answer counts as cut off when it does not end as sentences, lists or code end, and far more
+    answers end so at its length in tokens than at lengths around it: the limit of whoever generated
+    them. An answer that merely lacks a full stop is not counted.
+
+    Args:
+        shown: rows to list at most.
+    """
+    records = material.feedback.records
+    assert material.encoded is not None
+    examples = (*material.encoded.examples, *material.too_long)
+    limit = material.max_tokens
+    long = [
+        _Problem(one.index, _longest(one), "longer than the limit") for one in material.too_long
+    ]
+    cut = list(_cut_off(examples, records))
+    problems = sorted((*long, *cut), key=lambda one: (-one.value, one.place))
+    places = {one.place for one in problems}
+    share = wilson_interval(len(places), len(records))
+    return Finding(
+        check="truncation",
+        title="Truncation",
+        severity=_severity(share.estimate),
+        quantity="rows too long or cut off",
+        number=share,
+        unit="share",
+        sentence=_sentence(len(long), len({one.place for one in cut}), len(records), limit),
+        mend="Raise --max-length, shorten them, or leave them out: `--filter FILE` does."
+        if places
+        else "",
+        threshold=THRESHOLD,
+        rows=tuple(
+            FindingRow(
+                float(one.value),
+                passages_of(records[one.place]),
+                records[one.place].origin,
+                note=one.note,
+            )
+            for one in problems[:shown]
+        ),
+        row_unit="tokens",
+        concerned=len(places),
+        drop=tuple(
+            dict.fromkeys(
+                origin for place in sorted(places) if (origin := records[place].origin) is not None
+            )
+        ),
+        measures=(
+            Measure("longer than the limit", wilson_interval(len(long), len(records)), "share"),
+            Measure(
+                "answers cut off",
+                wilson_interval(len({one.place for one in cut}), len(records)),
+                "share",
+            ),
+        ),
+        charts=(_chart(examples, limit),),
+    )
+
+
+def _severity(share: float) -> Severity:
+    if share == 0:
+        return "ok"
+    return "warning" if share > THRESHOLD.value else "info"
+
+
+def _sentence(long: int, cut: int, total: int, limit: int | None) -> str:
+    within = "" if limit is None else f" within {limit:,} tokens"
+    if not long + cut:
+        return f"All {total:,} rows fit{within}, and no answers break off at a common length."
+    parts = []
+    if long:
+        parts.append(f"{long:,} of {total:,} rows are longer than {limit:,} tokens")
+    if cut:
+        parts.append(
+            f"{cut:,} of {total:,} rows have an answer that breaks off where others break off too"
+        )
+    return f"{' and '.join(parts)}: what is trained on is not what people judged."
+
+
+def _longest(example: Example) -> int:
+    return max(len(tree.prompt) + max(map(len, tree.continuations)) for tree in example.trees)
+
+
+def _cut_off(examples: Sequence[Example], records: Sequence[Record]) -> Iterator[_Problem]:
+    """Answers that break off at a length at which many others break off."""
+    unended = [
+        (example.index, name, len(ids) - 1, text)
+        for example in examples
+        for name, ids, text in _answers(example, records[example.index])
+        if not _ENDED.search(text)
+    ]
+    # The same text in many rows is one answer.
+    piles = _piles(Counter(tokens for tokens, _ in {(one[2], one[3]) for one in unended}))
+    for place, name, tokens, _ in unended:
+        if any(abs(tokens - pile) <= 1 for pile in piles):
+            yield _Problem(place, tokens, f"{name} breaks off")
+
+
+def _piles(counts: Counter[int]) -> set[int]:
+    """Lengths that are far commoner than those around them.
+
+    The limit may have been counted with another tokenizer or another end, so lengths that differ by
+    one token count together.
+    """
+    from scipy.stats import poisson
+
+    found = set()
+    for tokens in counts:
+        pile = sum(counts[tokens + step] for step in (-1, 0, 1))
+        around = sum(
+            counts[tokens + step] for step in range(-AROUND - 1, AROUND + 2) if abs(step) > 1
+        )
+        expected = max(3 * around / (2 * AROUND), 0.5)
+        if tokens >= SHORTEST and poisson.sf(pile - 1, expected) < CHANCE:
+            found.add(tokens)
+    return found
+
+
+def _answers(example: Example, record: Record) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """(name, tokens, text) of the answers; steps are one text and none of these."""
+    answers = answers_of(record)
+    continuations = [ids for tree in example.trees for ids in tree.continuations]
+    if len(answers) == len(continuations):
+        for (name, answer), ids in zip(answers, continuations, strict=True):
+            yield name, ids, flat(answer)
+
+
+def _chart(examples: Sequence[Example], limit: int | None) -> Chart:
+    return Chart(
+        "histogram",
+        "Lengths of rows",
+        "Prompt and longest answer together.",
+        "tokens",
+        "rows",
+        (Series("rows", tuple(float(_longest(one)) for one in examples)),),
+        () if limit is None else (Mark(float(limit), "limit"),),
+    )

@@ -1,0 +1,182 @@
+"""What a check returns: a number against its threshold, the rows behind it, and what to do.
+
+Knows numbers, texts and where they were read. Knows nothing of models, plots or files. The JSON of
+a report is these records field by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from accordant.feedback.records import Origin
+from accordant.statistics.interval import Interval
+
+Severity = Literal["ok", "info", "warning", "serious"]
+SEVERITIES: tuple[Severity, ...] = ("ok", "info", "warning", "serious")
+EXCERPT = 160  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The value from which on a finding is raised.
+
+    Args:
+        value: in the unit of the finding's number.
+        source: where it comes from: a paper, a formula, or the reason it was chosen.
+    """
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One text of a row, whole: `label` says what it is (`prompt`, `chosen`, ...)."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One row of the feedback, or a group of rows, that a finding rests on.
+
+    Args:
+        value: the row's number, in `Finding.row_unit`.
+        passages: its texts in full.
+        origin: where it was read; None for what was read nowhere (a generated answer).
+        also: further rows it concerns, such as those it duplicates.
+        note: what is wrong with it, in a few words.
+    """
+
+    value: float
+    passages: tuple[Passage, ...]
+    origin: Origin | None = None
+    also: tuple[Origin, ...] = ()
+    note: str = ""
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of its texts on one line."""
+        line = " | ".join(" ".join(passage.text.split()) for passage in self.passages)
+        return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Plain numbers to draw: `values`, over `xs` where the chart has an axis to put them on.
+
+    Args:
+        name: what the legend calls it.
+        values: what is drawn.
+        xs: places of the values (`lines`, `points`); empty for `histogram` and `bars`.
+        low: lower ends of the values' intervals; empty for none.
+        high: upper ends.
+        labels: names of the values: of the bars, or of points to hover over.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    xs: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A dotted line across a chart: at `value` of the x axis if `vertical`, else of the y axis."""
+
+    value: float
+    label: str = ""
+    vertical: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What to draw of a finding.
+
+    Args:
+        kind: `histogram` of values, `lines` or `points` over xs, `bars` with labels.
+        title: heading.
+        note: one sentence on how to read it.
+        x_title: axis title with the unit.
+        y_title: axis title with the unit.
+        series: what is drawn.
+        marks: dotted lines, such as the threshold.
+    """
+
+    kind: Literal["histogram", "lines", "points", "bars"]
+    title: str
+    note: str
+    x_title: str
+    y_title: str
+    series: tuple[Series, ...]
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A further number of a finding, with its interval and unit."""
+
+    name: str
+    number: Interval
+    unit: str = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Args:
+        check: name of the check, as in `--only`.
+        title: heading.
+        severity: `ok` where the criterion was not met: the finding is then not raised.
+        quantity: what the number is, such as "rows that repeat an earlier one".
+        number: the summary number with its interval; NaN where nothing was measured.
+        sentence: what was found and what it means, in plain words.
+        unit: of the number: `share` (in [0, 1], shown in percent), `nats`, `rows`, `number`, ...
+        mend: what to do about it; empty where there is nothing to do.
+        threshold: what the number was held against; None where there is none.
+        rows: the rows behind it, the worst first; some of the `concerned`.
+        row_unit: unit of the rows' numbers.
+        concerned: rows the finding concerns in all.
+        drop: rows that `--filter` leaves out.
+        measures: further numbers.
+        charts: what to draw.
+        step: optimiser step it was raised at, during training; None elsewhere.
+    """
+
+    check: str
+    title: str
+    severity: Severity
+    quantity: str
+    number: Interval
+    sentence: str
+    unit: str = "number"
+    mend: str = ""
+    threshold: Threshold | None = None
+    rows: tuple[FindingRow, ...] = ()
+    row_unit: str = "number"
+    concerned: int = 0
+    drop: tuple[Origin, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    step: int | None = None
+
+    @property
+    def raised(self) -> bool:
+        """Whether its criterion was met."""
+        return self.severity != "ok"
+
+
+def reaches(severity: Severity, level: Severity) -> bool:
+    """Whether `severity` is `level` or worse."""
+    return SEVERITIES.index(severity) >= SEVERITIES.index(level)
+
+
+def worst(findings: Iterable[Finding]) -> Severity:
+    """The worst severity of findings, `ok` of none."""
+    return max((f.severity for f in findings), key=SEVERITIES.index, default="ok")

@@ -1,0 +1,88 @@
+"""What a check works on: feedback, its tokens, models, and results that several checks share.
+
+Knows the records of the rooms below. Knows no check. Nothing here is loaded that no check asked
+for: what a check needs is said in its registration, and who runs it puts that in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from accordant.feedback.loading import Feedback
+
+if TYPE_CHECKING:
+    from accordant.tokens.examples import Example
+    from accordant.tokens.rendering import Encoded, Rendering
+
+Value = TypeVar("Value")
+
+
+class NotApplicableError(Exception):
+    """Raised by a check that cannot say anything of this material; its message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a check may read; a field is there when the check named it in `needs`.
+
+    Args:
+        feedback: the records to check.
+        held_out: the records that are not trained on.
+        tokenizer: of the model.
+        rendering: how records become text.
+        encoded: the feedback in tokens, nothing cut. `Example.index` is the record's place in
+            `feedback.records`; records that are in `too_long` or `refused` are not in it.
+        too_long: records with more than `max_tokens` tokens: a model cannot read them whole.
+        refused: why a record cannot become tokens, by its place.
+        max_tokens: tokens a prompt and one continuation may have together, and a model can read;
+            None where there is no limit.
+        model: the model before training, or the trained one after it; ready for the engine.
+        reference: what `model` came from, after training; ready for the engine.
+        with_reference: whether there is a reference, known before it is loaded.
+        judge: scores an answer, from the prompt, the answer and whether the model ended it
+            itself; higher is better.
+        judge_name: what the judge is called in reports.
+        token_budget: tokens of one forward pass, for scoring.
+        seed: of whatever is random.
+        advance: called with the tokens that were worked on since the last call, so that progress
+            shows.
+        shared: results by name, see `once`.
+    """
+
+    feedback: Feedback
+    held_out: Feedback | None = None
+    tokenizer: Any = None
+    rendering: Rendering | None = None
+    encoded: Encoded | None = None
+    too_long: tuple[Example, ...] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
+    max_tokens: int | None = None
+    model: Any = None
+    reference: Any = None
+    with_reference: bool = False
+    judge: Callable[[str, str, bool], float] | None = None
+    judge_name: str = ""
+    token_budget: int = 4096
+    seed: int = 0
+    advance: Callable[[int], None] = lambda _: None
+    shared: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, name: str, make: Callable[[], Value]) -> Value:
+        """The result called `name`; made the first time a check asks for it, then shared.
+
+        A pass of a model over all rows is made this way, so that it costs the same however many
+        checks read it.
+        """
+        if name not in self.shared:
+            self.shared[name] = make()
+        value: Value = self.shared[name]
+        return value
+
+
+def count_tokens(material: Material) -> int:
+    """Tokens of one forward pass of the packed engine over the feedback, prompts counted once."""
+    if material.encoded is None:
+        return 0
+    return sum(example.num_tokens for example in material.encoded.examples)

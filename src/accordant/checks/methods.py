@@ -1,0 +1,45 @@
+"""Which loss a check assumes pairs will be trained with.
+
+Knows the registry of objectives. Knows nothing of scores or models, and never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from accordant.base.errors import UserError
+from accordant.objectives.feedback import check_feedback
+from accordant.objectives.registry import Objective, bind_options, get_objective
+
+# What `align` takes when nothing is named.
+USUAL = {"comparison": "dpo", "joint_pair": "dove"}
+
+
+def pair_objective(
+    method: str | None, beta: float | None, record_type: str
+) -> tuple[Objective, Mapping[str, Any]]:
+    """The objective for pairs of this type, and its options.
+
+    Args:
+        method: its name; the usual one when None.
+        beta: replaces the default where the objective has such an option; its own when None.
+        record_type: of the pairs.
+
+    Raises:
+        UserError: there is none of this name, it cannot be trained on these pairs, or it reads
+            more than their log-probabilities.
+    """
+    objective = get_objective(method or USUAL[record_type])
+    check_feedback(objective, {record_type})
+    reads_more = objective.self_samples or objective.aligned or objective.mismatched
+    if reads_more or objective.scored_prompts or "reward_gap" in objective.needs:
+        raise UserError(
+            f"objective {objective.name!r} reads more than the log-probabilities of two answers.",
+            where="method",
+            mend="Choose an objective on pairs, such as dpo, ipo or simpo.",
+        )
+    given = {}
+    if beta is not None and any(option.name == "beta" for option in objective.options):
+        given["beta"] = beta
+    return objective, bind_options(objective, given)

@@ -1,0 +1,239 @@
+"""A callback that watches a run: in `accordant align`, transformers' Trainer and TRL's.
+
+Knows transformers' callbacks, the checks of `during` and a file for what was measured, so that a
+resumed run knows its start. Knows nothing of losses.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from accordant.base.errors import UserError
+from accordant.base.files import write_whole
+from accordant.checks.findings import SEVERITIES, Finding, Severity, reaches
+from accordant.checks.material import NotApplicableError
+from accordant.checks.registry import list_checks
+from accordant.checks.watched import NAN, Measurement, Watched
+from accordant.checks.watching import Probe, answer, look
+from accordant.scoring.engine import install, is_installed
+from accordant.tokens.trees import TokenTree
+
+REWARD = "eval_rewards/margins"
+TIMES = 10  # looks in a run that evaluates nothing
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """What a monitor does with what it sees.
+
+    Args:
+        beta: of the objective, from log-ratios to implicit rewards.
+        stop_on: severity from which on a finding stops the run; None for never.
+        every: steps between looks; None for the trainer's evaluations, or ten in the run.
+        file: where measurements are kept; None for nowhere, then a resumed run starts anew.
+    """
+
+    beta: float = 0.1
+    stop_on: Severity | None = None
+    every: int | None = None
+    file: Path | None = None
+
+
+def read_findings(watched: Watched) -> tuple[Finding, ...]:
+    """What the checks during training say of the measurements; those that do not apply are left
+    out.
+    """
+    found = []
+    for one in list_checks("during"):
+        try:
+            found.append(one.function(watched))
+        except NotApplicableError:
+            continue
+    return tuple(found)
+
+
+class Monitor(TrainerCallback):
+    """Looks at the model at the start, with every evaluation and at the end.
+
+    A finding is said when it is raised, and again only when it gets worse.
+
+    Args:
+        probe: what to look at.
+        settings: what to do with it.
+        say: takes a line to show; `print` by default. Only the main process says anything.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        settings: WatchSettings | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.probe = probe
+        self.settings = settings or WatchSettings()
+        self.stopped_by: Finding | None = None
+        self._say = say
+        self._answers: tuple[TokenTree, ...] = ()
+        self._measurements: list[Measurement] = []
+        self._said: dict[str, Severity] = {}
+        self._reward = NAN
+
+    @property
+    def watched(self) -> Watched:
+        """All that was measured so far."""
+        return Watched(
+            tuple(self._measurements),
+            tuple(len(tree.continuations[0]) for tree in self._answers),
+            beta=self.settings.beta,
+            top_k=self.probe.top_k,
+        )
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the checks say now; nothing before the first look."""
+        return read_findings(self.watched) if self._measurements else ()
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,  # noqa: ARG002 - transformers passes it
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **_: Any,
+    ) -> None:
+        """Look at the start, or read what an interrupted run has seen."""
+        if model is None:
+            return
+        if not is_installed(model):
+            install(model)
+        if state.global_step and self._read(state.global_step):
+            return
+        self._answers, self._measurements = (), []
+        self._look(model, state, control)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        metrics: Mapping[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Take the held-out reward, and look."""
+        self._reward = float((metrics or {}).get(REWARD, NAN))
+        # An evaluation before training has no start to compare with.
+        if self.settings.every is None and model is not None and self._measurements:
+            self._look(model, state, control)
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **_: Any,
+    ) -> None:
+        """Look, where the trainer evaluates nothing or other steps were asked for."""
+        every = self.settings.every
+        if every is None and str(getattr(args.eval_strategy, "value", "no")) == "no":
+            every = max(1, math.ceil(state.max_steps / TIMES))
+        if every is not None and state.global_step % every == 0 and model is not None:
+            self._look(model, state, control)
+
+    def on_train_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **_: Any,
+    ) -> None:
+        """Look at the end, if that was not just done."""
+        if model is not None and self._measurements:
+            self._look(model, state, control)
+
+    def _look(self, model: nn.Module, state: TrainerState, control: TrainerControl) -> None:
+        if self._measurements and self._measurements[-1].step == state.global_step:
+            return
+        fresh = answer(model, self.probe)
+        if not self._measurements:
+            self._answers = fresh
+        self._measurements.append(
+            look(model, self.probe, self._answers, fresh, state.global_step, self._reward)
+        )
+        if state.is_world_process_zero:
+            self._write()
+        for finding in self.findings():
+            self._judge(finding, state, control)
+
+    def _judge(self, finding: Finding, state: TrainerState, control: TrainerControl) -> None:
+        before = self._said.get(finding.check, "ok")
+        self._said[finding.check] = finding.severity
+        worse = SEVERITIES.index(finding.severity) > SEVERITIES.index(before)
+        if worse and state.is_world_process_zero:
+            self._say(
+                f"step {state.global_step}  {finding.severity}  {finding.title}: "
+                f"{finding.sentence} {finding.mend}".rstrip()
+            )
+        level = self.settings.stop_on
+        if level is None or not finding.raised or not reaches(finding.severity, level):
+            return
+        if self.stopped_by is None and state.global_step < state.max_steps:
+            self.stopped_by = finding
+            control.should_training_stop = True
+            if state.is_world_process_zero:
+                self._say(f"step {state.global_step}  stopped by {finding.check} (--stop-on)")
+
+    def _write(self) -> None:
+        if self.settings.file is None:
+            return
+        kept = {
+            "answers": [(tree.prompt, tree.continuations[0]) for tree in self._answers],
+            "measurements": [asdict(one) for one in self._measurements],
+        }
+        try:
+            self.settings.file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.settings.file, json.dumps(kept).encode())
+        except OSError as error:
+            raise UserError(
+                f"what was measured cannot be written: {error.strerror or error}.",
+                where=str(self.settings.file),
+                mend="Make room, and go on from the last checkpoint with --resume.",
+            ) from error
+
+    def _read(self, step: int) -> bool:
+        """Take up what was measured up to this step; False where there is no such file."""
+        file = self.settings.file
+        if file is None or not file.is_file():
+            return False
+        try:
+            kept = json.loads(file.read_bytes())
+            self._answers = tuple(
+                TokenTree(tuple(prompt), (tuple(answer),)) for prompt, answer in kept["answers"]
+            )
+            self._measurements = [
+                one for one in map(_measurement, kept["measurements"]) if one.step <= step
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"it does not hold the measurements of a run ({error}).",
+                where=str(file),
+                mend="Remove it: the checks during training then start anew from the checkpoint.",
+            ) from error
+        return bool(self._measurements)
+
+
+def _measurement(fields: Mapping[str, Any]) -> Measurement:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, Sequence) else value
+        for name, value in fields.items()
+    }
+    return Measurement(**values)

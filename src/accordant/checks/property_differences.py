@@ -1,0 +1,190 @@
+"""Which of two answers has more of every property, for all pairs of the feedback.
+
+Knows records, properties and, where there is a model, which answer it prefers. Knows no check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accordant.base.errors import UserError
+from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.pair_pass import examples_of, pair_pass, preference_gaps
+from accordant.checks.properties import Measure, measurable, words_of
+from accordant.checks.texts import answers_of, flat, preferred, prompts_of
+from accordant.feedback.records import Comparison, Ranking, Record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+FILES, CLASSES = 12, 3  # scenarios: files at most, and classes of prompts by length
+
+Place = tuple[int, int, int]
+"""Record, preferred answer and other answer of a pair, each by its place."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PropertyDifferences:
+    """All pairs of the feedback, property by property.
+
+    Args:
+        names: the `k` properties.
+        places: record, preferred answer and other answer of every pair, int64 `[n, 3]`.
+        amounts: how much more the preferred answer has, float64 `[n, k]`, in the property's unit.
+        gaps: `pair_pass.preference_gaps` of every pair, float64 `[n]`, NaN where the model could
+            not read it; None without a model.
+    """
+
+    names: tuple[str, ...]
+    places: Integers
+    amounts: Floats
+    gaps: Floats | None = None
+
+    @property
+    def signs(self) -> Floats:
+        """-1, 0 or 1, `[n, k]`: whether the preferred answer has less, as much or more."""
+        return np.sign(self.amounts)
+
+    @property
+    def records(self) -> Integers:
+        """Record of every pair, int64 `[n]`."""
+        return self.places[:, 0]
+
+    def take(self, kept: NDArray[np.bool_]) -> PropertyDifferences:
+        """Some of the pairs, by a mask `[n]`."""
+        gaps = None if self.gaps is None else self.gaps[kept]
+        return replace(self, places=self.places[kept], amounts=self.amounts[kept], gaps=gaps)
+
+
+def property_differences(material: Material, *, judged: bool = False) -> PropertyDifferences:
+    """Measure every answer once and subtract, pair by pair; shared between checks.
+
+    Args:
+        material: comparisons or rankings; its model is read where there is one.
+        judged: whether the judge's score is one more property. A judge is told that the model
+            ended every answer itself, as nothing else is known of an answer of the feedback.
+
+    Raises:
+        NotApplicableError: no record prefers one answer to another.
+    """
+    measured = material.once(f"properties, judged: {judged}", lambda: _measure(material, judged))
+    gaps = _gaps(material)
+    if gaps is None:
+        return measured
+    found = [gaps.get(tuple(place), np.nan) for place in measured.places.tolist()]
+    return replace(measured, gaps=np.array(found, np.float64))
+
+
+def pair_places(record: Record) -> list[tuple[int, int]]:
+    """Every two answers of a record of which one was preferred: (preferred, other) places."""
+    match record:
+        case Comparison():
+            return [(0, 1)]
+        case Ranking(completions=answers, rewards=rewards):
+            return preferred(len(answers), rewards)
+        case _:
+            return []
+
+
+def scenarios_of(
+    records: Sequence[Record], found: PropertyDifferences, by: str
+) -> tuple[tuple[str, ...], Integers] | None:
+    """Names of scenarios, and that of every pair by its place; None where there is one alone.
+
+    Args:
+        records: of the feedback.
+        found: their pairs.
+        by: `file` a record was read from, length of its `prompt` in three classes, `none`, or
+            `auto`: files where there are two to twelve of them, else prompts.
+
+    Raises:
+        UserError: scenarios are files, and there are more than twelve.
+    """
+    sources = [one.origin.source if one.origin else "unknown" for one in records]
+    files = tuple(dict.fromkeys(sources))
+    if by == "file" and len(files) > FILES:
+        raise UserError(
+            f"there are {len(files)} files, and a scenario for each would hold too little.",
+            where="dissection.by",
+            mend=f"Join them into at most {FILES} files, or take `prompt` or `none`.",
+        )
+    if by == "none" or (by == "file" and len(files) < 2):
+        return None
+    if by == "file" or (by == "auto" and 2 <= len(files) <= FILES):
+        names, own = _short(files), np.array([files.index(source) for source in sources])
+    else:
+        lengths = [len(words_of(flat(prompts_of(one)[0]))) for one in records]
+        ends = np.unique(np.quantile(lengths, np.arange(1, CLASSES) / CLASSES).round())
+        names = _length_names([int(end) for end in ends])
+        own = np.searchsorted(ends, lengths)
+    present, numbered = np.unique(own[found.records], return_inverse=True)
+    if len(present) < 2:
+        return None
+    return tuple(names[place] for place in present), numbered.astype(np.int64)
+
+
+def _short(files: Sequence[str]) -> tuple[str, ...]:
+    """Names of files without their folders, where that tells them apart."""
+    names = tuple(PurePath(file).name for file in files)
+    return names if len(set(names)) == len(files) else tuple(files)
+
+
+def _length_names(ends: Sequence[int]) -> tuple[str, ...]:
+    """Names of classes that end at these numbers of words, and of the one above."""
+    between = (f"prompts of {low + 1} to {high} words" for low, high in pairwise(ends))
+    return (f"prompts of up to {ends[0]} words", *between, f"prompts of over {ends[-1]} words")
+
+
+def _measure(material: Material, judged: bool) -> PropertyDifferences:
+    measures = measurable()
+    if judged and material.judge is not None:
+        judge = material.judge
+        measures[f"judge {material.judge_name}"] = lambda prompt, answer: judge(
+            prompt, answer, True
+        )
+    places: list[Place] = []
+    amounts: list[Floats] = []
+    for number, record in enumerate(material.feedback.records):
+        pairs = pair_places(record)
+        if pairs:
+            own = _amounts(record, measures)
+            places.extend((number, *pair) for pair in pairs)
+            amounts.extend(own[better] - own[worse] for better, worse in pairs)
+    if not places:
+        raise NotApplicableError("no record prefers one answer to another")
+    # A judge may give an empty answer minus infinity: the sign says which answer is better.
+    finite = np.nan_to_num(np.stack(amounts), nan=0.0, posinf=1e9, neginf=-1e9)
+    return PropertyDifferences(tuple(measures), np.array(places, np.int64), finite)
+
+
+def _amounts(record: Record, measures: Mapping[str, Measure]) -> Floats:
+    """How much of every property each answer has, `[answers, k]`."""
+    assert isinstance(record, Comparison | Ranking)
+    prompt = flat(record.prompt)
+    answers = [flat(answer) for _, answer in answers_of(record)]
+    rows = [[measure(prompt, answer) for measure in measures.values()] for answer in answers]
+    return np.array(rows, np.float64)
+
+
+def _gaps(material: Material) -> dict[Place, float] | None:
+    """The model's preference by pair; None where there is no model or it could read no pair."""
+    if material.model is None or material.encoded is None:
+        return None
+    try:
+        gaps = preference_gaps(material).tolist()
+    except NotApplicableError:
+        return None
+    examples = examples_of(material)
+    return {
+        (examples[pair.example].index, pair.chosen, pair.rejected): gap
+        for pair, gap in zip(pair_pass(material).pairs, gaps, strict=True)
+    }

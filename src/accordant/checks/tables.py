@@ -1,0 +1,112 @@
+"""Tables that a check is given besides the feedback, row by row, and what is wrong with a cell.
+
+Knows rows, columns and their values. Knows nothing of what a table says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from accordant.base.errors import UserError, nearest
+from accordant.feedback.records import Origin
+from accordant.feedback.rows import BadRow, excerpt, kind_of
+from accordant.feedback.sources import read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row: its place, and value by column; cells that are empty, null or NaN are None."""
+
+    origin: Origin
+    values: Mapping[str, object]
+
+    def text(self, column: str) -> str:
+        """A cell that names something.
+
+        Raises:
+            UserError: it is empty, or a list or an object.
+        """
+        value = self._require(column)
+        if not isinstance(value, str | int | float):
+            raise self.error(f"found {kind_of(value)}, expected a name.", column)
+        return str(value).strip()
+
+    def number(self, column: str) -> float:
+        """A finite number; true and false are 1 and 0.
+
+        Raises:
+            UserError: it is empty, or none.
+        """
+        value = self._require(column)
+        if not isinstance(value, bool | int | float) or not _is_finite(value):
+            found = excerpt(value) if isinstance(value, str) else kind_of(value)
+            found = found if isinstance(value, str) or kind_of(value) != "a number" else str(value)
+            raise self.error(f"found {found}, expected a finite number.", column)
+        return float(value)
+
+    def has(self, column: str) -> bool:
+        """Whether the cell is there and not empty."""
+        return self.values.get(column) is not None
+
+    def error(self, message: str, column: str, mend: str = "") -> UserError:
+        """An error at this row and column."""
+        return UserError(message, where=f"{self.origin}, column '{column}'", mend=mend)
+
+    def _require(self, column: str) -> object:
+        value = self.values.get(column)
+        if value is None:
+            found = "is empty" if column in self.values else "is missing from this row"
+            raise self.error(
+                f"the value {found}.", column, "Give every row a value in this column."
+            )
+        return value
+
+
+def read_table(path: str, required: Collection[str]) -> list[TableRow]:
+    """Read a JSONL, JSON, CSV or Parquet file.
+
+    Args:
+        path: of the file.
+        required: columns that some row must have.
+
+    Raises:
+        UserError: there is no such file, it has no rows, a row cannot be read, or a column is
+            missing.
+    """
+    rows = list(_rows(path))
+    if not rows:
+        raise UserError("the table has no rows.", where=path)
+    found = dict.fromkeys(name for row in rows for name in row.values)
+    for name in required:
+        if name not in found:
+            raise UserError(
+                f"there is no column '{name}'; found {', '.join(found)}.",
+                where=path,
+                mend=f"{nearest(name, found) if len(found) > 1 else ''} The table needs the "
+                f"columns {', '.join(required)}.".strip(),
+            )
+    return rows
+
+
+def _rows(path: str) -> Iterator[TableRow]:
+    for row in read_rows(path, None, None, lambda name: name):
+        if isinstance(row, BadRow):
+            raise UserError(row.message, where=row.where, mend=row.mend)
+        values = {name: _known(value) for name, value in row.values.items()}
+        yield TableRow(row.origin, values)
+
+
+def _known(value: object) -> object:
+    """The value, or None where it says that there is none."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the range of floats
+        return False

@@ -1,1 +1,0 @@
-"""Feedback records, loading and validation, chat rendering, token trees and packing."""

@@ -1,0 +1,1 @@
+"""Feedback: rows of files and data sets, read into records."""

@@ -1,0 +1,89 @@
+"""Which column holds which field, where the user says so.
+
+Knows names alone. Knows nothing of rows' values, files or record types.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from accordant.base.errors import UserError
+from accordant.feedback.recognition import ATTRIBUTES, OPTIONAL, ORDER, PAIR_DETAILS
+
+REPLACED = " (replaced)"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNames:
+    """The user's names of columns, and the names of the fields they hold.
+
+    Args:
+        fields: field by column, for the columns the user named.
+    """
+
+    fields: Mapping[str, str]
+
+    def visible(self, column: str) -> str:
+        """Name a column goes by after renaming; one that another replaces stands aside."""
+        if column in self.fields:
+            return self.fields[column]
+        return column + REPLACED if column in self.fields.values() else column
+
+    def theirs(self, visible: str) -> str:
+        """Name of the column in the user's file."""
+        columns = {field: column for column, field in self.fields.items()}
+        return columns.get(visible, visible.removesuffix(REPLACED))
+
+
+def is_field(name: str) -> bool:
+    """Tell whether records have such a field."""
+    fields = (*ORDER, *OPTIONAL, *PAIR_DETAILS)
+    return name in fields or name in ATTRIBUTES or name.startswith("ratings.")
+
+
+def read_column_names(columns: Mapping[str, str]) -> ColumnNames:
+    """Read `{field: column}`; a pair the other way round is understood where only one is a field.
+
+    Raises:
+        UserError: a pair without a field, or two pairs for one field or one column.
+    """
+    fields: dict[str, str] = {}
+    for left, right in columns.items():
+        if not is_field(left) and not is_field(right):
+            near = difflib.get_close_matches(left, ORDER, 1)
+            hint = f"Did you mean '{near[0]}'? " if near else ""
+            raise UserError(
+                f"neither '{left}' nor '{right}' is a field of a record.",
+                where="--columns",
+                mend=f"{hint}Write FIELD=COLUMN, such as `--columns prompt=question`; fields are "
+                f"{', '.join(ORDER)}.",
+            )
+        field, column = (left, right) if is_field(left) else (right, left)
+        if column in fields or field in fields.values():
+            raise UserError(
+                f"'{column}' or '{field}' is named twice.",
+                where="--columns",
+                mend="Give every field one column of its own.",
+            )
+        fields[column] = field
+    return ColumnNames(fields)
+
+
+def check_columns_exist(names: ColumnNames, found: Collection[str]) -> None:
+    """Require that the columns the user named are among those `found` (by visible name).
+
+    Raises:
+        UserError: one is not.
+    """
+    for column, field in names.fields.items():
+        if field not in found:
+            there = sorted(names.theirs(name) for name in found)
+            near = difflib.get_close_matches(column, there, 1)
+            hint = f"Did you mean '{near[0]}'? " if near else ""
+            raise UserError(
+                f"there is no column '{column}' to be the {field}; found {', '.join(there)}.",
+                where="--columns",
+                mend=f"{hint}Write FIELD=COLUMN with a column of the data on the right.",
+            )

@@ -1,0 +1,247 @@
+"""Feedback from a file, a folder or a hub id: read, recognised, validated, as frozen records.
+
+Knows sources, columns and records. Knows nothing of tokens or models: every row is checked before
+any model is loaded. Nothing is dropped without being counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from accordant.base.errors import UserError
+from accordant.feedback.builders import BUILDERS
+from accordant.feedback.columns import ColumnNames, check_columns_exist, read_column_names
+from accordant.feedback.recognition import (
+    attribute_columns,
+    candidate_types,
+    canonical_columns,
+    pair_details,
+    recognise,
+    require_type,
+)
+from accordant.feedback.records import JointPair, Record
+from accordant.feedback.rows import BadRow, RawRow, Row, RowError
+from accordant.feedback.sources import read_rows
+
+__all__ = ["BadRow", "Feedback", "is_conversational", "load_feedback", "recognise"]
+
+# Rows looked at to recognise the columns; the rest streams by.
+HEAD_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """Validated records of one type.
+
+    Args:
+        records: in the order of the source; a conversation with several assistant turns gives one
+            demonstration for each.
+        record_type: a key of `RECORD_TYPES`.
+        source: file, folder or hub id.
+        skipped: rows left out by `on_bad_row="skip"`, with reasons.
+        rows: rows read, skipped ones included.
+        ignored: columns that no record holds.
+    """
+
+    records: tuple[Record, ...]
+    record_type: str
+    source: str
+    skipped: tuple[BadRow, ...] = ()
+    rows: int = 0
+    ignored: tuple[str, ...] = ()
+
+    def describe_skipped(self, examples: int = 3) -> list[str]:
+        """Say how many rows were skipped and why, with the first `examples` of every reason.
+
+        Returns:
+            printable lines; empty when nothing was skipped.
+        """
+        if not self.skipped:
+            return []
+        lines = [f"Skipped {len(self.skipped):,} of {self.rows:,} rows of {self.source}:"]
+        for reason, count in Counter(bad.reason for bad in self.skipped).most_common():
+            lines.append(f"  {count:,} x {reason}")
+            rows = [bad for bad in self.skipped if bad.reason == reason]
+            lines += [f"    {bad.where}: {bad.message}" for bad in rows[:examples]]
+            if count > examples:
+                lines.append(f"    ... and {count - examples:,} more")
+        return lines
+
+
+def load_feedback(
+    source: str,
+    *,
+    split: str | None = None,
+    record_type: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    on_bad_row: Literal["error", "skip"] = "error",
+    limit: int | None = None,
+    subset: str | None = None,
+) -> Feedback:
+    """Read and validate feedback.
+
+    Args:
+        source: JSONL, JSON, CSV or Parquet file (JSONL, JSON and CSV also gzipped), a folder of
+            them, a folder written by `datasets`, or a hub id. A path that exists wins.
+        split: `train`, `test` or `validation`; None takes `train`, or the only one.
+        record_type: a key of `RECORD_TYPES`; None recognises it from the columns.
+        columns: which column holds a field, `{"prompt": "question"}`, before anything else.
+        on_bad_row: `error` raises for the first bad row, `skip` leaves bad rows out and returns
+            them in `Feedback.skipped`.
+        limit: rows to read at most.
+        subset: configuration of a hub data set, or sub-folder.
+
+    Raises:
+        UserError: a source, split, column or row at fault; names file, row and column.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"found {limit}, expected at least 1.", where="--limit")
+    names = read_column_names(columns or {})
+    raw = read_rows(source, split, subset, names.visible)
+    raw = itertools.islice(raw, limit)
+    head = list(itertools.islice(raw, HEAD_ROWS))
+    plan = _plan(source, head, record_type, names)
+    records: list[Record] = []
+    bad: list[BadRow] = []
+    rows = 0
+    for outcome in _build_rows(itertools.chain(head, raw), plan):
+        rows += 1
+        if isinstance(outcome, BadRow):
+            bad.append(outcome)
+        else:
+            records += outcome
+    if bad and on_bad_row == "error":
+        raise bad[0].as_error(len(bad) - 1)
+    if not records:
+        raise _nothing_left(source, bad)
+    return Feedback(tuple(records), plan.record_type, source, tuple(bad), rows, plan.ignored)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How to read rows: canonical name to column, the columns of attributes, the record type."""
+
+    record_type: str
+    names: Mapping[str, str]
+    attributes: tuple[str, ...]
+    shown: Mapping[str, str]
+    ignored: tuple[str, ...]
+
+
+def _plan(
+    source: str, head: list[RawRow | BadRow], record_type: str | None, columns: ColumnNames
+) -> _Plan:
+    rows = [row for row in head if isinstance(row, RawRow)]
+    if not rows:
+        bad = [row for row in head if isinstance(row, BadRow)]
+        raise bad[0].as_error(len(bad) - 1) if bad else _nothing_left(source, [])
+    firsts = _first_values(rows)
+    check_columns_exist(columns, firsts)
+    try:
+        record_type, present = _choose_type(rows, firsts, record_type)
+        names = canonical_columns(present, firsts)
+    except UserError as error:
+        where = ", ".join(filter(None, (source, error.where)))
+        raise UserError(error.message, where=where, mend=error.mend) from None
+    if record_type == "comparison":
+        names |= pair_details(list(firsts), firsts)
+    attributes: list[str] = []
+    if record_type == "rating" and not names.get("ratings"):
+        names["ratings"] = ""
+        attributes = attribute_columns(present, firsts)
+    shown = {name: columns.theirs(column) for name, column in names.items()}
+    shown |= {column: columns.theirs(column) for column in attributes}
+    used = {*names.values(), *attributes}
+    ignored = tuple(columns.theirs(column) for column in firsts if column not in used)
+    return _Plan(record_type, names, tuple(attributes), shown, ignored)
+
+
+def _first_values(rows: list[RawRow]) -> dict[str, object]:
+    """Give the first value of every column that is not null, null where all are."""
+    firsts: dict[str, object] = {}
+    for row in rows:
+        for name, value in row.values.items():
+            if firsts.get(name) is None:
+                firsts[name] = value
+    return firsts
+
+
+def _choose_type(
+    rows: list[RawRow], firsts: Mapping[str, object], record_type: str | None
+) -> tuple[str, Collection[str]]:
+    """Take the type asked for, else recognise it from columns most rows have, else from all.
+
+    A single odd row must not change what the other rows are: it will be a bad row.
+
+    Returns:
+        record type, and the columns it was told from.
+    """
+    if record_type is not None:
+        require_type(record_type, list(firsts), firsts)
+        return record_type, list(firsts)
+    counts = Counter(n for row in rows for n, value in row.values.items() if value is not None)
+    usual = [name for name in firsts if 2 * counts[name] >= len(rows)]
+    filled = [name for name in firsts if counts[name]]
+    for present in (usual, filled):
+        if candidate_types(present, firsts):
+            return recognise(present, firsts), present
+    return recognise(list(firsts), firsts), list(firsts)
+
+
+def _build_rows(
+    rows: Iterable[RawRow | BadRow], plan: _Plan
+) -> Iterator[tuple[Record, ...] | BadRow]:
+    build = BUILDERS[plan.record_type]
+    conversational: bool | None = None
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        try:
+            records = build(_canonical(row, plan), row.origin)
+            kind = is_conversational(records[0])
+            _check_same_kind(kind, conversational)
+            conversational = kind
+            yield records
+        except RowError as problem:
+            yield BadRow.of(row.origin, problem)
+
+
+def _canonical(row: RawRow, plan: _Plan) -> Row:
+    values: dict[str, object] = {
+        name: row.values[column] for name, column in plan.names.items() if column in row.values
+    }
+    if plan.attributes:
+        values["ratings"] = {name: row.values.get(name) for name in plan.attributes}
+    return Row(values, plan.shown)
+
+
+def is_conversational(record: Record) -> bool:
+    """Tell whether a record's texts are lists of messages."""
+    prompt = record.chosen_prompt if isinstance(record, JointPair) else record.prompt
+    return not isinstance(prompt, str)
+
+
+def _check_same_kind(kind: bool, expected: bool | None) -> None:
+    if expected is not None and kind != expected:
+        names = {True: "conversational (lists of messages)", False: "plain text"}
+        raise RowError(
+            "mixed plain and conversational",
+            f"the row is {names[kind]}, but the rows before it are {names[expected]}.",
+            mend="Write all rows in one way.",
+        )
+
+
+def _nothing_left(source: str, bad: list[BadRow]) -> UserError:
+    if not bad:
+        return UserError("there are no rows.", where=source, mend="Give at least one row.")
+    first = bad[0]
+    return UserError(
+        f"all {len(bad):,} rows are bad; the first: {first.message}",
+        where=first.where,
+        mend=first.mend,
+    )

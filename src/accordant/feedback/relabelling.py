@@ -1,0 +1,112 @@
+"""Feedback rewritten before it is rendered: what it says of its answers, said in another way.
+
+Knows records. Knows nothing of tokens, models or losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accordant.base.errors import UserError
+from accordant.feedback.questions import rewrite_question
+from accordant.feedback.records import Comparison, Record, Text
+
+GOAL = "Give an answer of quality {score}."
+
+
+@dataclass(frozen=True, slots=True)
+class RewardAugmented:
+    """Comparisons under a goal.
+
+    Args:
+        records: two for every comparison whose answers were scored differently, in order.
+        best: the highest score of any answer: the goal to ask for.
+        dropped: comparisons whose answers were scored alike; no goal tells them apart.
+    """
+
+    records: tuple[Comparison, ...]
+    best: float
+    dropped: tuple[Comparison, ...]
+
+
+def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAugmented:
+    """Make every scored comparison two comparisons, each under the goal of one answer's score.
+
+    Under the goal of its own score an answer is preferred to the other one, whichever was preferred
+    before: asked for the higher score the better answer, asked for the lower one the other. So the
+    policy learns how good answers are and need not unlearn good ones that lost; it is then asked
+    for the highest score (arXiv:2410.08067). Any objective on comparisons can be trained on the
+    result.
+
+    The score of an answer under a goal is minus the squared distance between the two, as in the
+    paper, so objectives that read scores go on working. Votes do not carry over.
+
+    Args:
+        records: comparisons with `rewards`, on one scale.
+        where: file or data set, for errors.
+
+    Raises:
+        UserError: other records, a comparison without scores, or none with different ones.
+    """
+    comparisons = [record for record in records if isinstance(record, Comparison)]
+    if len(comparisons) < len(records):
+        raise UserError(
+            "only comparisons can be augmented with rewards.",
+            where=where,
+            mend="Give two answers to every prompt, with the columns `score_chosen` and "
+            "`score_rejected`.",
+        )
+    new: list[Comparison] = []
+    dropped: list[Comparison] = []
+    scores: list[float] = []
+    for record in comparisons:
+        chosen, rejected = _rewards(record, len(comparisons), where)
+        scores += (chosen, rejected)
+        if chosen == rejected:
+            dropped.append(record)
+        else:
+            new += _under_both_goals(record, chosen, rejected)
+    if not new:
+        raise UserError(
+            f"all {len(records):,} comparisons score both answers alike.",
+            where=where,
+            mend="Give scores that tell the answers apart.",
+        )
+    return RewardAugmented(tuple(new), max(scores), tuple(dropped))
+
+
+def with_goal(prompt: Text, score: float, wording: str = GOAL) -> Text:
+    """The prompt that asks for an answer of this score, on the scale the policy was trained with.
+
+    The goal stands before the plain prompt, or before the last user message.
+
+    Args:
+        prompt: plain or conversational.
+        score: the goal; `RewardAugmented.best` asks for the best.
+        wording: how the goal is said; holds `{score}`.
+    """
+    goal = wording.replace("{score}", f"{score:g}")
+    return rewrite_question(prompt, lambda question: f"{goal}\n\n{question}")
+
+
+def _under_both_goals(record: Comparison, chosen: float, rejected: float) -> list[Comparison]:
+    rewards = (0.0, -((chosen - rejected) ** 2))
+    return [
+        Comparison(with_goal(record.prompt, goal), better, worse, record.origin, rewards=rewards)
+        for goal, better, worse in (
+            (chosen, record.chosen, record.rejected),
+            (rejected, record.rejected, record.chosen),
+        )
+    ]
+
+
+def _rewards(record: Comparison, total: int, where: str) -> tuple[float, float]:
+    if record.rewards is None:
+        raise UserError(
+            f"this comparison has no scores, and all {total:,} must have them.",
+            where=str(record.origin or where),
+            mend="Give the columns `score_chosen` and `score_rejected`; `--columns "
+            "score_chosen=COLUMN` names one that is called otherwise.",
+        )
+    return record.rewards

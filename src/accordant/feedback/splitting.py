@@ -1,0 +1,116 @@
+"""Feedback into training and held-out parts that share no prompt.
+
+Knows records and their prompts. Knows nothing of tokens or models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+from accordant.base.errors import UserError
+from accordant.feedback.loading import Feedback
+from accordant.feedback.records import JointPair, Record, Text
+
+
+def split_feedback(
+    feedback: Feedback, held_out: float | int, seed: int = 0
+) -> tuple[Feedback, Feedback]:
+    """Hold out part of the feedback, so that no prompt is on both sides.
+
+    Records with the same prompt stay together, and so do the turns of one conversation. Which
+    prompts are held out depends on their text and the seed alone: adding rows moves few others.
+    The held-out part has the size asked for, or slightly less where groups do not add up to it.
+
+    Args:
+        feedback: loaded feedback.
+        held_out: a float above 0 and below 1 is a fraction of the records, a whole number from 1
+            on a count.
+        seed: another seed, other prompts.
+
+    Returns:
+        training part, held-out part; records keep their order.
+
+    Raises:
+        UserError: an impossible size, or one prompt for all records.
+    """
+    wanted = _wanted(held_out, len(feedback.records))
+    groups = _groups(feedback.records)
+    if len(groups) < 2:
+        raise UserError(
+            "all records share one prompt, so none can be held out without it being trained on.",
+            where=feedback.source,
+            mend="Give feedback on more prompts, or a separate evaluation set.",
+        )
+    ordered = sorted(groups.items(), key=lambda item: _draw(item[0], seed))
+    taken: set[int] = set()
+    for _, members in ordered:
+        if len(taken) + len(members) <= wanted:
+            taken.update(members)
+    if not taken:
+        taken.update(sorted(groups.values(), key=len)[0])
+    parts = [
+        tuple(record for i, record in enumerate(feedback.records) if (i in taken) == side)
+        for side in (False, True)
+    ]
+    return replace(feedback, records=parts[0]), replace(feedback, records=parts[1])
+
+
+def _wanted(held_out: float | int, total: int) -> int:
+    is_fraction = isinstance(held_out, float) and 0 < held_out < 1
+    if not is_fraction and (held_out != int(held_out) or held_out < 1):
+        raise UserError(
+            f"cannot hold out {held_out}.",
+            mend="Give a fraction between 0 and 1, or a count of at least 1.",
+        )
+    wanted = max(round(held_out * total), 1) if is_fraction else int(held_out)
+    if wanted >= total:
+        raise UserError(
+            f"cannot hold out {wanted:,} of {total:,} records: none would be left to train on.",
+            mend="Hold out fewer.",
+        )
+    return wanted
+
+
+def _groups(records: tuple[Record, ...]) -> dict[str, list[int]]:
+    """Join records that share a prompt or a row of the source; name groups by their least key."""
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        parent.setdefault(key, key)
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    keys = [list(_keys(record)) for record in records]
+    for own in keys:
+        for other in own[1:]:
+            a, b = sorted((root(own[0]), root(other)))
+            parent[b] = a
+    groups: dict[str, list[int]] = {}
+    for index, own in enumerate(keys):
+        groups.setdefault(root(own[0]), []).append(index)
+    return groups
+
+
+def _keys(record: Record) -> Iterator[str]:
+    if isinstance(record, JointPair):
+        yield _prompt_key(record.chosen_prompt)
+        yield _prompt_key(record.rejected_prompt)
+    else:
+        yield _prompt_key(record.prompt)
+    if record.origin is not None:
+        yield f"row:{record.origin}"
+
+
+def _prompt_key(prompt: Text) -> str:
+    if isinstance(prompt, str):
+        return f"prompt:{json.dumps(prompt.strip())}"
+    return f"prompt:{json.dumps([(m.role, m.content.strip()) for m in prompt])}"
+
+
+def _draw(key: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Reports of every verb: pages, tables and plots from data."""

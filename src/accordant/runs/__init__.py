@@ -1,0 +1,1 @@
+"""The stories of the verbs: compose the rooms below, add no mechanism."""

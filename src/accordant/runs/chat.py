@@ -1,0 +1,244 @@
+"""A conversation with a model: history, commands and the terminal loop.
+
+Knows messages, how they are rendered, and streams of text. Knows nothing of options' names on the
+command line; input and output are functions that are handed in.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from accordant.base.errors import UserError
+from accordant.feedback.records import Message, Text
+from accordant.models.loading import LoadedModel, load_model
+from accordant.sampling.sampling import SamplingOptions, position_limit
+from accordant.sampling.streaming import Memory, stream
+from accordant.tokens.rendering import Rendering, applies_template, encode_prompt, end_of_turn_ids
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LEAST_ROOM = 16
+"""Tokens an answer needs; with less room left in the model's positions the conversation is full."""
+
+HELP = """\
+/reset          forget the conversation
+/system TEXT    set the system message and start over; without TEXT, the chat template's own
+/quit           leave (also Ctrl-D); Ctrl-C stops an answer
+/help           this list"""
+
+
+@dataclass(slots=True)
+class ChatSession:
+    """One conversation.
+
+    Args:
+        loaded: model and tokenizer.
+        options: how answers are sampled; its stop tokens are completed by the chat template's.
+        rendering: how messages become text; holds the system message.
+        history: messages so far, without the system message.
+        memory: keys and values of what was rendered last, reused as far as the next prompt agrees.
+    """
+
+    loaded: LoadedModel
+    options: SamplingOptions
+    rendering: Rendering = field(default_factory=Rendering)
+    history: list[Message] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def has_template(self) -> bool:
+        """Whether messages are rendered; a model without chat template continues plain text."""
+        return applies_template(self.loaded.tokenizer, self.rendering)
+
+    def reset(self) -> None:
+        """Forget the messages."""
+        self.history.clear()
+
+    def set_system(self, text: str | None) -> None:
+        """Start over with another system message; None is the chat template's own.
+
+        Raises:
+            UserError: the chat template knows no system message; the old one stays.
+        """
+        rendering = replace(self.rendering, system_prompt=text)
+        end_of_turn_ids(self.loaded.tokenizer, rendering)
+        self.rendering = rendering
+        self.reset()
+
+    def answer(self, text: str) -> Iterator[str]:
+        """Say something and stream what the model answers.
+
+        The exchange enters the history when the stream ends, also when it is closed early: then
+        with what was said so far. A model without chat template sees `text` alone.
+
+        Raises:
+            UserError: the conversation does not fit the model's positions, or the template refuses
+                it; the history is as before.
+        """
+        asked = [*self.history, Message("user", text)]
+        prompt: Text = tuple(asked) if self.has_template else text
+        tokens = encode_prompt(prompt, self.loaded.tokenizer, self.rendering)
+        options = self._fitted(len(tokens))
+        model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        pieces = stream(
+            model, tokenizer, tokens, options, self.memory, ordinal=len(self.history) // 2
+        )
+        return self._recording(asked, pieces)
+
+    def _recording(self, asked: list[Message], pieces: Iterator[str]) -> Iterator[str]:
+        said: list[str] = []
+        try:
+            for piece in pieces:
+                said.append(piece)
+                yield piece
+        finally:
+            if said:
+                self.history = [*asked, Message("assistant", "".join(said))]
+
+    def _fitted(self, prompt_tokens: int) -> SamplingOptions:
+        """The options with stop tokens, and no more new tokens than there are positions."""
+        config = self.loaded.model.generation_config
+        configured = getattr(config, "eos_token_id", None)
+        known = configured if isinstance(configured, list) else [configured]
+        ids = (*self.options.stop_ids, *end_of_turn_ids(self.loaded.tokenizer, self.rendering))
+        stop_ids = tuple(dict.fromkeys((*ids, *(i for i in known if i is not None))))
+        most = self.options.max_new_tokens
+        limit = position_limit(self.loaded.model)
+        if limit is not None:
+            if limit - prompt_tokens < LEAST_ROOM:
+                raise UserError(
+                    f"the conversation has {prompt_tokens} tokens, the model {limit} positions.",
+                    mend="Start over with /reset.",
+                )
+            most = min(most, limit - prompt_tokens)
+        return replace(self.options, max_new_tokens=most, stop_ids=stop_ids)
+
+
+def run_command(session: ChatSession, line: str) -> str | None:
+    """Do what a line that starts with '/' says.
+
+    Returns:
+        what to tell the user; None to leave.
+    """
+    name, _, rest = line[1:].partition(" ")
+    rest = rest.strip()
+    if name in ("quit", "exit"):
+        return None
+    if name == "help":
+        return HELP
+    if name == "reset":
+        session.reset()
+        return "The conversation is forgotten."
+    if name == "system":
+        session.set_system(rest or None)
+        return "The conversation starts over with " + (
+            "this system message." if rest else "the chat template's system message."
+        )
+    return f"There is no command /{name}; /help lists them."
+
+
+def talk(session: ChatSession, read: Callable[[], str], write: Callable[[str], None]) -> None:
+    """Read a line, answer it, and so on, until /quit or the end of the input.
+
+    Args:
+        session: the conversation.
+        read: returns the next line; EOFError ends the conversation.
+        write: shows a piece of text at once, without adding a line break.
+    """
+    while True:
+        try:
+            line = read().strip()
+        except (EOFError, KeyboardInterrupt):
+            write("\n")
+            return
+        try:
+            if line.startswith("/"):
+                told = run_command(session, line)
+                if told is None:
+                    return
+                write(told + "\n")
+            elif line:
+                _say(session, line, write)
+        except UserError as error:
+            write(f"{error}\n")
+
+
+def _say(session: ChatSession, line: str, write: Callable[[str], None]) -> None:
+    pieces = session.answer(line)
+    try:
+        for piece in pieces:
+            write(piece)
+        write("\n")
+    except KeyboardInterrupt:
+        write(" [stopped]\n")
+    finally:
+        with suppress(AttributeError):
+            pieces.close()  # type: ignore[attr-defined]
+
+
+def run_chat(
+    model: str | None,
+    *,
+    system: str | None = None,
+    temperature: float = 0.7,
+    top_p: float = 0.95,
+    top_k: int = 0,
+    max_new_tokens: int = 512,
+    seed: int = 0,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    prompt: str | None = None,
+    console: Console | None = None,
+) -> None:
+    """Load a model and talk to it in the terminal, or answer once.
+
+    One answer is given to `prompt`, or to the whole standard input where that is no terminal;
+    otherwise lines are read until /quit.
+
+    Args:
+        model: as for `load_model`.
+        system: system message; None is the chat template's own.
+        temperature: and `top_p`, `top_k`, `max_new_tokens`, `seed`: as in `SamplingOptions`.
+        revision: of a hub model.
+        trust_remote_code: run model code that comes with the weights.
+        prompt: what to answer once.
+        console: where to write; None is standard output.
+
+    Raises:
+        UserError: the model cannot be loaded, or there is nothing to answer.
+    """
+    options = SamplingOptions(
+        max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed
+    )
+    if prompt is None and not sys.stdin.isatty():
+        prompt = sys.stdin.read()
+    if prompt is not None and not prompt.strip():
+        raise UserError("there is nothing to answer.", where="prompt", mend="Write a message.")
+    loaded = load_model(model, revision=revision, trust_remote_code=trust_remote_code)
+    session = ChatSession(loaded, options)
+    if system is not None:
+        session.set_system(system)
+    write = _writer(console)
+    if prompt is not None:
+        _say(session, prompt.strip(), write)
+        return
+    write(f"{loaded.source.name}. /help lists the commands, /quit leaves.\n")
+    if not session.has_template:
+        write("The model has no chat template: it continues each line as plain text.\n")
+    talk(session, lambda: input("> "), write)
+
+
+def _writer(console: Console | None) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        if console is None:
+            print(text, end="", flush=True)  # noqa: T201
+        else:
+            console.out(text, end="", highlight=False)
+            console.file.flush()
+
+    return write

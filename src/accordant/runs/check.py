@@ -1,0 +1,292 @@
+"""The story of `accordant check`: from feedback and a model to findings and a page of them.
+
+Composes the rooms below. Data, options and files are checked before any weight is loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accordant.base.errors import UserError
+from accordant.checks.findings import Finding
+from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.settings import CheckConfig
+from accordant.feedback.writing import Written, check_target, write_without
+from accordant.reports.check_report import (
+    CheckReport,
+    NotRun,
+    in_order,
+    write_check_report,
+)
+from accordant.runs.check_material import NO_MODEL, PreparedCheck, prepare_check
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Trees of about so many tokens are scored to measure the speed.
+FIRST_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPlan:
+    """What a check would do (JSON values only).
+
+    Args:
+        checks: names in the order they are run.
+        not_run: names of the others, and why.
+        tokens: to put through the model; every pass counted once.
+        passes: the same by pass.
+    """
+
+    checks: tuple[str, ...]
+    not_run: dict[str, str]
+    tokens: int
+    passes: dict[str, int]
+
+
+def plan_check(config: CheckConfig) -> tuple[PreparedCheck, CheckPlan]:
+    """Check data, options and files, and say what would be run; loads no weights.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    if config.data is None:
+        raise UserError(
+            "no feedback was named.",
+            where="DATA",
+            mend="Give a file, a folder or a hub id, or `bundled` for the set that comes with "
+            "accordant.",
+        )
+    if config.filter is not None:
+        check_target(config.filter, _source(config), overwrite=config.overwrite)
+    ready = prepare_check(config)
+    plan = CheckPlan(
+        checks=tuple(one.name for one in ready.checks),
+        not_run={one.check: one.reason for one in ready.not_run},
+        tokens=round(sum(ready.passes.values())),
+        passes={name: round(tokens) for name, tokens in ready.passes.items()},
+    )
+    return ready, plan
+
+
+def run_check(config: CheckConfig, console: Console) -> tuple[CheckReport, Path]:
+    """Run all checks that apply, write the page, the JSON and the filtered feedback.
+
+    Returns:
+        The report, and the path of its page.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    ready, plan = plan_check(config)
+    notes = _notes(ready.material)
+    for line in (*notes, *plan_lines(plan)):
+        console.print(line, markup=False, highlight=False)
+    material = _with_models(config, ready, console)
+    findings, not_run, seconds = _run_all(ready, material, console)
+    report = CheckReport(
+        title=f"Check of {Path(config.data or '').name or config.data}",
+        source=_source(config) if config.data != "bundled" else "bundled",
+        record_type=material.feedback.record_type,
+        rows=material.feedback.rows,
+        records=len(material.feedback.records),
+        findings=in_order(findings),
+        held_out=None if material.held_out is None else material.held_out.source,
+        model=config.model if config.model != NO_MODEL else None,
+        reference=config.reference,
+        not_run=(*ready.not_run, *not_run),
+        notes=notes,
+        seconds=seconds,
+        filtered=_filter(config, findings, console),
+        settings=config.model_dump(mode="json", exclude_defaults=True),
+        command=" ".join(sys.argv),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    page, _ = write_check_report(report, config.output_dir)
+    return report, page
+
+
+def plan_lines(plan: CheckPlan) -> tuple[str, ...]:
+    """The plan in words."""
+    lines = [f"{len(plan.checks)} checks: {', '.join(plan.checks)}"]
+    lines += [f"not run: {name} ({reason})" for name, reason in plan.not_run.items()]
+    if plan.tokens:
+        parts = "; ".join(f"{name} {tokens:,}" for name, tokens in plan.passes.items())
+        lines.append(f"tokens through the model: {plan.tokens:,} ({parts})")
+    return tuple(lines)
+
+
+def _source(config: CheckConfig) -> str:
+    from accordant.feedback.bundled import bundled_path
+
+    return str(bundled_path("train")) if config.data == "bundled" else str(config.data)
+
+
+def _notes(material: Material) -> tuple[str, ...]:
+    """How the feedback was read, in words."""
+    lines: list[str] = []
+    for feedback in filter(None, (material.feedback, material.held_out)):
+        lines += feedback.describe_skipped()
+        if feedback.ignored:
+            lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
+    if material.too_long:
+        lines.append(
+            f"{len(material.too_long):,} records are longer than {material.max_tokens:,} tokens: "
+            "checks with a model leave them out."
+        )
+    return tuple(lines)
+
+
+def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) -> Material:
+    """The material with the models that checks read, and how long they will take said."""
+    if not ready.needs_model:
+        return ready.material
+    from accordant.training.progress import format_seconds, phase
+
+    with phase(console, "loading the model"):
+        material = _load(config, ready)
+    speed = measure_speed(material)
+    if speed:
+        tokens = sum(ready.passes.values())
+        console.print(
+            f"about {format_seconds(tokens / speed)}: {tokens:,.0f} tokens, {speed:,.0f} a second",
+            highlight=False,
+        )
+    return material
+
+
+def _load(config: CheckConfig, ready: PreparedCheck) -> Material:
+    from accordant.models.loading import load_model
+    from accordant.scoring.engine import install
+    from accordant.tokens.fingerprint import fingerprint_tokenizer
+
+    def loaded(name: str) -> Any:
+        return load_model(
+            name,
+            dtype="bfloat16" if config.precision == "bf16" else "float32",
+            device="cpu" if config.device == "cpu" else None,
+            revision=config.revision if name == config.model else None,
+            trust_remote_code=config.trust_remote_code,
+        )
+
+    found = loaded(config.model)
+    material = replace(ready.material, model=install(found.model))
+    if config.reference is None:
+        return material
+    other = loaded(config.reference)
+    names = [fingerprint_tokenizer(one.tokenizer) for one in (found, other)]
+    if names[0] != names[1]:
+        raise UserError(
+            f"{config.model} and {config.reference} have different tokenizers, so their "
+            "log-probabilities cannot be compared token by token.",
+            where="--reference",
+            mend="Give the model that --model was trained from.",
+        )
+    return replace(material, reference=install(other.model))
+
+
+def measure_speed(material: Material) -> float:
+    """Forward tokens a second of the model, on a small row of the feedback; 0 where it has none."""
+    from accordant.scoring.engine import score_all
+
+    if material.encoded is None:
+        return 0.0
+    trees, tokens = [], 0
+    for example in material.encoded.examples:
+        trees += list(example.trees)
+        tokens += example.num_tokens
+        if tokens >= FIRST_TOKENS:
+            break
+    if not trees:
+        return 0.0
+    score_all(material.model, trees, material.token_budget)  # the first pass warms caches up
+    started = time.monotonic()
+    score_all(material.model, trees, material.token_budget)
+    return tokens / max(time.monotonic() - started, 1e-9)
+
+
+def _run_all(
+    ready: PreparedCheck, material: Material, console: Console
+) -> tuple[tuple[Finding, ...], list[NotRun], dict[str, float]]:
+    findings: list[Finding] = []
+    not_run: list[NotRun] = []
+    seconds: dict[str, float] = {}
+    with _progress(console, sum(ready.passes.values()), len(ready.checks)) as (begin, advance):
+        shown = replace(material, advance=advance)
+        for one in ready.checks:
+            begin(one.title)
+            started = time.monotonic()
+            try:
+                findings.append(one.function(shown, **ready.options[one.name]))
+            except NotApplicableError as reason:
+                not_run.append(NotRun(one.name, str(reason)))
+            seconds[one.name] = time.monotonic() - started
+    return tuple(findings), not_run, seconds
+
+
+@contextmanager
+def _progress(
+    console: Console, tokens: float, checks: int
+) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
+    """A bar over tokens, or over checks where no model is read; one line per check elsewhere.
+
+    Yields:
+        a function that names the check that begins, and one that takes tokens done.
+    """
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    if not console.is_terminal:
+        yield lambda title: console.print(f"{title} ...", markup=False), lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=tokens or checks)
+        begun = 0
+
+        def begin(title: str) -> None:
+            nonlocal begun
+            bar.update(task, description=title, completed=None if tokens else begun)
+            begun += 1
+
+        yield begin, lambda done: bar.advance(task, done)
+
+
+def _filter(config: CheckConfig, findings: tuple[Finding, ...], console: Console) -> dict[str, Any]:
+    """Write the feedback without the rows to leave out; empty where nobody asked for it."""
+    if config.filter is None:
+        return {}
+    drop = {origin for finding in findings for origin in finding.drop}
+    written: Written = write_without(
+        _source(config),
+        config.filter,
+        drop,
+        split=config.split,
+        subset=config.subset,
+        limit=config.limit,
+    )
+    unreadable = f", {written.unreadable:,} could not be read" if written.unreadable else ""
+    console.print(
+        f"{config.filter}: {written.kept:,} rows kept, {written.dropped:,} left out{unreadable}",
+        markup=False,
+        highlight=False,
+    )
+    return {
+        "file": str(config.filter),
+        "kept": written.kept,
+        "dropped": written.dropped,
+        "unreadable": written.unreadable,
+        "by_check": {f.check: len(set(f.drop)) for f in findings if f.drop},
+    }

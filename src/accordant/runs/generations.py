@@ -1,0 +1,146 @@
+"""Answers before and after training, compared by a judge, and how far the policy has moved.
+
+Knows texts, scores and per-token log-probabilities of samples. Knows nothing of models: whoever
+calls this has generated the answers and scored their tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from accordant.base.errors import UserError
+from accordant.reports.results import (
+    Distribution,
+    Generation,
+    GenerationRow,
+    KlEstimate,
+    WinRate,
+)
+from accordant.rewards.judges import Judge, apply_judge
+from accordant.statistics.divergence import k3 as k3_terms
+from accordant.statistics.estimates import (
+    bootstrap_mean,
+    bootstrap_ratio,
+    proportion,
+    sign_test,
+    to_floats,
+    win_rate,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+_WORTH = {"win": 1.0, "tie": 0.5, "loss": 0.0}
+
+
+def compare_generations(
+    prompts: Sequence[str],
+    before: Sequence[Generation],
+    after: Sequence[Generation],
+    judge: Judge,
+) -> WinRate:
+    """Let `judge` score both answers to every prompt; the later one wins where it scores higher.
+
+    Equal scores are ties and count half. The same prompt twice counts as two.
+
+    Args:
+        prompts: what was asked, `n` texts as a person would read them.
+        before: answers at the start, in that order.
+        after: answers after training, in that order.
+        judge: scores one answer at a time.
+
+    Raises:
+        UserError: no prompts, or the judge failed.
+        ValueError: the three differ in length.
+    """
+    if not len(prompts) == len(before) == len(after):
+        raise ValueError(f"{len(prompts)} prompts, {len(before)} before, {len(after)} after")
+    if not prompts:
+        raise UserError(
+            "there are no prompts to compare answers on.",
+            mend="Hold out at least one record, or turn the comparison of answers off.",
+        )
+    rows = tuple(
+        _compare(prompt, old, new, judge)
+        for prompt, old, new in zip(prompts, before, after, strict=True)
+    )
+    outcomes = [row.outcome for row in rows]
+    wins, losses = outcomes.count("win"), outcomes.count("loss")
+    return WinRate(
+        judge=judge.name,
+        description=judge.description,
+        wins=wins,
+        ties=len(rows) - wins - losses,
+        losses=losses,
+        rate=win_rate([_WORTH[outcome] for outcome in outcomes]),
+        p_value=sign_test(wins, losses),
+        score_before=bootstrap_mean(_finite([row.score_before for row in rows])),
+        score_after=bootstrap_mean(_finite([row.score_after for row in rows])),
+        share_finished_before=proportion([float(one.finished) for one in before]),
+        share_finished_after=proportion([float(one.finished) for one in after]),
+        rows=rows,
+    )
+
+
+def kl_from_reference(
+    policy_logps: ArrayLike | Tensor,
+    reference_logps: ArrayLike | Tensor,
+    lengths: ArrayLike | Tensor,
+) -> KlEstimate:
+    """Estimate KL(policy || reference) from samples of the policy, in nats.
+
+    With d = log policy - log reference at every token of a sample from the policy:
+    k1 = sum d, k3 = sum (exp(-d) - 1 + d). Both are unbiased for the divergence of whole sequences
+    up to the length limit; k3 is never negative and varies less while the two are close (Schulman
+    2020, "Approximating KL divergence"). Intervals resample sequences.
+
+    Args:
+        policy_logps: log-probabilities of the sampled tokens under the policy at temperature 1,
+            flat, sample by sample, `[tokens]`.
+        reference_logps: the same under the reference, `[tokens]`.
+        lengths: tokens of every sample, `[n]`, each at least 1, summing to `tokens`.
+
+    Raises:
+        ValueError: the shapes do not fit or an entry is not finite.
+    """
+    policy = to_floats(policy_logps, "policy_logps")
+    reference = to_floats(reference_logps, "reference_logps")
+    sizes = to_floats(lengths, "lengths")
+    if policy.shape != reference.shape or sizes.sum() != len(policy) or (sizes < 1).any():
+        raise ValueError(
+            f"{len(policy)} and {len(reference)} log-probabilities do not fit lengths that sum to "
+            f"{sizes.sum():.0f}"
+        )
+    difference = policy - reference
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    if len(sizes) == 0:
+        k1 = k3 = sizes
+    else:
+        k1 = np.add.reduceat(difference, starts)
+        k3 = np.add.reduceat(k3_terms(difference), starts)
+    per_sequence = bootstrap_mean(k1)
+    return KlEstimate(
+        per_sequence=per_sequence,
+        per_token=bootstrap_ratio(k1, sizes),
+        k3_per_sequence=bootstrap_mean(k3),
+        k3_per_token=bootstrap_ratio(k3, sizes),
+        sequences=len(sizes),
+        tokens=len(policy),
+        log_ratios=Distribution("log-ratio of a sample", tuple(k1.tolist()), per_sequence),
+    )
+
+
+def _compare(prompt: str, before: Generation, after: Generation, judge: Judge) -> GenerationRow:
+    old = apply_judge(judge, prompt, before.text, before.finished)
+    new = apply_judge(judge, prompt, after.text, after.finished)
+    outcome: Literal["win", "tie", "loss"] = "win" if new > old else "loss" if new < old else "tie"
+    return GenerationRow(prompt, before, after, old, new, outcome, before.text != after.text)
+
+
+def _finite(scores: list[float]) -> list[float]:
+    """Scores that can be averaged; minus infinity (no answer at all) cannot."""
+    return [score for score in scores if np.isfinite(score)]

@@ -1,0 +1,1 @@
+"""Sweeps: one align run for every point of a grid."""

@@ -1,0 +1,53 @@
+"""One run of a sweep in a process of its own: `python -m accordant.runs.sweep.trial FOLDER`.
+
+An ordinary align run with the settings in `FOLDER/run.yaml`. Standard input is a pipe that the
+sweep holds open: when the sweep is gone, however it went, the run stops at once. A mistake of the
+user is left in words in `FOLDER/failed.txt`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+SETTINGS_NAME, FAILURE_NAME, LOG_NAME, LOCK_NAME = "run.yaml", "failed.txt", "log.txt", ".lock"
+_WIDTH = 200
+
+
+def run_cell(folder: Path) -> int:
+    """Run the cell in `folder`; 0 when it has ended, 2 for a user's mistake."""
+    from rich.console import Console
+
+    from accordant.base.errors import UserError
+    from accordant.base.locks import lock
+    from accordant.base.settings import load_settings
+    from accordant.runs.align import run_align
+    from accordant.training.settings import AlignConfig
+
+    (folder / FAILURE_NAME).unlink(missing_ok=True)
+    config = load_settings(AlignConfig, config_file=folder / SETTINGS_NAME)
+    # Should the process of a sweep that was killed still be on its way out, wait for it.
+    with lock(folder / LOCK_NAME):
+        try:
+            run_align(config, dry_run=False, console=Console(width=_WIDTH, highlight=False))
+        except UserError as error:
+            (folder / FAILURE_NAME).write_text(str(error), encoding="utf-8")
+            print(error, flush=True)  # noqa: T201 - its log is standard output
+            return 2
+    return 0
+
+
+def _end_with_parent() -> None:
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    _end_with_parent()
+    sys.exit(run_cell(Path(sys.argv[1])))

@@ -1,0 +1,130 @@
+"""Runs of a sweep side by side: started as processes, watched through their logs, stopped.
+
+Knows processes, folders and logs. Knows nothing of what a run does or of its numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accordant.runs.sweep.grid import Cell
+from accordant.runs.sweep.machine import Places
+from accordant.runs.sweep.trial import FAILURE_NAME, LOG_NAME
+from accordant.training.progress import says_how_far
+
+_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 10.0
+_TAIL_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    cell: Cell
+    place: int
+    process: subprocess.Popen[bytes]
+
+
+def run_side_by_side(
+    cells: Sequence[Cell],
+    places: Places,
+    *,
+    watch: Callable[[Cell, str], None],
+    ended: Callable[[Cell, str], None],
+) -> None:
+    """Run every cell in a process of its own, as many at a time as there are places.
+
+    All processes are stopped when this is left early, and end by themselves should this process be
+    killed.
+
+    Args:
+        cells: runs to do, in order; their folders hold the settings.
+        places: where they go.
+        watch: called several times a second with a running cell and what its log last says of how
+            far it is.
+        ended: called with a cell that has ended and why it failed; empty when it did not.
+    """
+    waiting, free = deque(cells), list(range(places.count))
+    running: list[_Run] = []
+    try:
+        while waiting or running:
+            while waiting and free:
+                place = free.pop(0)
+                running.append(_start(waiting.popleft(), place, places.environments[place]))
+            time.sleep(_POLL_SECONDS)
+            for run in tuple(running):
+                code = run.process.poll()
+                if code is None:
+                    log = run.cell.config.output_dir / LOG_NAME
+                    watch(run.cell, last_line(log, says_how_far))
+                    continue
+                running.remove(run)
+                free.append(run.place)
+                _close(run.process)
+                ended(run.cell, _why_failed(run.cell, code))
+    finally:
+        _stop([run.process for run in running])
+
+
+def last_line(log: Path, which: Callable[[str], bool] = bool) -> str:
+    """The last line of a log that `which` takes; empty where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if which(line.strip())), "")
+
+
+def _start(cell: Cell, place: int, environment: dict[str, str]) -> _Run:
+    folder = cell.config.output_dir
+    with (folder / LOG_NAME).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "accordant.runs.sweep.trial", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+        )
+    return _Run(cell, place, process)
+
+
+def _why_failed(cell: Cell, code: int) -> str:
+    folder = cell.config.output_dir
+    if code == 0:
+        return ""
+    told = folder / FAILURE_NAME
+    if code == 2 and told.is_file():
+        return told.read_text(encoding="utf-8")
+    log = folder / LOG_NAME
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        hint = " Memory may have run out." if name == "SIGKILL" else ""
+        return f"its process was ended by {name}.{hint} Its log: {log}"
+    return f"{last_line(log) or f'its process ended with code {code}'} (see {log})"
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    until = time.monotonic() + _PATIENCE_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

@@ -1,0 +1,219 @@
+"""Runs of a sweep as folders: prepared, written down, read back, and rid of what is not kept.
+
+Knows settings, prepared runs and their folders. Knows nothing of processes or of the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from accordant.base.errors import UserError
+from accordant.base.settings import options_of, settings_to_yaml
+from accordant.models.sources import RUN_MODEL
+from accordant.reports.report import HTML_NAME, JSON_NAME
+from accordant.reports.sweep import (
+    CellResult,
+    measures_of,
+    rank_cells,
+    ranking_measure,
+    units_of,
+)
+from accordant.runs.align import Prepared, prepare
+from accordant.runs.sweep.grid import Cell
+from accordant.runs.sweep.trial import SETTINGS_NAME
+from accordant.training.settings import MEMORY, RUN, SWEEP, TRAINING, AlignConfig
+
+if TYPE_CHECKING:
+    from accordant.tokens.examples import Example
+
+IDENTITY_NAME = "cell.json"
+
+_PANELS = {option.key: option.panel for option in options_of(AlignConfig)}
+_ABOUT_RUNNING = {name for name, panel in _PANELS.items() if panel in (RUN, SWEEP, MEMORY)}
+# A run and its continuation may differ in these: they change no number of its report.
+_WITHOUT_EFFECT = _ABOUT_RUNNING - {"optimizer_moments"} | {
+    *("cache_dir", "reference", "eval_steps", "gradient_accumulation_steps", "options"),
+}
+# Runs that differ in these alone have the same records in the same tokens.
+_AFTER_ENCODING = {
+    *(name for name, panel in _PANELS.items() if panel == TRAINING),
+    *("options", "reference", "precision"),
+    *("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"),
+} | _ABOUT_RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCell:
+    """A run of a sweep and all that is known of it before weights are loaded.
+
+    Args:
+        cell: its name and settings.
+        ready: data, objective and plan.
+        identity: what its numbers depend on; a run is gone on with only if this is the same.
+    """
+
+    cell: Cell
+    ready: Prepared
+    identity: Mapping[str, Any]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has left its report, which is the last thing a run writes."""
+        folder = self.cell.config.output_dir
+        return all((folder / name).is_file() for name in (JSON_NAME, HTML_NAME))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCell:
+    """What a run left: its numbers, and its own report where it has one."""
+
+    result: CellResult
+    report: Mapping[str, Any] | None = None
+
+
+def prepare_cells(cells: Sequence[Cell]) -> tuple[PreparedCell, ...]:
+    """Check every run as `align` would; what runs of one objective share is read once.
+
+    Raises:
+        UserError: anything the user can mend, with the run it was found in.
+    """
+    known: dict[str, Prepared] = {}
+    prints: dict[int, str] = {}
+    prepared = []
+    for cell in cells:
+        try:
+            ready = _prepare(cell.config, known)
+        except UserError as error:
+            where = ": ".join(filter(None, (f"run {cell.label}", error.where)))
+            raise UserError(error.message, where=where, mend=error.mend) from None
+        data = [ready.encoded, *([ready.encoded_held_out] if ready.encoded_held_out else [])]
+        for part in data:
+            prints.setdefault(id(part), _fingerprint(part.examples))
+        identity = _identity(cell.config, ready, [prints[id(part)] for part in data])
+        prepared.append(PreparedCell(cell, ready, identity))
+    return tuple(prepared)
+
+
+def write_cell(cell: PreparedCell) -> None:
+    """Make the run's folder, with its settings as `align --config` reads them."""
+    folder = cell.cell.config.output_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    text = settings_to_yaml(cell.cell.config)
+    (folder / SETTINGS_NAME).write_text(text, encoding="utf-8")
+    identity = json.dumps(cell.identity, indent=1, ensure_ascii=False)
+    (folder / IDENTITY_NAME).write_text(identity, encoding="utf-8")
+
+
+def check_cell(cell: PreparedCell) -> None:
+    """Make sure that what is in the run's folder, if anything, is this run.
+
+    Raises:
+        UserError: it was made with other settings or data; names them.
+    """
+    file = cell.cell.config.output_dir / IDENTITY_NAME
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    now = json.loads(json.dumps(cell.identity))
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if changed:
+        told = "; ".join(
+            f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in changed
+        )
+        raise UserError(
+            f"the run in this folder was made with other settings ({told}).",
+            where=str(file.parent),
+            mend="Go on with the same settings, start over with --overwrite, or choose another "
+            "--output-dir.",
+        )
+
+
+def read_cell(cell: PreparedCell, failure: str = "") -> ReadCell:
+    """What the run left; `failure` says why it left nothing."""
+    known: dict[str, Any] = {
+        "name": cell.cell.name,
+        "label": cell.cell.label or cell.ready.objective.name,
+        "method": cell.ready.objective.name,
+        "varied": cell.cell.varied,
+        "options": cell.ready.options,
+    }
+    folder = cell.cell.config.output_dir
+    if not cell.has_ended:
+        return ReadCell(CellResult(**known, state="failed", message=failure))
+    report = json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
+    result = CellResult(
+        **known,
+        state="finished",
+        message=report["verdict"],
+        measures=measures_of(report),
+        units=units_of(report),
+        seconds=float(report["environment"]["seconds"]),
+        model=RUN_MODEL if (folder / RUN_MODEL).is_dir() else "",
+    )
+    return ReadCell(result, report)
+
+
+def tidy(config: AlignConfig, cells: Sequence[PreparedCell], read: Iterable[ReadCell]) -> None:
+    """Remove checkpoints of runs that have ended, and models that are not kept.
+
+    The order of runs is total, so which model stays does not depend on which run ends first.
+    """
+    if config.keep_models == "all":
+        return
+    places = {cell.cell.name: place for place, cell in enumerate(cells)}
+    ended = sorted(
+        (one.result for one in read if one.report is not None), key=lambda one: places[one.name]
+    )
+    best = rank_cells(ended, ranking_measure(config.rank_by, ended))[:1]
+    keep = {one.name for one in best} if config.keep_models == "best" else set()
+    for one in ended:
+        folder = cells[places[one.name]].cell.config.output_dir
+        for checkpoint in folder.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        if one.name not in keep:
+            shutil.rmtree(folder / RUN_MODEL, ignore_errors=True)
+
+
+def _prepare(config: AlignConfig, known: dict[str, Prepared]) -> Prepared:
+    from accordant.objectives.registry import bind_options
+    from accordant.training.plan import make_plan, read_model_config
+
+    key = config.model_dump_json(exclude=_AFTER_ENCODING)
+    first = known.get(key)
+    # How many answers of its own a model gives is an option, and they are part of the plan.
+    if first is None or first.objective.self_samples:
+        known[key] = prepare(config)
+        return known[key]
+    held_out = first.encoded_held_out
+    model = read_model_config(
+        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
+    )
+    return replace(
+        first,
+        options=bind_options(first.objective, config.options),
+        plan=make_plan(
+            model, config, first.encoded.examples, held_out.examples if held_out else ()
+        ),
+    )
+
+
+def _identity(config: AlignConfig, ready: Prepared, data: Sequence[str]) -> dict[str, Any]:
+    settings = config.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    own = {"method": ready.objective.name, "option": dict(ready.options)}
+    return settings | own | {"records": list(data)}
+
+
+def _fingerprint(examples: Sequence[Example]) -> str:
+    """Digest of tokens, labels and whatever else examples carry."""
+    from accordant.tokens.fingerprint import fingerprint_examples
+
+    digest = hashlib.sha256(fingerprint_examples(examples).encode())
+    for example in examples:
+        digest.update(repr(replace(example, trees=())).encode())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Sampling from models: the sampler, the stepper, and what they share."""

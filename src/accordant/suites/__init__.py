@@ -1,0 +1,1 @@
+"""Suites: samples, a solver, a scorer and metrics, thin over inspect-ai."""

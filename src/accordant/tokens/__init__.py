@@ -1,0 +1,1 @@
+"""Records in tokens: templates, token trees and their packing."""

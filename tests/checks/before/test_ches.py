@@ -1,0 +1,159 @@
+"""The check of CHES scores: what it lists, leaves out, and says after a probe run."""
+
+from __future__ import annotations
+
+import dataclasses
+from statistics import median
+
+import pytest
+import torch
+
+from accordant.base.errors import UserError
+from accordant.checks.before.ches import ches
+from accordant.checks.before.ranking_accuracy import ranking_accuracy
+from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.registry import bind_options, get_check
+from accordant.feedback.records import Comparison, Origin, Ranking
+from tests.checks.before.feedback import comparisons, dropped
+from tests.checks.before.modelled import material
+
+
+def pairs(count: int = 20) -> list[Comparison]:
+    """Short pairs; every fourth repeats its chosen answer but for the last letters."""
+    made = comparisons(count, seed=3)
+    return [
+        dataclasses.replace(
+            one,
+            prompt=one.prompt[:20],
+            chosen=one.chosen[:30],
+            rejected=one.chosen[:27] + "zzz" if place % 4 == 0 else one.rejected[:30],
+        )
+        for place, one in enumerate(made)
+    ]
+
+
+def test_scores_alone_give_no_verdict_and_the_highest_are_left_out() -> None:
+    found = ches(material(pairs()), drop=0.25)
+    assert found.severity == "ok"
+    assert found.threshold is None
+    values = [row.value for row in found.rows]
+    assert values == sorted(values, reverse=True)
+    assert len(found.drop) == found.concerned == 5
+    assert {origin.row for origin in found.drop} == {
+        row.origin.row for row in found.rows[:5] if row.origin
+    }
+    assert "no verdict" in found.sentence
+    assert len(found.charts[0].series[0].values) == 20
+    assert found.charts[0].marks[0].value == values[4]
+
+
+def test_alike_answers_score_nearest_to_zero() -> None:
+    found = ches(material(pairs()), score="plain", shown=20)
+    alike = [row.value for row in found.rows if row.origin and (row.origin.row - 1) % 4 == 0]
+    others = [row.value for row in found.rows if row.origin and (row.origin.row - 1) % 4]
+    assert median(map(abs, alike)) < median(map(abs, others)) / 1.5
+    edits = next(m for m in found.measures if m.name == "rank correlation with edit similarity")
+    assert edits.number.estimate > 0
+
+
+def test_a_threshold_takes_the_place_of_the_share() -> None:
+    ready = material(pairs())
+    scores = sorted((row.value for row in ches(ready).rows), reverse=True)
+    found = ches(ready, above=(scores[2] + scores[3]) / 2)
+    assert found.concerned == len(dropped(found)) == 3
+
+
+def test_both_checks_of_pairs_share_one_pass() -> None:
+    seen: list[int] = []
+    ready = material(pairs(), advance=seen.append)
+    calls: list[int] = []
+    handle = ready.model.model.register_forward_pre_hook(lambda *_: calls.append(1))
+    ches(ready)
+    first = len(calls)
+    ranking_accuracy(ready)
+    handle.remove()
+    assert first > 0
+    assert len(calls) == first
+    assert ready.encoded is not None
+    assert sum(seen) == sum(example.num_tokens for example in ready.encoded.examples)
+
+
+def test_a_probe_run_measures_the_fall_and_leaves_the_model_alone() -> None:
+    seen: list[int] = []
+    ready = material(pairs(24), advance=seen.append)
+    before = {name: value.clone() for name, value in ready.model.state_dict().items()}
+    found = ches(ready, probe_steps=4, probe_rate=1e-3)
+    assert all(torch.equal(value, before[n]) for n, value in ready.model.state_dict().items())
+    assert found.threshold is not None
+    assert -1 <= found.number.low <= found.number.estimate <= found.number.high <= 1
+    assert found.number.count == 24
+    assert "4 steps of dpo on 24 pairs" in found.sentence
+    assert len(found.charts) == 2
+    names = [measure.name for measure in found.measures]
+    assert "rank correlation of the fall with edit similarity" in names
+    cost = get_check("ches").cost
+    assert cost is not None
+    assert sum(seen) == pytest.approx(sum(cost(ready, probe_steps=4).values()), rel=0.15)
+
+
+def test_a_planted_displacement_is_found_and_its_absence_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The verdict follows what the probe measured: falls in order of the scores, or in none."""
+    ready = material(pairs(40))
+    order = torch.tensor([row.value for row in ches(ready, shown=40).rows])
+    by_row = {row.origin.row: row.value for row in ches(ready, shown=40).rows if row.origin}
+    generator = torch.Generator().manual_seed(5)
+
+    def planted(_model: object, examples: list[object], *_: object, **__: object) -> torch.Tensor:
+        scores = torch.tensor([by_row[e.index + 1] for e in examples])  # type: ignore[attr-defined]
+        noise = 0.3 * float(order.std()) * torch.randn(len(scores), generator=generator)
+        falls = scores - order.min() + noise
+        return torch.stack([-falls, falls], dim=1)
+
+    def null(_model: object, examples: list[object], *_: object, **__: object) -> torch.Tensor:
+        return torch.randn(len(examples), 2, generator=generator)
+
+    monkeypatch.setattr("accordant.checks.probe.probe_changes", planted)
+    found = ches(ready, probe_steps=2)
+    assert found.severity == "warning"
+    assert found.number.low > 0.5
+    monkeypatch.setattr("accordant.checks.probe.probe_changes", null)
+    assert ches(ready, probe_steps=2).severity == "ok"
+
+
+def test_rankings_give_a_score_for_every_two_answers_but_no_probe() -> None:
+    texts = [("Say.", (f"{a} one", f"{a} two", f"{a} three")) for a in ("Cat", "Dog", "Fox")]
+    records = [Ranking(p, c, None, Origin("r.jsonl", n)) for n, (p, c) in enumerate(texts, 1)]
+    ready = material(records, "ranking")
+    found = ches(ready, drop=0.34)
+    assert found.number.count == 9
+    assert found.rows[0].note.startswith("answer ")
+    assert len(found.drop) <= 3 == found.concerned
+    with pytest.raises(UserError, match="rankings"):
+        ches(ready, probe_steps=2)
+
+
+def test_nothing_to_compare_is_said() -> None:
+    records = [Ranking("Say.", ("a", "b"), (1.0, 1.0), Origin("r.jsonl", 1))]
+    with pytest.raises(NotApplicableError, match="prefers"):
+        ches(material(records, "ranking"))
+
+
+def test_options_are_read_from_the_command_line() -> None:
+    check = get_check("ches")
+    given = {"ches.drop": "0.2", "ches.above": "none", "ches.probe_steps": "0"}
+    bound = bind_options([check], given)["ches"]
+    assert (bound["drop"], bound["above"], bound["probe_steps"]) == (0.2, None, 0)
+    with pytest.raises(UserError, match="score"):
+        bind_options([check], {"ches.score": "longest"})
+
+
+def test_the_cost_is_one_forward_pass() -> None:
+    ready: Material = material(pairs())
+    cost = get_check("ches").cost
+    assert cost is not None
+    assert ready.encoded is not None
+    tokens = sum(example.num_tokens for example in ready.encoded.examples)
+    assert cost(ready) == {"pairs": tokens}
+    assert get_check("ranking-accuracy").cost is not None

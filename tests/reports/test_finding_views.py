@@ -1,0 +1,65 @@
+"""Findings in words and plots."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from accordant.reports.finding_views import (
+    amount,
+    draw_charts,
+    ends_of,
+    number_line,
+    view_findings,
+)
+from accordant.statistics.interval import Interval
+from tests.reports.sample_findings import KINDS, make_chart, make_finding
+
+
+def test_a_view_says_number_interval_threshold_and_what_is_not_listed():
+    (view,) = view_findings([make_finding()])
+    assert (view.value, view.ends) == ("31 %", "25 to 37 %")
+    assert view.threshold == "threshold 20 %: displacement"
+    assert [row.value for row in view.rows] == ["1.25 nats", "-0.500 nats"]
+    assert view.left == 29
+    assert view.measures == (("displacement", "1 nats", ""),)
+    line = "31 % (95 % interval 25 to 37 %) · threshold 20 %: displacement"
+    assert number_line(make_finding()) == line
+
+
+def test_identifiers_are_unique_and_fit_in_a_page():
+    views = list(map(draw_charts, view_findings([make_finding("<A b>"), make_finding("<A b>")])))
+    names = [view.identifier for view in views]
+    names += [row.anchor for view in views for row in view.rows]
+    names += [plot.identifier for view in views for plot in view.plots]
+    assert len(set(names)) == len(names)
+    assert all(name.replace("-", "").isalnum() for name in names)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_chart_is_drawn_with_its_numbers_and_in_words(kind):
+    (view,) = map(draw_charts, view_findings([make_finding(charts=(make_chart(kind, "<b>"),))]))
+    (plot,) = view.plots
+    data = plot.figure.to_plotly_json()["data"]
+    assert len(data) == 1
+    assert "<b>" not in str(plot.figure.to_json())
+    assert "1.00" in plot.description
+    assert "4.00" in plot.description
+    if kind != "histogram":
+        assert list(data[0]["error_y"]["array"]) == [0.5, 0.5, 1.0]
+
+
+def test_a_chart_of_nothing_says_so():
+    chart = make_chart("histogram")
+    empty = type(chart)(**{f: getattr(chart, f) for f in chart.__slots__} | {"series": ()})
+    (view,) = map(draw_charts, view_findings([make_finding(charts=(empty,))]))
+    assert view.plots[0].description == "a: ."
+
+
+def test_amounts_have_their_units():
+    assert amount(0.5, "share") == "50 %"
+    assert amount(12.0, "rows") == "12 rows"
+    assert amount(-3.1, "nats") == "-3.10 nats"
+    assert amount(math.nan, "number") == "unknown"
+    assert ends_of(Interval(0.5, math.nan, math.nan, 1), "share") == ""

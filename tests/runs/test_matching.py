@@ -1,0 +1,92 @@
+"""Matching of prompts in whole align runs on a tiny model."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from accordant.base.errors import UserError
+from accordant.runs.align import prepare, run_align
+from accordant.runs.matching import weigh_prompts
+from accordant.scoring.engine import install
+from accordant.training.settings import AlignConfig
+from tests.runs.test_chat import loaded_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    loaded = loaded_model()
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def rows(count: int = 48) -> list[dict[str, Any]]:
+    """Numbers get nine thumbs up in twelve, words three: other prompts, other labels."""
+    found = []
+    for n in range(count):
+        is_number, turn = n % 2 == 0, (n // 2) % 12
+        prompt = f"what is {n}?" if is_number else f"say the word {'ab'[n % 3 == 0] * (n % 7 + 1)}"
+        label = turn < 9 if is_number else turn < 3
+        found.append({"prompt": prompt, "completion": f"it is {n}", "label": label})
+    return found
+
+
+def config_of(folder: Path, model: Path, data: list[dict[str, Any]], **options: Any) -> AlignConfig:
+    file = folder / "thumbs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in data))
+    return AlignConfig(
+        data=str(file),
+        model=str(model),
+        method="bco",
+        options=options,
+        output_dir=folder / "out",
+        precision="float32",
+        batch_size=8,
+        held_out=0.25,
+        report=False,
+        learning_rate=1e-3,
+    )
+
+
+def test_prompts_of_wanted_answers_weigh_more_than_those_of_unwanted_ones(tmp_path, model):
+    config = config_of(tmp_path, model, rows(), match_prompts=True)
+    ready, start, text = prepare(config), install(loaded_model().model), io.StringIO()
+    weighed = weigh_prompts(config, ready, start, Console(file=text, width=200))
+    examples = weighed.encoded.examples
+    texts = [ready.train.records[example.index].prompt for example in examples]
+    numbers = [e.weight for e, t in zip(examples, texts, strict=True) if str(t).startswith("what")]
+    words = [e.weight for e, t in zip(examples, texts, strict=True) if str(t).startswith("say")]
+    assert sum(numbers) / len(numbers) > 1 > sum(words) / len(words)
+    assert all(example.weight is not None for example in weighed.encoded_held_out.examples)
+    assert [e.trees for e in examples] == [e.trees for e in ready.encoded.examples]
+    assert "Prompts matched: a classifier tells prompts" in text.getvalue()
+
+
+def test_nothing_is_weighed_unless_the_option_says_so(tmp_path, model):
+    config = config_of(tmp_path, model, rows())
+    ready = prepare(config)
+    assert weigh_prompts(config, ready, torch.nn.Module(), Console(quiet=True)) is ready
+
+
+def test_a_whole_run_with_matching(tmp_path, model):
+    config = config_of(tmp_path, model, rows(), match_prompts="true")
+    text = io.StringIO()
+    outcome = run_align(config, dry_run=False, console=Console(file=text, width=200))
+    assert outcome.options["match_prompts"] is True
+    assert (tmp_path / "out" / "model").is_dir()
+    assert "Prompts matched" in text.getvalue()
+
+
+def test_one_sided_thumbs_are_told_before_training(tmp_path, model):
+    data = [row | {"label": True} for row in rows(12)]
+    config = config_of(tmp_path, model, data, match_prompts=True)
+    with pytest.raises(UserError, match="different prompts with a thumb up"):
+        run_align(config, dry_run=False, console=Console(quiet=True))
