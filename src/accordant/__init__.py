@@ -6,45 +6,31 @@ costs nothing: no torch, no transformers.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 from accordant._version import __version__
+from accordant.base.public import lazy_names
 
-# Public name -> the module it lives in.
-_HOMES = {
-    "AlignConfig": "accordant.training.settings",
-    "Binary": "accordant.feedback.records",
-    "Comparison": "accordant.feedback.records",
-    "Demonstration": "accordant.feedback.records",
-    "JointPair": "accordant.feedback.records",
-    "Judgment": "accordant.feedback.records",
-    "Message": "accordant.feedback.records",
-    "Ranking": "accordant.feedback.records",
-    "Rating": "accordant.feedback.records",
-    "Steps": "accordant.feedback.records",
-    "System": "accordant.catalogue.system",
-    "UserError": "accordant.base.errors",
-    "get_objective": "accordant.objectives.registry",
-    "list_objectives": "accordant.objectives.registry",
-    "list_systems": "accordant.catalogue.registry",
-    "load_feedback": "accordant.feedback.loading",
-    "load_model": "accordant.models.loading",
-    "objective": "accordant.objectives.registry",
-    "run_align": "accordant.runs.align",
-}
-
-__all__ = ["__version__", *sorted(_HOMES)]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'accordant' has no attribute '{name}'")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__, _names = lazy_names(
+    __name__,
+    {
+        "base.errors": ("UserError",),
+        "catalogue.registry": ("list_systems",),
+        "catalogue.system": ("System",),
+        "feedback.loading": ("load_feedback",),
+        "feedback.records": (
+            "Binary",
+            "Comparison",
+            "Demonstration",
+            "JointPair",
+            "Judgment",
+            "Message",
+            "Ranking",
+            "Rating",
+            "Steps",
+        ),
+        "models.loading": ("load_model",),
+        "objectives.registry": ("get_objective", "list_objectives", "objective"),
+        "runs.align": ("run_align",),
+        "training.settings": ("AlignConfig",),
+    },
+)
+__all__ = ["__version__", *_names]
