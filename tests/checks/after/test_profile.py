@@ -17,7 +17,6 @@ from tests.checks.after.preferring import modelled, preferring
 from tests.checks.after.trained import biased, trained
 from tests.checks.before.feedback import comparisons, run
 from tests.checks.before.modelled import material
-from tests.feedback.conftest import public_data
 
 __all__ = ["public_data"]
 

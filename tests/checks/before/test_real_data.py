@@ -22,7 +22,6 @@ from accordant.feedback.loading import Feedback, load_feedback
 from accordant.feedback.records import Message, Origin, Ranking
 from accordant.statistics.agreement import krippendorff_alpha, pairwise_agreement
 from tests.checks.before.feedback import dropped, feedback, run
-from tests.feedback.conftest import public_data
 
 __all__ = ["public_data"]
 
