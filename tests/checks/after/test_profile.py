@@ -18,8 +18,6 @@ from tests.checks.after.trained import biased, trained
 from tests.checks.before.feedback import comparisons, run
 from tests.checks.before.modelled import material
 
-__all__ = ["public_data"]
-
 
 def measures(found: Finding) -> dict[str, float]:
     """Estimates by name, without how many pairs differ."""

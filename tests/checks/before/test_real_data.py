@@ -23,8 +23,6 @@ from accordant.feedback.records import Message, Origin, Ranking
 from accordant.statistics.agreement import krippendorff_alpha, pairwise_agreement
 from tests.checks.before.feedback import dropped, feedback, run
 
-__all__ = ["public_data"]
-
 
 @pytest.fixture(scope="module")
 def harmless(public_data: Path) -> Feedback:
