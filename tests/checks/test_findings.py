@@ -20,7 +20,7 @@ from accordant.checks.findings import (
     reaches,
     worst,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check, get_check, list_checks
 from accordant.feedback.records import Origin
 from accordant.statistics.interval import Interval
@@ -51,9 +51,9 @@ def test_severities_are_ordered_and_only_ok_is_not_raised():
 
 
 def test_shared_results_are_made_once():
-    material, made = Material(feedback=None), []
+    inputs, made = CheckInputs(feedback=None), []
     for _ in range(3):
-        assert material.once("pass", lambda: made.append(1) or 7) == 7
+        assert inputs.once("pass", lambda: made.append(1) or 7) == 7
     assert made == [1]
 
 
@@ -100,7 +100,7 @@ def test_options_of_checks_are_told_apart_by_the_checks_name(monkeypatch):
     monkeypatch.setattr(registry, "_load_all", lambda: None)
 
     @check(name="far", title="Far", when="before")
-    def far(material, *, share: float = 0.5):
+    def far(inputs, *, share: float = 0.5):
         """Says how far.
 
         Args:
@@ -122,16 +122,16 @@ def test_the_cost_of_a_check_knows_its_options(monkeypatch):
     monkeypatch.setattr(registry, "_registered", {})
     monkeypatch.setattr(registry, "_load_all", lambda: None)
     costs = {
-        "plain": lambda material: {"pass": 7.0},
-        "named": lambda material, *, share=0.5: {"pass": 100 * share},
-        "all": lambda material, **options: {"pass": 10 * options["share"]},
+        "plain": lambda inputs: {"pass": 7.0},
+        "named": lambda inputs, *, share=0.5: {"pass": 100 * share},
+        "all": lambda inputs, **options: {"pass": 10 * options["share"]},
     }
     found = {}
     for name, cost in costs.items():
 
         @check(name=name, title=name, when="before", needs=("model",), cost=cost)
-        def far(material, *, share: float = 0.5, other: int = 1):
+        def far(inputs, *, share: float = 0.5, other: int = 1):
             """Says how far."""
 
-        found[name] = get_check(name).passes(Material(feedback=None), {"share": 0.2, "other": 3})
+        found[name] = get_check(name).passes(CheckInputs(feedback=None), {"share": 0.2, "other": 3})
     assert found == {"plain": {"pass": 7.0}, "named": {"pass": 20.0}, "all": {"pass": 2.0}}

@@ -15,7 +15,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from accordant.base.errors import UserError
 from accordant.checks.gradients import pair_products, parameters_of
 from accordant.checks.monitor import Monitor, WatchSettings
-from accordant.checks.watching import Probe, answer, look, renormalised, standard_error
+from accordant.checks.snapshot import (
+    MonitorSet,
+    answer,
+    renormalised,
+    standard_error,
+    take_snapshot,
+)
 from accordant.scoring.engine import ScoreOptions, plain_logps, score, unwrap
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import train
@@ -23,10 +29,10 @@ from tests.families import tiny_model
 from tests.training.runs import make_config, make_examples, make_model, make_task, weights
 
 
-def make_probe(**settings) -> Probe:
+def make_set(**settings) -> MonitorSet:
     pairs = tuple(make_examples("dpo", 4, seed=9))
     prompts = tuple(one.trees[0].prompt for one in pairs)
-    return replace(Probe(pairs, prompts, max_new_tokens=6, top_k=5), **settings)
+    return replace(MonitorSet(pairs, prompts, max_new_tokens=6, top_k=5), **settings)
 
 
 def watched_run(folder, monitor, **settings):
@@ -83,18 +89,18 @@ def test_the_error_of_a_mean_over_tokens_counts_whole_answers():
 
 
 def test_a_look_sees_what_slow_scores_say_and_leaves_no_trace():
-    model, probe = make_model(), make_probe()
+    model, monitored = make_model(), make_set()
     before, state = weights(model).clone(), torch.get_rng_state()
-    answers = answer(model, probe)
-    seen = look(model, probe, answers, answers, 3, 0.5)
+    answers = answer(model, monitored)
+    seen = take_snapshot(model, monitored, answers, answers, 3, 0.5)
     torch.testing.assert_close(weights(model), before, atol=0, rtol=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in model.parameters())
     with torch.no_grad():
-        plain = [[float(x.sum()) for x in plain_logps(model, p.trees[0])] for p in probe.pairs]
+        plain = [[float(x.sum()) for x in plain_logps(model, p.trees[0])] for p in monitored.pairs]
     assert seen.chosen == pytest.approx([one[0] for one in plain], abs=1e-4)
     assert seen.rejected == pytest.approx([one[1] for one in plain], abs=1e-4)
-    products, _ = pair_products(model, probe.pairs, parameters_of(model, 1))
+    products, _ = pair_products(model, monitored.pairs, parameters_of(model, 1))
     assert seen.chosen_stays == tuple((products.inner >= products.chosen).tolist())
     assert 0 < seen.top_mass < 1
     assert 0 < seen.mass_error < 1
@@ -104,11 +110,11 @@ def test_a_look_sees_what_slow_scores_say_and_leaves_no_trace():
 
 def test_a_watched_run_gives_the_same_weights_as_one_that_is_not(tmp_path):
     said: list[str] = []
-    monitor = Monitor(make_probe(), say=said.append)
+    monitor = Monitor(make_set(), say=said.append)
     one, _ = watched_run(tmp_path / "watched", monitor, eval_steps=1)
     other, _ = watched_run(tmp_path / "alone", None, eval_steps=1)
     torch.testing.assert_close(weights(one), weights(other), atol=0, rtol=0)
-    assert [m.step for m in monitor.watched.measurements] == [0, 1, 2, 3]
+    assert [m.step for m in monitor.history.snapshots] == [0, 1, 2, 3]
     names = {finding.check for finding in monitor.findings()}
     assert names == {
         "displacement",
@@ -117,13 +123,13 @@ def test_a_watched_run_gives_the_same_weights_as_one_that_is_not(tmp_path):
         "probe-entanglement",
         "over-optimisation",
     }
-    assert monitor.watched.start.chosen != monitor.watched.last.chosen
+    assert monitor.history.start.chosen != monitor.history.last.chosen
 
 
 def test_a_finding_is_said_once_and_stops_the_run_where_asked(tmp_path):
     said: list[str] = []
     settings = WatchSettings(stop_on="warning", every=1)
-    monitor = Monitor(make_probe(pairs=()), settings, said.append)
+    monitor = Monitor(make_set(pairs=()), settings, said.append)
     _, result = watched_run(tmp_path, monitor, learning_rate=1.0, max_steps=6, warmup=0.0)
     assert monitor.stopped_by is not None
     assert monitor.stopped_by.check == "drift"
@@ -134,24 +140,24 @@ def test_a_finding_is_said_once_and_stops_the_run_where_asked(tmp_path):
 
 def test_a_resumed_run_knows_its_start(tmp_path):
     file = tmp_path / "watch.json"
-    first = Monitor(make_probe(), WatchSettings(every=1, file=file), lambda _: None)
+    first = Monitor(make_set(), WatchSettings(every=1, file=file), lambda _: None)
     watched_run(tmp_path, first, max_steps=4, save_steps=2)
     assert len(json.loads(file.read_text())["measurements"]) == 5
-    second = Monitor(make_probe(), WatchSettings(every=1, file=file), lambda _: None)
+    second = Monitor(make_set(), WatchSettings(every=1, file=file), lambda _: None)
     watched_run(tmp_path, second, max_steps=4, save_steps=2, resume=True)
-    assert second.watched.start.chosen == first.watched.start.chosen
-    assert second.watched.start.start_answers == first.watched.start.start_answers
-    assert second.watched.start_tokens == first.watched.start_tokens
-    assert [m.step for m in second.watched.measurements] == [0, 1, 2, 3, 4]
-    assert second.watched.last.chosen == pytest.approx(first.watched.last.chosen, abs=1e-5)
+    assert second.history.start.chosen == first.history.start.chosen
+    assert second.history.start.start_answers == first.history.start.start_answers
+    assert second.history.start_tokens == first.history.start_tokens
+    assert [m.step for m in second.history.snapshots] == [0, 1, 2, 3, 4]
+    assert second.history.last.chosen == pytest.approx(first.history.last.chosen, abs=1e-5)
 
 
 def test_a_file_that_holds_something_else_is_a_user_error(tmp_path):
     file = tmp_path / "watch.json"
-    first = Monitor(make_probe(), WatchSettings(every=1, file=file), lambda _: None)
+    first = Monitor(make_set(), WatchSettings(every=1, file=file), lambda _: None)
     watched_run(tmp_path, first, max_steps=4, save_steps=2)
     file.write_text('{"answers": 3}')
-    again = Monitor(make_probe(), WatchSettings(every=1, file=file), lambda _: None)
+    again = Monitor(make_set(), WatchSettings(every=1, file=file), lambda _: None)
     with pytest.raises(UserError, match="does not hold the measurements"):
         watched_run(tmp_path, again, max_steps=4, save_steps=2, resume=True)
 
@@ -159,13 +165,13 @@ def test_a_file_that_holds_something_else_is_a_user_error(tmp_path):
 def test_it_works_in_a_plain_transformers_trainer(tmp_path):
     model: nn.Module = tiny_model("llama", seed=0)
     rows = [{"input_ids": torch.arange(5, 13), "labels": torch.arange(5, 13)} for _ in range(8)]
-    monitor = Monitor(make_probe(), WatchSettings(every=2), lambda _: None)
+    monitor = Monitor(make_set(), WatchSettings(every=2), lambda _: None)
     args = TrainingArguments(
         output_dir=str(tmp_path), max_steps=4, use_cpu=True, report_to=[], learning_rate=1e-2
     )
     Trainer(model=model, args=args, train_dataset=rows, callbacks=[monitor]).train()
-    assert [m.step for m in monitor.watched.measurements] == [0, 2, 4]
-    assert monitor.watched.last.chosen != monitor.watched.start.chosen
+    assert [m.step for m in monitor.history.snapshots] == [0, 2, 4]
+    assert monitor.history.last.chosen != monitor.history.start.chosen
     assert len(monitor.findings()) == 5
     assert isinstance(monitor, TrainerCallback)
 
@@ -180,7 +186,7 @@ def test_it_works_in_trls_trainer(tmp_path):
     model = tiny_model("llama", seed=0)
     model.resize_token_embeddings(len(tokenizer))
     rows = [{"prompt": f"Say {i}.", "chosen": " yes", "rejected": " no"} for i in range(8)]
-    monitor = Monitor(make_probe(), WatchSettings(), lambda _: None)
+    monitor = Monitor(make_set(), WatchSettings(), lambda _: None)
     args = trl.DPOConfig(
         output_dir=str(tmp_path),
         max_steps=2,
@@ -202,5 +208,5 @@ def test_it_works_in_trls_trainer(tmp_path):
         callbacks=[monitor],
     )
     trainer.train()
-    assert [m.step for m in monitor.watched.measurements] == [0, 1, 2]
-    assert monitor.watched.last.held_out_reward == monitor.watched.last.held_out_reward
+    assert [m.step for m in monitor.history.snapshots] == [0, 1, 2]
+    assert monitor.history.last.held_out_reward == monitor.history.last.held_out_reward

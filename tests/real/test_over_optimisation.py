@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from accordant.checks.watched import Measurement
+from accordant.checks.run_history import Snapshot
 from accordant.sampling.sampling import Generation
 from accordant_studies.claims import over_optimisation as study
 
@@ -23,7 +23,7 @@ def test_gold_is_the_rule_times_the_share_of_known_words() -> None:
 def test_the_first_finding_knows_nothing_of_what_comes_later() -> None:
     masses = [0.9, 0.9, 0.9, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
     seen = [
-        Measurement(10 * place, entropy=1.0, top_mass=mass, mass_error=0.01)
+        Snapshot(10 * place, entropy=1.0, top_mass=mass, mass_error=0.01)
         for place, mass in enumerate(masses)
     ]
     finding = study.first_finding(seen)
@@ -49,8 +49,8 @@ def test_half_of_the_rise_is_lost_where_the_curve_says() -> None:
     gold = [0.0, 0.2, 0.6, 0.6, 0.6, 0.4, 0.2, 0.0, 0.0]
     looks = [
         study._Look(
-            Measurement(4 * place, entropy=1.0, top_mass=0.8, mass_error=0.01),
-            Measurement(4 * place, entropy=1.0, top_mass=0.8, mass_error=0.01),
+            Snapshot(4 * place, entropy=1.0, top_mass=0.8, mass_error=0.01),
+            Snapshot(4 * place, entropy=1.0, top_mass=0.8, mass_error=0.01),
             gold=value,
             gold_again=value,
             known=1.0,

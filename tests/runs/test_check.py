@@ -14,7 +14,7 @@ from rich.console import Console
 from accordant.base.errors import UserError
 from accordant.checks import registry
 from accordant.checks.findings import Finding
-from accordant.checks.material import Material, count_tokens
+from accordant.checks.inputs import CheckInputs, count_tokens
 from accordant.checks.registry import check, list_checks
 from accordant.checks.settings import CheckConfig
 from accordant.feedback.records import RECORD_TYPES
@@ -128,12 +128,12 @@ def test_options_reach_their_check_and_misspelt_ones_are_refused(tmp_path, model
 def test_a_pass_that_checks_share_is_counted_and_made_once(tmp_path, model, only_these):
     passes = []
 
-    def make(material: Material) -> float:
+    def make(inputs: CheckInputs) -> float:
         def go() -> float:
-            passes.append(material.model)
+            passes.append(inputs.model)
             return 1.0
 
-        return material.once("shared", go)
+        return inputs.once("shared", go)
 
     for name in ("first", "second"):
 
@@ -142,16 +142,16 @@ def test_a_pass_that_checks_share_is_counted_and_made_once(tmp_path, model, only
             title=name,
             when="before",
             needs=("model",),
-            cost=lambda material: {"shared": count_tokens(material)},
+            cost=lambda inputs: {"shared": count_tokens(inputs)},
         )
-        def look(material: Material, name: str = name) -> Finding:
+        def look(inputs: CheckInputs, name: str = name) -> Finding:
             """Looks."""
-            make(material)
+            make(inputs)
             return made(name)
 
     config = settings(tmp_path, model, only=("first", "second"))
     ready, plan = plan_check(config)
-    assert plan.tokens == count_tokens(ready.material) > 0
+    assert plan.tokens == count_tokens(ready.inputs) > 0
     report, text = run(config)
     assert len(passes) == 1
     assert passes[0] is not None
@@ -165,8 +165,8 @@ def test_the_speed_is_that_of_the_model(tmp_path, model):
 
     ready, _ = plan_check(settings(tmp_path, model, only=("truncation",)))
     loaded = install(load_model(str(model), dtype="float32", device="cpu").model)
-    assert measure_speed(Material(ready.material.feedback, model=loaded)) == 0
-    assert measure_speed(replace(ready.material, model=loaded)) > 10
+    assert measure_speed(CheckInputs(ready.inputs.feedback, model=loaded)) == 0
+    assert measure_speed(replace(ready.inputs, model=loaded)) > 10
 
 
 def test_filtered_feedback_is_what_checks_left(tmp_path, model):
@@ -202,14 +202,14 @@ def test_rows_that_cannot_become_tokens_or_are_too_long_do_not_stop_a_check(tmp_
     source = tmp_path / "bad.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     ready, _ = plan_check(settings(tmp_path, model, data=str(source)))
-    material = ready.material
-    assert set(material.refused) == {2}
-    assert [one.index for one in material.too_long] == [4]
-    kept = [one.index for one in material.encoded.examples]
+    inputs = ready.inputs
+    assert set(inputs.refused) == {2}
+    assert [one.index for one in inputs.too_long] == [4]
+    kept = [one.index for one in inputs.encoded.examples]
     assert kept == [n for n in range(16) if n not in (2, 4)]
     plain, _ = plan_check(settings(tmp_path, model))
-    trees = {one.index: one.trees for one in plain.material.encoded.examples}
-    assert all(one.trees == trees[one.index] for one in material.encoded.examples)
+    trees = {one.index: one.trees for one in plain.inputs.encoded.examples}
+    assert all(one.trees == trees[one.index] for one in inputs.encoded.examples)
     report, text = run(settings(tmp_path, model, data=str(source), only=DATA_CHECKS))
     found = {finding.check: finding for finding in report.findings}
     assert [origin.row for origin in found["boundaries"].drop] == [3]
@@ -289,11 +289,11 @@ def test_with_a_reference_the_checks_of_after_training_are_those_that_run(
         title="Moved",
         when="after",
         needs=("model", "reference"),
-        cost=lambda material: {"both": 2.0 * count_tokens(material)},
+        cost=lambda inputs: {"both": 2.0 * count_tokens(inputs)},
     )
-    def moved(material: Material) -> Finding:
+    def moved(inputs: CheckInputs) -> Finding:
         """Looks at both."""
-        seen.append((material.model, material.reference))
+        seen.append((inputs.model, inputs.reference))
         return made("moved")
 
     _, plan = plan_check(settings(tmp_path, model))
@@ -319,7 +319,7 @@ def test_models_with_different_tokenizers_are_not_compared(tmp_path, model, only
         needs=("reference", "model"),
         cost=lambda _: {},
     )
-    def moved(_: Material) -> Finding:
+    def moved(_: CheckInputs) -> Finding:
         """Looks at both."""
         return made("moved")
 

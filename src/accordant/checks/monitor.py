@@ -19,10 +19,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from accordant.base.errors import UserError
 from accordant.base.files import write_whole
 from accordant.checks.findings import SEVERITIES, Finding, Severity, reaches
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import list_checks
-from accordant.checks.watched import NAN, Measurement, Watched
-from accordant.checks.watching import Probe, answer, look
+from accordant.checks.run_history import NAN, RunHistory, Snapshot
+from accordant.checks.snapshot import MonitorSet, answer, take_snapshot
 from accordant.scoring.engine import install, is_installed
 from accordant.tokens.trees import TokenTree
 
@@ -47,14 +47,14 @@ class WatchSettings:
     file: Path | None = None
 
 
-def read_findings(watched: Watched) -> tuple[Finding, ...]:
+def read_findings(history: RunHistory) -> tuple[Finding, ...]:
     """What the checks during training say of the measurements; those that do not apply are left
     out.
     """
     found = []
     for one in list_checks("during"):
         try:
-            found.append(one.function(watched))
+            found.append(one.function(history))
         except NotApplicableError:
             continue
     return tuple(found)
@@ -66,39 +66,39 @@ class Monitor(TrainerCallback):
     A finding is said when it is raised, and again only when it gets worse.
 
     Args:
-        probe: what to look at.
+        monitored: what to look at.
         settings: what to do with it.
         say: takes a line to show; `print` by default. Only the main process says anything.
     """
 
     def __init__(
         self,
-        probe: Probe,
+        monitored: MonitorSet,
         settings: WatchSettings | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
-        self.probe = probe
+        self.monitored = monitored
         self.settings = settings or WatchSettings()
         self.stopped_by: Finding | None = None
         self._say = say
         self._answers: tuple[TokenTree, ...] = ()
-        self._measurements: list[Measurement] = []
+        self._snapshots: list[Snapshot] = []
         self._said: dict[str, Severity] = {}
         self._reward = NAN
 
     @property
-    def watched(self) -> Watched:
+    def history(self) -> RunHistory:
         """All that was measured so far."""
-        return Watched(
-            tuple(self._measurements),
+        return RunHistory(
+            tuple(self._snapshots),
             tuple(len(tree.continuations[0]) for tree in self._answers),
             beta=self.settings.beta,
-            top_k=self.probe.top_k,
+            top_k=self.monitored.top_k,
         )
 
     def findings(self) -> tuple[Finding, ...]:
         """What the checks say now; nothing before the first look."""
-        return read_findings(self.watched) if self._measurements else ()
+        return read_findings(self.history) if self._snapshots else ()
 
     def on_train_begin(
         self,
@@ -115,7 +115,7 @@ class Monitor(TrainerCallback):
             install(model)
         if state.global_step and self._read(state.global_step):
             return
-        self._answers, self._measurements = (), []
+        self._answers, self._snapshots = (), []
         self._look(model, state, control)
 
     def on_evaluate(
@@ -130,7 +130,7 @@ class Monitor(TrainerCallback):
         """Take the held-out reward, and look."""
         self._reward = float((metrics or {}).get(REWARD, NAN))
         # An evaluation before training has no start to compare with.
-        if self.settings.every is None and model is not None and self._measurements:
+        if self.settings.every is None and model is not None and self._snapshots:
             self._look(model, state, control)
 
     def on_step_end(
@@ -157,17 +157,19 @@ class Monitor(TrainerCallback):
         **_: Any,
     ) -> None:
         """Look at the end, if that was not just done."""
-        if model is not None and self._measurements:
+        if model is not None and self._snapshots:
             self._look(model, state, control)
 
     def _look(self, model: nn.Module, state: TrainerState, control: TrainerControl) -> None:
-        if self._measurements and self._measurements[-1].step == state.global_step:
+        if self._snapshots and self._snapshots[-1].step == state.global_step:
             return
-        fresh = answer(model, self.probe)
-        if not self._measurements:
+        fresh = answer(model, self.monitored)
+        if not self._snapshots:
             self._answers = fresh
-        self._measurements.append(
-            look(model, self.probe, self._answers, fresh, state.global_step, self._reward)
+        self._snapshots.append(
+            take_snapshot(
+                model, self.monitored, self._answers, fresh, state.global_step, self._reward
+            )
         )
         if state.is_world_process_zero:
             self._write()
@@ -197,7 +199,7 @@ class Monitor(TrainerCallback):
             return
         kept = {
             "answers": [(tree.prompt, tree.continuations[0]) for tree in self._answers],
-            "measurements": [asdict(one) for one in self._measurements],
+            "measurements": [asdict(one) for one in self._snapshots],
         }
         try:
             self.settings.file.parent.mkdir(parents=True, exist_ok=True)
@@ -219,8 +221,8 @@ class Monitor(TrainerCallback):
             self._answers = tuple(
                 TokenTree(tuple(prompt), (tuple(answer),)) for prompt, answer in kept["answers"]
             )
-            self._measurements = [
-                one for one in map(_measurement, kept["measurements"]) if one.step <= step
+            self._snapshots = [
+                one for one in map(_snapshot, kept["measurements"]) if one.step <= step
             ]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
@@ -228,12 +230,12 @@ class Monitor(TrainerCallback):
                 where=str(file),
                 mend="Remove it: the checks during training then start anew from the checkpoint.",
             ) from error
-        return bool(self._measurements)
+        return bool(self._snapshots)
 
 
-def _measurement(fields: Mapping[str, Any]) -> Measurement:
+def _snapshot(fields: Mapping[str, Any]) -> Snapshot:
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, Sequence) else value
         for name, value in fields.items()
     }
-    return Measurement(**values)
+    return Snapshot(**values)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accordant.checks.findings import FindingRow
-from accordant.checks.material import Material, NotApplicableError, count_tokens
+from accordant.checks.inputs import CheckInputs, NotApplicableError, count_tokens
 from accordant.checks.texts import preference_row
 from accordant.feedback.records import Origin
 
@@ -32,7 +32,7 @@ class PairPass:
     Args:
         pairs: every preference, example by example.
         logps: log-probabilities of their answers.
-        similarities: columns of `diagnostics.similarity.COLUMNS`, `[pairs, 3]`.
+        similarities: columns of `checks.similarity.COLUMNS`, `[pairs, 3]`.
     """
 
     pairs: tuple[Pair, ...]
@@ -40,43 +40,43 @@ class PairPass:
     similarities: Tensor
 
 
-def cost_of_pass(material: Material) -> Mapping[str, float]:
+def cost_of_pass(inputs: CheckInputs) -> Mapping[str, float]:
     """Tokens of the shared pass."""
-    return {NAME: float(count_tokens(material))}
+    return {NAME: float(count_tokens(inputs))}
 
 
-def pair_pass(material: Material) -> PairPass:
+def pair_pass(inputs: CheckInputs) -> PairPass:
     """The shared pass, made when the first check asks for it.
 
     Raises:
         NotApplicableError: no record states a preference.
     """
-    return material.once(NAME, lambda: _walk(material))
+    return inputs.once(NAME, lambda: _walk(inputs))
 
 
-def cost_of_both(material: Material) -> Mapping[str, float]:
+def cost_of_both(inputs: CheckInputs) -> Mapping[str, float]:
     """Tokens of the shared passes of the model and of its reference."""
-    tokens = float(count_tokens(material))
+    tokens = float(count_tokens(inputs))
     return {NAME: tokens, REFERENCE: tokens}
 
 
-def cost_of_gaps(material: Material) -> Mapping[str, float]:
+def cost_of_gaps(inputs: CheckInputs) -> Mapping[str, float]:
     """Tokens of the passes behind `preference_gaps`; none without a model."""
-    if material.encoded is None:
+    if inputs.encoded is None:
         return {}
-    return cost_of_both(material) if material.with_reference else cost_of_pass(material)
+    return cost_of_both(inputs) if inputs.with_reference else cost_of_pass(inputs)
 
 
-def reference_logps(material: Material) -> PairLogps:
+def reference_logps(inputs: CheckInputs) -> PairLogps:
     """Log-probabilities of the same pairs under the reference, made when first asked for.
 
     Raises:
         NotApplicableError: no record states a preference.
     """
-    return material.once(REFERENCE, lambda: _walk_reference(material))
+    return inputs.once(REFERENCE, lambda: _walk_reference(inputs))
 
 
-def preference_gaps(material: Material) -> Tensor:
+def preference_gaps(inputs: CheckInputs) -> Tensor:
     """How much the model prefers the chosen answer of every pair, float64 `[pairs]`.
 
     With a reference it is the difference of implicit rewards over beta (Rafailov et al. 2023,
@@ -86,68 +86,68 @@ def preference_gaps(material: Material) -> Tensor:
     Raises:
         NotApplicableError: no record states a preference.
     """
-    found = pair_pass(material).logps
-    if material.reference is None:
+    found = pair_pass(inputs).logps
+    if inputs.reference is None:
         return found.gaps_per_token
-    return found.gaps - reference_logps(material).gaps
+    return found.gaps - reference_logps(inputs).gaps
 
 
-def _walk(material: Material) -> PairPass:
+def _walk(inputs: CheckInputs) -> PairPass:
     from accordant.checks.pairs import LOGPS, read_pairs
     from accordant.checks.ranking import PairLogps
     from accordant.checks.similarity import CHES
 
-    pairs = _pairs_of(material)
+    pairs = _pairs_of(inputs)
     found = read_pairs(
-        material.model,
-        examples_of(material),
+        inputs.model,
+        examples_of(inputs),
         {"logps": LOGPS, "ches": CHES},
-        row_tokens=material.token_budget,
-        advance=material.advance,
+        row_tokens=inputs.token_budget,
+        advance=inputs.advance,
     )
     return PairPass(pairs, PairLogps.of(found["logps"]), found["ches"])
 
 
-def _walk_reference(material: Material) -> PairLogps:
+def _walk_reference(inputs: CheckInputs) -> PairLogps:
     from accordant.checks.pairs import LOGPS, read_pairs
     from accordant.checks.ranking import PairLogps
 
-    _pairs_of(material)
+    _pairs_of(inputs)
     found = read_pairs(
-        material.reference,
-        examples_of(material),
+        inputs.reference,
+        examples_of(inputs),
         {"logps": LOGPS},
-        row_tokens=material.token_budget,
-        advance=material.advance,
+        row_tokens=inputs.token_budget,
+        advance=inputs.advance,
     )
     return PairLogps.of(found["logps"])
 
 
-def _pairs_of(material: Material) -> tuple[Pair, ...]:
+def _pairs_of(inputs: CheckInputs) -> tuple[Pair, ...]:
     from accordant.checks.pairs import list_pairs
 
-    pairs = tuple(list_pairs(examples_of(material)))
+    pairs = tuple(list_pairs(examples_of(inputs)))
     if not pairs:
         raise NotApplicableError("no record prefers one answer to another")
     return pairs
 
 
-def examples_of(material: Material) -> Sequence[Example]:
+def examples_of(inputs: CheckInputs) -> Sequence[Example]:
     """The feedback in tokens."""
-    assert material.encoded is not None
-    return material.encoded.examples
+    assert inputs.encoded is not None
+    return inputs.encoded.examples
 
 
-def pair_row(material: Material, pair: Pair, value: float, note: str = "") -> FindingRow:
+def pair_row(inputs: CheckInputs, pair: Pair, value: float, note: str = "") -> FindingRow:
     """The row of a finding that shows one pair; of a ranking it names the two answers."""
-    example = examples_of(material)[pair.example]
-    record = material.feedback.records[example.index]
+    example = examples_of(inputs)[pair.example]
+    record = inputs.feedback.records[example.index]
     return preference_row(record, pair.chosen, pair.rejected, value, note)
 
 
-def origins_of(material: Material, pairs: Sequence[Pair]) -> tuple[Origin, ...]:
+def origins_of(inputs: CheckInputs, pairs: Sequence[Pair]) -> tuple[Origin, ...]:
     """Rows that state any of these pairs, each once, in order."""
-    records = material.feedback.records
-    examples = examples_of(material)
+    records = inputs.feedback.records
+    examples = examples_of(inputs)
     origins = (records[examples[pair.example].index].origin for pair in pairs)
     return tuple(dict.fromkeys(origin for origin in origins if origin is not None))

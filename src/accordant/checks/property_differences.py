@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.base.errors import UserError
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import examples_of, pair_pass, preference_gaps
 from accordant.checks.properties import Measure, measurable, words_of
 from accordant.checks.texts import answers_of, flat, preferred, prompts_of
@@ -65,19 +65,19 @@ class PropertyDifferences:
         return replace(self, places=self.places[kept], amounts=self.amounts[kept], gaps=gaps)
 
 
-def property_differences(material: Material, *, judged: bool = False) -> PropertyDifferences:
+def property_differences(inputs: CheckInputs, *, judged: bool = False) -> PropertyDifferences:
     """Measure every answer once and subtract, pair by pair; shared between checks.
 
     Args:
-        material: comparisons or rankings; its model is read where there is one.
+        inputs: comparisons or rankings; its model is read where there is one.
         judged: whether the judge's score is one more property. A judge is told that the model
             ended every answer itself, as nothing else is known of an answer of the feedback.
 
     Raises:
         NotApplicableError: no record prefers one answer to another.
     """
-    measured = material.once(f"properties, judged: {judged}", lambda: _measure(material, judged))
-    gaps = _gaps(material)
+    measured = inputs.once(f"properties, judged: {judged}", lambda: _measure(inputs, judged))
+    gaps = _gaps(inputs)
     if gaps is None:
         return measured
     found = [gaps.get(tuple(place), np.nan) for place in measured.places.tolist()]
@@ -144,16 +144,14 @@ def _length_names(ends: Sequence[int]) -> tuple[str, ...]:
     return (f"prompts of up to {ends[0]} words", *between, f"prompts of over {ends[-1]} words")
 
 
-def _measure(material: Material, judged: bool) -> PropertyDifferences:
+def _measure(inputs: CheckInputs, judged: bool) -> PropertyDifferences:
     measures = measurable()
-    if judged and material.judge is not None:
-        judge = material.judge
-        measures[f"judge {material.judge_name}"] = lambda prompt, answer: judge(
-            prompt, answer, True
-        )
+    if judged and inputs.judge is not None:
+        judge = inputs.judge
+        measures[f"judge {inputs.judge_name}"] = lambda prompt, answer: judge(prompt, answer, True)
     places: list[Place] = []
     amounts: list[Floats] = []
-    for number, record in enumerate(material.feedback.records):
+    for number, record in enumerate(inputs.feedback.records):
         pairs = pair_places(record)
         if pairs:
             own = _amounts(record, measures)
@@ -175,16 +173,16 @@ def _amounts(record: Record, measures: Mapping[str, Measure]) -> Floats:
     return np.array(rows, np.float64)
 
 
-def _gaps(material: Material) -> dict[Place, float] | None:
+def _gaps(inputs: CheckInputs) -> dict[Place, float] | None:
     """The model's preference by pair; None where there is no model or it could read no pair."""
-    if material.model is None or material.encoded is None:
+    if inputs.model is None or inputs.encoded is None:
         return None
     try:
-        gaps = preference_gaps(material).tolist()
+        gaps = preference_gaps(inputs).tolist()
     except NotApplicableError:
         return None
-    examples = examples_of(material)
+    examples = examples_of(inputs)
     return {
         (examples[pair.example].index, pair.chosen, pair.rejected): gap
-        for pair, gap in zip(pair_pass(material).pairs, gaps, strict=True)
+        for pair, gap in zip(pair_pass(inputs).pairs, gaps, strict=True)
     }

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, get_args
 from accordant.base.errors import UserError, nearest
 from accordant.base.options import Option, bind_values, read_options
 from accordant.checks.findings import Finding
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import RECORD_TYPES
 
 When = Literal["before", "during", "after"]
@@ -44,13 +44,13 @@ class Check:
         feedback: record types it applies to; empty for all.
         paper: where it comes from; empty for plain sense.
         cost: tokens it puts through a model, by name of the pass, one forward pass of one token
-            counting 1 and its gradient 2 more: `cost(material)`, with those options of the check
-            that it names. Passes of one name are made once (`Material.once`) however many checks
+            counting 1 and its gradient 2 more: `cost(inputs)`, with those options of the check
+            that it names. Passes of one name are made once (`CheckInputs.once`) however many checks
             name them. None for checks that need no model.
         options: what the user may set (`--option NAME.OPTION=VALUE`): the keyword-only parameters
             of the function, with their help in its docstring's `Args`.
-        function: the check. Before and after training: `function(material, **options) -> Finding`;
-            it raises `NotApplicableError` where the material says nothing about its question.
+        function: the check. Before and after training: `function(inputs, **options) -> Finding`;
+            it raises `NotApplicableError` where the inputs says nothing about its question.
             During training: the callback calls it as it documents.
     """
 
@@ -76,15 +76,15 @@ class Check:
         """Whether it can be run on records of this type."""
         return not self.feedback or record_type in self.feedback
 
-    def passes(self, material: Material, options: Mapping[str, Any]) -> Mapping[str, float]:
-        """What it costs on this material with these options; empty without a model."""
+    def passes(self, inputs: CheckInputs, options: Mapping[str, Any]) -> Mapping[str, float]:
+        """What it costs on these inputs with these options; empty without a model."""
         if self.cost is None:
             return {}
         parameters = inspect.signature(self.cost).parameters.values()
         if any(one.kind is one.VAR_KEYWORD for one in parameters):
-            return self.cost(material, **options)
+            return self.cost(inputs, **options)
         named = {one.name for one in parameters}
-        return self.cost(material, **{k: v for k, v in options.items() if k in named})
+        return self.cost(inputs, **{k: v for k, v in options.items() if k in named})
 
 
 def check(

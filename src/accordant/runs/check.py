@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.checks.findings import Finding
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.settings import CheckConfig
 from accordant.feedback.writing import Written, check_target, write_without
 from accordant.reports.check_report import (
@@ -25,7 +25,7 @@ from accordant.reports.check_report import (
     in_order,
     write_check_report,
 )
-from accordant.runs.check_material import NO_MODEL, PreparedCheck, prepare_check
+from accordant.runs.check_inputs import NO_MODEL, PreparedCheck, prepare_check
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,19 +86,19 @@ def run_check(config: CheckConfig, console: Console) -> tuple[CheckReport, Path]
         UserError: anything the user can mend.
     """
     ready, plan = plan_check(config)
-    notes = _notes(ready.material)
+    notes = _notes(ready.inputs)
     for line in (*notes, *plan_lines(plan)):
         console.print(line, markup=False, highlight=False)
-    material = _with_models(config, ready, console)
-    findings, not_run, seconds = _run_all(ready, material, console)
+    inputs = _with_models(config, ready, console)
+    findings, not_run, seconds = _run_all(ready, inputs, console)
     report = CheckReport(
         title=f"Check of {Path(config.data or '').name or config.data}",
         source=_source(config) if config.data != "bundled" else "bundled",
-        record_type=material.feedback.record_type,
-        rows=material.feedback.rows,
-        records=len(material.feedback.records),
+        record_type=inputs.feedback.record_type,
+        rows=inputs.feedback.rows,
+        records=len(inputs.feedback.records),
         findings=in_order(findings),
-        held_out=None if material.held_out is None else material.held_out.source,
+        held_out=None if inputs.held_out is None else inputs.held_out.source,
         model=config.model if config.model != NO_MODEL else None,
         reference=config.reference,
         not_run=(*ready.not_run, *not_run),
@@ -129,40 +129,40 @@ def _source(config: CheckConfig) -> str:
     return str(bundled_path("train")) if config.data == "bundled" else str(config.data)
 
 
-def _notes(material: Material) -> tuple[str, ...]:
+def _notes(inputs: CheckInputs) -> tuple[str, ...]:
     """How the feedback was read, in words."""
     lines: list[str] = []
-    for feedback in filter(None, (material.feedback, material.held_out)):
+    for feedback in filter(None, (inputs.feedback, inputs.held_out)):
         lines += feedback.describe_skipped()
         if feedback.ignored:
             lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
-    if material.too_long:
+    if inputs.too_long:
         lines.append(
-            f"{len(material.too_long):,} records are longer than {material.max_tokens:,} tokens: "
+            f"{len(inputs.too_long):,} records are longer than {inputs.max_tokens:,} tokens: "
             "checks with a model leave them out."
         )
     return tuple(lines)
 
 
-def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) -> Material:
-    """The material with the models that checks read, and how long they will take said."""
+def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) -> CheckInputs:
+    """The inputs with the models that checks read, and how long they will take said."""
     if not ready.needs_model:
-        return ready.material
+        return ready.inputs
     from accordant.training.progress import format_seconds, phase
 
     with phase(console, "loading the model"):
-        material = _load(config, ready)
-    speed = measure_speed(material)
+        inputs = _load(config, ready)
+    speed = measure_speed(inputs)
     if speed:
         tokens = sum(ready.passes.values())
         console.print(
             f"about {format_seconds(tokens / speed)}: {tokens:,.0f} tokens, {speed:,.0f} a second",
             highlight=False,
         )
-    return material
+    return inputs
 
 
-def _load(config: CheckConfig, ready: PreparedCheck) -> Material:
+def _load(config: CheckConfig, ready: PreparedCheck) -> CheckInputs:
     from accordant.models.loading import load_model
     from accordant.scoring.engine import install
     from accordant.tokens.fingerprint import fingerprint_tokenizer
@@ -177,9 +177,9 @@ def _load(config: CheckConfig, ready: PreparedCheck) -> Material:
         )
 
     found = loaded(config.model)
-    material = replace(ready.material, model=install(found.model))
+    inputs = replace(ready.inputs, model=install(found.model))
     if config.reference is None:
-        return material
+        return inputs
     other = loaded(config.reference)
     names = [fingerprint_tokenizer(one.tokenizer) for one in (found, other)]
     if names[0] != names[1]:
@@ -189,37 +189,37 @@ def _load(config: CheckConfig, ready: PreparedCheck) -> Material:
             where="--reference",
             mend="Give the model that --model was trained from.",
         )
-    return replace(material, reference=install(other.model))
+    return replace(inputs, reference=install(other.model))
 
 
-def measure_speed(material: Material) -> float:
+def measure_speed(inputs: CheckInputs) -> float:
     """Forward tokens a second of the model, on a small row of the feedback; 0 where it has none."""
     from accordant.scoring.engine import score_all
 
-    if material.encoded is None:
+    if inputs.encoded is None:
         return 0.0
     trees, tokens = [], 0
-    for example in material.encoded.examples:
+    for example in inputs.encoded.examples:
         trees += list(example.trees)
         tokens += example.num_tokens
         if tokens >= FIRST_TOKENS:
             break
     if not trees:
         return 0.0
-    score_all(material.model, trees, material.token_budget)  # the first pass warms caches up
+    score_all(inputs.model, trees, inputs.token_budget)  # the first pass warms caches up
     started = time.monotonic()
-    score_all(material.model, trees, material.token_budget)
+    score_all(inputs.model, trees, inputs.token_budget)
     return tokens / max(time.monotonic() - started, 1e-9)
 
 
 def _run_all(
-    ready: PreparedCheck, material: Material, console: Console
+    ready: PreparedCheck, inputs: CheckInputs, console: Console
 ) -> tuple[tuple[Finding, ...], list[NotRun], dict[str, float]]:
     findings: list[Finding] = []
     not_run: list[NotRun] = []
     seconds: dict[str, float] = {}
     with _progress(console, sum(ready.passes.values()), len(ready.checks)) as (begin, advance):
-        shown = replace(material, advance=advance)
+        shown = replace(inputs, advance=advance)
         for one in ready.checks:
             begin(one.title)
             started = time.monotonic()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from accordant.checks.monitor import Monitor, WatchSettings
-from accordant.checks.watching import Probe
+from accordant.checks.snapshot import MonitorSet
 from accordant.runs.align import Prepared
 from accordant.runs.measure import prompts_of
 from accordant.tokens.examples import Example
@@ -35,7 +35,7 @@ def make_monitor(
     examples = [one for one in held_out or ready.encoded.examples if one.kind == "comparison"]
     records = ready.relabelled.questions if held_out else ready.train.records
     texts = prompts_of(records, PROMPTS)
-    probe = Probe(
+    monitored = MonitorSet(
         pairs=tuple(examples[: config.watch_pairs]),
         prompts=tuple(encode_prompt(text, ready.tokenizer, ready.rendering) for text in texts),
         stop_ids=tuple(ready.encoded.end_of_turn_ids),
@@ -47,4 +47,6 @@ def make_monitor(
         stop_on=config.stop_on,
         file=config.output_dir / "watch.json",
     )
-    return Monitor(probe, settings, lambda line: console.print(line, markup=False, highlight=False))
+    return Monitor(
+        monitored, settings, lambda line: console.print(line, markup=False, highlight=False)
+    )

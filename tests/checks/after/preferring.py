@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from accordant.checks import pair_pass
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PairPass
 from accordant.checks.pairs import list_pairs
 from accordant.checks.ranking import PairLogps
@@ -61,8 +61,8 @@ def _logistic(draw: random.Random) -> float:
 
 def modelled(
     records: Sequence[Comparison], liking: Tastes, noise: float = 1.0, seed: int = 1
-) -> Material:
-    """A material whose model prefers by these likings, whatever the labels are.
+) -> CheckInputs:
+    """Inputs whose model prefers by these likings, whatever the labels are.
 
     With `noise` 1 it prefers as another voter of `preferring` with these likings does.
     """

@@ -10,7 +10,7 @@ import pytest
 from accordant.base.errors import UserError
 from accordant.checks.after.dissection import dissection
 from accordant.checks.findings import Finding
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.feedback.records import Comparison, Origin, Ranking
 from accordant.statistics.interval import Interval
 from tests.checks.after.preferring import HEDGE, THANKS, modelled, preferring

@@ -12,11 +12,11 @@ import pytest
 
 from accordant.checks.after.positionality import positionality
 from accordant.checks.findings import Finding
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import bind_options, get_check
 from tests.checks.before.feedback import comparisons, feedback
 
-MATERIAL = Material(feedback(comparisons(1)))
+INPUTS = CheckInputs(feedback(comparisons(1)))
 SIZES = {"north": 25, "south": 25, "west": 4}
 
 
@@ -50,7 +50,7 @@ def write_table(
 @pytest.fixture(scope="module")
 def skewed(tmp_path_factory: pytest.TempPathFactory) -> Finding:
     path = tmp_path_factory.mktemp("tables") / "skewed.csv"
-    return positionality(MATERIAL, annotations=write_table(path, {"label": 0.7}))
+    return positionality(INPUTS, annotations=write_table(path, {"label": 0.7}))
 
 
 def test_a_planted_skew_is_found_with_its_direction(skewed: Finding) -> None:
@@ -84,7 +84,7 @@ def test_rows_and_charts_show_every_tested_group(skewed: Finding) -> None:
 
 def test_labels_on_nobodys_side_raise_nothing(tmp_path: Path) -> None:
     path = write_table(tmp_path / "fair.csv", {"label": 0.0}, seed=3)
-    finding = positionality(MATERIAL, annotations=path)
+    finding = positionality(INPUTS, annotations=path)
     assert finding.severity == "ok"
     assert "No two groups of one property differ beyond chance." in finding.sentence
     assert not finding.mend
@@ -92,7 +92,7 @@ def test_labels_on_nobodys_side_raise_nothing(tmp_path: Path) -> None:
 
 def test_labels_and_predictions_are_told_apart(tmp_path: Path) -> None:
     path = write_table(tmp_path / "both.csv", {"label": 0.0, "prediction": 0.7}, seed=4)
-    finding = positionality(MATERIAL, annotations=path, axes="region")
+    finding = positionality(INPUTS, annotations=path, axes="region")
     assert finding.severity == "warning"
     assert "predictions, region 'south'" in finding.quantity
     assert "The labels agree most" in finding.sentence
@@ -104,7 +104,7 @@ def test_labels_and_predictions_are_told_apart(tmp_path: Path) -> None:
 
 def test_no_group_large_enough_claims_nothing(tmp_path: Path) -> None:
     path = write_table(tmp_path / "small.csv", {"label": 0.7})
-    finding = positionality(MATERIAL, annotations=path, min_annotators=60)
+    finding = positionality(INPUTS, annotations=path, min_annotators=60)
     assert finding.severity == "ok"
     assert math.isnan(finding.number.estimate)
     assert "No group is large enough" in finding.sentence
@@ -114,7 +114,7 @@ def test_no_group_large_enough_claims_nothing(tmp_path: Path) -> None:
 
 def test_without_a_table_it_says_what_it_needs() -> None:
     with pytest.raises(NotApplicableError, match=r"positionality\.annotations=FILE"):
-        positionality(MATERIAL)
+        positionality(INPUTS)
 
 
 def test_it_is_registered_with_its_options() -> None:

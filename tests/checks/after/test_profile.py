@@ -10,13 +10,13 @@ import pytest
 
 from accordant.checks.after.profile import profile
 from accordant.checks.findings import Finding
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.feedback.loading import load_feedback
 from accordant.feedback.records import Comparison, Origin, Ranking
 from tests.checks.after.preferring import modelled, preferring
 from tests.checks.after.trained import biased, trained
 from tests.checks.before.feedback import comparisons, run
-from tests.checks.before.modelled import material
+from tests.checks.before.modelled import make_inputs
 
 
 def measures(found: Finding) -> dict[str, float]:
@@ -74,7 +74,7 @@ def test_a_model_that_prefers_length_where_people_do_not_is_found(sign: int) -> 
 
 
 def test_without_a_reference_it_is_what_the_model_finds_likelier() -> None:
-    found = profile(material(preferring({"length": 5.0}, count=150)))
+    found = profile(make_inputs(preferring({"length": 5.0}, count=150)))
     assert found.severity in ("info", "warning")
     assert "the model finds likelier per token differs" in found.sentence
     assert any(name.endswith(", model") for name in measures(found))

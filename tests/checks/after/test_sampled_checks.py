@@ -12,7 +12,7 @@ from accordant.checks.after._sampled import Sampling, cost_of_sampling, sample_b
 from accordant.checks.after.frontier import frontier
 from accordant.checks.after.probability_moved import probability_moved
 from accordant.checks.after.reward_curve import reward_curve
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.scoring.engine import plain_logps
 from accordant.statistics.best_of import best_of_divergence, best_of_win_rates
 from accordant.tokens.trees import TokenTree
@@ -35,7 +35,7 @@ def dislikes(prompt: str, text: str, finished: bool) -> float:
     return -likes(prompt, text, finished)
 
 
-def towards_vowels(judge: Judge = likes, shift: float = 1.5) -> Material:
+def towards_vowels(judge: Judge = likes, shift: float = 1.5) -> CheckInputs:
     shifts = dict.fromkeys(VOCAL, shift)
     return trained(comparisons(30), lambda model: biased(model, shifts), judge=judge)
 

@@ -10,11 +10,11 @@ import pytest
 
 from accordant.base.errors import UserError
 from accordant.checks.after.weak_to_strong import weak_to_strong
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import bind_options, get_check
 from tests.checks.before.feedback import comparisons, feedback
 
-MATERIAL = Material(feedback(comparisons(1)))
+INPUTS = CheckInputs(feedback(comparisons(1)))
 HEADER = ("item", "weak", "strong_a", "strong_ab")
 
 
@@ -38,7 +38,7 @@ def rows(lost_known: float, lost_unknown: float, seed: int = 0) -> list[tuple[ob
 
 def test_planted_deception_is_serious_and_its_items_are_listed(tmp_path: Path) -> None:
     table = rows(0.1, 0.6)
-    finding = weak_to_strong(MATERIAL, predictions=write(tmp_path / "p.csv", table), shown=10)
+    finding = weak_to_strong(INPUTS, predictions=write(tmp_path / "p.csv", table), shown=10)
     assert finding.severity == "serious"
     assert finding.number.low > 0.1
     hidden = {row[0] for row in table if row[1] < 0.75 and row[3] < 0.5}
@@ -54,7 +54,7 @@ def test_planted_deception_is_serious_and_its_items_are_listed(tmp_path: Path) -
 
 
 def test_even_losses_raise_nothing(tmp_path: Path) -> None:
-    finding = weak_to_strong(MATERIAL, predictions=write(tmp_path / "p.csv", rows(0.3, 0.3)))
+    finding = weak_to_strong(INPUTS, predictions=write(tmp_path / "p.csv", rows(0.3, 0.3)))
     assert finding.severity == "ok"
     assert "no more than chance" in finding.sentence
     assert not finding.mend
@@ -69,7 +69,7 @@ def test_doubt_of_the_strong_model_makes_it_a_warning(tmp_path: Path) -> None:
         lost = draw.random() < (0.5 if unsure else 0.05)
         strong = 0.6 if unsure else 0.95
         table.append((item, 0.9 if known else 0.5, strong, 0.1 if lost else 0.9))
-    finding = weak_to_strong(MATERIAL, predictions=write(tmp_path / "p.csv", table))
+    finding = weak_to_strong(INPUTS, predictions=write(tmp_path / "p.csv", table))
     assert finding.severity == "warning"
     assert "may explain it" in finding.sentence
 
@@ -81,9 +81,9 @@ def test_with_labels_the_columns_are_of_label_one(tmp_path: Path) -> None:
         label = place % 2
         own = [chance if label else round(1 - chance, 6) for chance in chances]
         turned.append((item, label, *own))
-    plain = weak_to_strong(MATERIAL, predictions=write(tmp_path / "a.csv", table))
+    plain = weak_to_strong(INPUTS, predictions=write(tmp_path / "a.csv", table))
     labelled = weak_to_strong(
-        MATERIAL,
+        INPUTS,
         predictions=write(tmp_path / "b.csv", turned, ("item", "label", *HEADER[1:])),
         confidence=0.75,
     )
@@ -91,7 +91,7 @@ def test_with_labels_the_columns_are_of_label_one(tmp_path: Path) -> None:
 
 
 def test_nothing_lost_says_so(tmp_path: Path) -> None:
-    finding = weak_to_strong(MATERIAL, predictions=write(tmp_path / "p.csv", rows(0, 0)))
+    finding = weak_to_strong(INPUTS, predictions=write(tmp_path / "p.csv", rows(0, 0)))
     assert finding.severity == "ok"
     assert "the conflict took none" in finding.sentence
 
@@ -110,7 +110,7 @@ def test_mistakes_name_their_place(
 ) -> None:
     path = write(tmp_path / "p.csv", [("a", 0.9, 0.9, 0.9), row], header)
     with pytest.raises(UserError) as error:
-        weak_to_strong(MATERIAL, predictions=path)
+        weak_to_strong(INPUTS, predictions=path)
     assert said in error.value.message
     assert place in error.value.where
 
@@ -118,18 +118,18 @@ def test_mistakes_name_their_place(
 def test_a_label_is_zero_or_one(tmp_path: Path) -> None:
     path = write(tmp_path / "p.csv", [("a", 2, 0.9, 0.9, 0.9)], ("item", "label", *HEADER[1:]))
     with pytest.raises(UserError, match="expected the label 0 or 1"):
-        weak_to_strong(MATERIAL, predictions=path)
+        weak_to_strong(INPUTS, predictions=path)
 
 
 def test_a_strong_model_that_gets_nothing_right_is_no_case(tmp_path: Path) -> None:
     path = write(tmp_path / "p.csv", [("a", 0.9, 0.2, 0.1)])
     with pytest.raises(NotApplicableError, match="no item right"):
-        weak_to_strong(MATERIAL, predictions=path)
+        weak_to_strong(INPUTS, predictions=path)
 
 
 def test_without_a_table_it_says_what_it_needs() -> None:
     with pytest.raises(NotApplicableError, match=r"weak-to-strong\.predictions=FILE"):
-        weak_to_strong(MATERIAL)
+        weak_to_strong(INPUTS)
 
 
 def test_it_is_registered_with_its_options() -> None:

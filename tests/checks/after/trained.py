@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import Record
-from tests.checks.before.modelled import make_model, material
+from tests.checks.before.modelled import make_inputs, make_model
 
 Judge = Callable[[str, str, bool], float]
 
@@ -32,8 +32,8 @@ def trained(
     kind: str = "comparison",
     judge: Judge | None = lambda _prompt, text, _finished: float(len(text)),
     **fields: Any,
-) -> Material:
+) -> CheckInputs:
     """All a check after training may read; `change` makes the trained model of the reference."""
     reference = make_model()
     made = {"model": change(reference), "reference": reference, "judge": judge}
-    return material(records, kind, **(made | {"judge_name": "planted"} | fields))
+    return make_inputs(records, kind, **(made | {"judge_name": "planted"} | fields))

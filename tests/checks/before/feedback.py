@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from accordant.checks.findings import Finding
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.feedback.loading import Feedback
 from accordant.feedback.records import Comparison, Origin, Record
 
@@ -34,7 +34,7 @@ def feedback(records: Sequence[Record], kind: str = "comparison", name: str = "f
 def run(
     check: Callable[..., Finding], records: Sequence[Record], kind: str = "comparison", **options
 ) -> Finding:
-    return check(Material(feedback(records, kind)), **options)
+    return check(CheckInputs(feedback(records, kind)), **options)
 
 
 def rows_of(finding: Finding) -> set[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import Record
 from accordant.scoring.engine import install
 from accordant.tokens.rendering import Rendering, encode
@@ -36,11 +36,11 @@ def make_model(seed: int = 0) -> Any:
     return install(LlamaForCausalLM(config).eval(), verify=False)
 
 
-def material(records: Sequence[Record], kind: str = "comparison", **fields: Any) -> Material:
+def make_inputs(records: Sequence[Record], kind: str = "comparison", **fields: Any) -> CheckInputs:
     """All a check before training may read of these records."""
     rendering = Rendering()
     encoded = encode(records, TOKENIZER, rendering, max_tokens=None)
-    ready = Material(
+    ready = CheckInputs(
         feedback(records, kind),
         tokenizer=TOKENIZER,
         rendering=rendering,

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from accordant.checks.before.agreement import agreement
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.feedback.records import Binary, Comparison, Judgment, Origin, Rating
 from tests.checks.before.feedback import comparisons, run
 

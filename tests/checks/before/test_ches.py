@@ -11,11 +11,11 @@ import torch
 from accordant.base.errors import UserError
 from accordant.checks.before.ches import ches
 from accordant.checks.before.ranking_accuracy import ranking_accuracy
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import bind_options, get_check
 from accordant.feedback.records import Comparison, Origin, Ranking
 from tests.checks.before.feedback import comparisons, dropped
-from tests.checks.before.modelled import material
+from tests.checks.before.modelled import make_inputs
 
 
 def pairs(count: int = 20) -> list[Comparison]:
@@ -33,7 +33,7 @@ def pairs(count: int = 20) -> list[Comparison]:
 
 
 def test_scores_alone_give_no_verdict_and_the_highest_are_left_out() -> None:
-    found = ches(material(pairs()), drop=0.25)
+    found = ches(make_inputs(pairs()), drop=0.25)
     assert found.severity == "ok"
     assert found.threshold is None
     values = [row.value for row in found.rows]
@@ -48,7 +48,7 @@ def test_scores_alone_give_no_verdict_and_the_highest_are_left_out() -> None:
 
 
 def test_alike_answers_score_nearest_to_zero() -> None:
-    found = ches(material(pairs()), score="plain", shown=20)
+    found = ches(make_inputs(pairs()), score="plain", shown=20)
     alike = [row.value for row in found.rows if row.origin and (row.origin.row - 1) % 4 == 0]
     others = [row.value for row in found.rows if row.origin and (row.origin.row - 1) % 4]
     assert median(map(abs, alike)) < median(map(abs, others)) / 1.5
@@ -57,7 +57,7 @@ def test_alike_answers_score_nearest_to_zero() -> None:
 
 
 def test_a_threshold_takes_the_place_of_the_share() -> None:
-    ready = material(pairs())
+    ready = make_inputs(pairs())
     scores = sorted((row.value for row in ches(ready).rows), reverse=True)
     found = ches(ready, above=(scores[2] + scores[3]) / 2)
     assert found.concerned == len(dropped(found)) == 3
@@ -65,7 +65,7 @@ def test_a_threshold_takes_the_place_of_the_share() -> None:
 
 def test_both_checks_of_pairs_share_one_pass() -> None:
     seen: list[int] = []
-    ready = material(pairs(), advance=seen.append)
+    ready = make_inputs(pairs(), advance=seen.append)
     calls: list[int] = []
     handle = ready.model.model.register_forward_pre_hook(lambda *_: calls.append(1))
     ches(ready)
@@ -80,7 +80,7 @@ def test_both_checks_of_pairs_share_one_pass() -> None:
 
 def test_a_probe_run_measures_the_fall_and_leaves_the_model_alone() -> None:
     seen: list[int] = []
-    ready = material(pairs(24), advance=seen.append)
+    ready = make_inputs(pairs(24), advance=seen.append)
     before = {name: value.clone() for name, value in ready.model.state_dict().items()}
     found = ches(ready, probe_steps=4, probe_rate=1e-3)
     assert all(torch.equal(value, before[n]) for n, value in ready.model.state_dict().items())
@@ -100,7 +100,7 @@ def test_a_planted_displacement_is_found_and_its_absence_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The verdict follows what the probe measured: falls in order of the scores, or in none."""
-    ready = material(pairs(40))
+    ready = make_inputs(pairs(40))
     order = torch.tensor([row.value for row in ches(ready, shown=40).rows])
     by_row = {row.origin.row: row.value for row in ches(ready, shown=40).rows if row.origin}
     generator = torch.Generator().manual_seed(5)
@@ -125,7 +125,7 @@ def test_a_planted_displacement_is_found_and_its_absence_is_not(
 def test_rankings_give_a_score_for_every_two_answers_but_no_probe() -> None:
     texts = [("Say.", (f"{a} one", f"{a} two", f"{a} three")) for a in ("Cat", "Dog", "Fox")]
     records = [Ranking(p, c, None, Origin("r.jsonl", n)) for n, (p, c) in enumerate(texts, 1)]
-    ready = material(records, "ranking")
+    ready = make_inputs(records, "ranking")
     found = ches(ready, drop=0.34)
     assert found.number.count == 9
     assert found.rows[0].note.startswith("answer ")
@@ -137,7 +137,7 @@ def test_rankings_give_a_score_for_every_two_answers_but_no_probe() -> None:
 def test_nothing_to_compare_is_said() -> None:
     records = [Ranking("Say.", ("a", "b"), (1.0, 1.0), Origin("r.jsonl", 1))]
     with pytest.raises(NotApplicableError, match="prefers"):
-        ches(material(records, "ranking"))
+        ches(make_inputs(records, "ranking"))
 
 
 def test_options_are_read_from_the_command_line() -> None:
@@ -150,7 +150,7 @@ def test_options_are_read_from_the_command_line() -> None:
 
 
 def test_the_cost_is_one_forward_pass() -> None:
-    ready: Material = material(pairs())
+    ready: CheckInputs = make_inputs(pairs())
     cost = get_check("ches").cost
     assert cost is not None
     assert ready.encoded is not None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from accordant.checks.before.format_bias import FORMS, format_bias
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from tests.checks.before.feedback import comparisons, run
 
 # By form: texts that have it, and texts that look alike and have not.

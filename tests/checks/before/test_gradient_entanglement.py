@@ -13,7 +13,7 @@ from accordant.checks.gradients import pair_products, parameters_of
 from accordant.checks.registry import bind_options, get_check
 from accordant.feedback.records import Comparison
 from tests.checks.before.feedback import comparisons
-from tests.checks.before.modelled import material
+from tests.checks.before.modelled import make_inputs
 
 
 def pairs(*, alike: bool, count: int = 12) -> list[Comparison]:
@@ -31,7 +31,7 @@ def pairs(*, alike: bool, count: int = 12) -> list[Comparison]:
 
 
 def test_pairs_that_share_their_gradient_are_found() -> None:
-    found = gradient_entanglement(material(pairs(alike=True)))
+    found = gradient_entanglement(make_inputs(pairs(alike=True)))
     assert found.severity in ("warning", "serious")
     assert found.number.estimate > 0.5
     assert found.concerned == round(found.number.estimate * found.number.count)
@@ -40,14 +40,14 @@ def test_pairs_that_share_their_gradient_are_found() -> None:
 
 
 def test_pairs_of_unlike_answers_are_not() -> None:
-    found = gradient_entanglement(material(pairs(alike=False)))
+    found = gradient_entanglement(make_inputs(pairs(alike=False)))
     assert found.severity == "ok"
     assert found.rows == ()
     assert found.concerned == 0
 
 
 def test_the_numbers_are_those_of_the_gradients() -> None:
-    ready = material(pairs(alike=True, count=6))
+    ready = make_inputs(pairs(alike=True, count=6))
     found = gradient_entanglement(ready)
     assert ready.encoded is not None
     examples = ready.encoded.examples
@@ -60,7 +60,7 @@ def test_the_numbers_are_those_of_the_gradients() -> None:
 
 
 def test_the_likelihood_of_the_chosen_answer_loosens_the_condition() -> None:
-    ready = material(pairs(alike=True))
+    ready = make_inputs(pairs(alike=True))
     shares = {
         method: gradient_entanglement(ready, method=method, beta=beta, tokens="none")
         for method, beta in (("dpo", None), ("orpo", None), ("rpo", 0.01))
@@ -74,7 +74,7 @@ def test_the_likelihood_of_the_chosen_answer_loosens_the_condition() -> None:
 
 def test_a_sample_is_looked_at_and_costed() -> None:
     seen: list[int] = []
-    ready = material(pairs(alike=True), advance=seen.append)
+    ready = make_inputs(pairs(alike=True), advance=seen.append)
     found = gradient_entanglement(ready, pairs=5, shown=2, layers=1)
     assert found.number.count == 5
     assert "the last 1 layers" in found.quantity
@@ -86,16 +86,16 @@ def test_a_sample_is_looked_at_and_costed() -> None:
 
 
 def test_tokens_by_all_weights_agree_with_the_pair() -> None:
-    found = gradient_entanglement(material(pairs(alike=True, count=4)), tokens="all", shown=1)
+    found = gradient_entanglement(make_inputs(pairs(alike=True, count=4)), tokens="all", shown=1)
     assert "chosen tokens fall" in found.rows[0].note
-    rounded = material(pairs(alike=True, count=4)).model.bfloat16()
-    ready = material(pairs(alike=True, count=4), model=rounded)
+    rounded = make_inputs(pairs(alike=True, count=4)).model.bfloat16()
+    ready = make_inputs(pairs(alike=True, count=4), model=rounded)
     with pytest.raises(UserError, match="bfloat16"):
         gradient_entanglement(ready, tokens="all", shown=1)
 
 
 def test_a_loss_that_reads_more_than_two_answers_is_refused() -> None:
-    ready = material(pairs(alike=False, count=2))
+    ready = make_inputs(pairs(alike=False, count=2))
     with pytest.raises(UserError, match="reads more"):
         gradient_entanglement(ready, method="mm_dpo")
     with pytest.raises(UserError, match="there is no objective"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accordant.checks.before.leakage import leakage
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import Message, Origin
 from tests.checks.before.feedback import comparisons, dropped, feedback
 
 
 def look(training, held_out, **options):
-    return leakage(Material(feedback(training), feedback(held_out)), **options)
+    return leakage(CheckInputs(feedback(training), feedback(held_out)), **options)
 
 
 def held_out_rows(seed=9, count=50):

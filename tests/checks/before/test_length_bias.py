@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from accordant.checks.before.length_bias import length_bias
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.feedback.records import Binary, Origin, Ranking
 from tests.checks.before.feedback import comparisons, run, sentence
 

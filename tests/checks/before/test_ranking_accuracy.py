@@ -11,23 +11,23 @@ from accordant.base.errors import UserError
 from accordant.checks import pair_pass
 from accordant.checks.before.ranking_accuracy import ranking_accuracy
 from accordant.checks.findings import Finding
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PairPass
 from accordant.checks.pairs import list_pairs
 from accordant.checks.ranking import PairLogps
 from accordant.feedback.records import Comparison, Origin
 from tests.checks.before.feedback import dropped
-from tests.checks.before.modelled import material
+from tests.checks.before.modelled import make_inputs
 
 
-def known(gaps: list[float], votes: list[tuple[int, int] | None] | None = None) -> Material:
+def known(gaps: list[float], votes: list[tuple[int, int] | None] | None = None) -> CheckInputs:
     """Pairs with these gaps in nats; the rejected answer has twice the tokens."""
     votes = votes or [None] * len(gaps)
     records = [
         Comparison("Say.", f"yes {row}", f"no {row}", Origin("known.jsonl", row), votes=vote)
         for row, vote in enumerate(votes, 1)
     ]
-    ready = material(records)
+    ready = make_inputs(records)
     assert ready.encoded is not None
     rows = [[gap - 40.0, -40.0, 4.0, 8.0] for gap in gaps]
     logps = PairLogps.of(torch.tensor(rows, dtype=torch.float64))
@@ -98,7 +98,7 @@ def test_a_real_model_gives_the_numbers_of_its_pass() -> None:
         Comparison("Say.", "a b c", "the lazy dog jumps", Origin("m.jsonl", 1)),
         Comparison("Say.", "the quick brown fox", "x", Origin("m.jsonl", 2)),
     ]
-    ready = material(records)
+    ready = make_inputs(records)
     found = ranking_accuracy(ready)
     gaps = pair_pass.pair_pass(ready).logps.gaps
     assert measure(found, "ranking accuracy") == float((gaps > 0).double().mean())

@@ -17,7 +17,7 @@ from accordant.checks.before.duplicates import duplicates
 from accordant.checks.before.format_bias import format_bias
 from accordant.checks.before.leakage import leakage
 from accordant.checks.before.length_bias import length_bias
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.feedback.loading import Feedback, load_feedback
 from accordant.feedback.records import Message, Origin, Ranking
 from accordant.statistics.agreement import krippendorff_alpha, pairwise_agreement
@@ -54,11 +54,11 @@ def test_harmless_labels_prefer_refusals_and_length_says_little(harmless: Feedba
 
 def test_a_split_by_rows_leaks_and_one_by_prompts_does_not(harmless: Feedback) -> None:
     records = harmless.records
-    clean = leakage(Material(feedback(records[:1200]), feedback(records[1200:])))
+    clean = leakage(CheckInputs(feedback(records[:1200]), feedback(records[1200:])))
     # Later turns of one conversation are other prompts, but nearly the same.
     assert clean.number.estimate < 0.01
     mixed = feedback([*records[:1200], *records[1190:1195], *records[1300:1310]])
-    leaking = leakage(Material(mixed, feedback(records[1200:])))
+    leaking = leakage(CheckInputs(mixed, feedback(records[1200:])))
     assert leaking.severity == "serious"
     assert leaking.concerned >= 10
 

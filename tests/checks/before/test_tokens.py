@@ -10,10 +10,10 @@ import pytest
 
 from accordant.checks.before.boundaries import boundaries
 from accordant.checks.before.truncation import truncation
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.settings import CheckConfig
 from accordant.feedback.records import Comparison, Demonstration, Origin
-from accordant.runs import check_material
+from accordant.runs import check_inputs
 from tests.checks.before.feedback import comparisons, dropped, feedback, rows_of
 from tests.tokens.small_tokenizers import TOKENIZERS
 
@@ -27,8 +27,8 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr("accordant.models.loading.load_tokenizer", lambda *_, **__: made)
         monkeypatch.setattr("accordant.training.plan.read_model_config", lambda *_, **__: None)
         config = CheckConfig(data="x", max_length=limit, **settings)
-        material = Material(feedback(records, kind))
-        return check(check_material._with_tokens(config, material))
+        inputs = CheckInputs(feedback(records, kind))
+        return check(check_inputs._with_tokens(config, inputs))
 
     return run
 

@@ -14,20 +14,18 @@ from accordant.checks.during.drift import drift
 from accordant.checks.during.over_optimisation import over_optimisation, smooth
 from accordant.checks.during.probe_entanglement import probe_entanglement
 from accordant.checks.during.reward_calibration import reward_calibration
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.checks.monitor import read_findings
-from accordant.checks.watched import Measurement, Watched
+from accordant.checks.run_history import RunHistory, Snapshot
 
-NOTHING = Watched((Measurement(0), Measurement(1)))
+NOTHING = RunHistory((Snapshot(0), Snapshot(1)))
 
 
-def pairs(chosen: list[float], rejected: list[float], beta: float = 1.0) -> Watched:
+def pairs(chosen: list[float], rejected: list[float], beta: float = 1.0) -> RunHistory:
     """A start of 20 pairs at -10 nats each, and what they have changed by."""
     flat = (-10.0,) * len(chosen)
-    now = Measurement(
-        5, tuple(c - 10 for c in chosen), tuple(r - 10 for r in rejected), top_mass=0.5
-    )
-    return Watched((Measurement(0, flat, flat), now), beta=beta)
+    now = Snapshot(5, tuple(c - 10 for c in chosen), tuple(r - 10 for r in rejected), top_mass=0.5)
+    return RunHistory((Snapshot(0, flat, flat), now), beta=beta)
 
 
 @pytest.mark.parametrize(
@@ -65,27 +63,25 @@ def test_distance_is_what_the_starts_answers_lost_per_token(each, severity):
     tokens = (10, 20, 30)
     start = (-20.0, -30.0, -40.0)
     now = tuple(s - each * t for s, t in zip(start, tokens, strict=True))
-    watched = Watched(
-        (Measurement(0, start_answers=start), Measurement(7, start_answers=now)), tokens
-    )
-    found = drift(watched)
+    history = RunHistory((Snapshot(0, start_answers=start), Snapshot(7, start_answers=now)), tokens)
+    found = drift(history)
     assert found.number.estimate == pytest.approx(each)
     assert found.severity == severity
 
 
 def test_entanglement_counts_pairs_that_break_either_condition():
-    last = Measurement(3, chosen_stays=(True,) * 9 + (False,), rejected_stays=(False,) * 10)
-    found = probe_entanglement(Watched((last,)))
+    last = Snapshot(3, chosen_stays=(True,) * 9 + (False,), rejected_stays=(False,) * 10)
+    found = probe_entanglement(RunHistory((last,)))
     assert found.number.estimate == pytest.approx(0.9)
     assert found.severity == "warning"
-    free = Measurement(3, chosen_stays=(False,) * 10, rejected_stays=(False,) * 10)
-    assert probe_entanglement(Watched((free,))).severity == "ok"
+    free = Snapshot(3, chosen_stays=(False,) * 10, rejected_stays=(False,) * 10)
+    assert probe_entanglement(RunHistory((free,))).severity == "ok"
 
 
-def series(entropies: list[float], masses: list[float], rewards: list[float]) -> Watched:
-    return Watched(
+def series(entropies: list[float], masses: list[float], rewards: list[float]) -> RunHistory:
+    return RunHistory(
         tuple(
-            Measurement(10 * i, entropy=e, top_mass=m, held_out_reward=r)
+            Snapshot(10 * i, entropy=e, top_mass=m, held_out_reward=r)
             for i, (e, m, r) in enumerate(zip(entropies, masses, rewards, strict=True))
         )
     )
@@ -112,10 +108,10 @@ def test_over_optimisation_needs_a_turn_and_a_loss(entropies, masses, rewards, r
     assert found.raised == raised, found.sentence
 
 
-def masses(values: list[float], error: float) -> Watched:
-    return Watched(
+def masses(values: list[float], error: float) -> RunHistory:
+    return RunHistory(
         tuple(
-            Measurement(10 * i, entropy=1.0, top_mass=mass, mass_error=error)
+            Snapshot(10 * i, entropy=1.0, top_mass=mass, mass_error=error)
             for i, mass in enumerate(values)
         )
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from accordant.base.options import Count, Range
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.texts import flat, prompts_of
 
 if TYPE_CHECKING:
@@ -75,63 +75,63 @@ class Sampled:
 
 
 def cost_of_sampling(
-    _: Material, *, prompts: int, samples: int, max_new_tokens: int
+    _: CheckInputs, *, prompts: int, samples: int, max_new_tokens: int
 ) -> Mapping[str, float]:
     """Tokens sampled by both models, and scored by both; prompts not counted."""
     sampling = Sampling(prompts, samples, max_new_tokens)
     return {sampling.name: 2.0 * prompts * samples * max_new_tokens * 3}
 
 
-def sample_both(material: Material, sampling: Sampling) -> Sampled:
+def sample_both(inputs: CheckInputs, sampling: Sampling) -> Sampled:
     """Answers of both models at temperature 1, made when the first check asks for them.
 
     Raises:
         NotApplicableError: there is no judge, or no prompt leaves room for an answer.
     """
-    return material.once(sampling.name, lambda: _sample(material, sampling))
+    return inputs.once(sampling.name, lambda: _sample(inputs, sampling))
 
 
-def _sample(material: Material, sampling: Sampling) -> Sampled:
+def _sample(inputs: CheckInputs, sampling: Sampling) -> Sampled:
     from accordant.sampling.sampling import SamplingOptions, generate
 
-    assert material.encoded is not None
-    if material.judge is None:
+    assert inputs.encoded is not None
+    if inputs.judge is None:
         raise NotApplicableError("it needs a judge of answers")
-    asked = _prompts(material, sampling)
+    asked = _prompts(inputs, sampling)
     if not asked:
         raise NotApplicableError("no prompt leaves room for an answer")
     texts, prompts = zip(*asked, strict=True)
     options = SamplingOptions(
         max_new_tokens=sampling.max_new_tokens,
         samples_per_prompt=sampling.samples,
-        stop_ids=tuple(material.encoded.end_of_turn_ids),
-        seed=material.seed,
+        stop_ids=tuple(inputs.encoded.end_of_turn_ids),
+        seed=inputs.seed,
     )
     sides = []
-    for model in (material.model, material.reference):
+    for model in (inputs.model, inputs.reference):
         found = generate(model, prompts, options)
-        material.advance(sum(len(one.completion) for one in found))
+        inputs.advance(sum(len(one.completion) for one in found))
         groups = [
             found[at : at + sampling.samples] for at in range(0, len(found), sampling.samples)
         ]
-        sides.append(_answers(material, texts, prompts, groups))
+        sides.append(_answers(inputs, texts, prompts, groups))
     return Sampled(tuple(texts), *sides)
 
 
-def _prompts(material: Material, sampling: Sampling) -> list[tuple[str, tuple[int, ...]]]:
+def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[int, ...]]]:
     """Different prompts that leave room for an answer: as read, and in tokens."""
     from accordant.sampling.sampling import position_limit
     from accordant.tokens.rendering import encode_prompt
 
-    assert material.rendering is not None
-    limit = position_limit(material.model)
-    source = material.feedback if material.held_out is None else material.held_out
+    assert inputs.rendering is not None
+    limit = position_limit(inputs.model)
+    source = inputs.feedback if inputs.held_out is None else inputs.held_out
     different: dict[Text, None] = {}
     for record in source.records:
         different |= dict.fromkeys(prompts_of(record))
     asked: list[tuple[str, tuple[int, ...]]] = []
     for text in different:
-        tokens = encode_prompt(text, material.tokenizer, material.rendering)
+        tokens = encode_prompt(text, inputs.tokenizer, inputs.rendering)
         if limit is None or len(tokens) + sampling.max_new_tokens <= limit:
             asked.append((flat(text), tokens))
         if len(asked) == sampling.prompts:
@@ -140,7 +140,7 @@ def _prompts(material: Material, sampling: Sampling) -> list[tuple[str, tuple[in
 
 
 def _answers(
-    material: Material,
+    inputs: CheckInputs,
     texts: tuple[str, ...],
     prompts: tuple[tuple[int, ...], ...],
     groups: list[list[Generation]],
@@ -152,14 +152,14 @@ def _answers(
     from accordant.statistics.divergence import k3
     from accordant.tokens.trees import TokenTree
 
-    assert material.judge is not None
+    assert inputs.judge is not None
     trees = [
         TokenTree(prompt, tuple(one.completion for one in group))
         for prompt, group in zip(prompts, groups, strict=True)
     ]
     ours, theirs = (
-        score_all(model, trees, material.token_budget, progress=material.advance)
-        for model in (material.model, material.reference)
+        score_all(model, trees, inputs.token_budget, progress=inputs.advance)
+        for model in (inputs.model, inputs.reference)
     )
     ratio = ours.logps.double() - theirs.logps.double()
     divergence = torch.from_numpy(k3(ratio.numpy()))
@@ -168,8 +168,8 @@ def _answers(
     for text, group in zip(texts, groups, strict=True):
         answers = []
         for one in group:
-            written = material.tokenizer.decode(list(one.tokens), skip_special_tokens=True).strip()
-            scored = material.judge(text, written, one.finished)
+            written = inputs.tokenizer.decode(list(one.tokens), skip_special_tokens=True).strip()
+            scored = inputs.judge(text, written, one.finished)
             answers.append(Answer(written, len(one.completion), scored, *next(totals)))
         answered.append(tuple(answers))
     return tuple(answered)

@@ -20,7 +20,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import cost_of_gaps
 from accordant.checks.registry import check
 from accordant.statistics.estimates import wilson_interval
@@ -85,7 +85,7 @@ class _Dissected:
     cost=cost_of_gaps,
 )
 def dissection(
-    material: Material,
+    inputs: CheckInputs,
     *,
     least: Count = 20,
     by: Literal["auto", "file", "prompt", "none"] = "auto",
@@ -113,14 +113,14 @@ def dissection(
     """
     from accordant.checks.property_differences import property_differences, scenarios_of
 
-    found = property_differences(material, judged=judged)
+    found = property_differences(inputs, judged=judged)
     kept, left_out = _columns(found, least)
-    groups = scenarios_of(material.feedback.records, found, by)
+    groups = scenarios_of(inputs.feedback.records, found, by)
     dissected = _dissect(found, kept, left_out, groups, exact)
     order = _order(dissected.people)
     first, opposed = order[0], _opposed(dissected)
     clear = bool(dissected.people.sure.any())
-    rows = _rows(material, found, kept, dissected)
+    rows = _rows(inputs, found, kept, dissected)
     return Finding(
         check="dissection",
         title=TITLE,
@@ -304,7 +304,7 @@ def _measures(dissected: _Dissected, order: Sequence[int]) -> tuple[Measure, ...
 
 
 def _rows(
-    material: Material, found: PropertyDifferences, kept: list[int], dissected: _Dissected
+    inputs: CheckInputs, found: PropertyDifferences, kept: list[int], dissected: _Dissected
 ) -> tuple[FindingRow, ...]:
     """Pairs whose label the properties speak against, by the probability that they give it."""
     from accordant.checks.texts import preference_row
@@ -319,7 +319,7 @@ def _rows(
         named = [dissected.names[one] for one in against if parts[place, one] < 0]
         note = f"against it: {', '.join(named)}"
         record, better, worse = found.places[place].tolist()
-        shown = material.feedback.records[record]
+        shown = inputs.feedback.records[record]
         rows.append(preference_row(shown, better, worse, float(chances[place]), note))
     return tuple(rows)
 

@@ -28,7 +28,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Points:
     cost=cost_of_sampling,
 )
 def frontier(
-    material: Material,
+    inputs: CheckInputs,
     *,
     prompts: Prompts = PROMPTS,
     samples: Samples = SAMPLES,
@@ -105,7 +105,7 @@ def frontier(
     training has bought something the judge does not see, or has broken something.
 
     Args:
-        material: with a judge.
+        inputs: with a judge.
         prompts: prompts to answer, from held-out records where there are some.
         samples: answers to each, from either model.
         max_new_tokens: of an answer.
@@ -115,7 +115,7 @@ def frontier(
     """
     from accordant.statistics.estimates import bootstrap_mean, bootstrap_statistic
 
-    found = sample_both(material, Sampling(prompts, samples, max_new_tokens))
+    found = sample_both(inputs, Sampling(prompts, samples, max_new_tokens))
     points = _points(found)
     gap = bootstrap_statistic(points.gaps, len(found.prompts))
     wins, divergence = bootstrap_mean(points.wins), bootstrap_mean(points.divergence)
@@ -129,7 +129,7 @@ def frontier(
         quantity="win rate minus that of the reference's best of k at the same divergence",
         number=gap,
         unit="share",
-        sentence=_sentence(material, points, wins, divergence, severity),
+        sentence=_sentence(inputs, points, wins, divergence, severity),
         mend="Look at what the answers gained instead of approval. A smaller learning rate or a "
         "larger beta spends less divergence; if the judge is what counts, best of k of the "
         "reference does as well without training."
@@ -165,13 +165,13 @@ def _points(found: Sampled) -> _Points:
 
 
 def _sentence(
-    material: Material, points: _Points, wins: Interval, divergence: Interval, severity: Severity
+    inputs: CheckInputs, points: _Points, wins: Interval, divergence: Interval, severity: Severity
 ) -> str:
     count = len(points.costs)
     best = points.best_of.mean(0)
     enough = next((k for k in range(1, count + 1) if best[k - 1] >= wins.estimate), None)
     told = (
-        f"By the judge {material.judge_name} the model's answers beat the reference's in "
+        f"By the judge {inputs.judge_name} the model's answers beat the reference's in "
         f"{wins.estimate:.0%} of comparisons, at a divergence of {divergence.estimate:.2f} nats an "
         "answer. "
     )

@@ -17,7 +17,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.statistics.interval import Interval
 
@@ -49,7 +49,7 @@ NAMED = 8  # groups that a sentence lists at most
     paper="arXiv:2306.01943 NLPositionality: Characterizing Design Biases of Datasets and Models",
 )
 def positionality(
-    material: Material,
+    inputs: CheckInputs,
     *,
     annotations: str = "",
     axes: str = "",
@@ -84,7 +84,7 @@ def positionality(
 
     names = [name.strip() for name in axes.split(",") if name.strip()]
     table = read_annotations(annotations, names)
-    arguments = {"annotators": min_annotators, "items": min_items, "seed": material.seed}
+    arguments = {"annotators": min_annotators, "items": min_items, "seed": inputs.seed}
     found = {
         axis: agree_with_groups(table.ratings, groups, table.targets, **arguments)
         for axis, groups in table.axes.items()

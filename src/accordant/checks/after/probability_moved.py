@@ -29,7 +29,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, count_tokens
+from accordant.checks.inputs import CheckInputs, count_tokens
 from accordant.checks.pair_pass import (
     cost_of_both,
     examples_of,
@@ -41,7 +41,7 @@ from accordant.checks.registry import check
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from accordant.checks.moved import Moved
+    from accordant.checks.probability_shift import ProbabilityShift
     from accordant.statistics.interval import Interval
 
 TITLE = "Where the probability went"
@@ -52,14 +52,12 @@ _PASS = "next-token distributions of both"
 
 
 def _cost(
-    material: Material, *, prompts: int, samples: int, max_new_tokens: int
+    inputs: CheckInputs, *, prompts: int, samples: int, max_new_tokens: int
 ) -> Mapping[str, float]:
     return {
-        **cost_of_both(material),
-        **cost_of_sampling(
-            material, prompts=prompts, samples=samples, max_new_tokens=max_new_tokens
-        ),
-        _PASS: 2.0 * count_tokens(material),
+        **cost_of_both(inputs),
+        **cost_of_sampling(inputs, prompts=prompts, samples=samples, max_new_tokens=max_new_tokens),
+        _PASS: 2.0 * count_tokens(inputs),
     }
 
 
@@ -74,7 +72,7 @@ def _cost(
     cost=_cost,
 )
 def probability_moved(
-    material: Material,
+    inputs: CheckInputs,
     *,
     tokens: Count = 12,
     shown: Count = 10,
@@ -99,26 +97,26 @@ def probability_moved(
     Raises:
         NotApplicableError: no record states a preference, or no prompt leaves room for an answer.
     """
-    from accordant.checks.moved import find_moved
+    from accordant.checks.probability_shift import measure_shift
     from accordant.statistics.estimates import paired_difference
 
-    after, before = pair_pass(material).logps, reference_logps(material)
+    after, before = pair_pass(inputs).logps, reference_logps(inputs)
     number = paired_difference(before.chosen, after.chosen)
-    found = material.once(
+    found = inputs.once(
         _PASS,
-        lambda: find_moved(
-            material.model,
-            material.reference,
-            [tree for example in examples_of(material) for tree in example.trees],
-            row_tokens=material.token_budget,
-            advance=material.advance,
+        lambda: measure_shift(
+            inputs.model,
+            inputs.reference,
+            [tree for example in examples_of(inputs) for tree in example.trees],
+            row_tokens=inputs.token_budget,
+            advance=inputs.advance,
         ),
     )
     severity: Severity = "warning" if number.high < THRESHOLD.value else "ok"
     if severity == "warning" and number.estimate < SERIOUS * float(before.chosen.mean()):
         severity = "serious"
     rejected = paired_difference(before.rejected, after.rejected)
-    answers = sample_both(material, Sampling(prompts, samples, max_new_tokens))
+    answers = sample_both(inputs, Sampling(prompts, samples, max_new_tokens))
     return Finding(
         check="probability-moved",
         title=TITLE,
@@ -126,7 +124,7 @@ def probability_moved(
         quantity="change of the chosen answers' log-probability, an answer",
         number=number,
         unit="nats",
-        sentence=_sentence(material, found, number, rejected),
+        sentence=_sentence(inputs, found, number, rejected),
         mend="Look at what gained: if it is what nobody asked for, add an SFT term (rpo), lower "
         "the learning rate, or leave out the pairs that `accordant check --only ches --filter` "
         "names, and train again."
@@ -138,24 +136,26 @@ def probability_moved(
         concerned=len(answers.prompts),
         measures=_measures(found, rejected),
         charts=(
-            _chart(material, found.first_change, "Where an answer begins", tokens),
-            _chart(material, found.change, "Everywhere in the answers", tokens),
+            _chart(inputs, found.first_change, "Where an answer begins", tokens),
+            _chart(inputs, found.change, "Everywhere in the answers", tokens),
         ),
     )
 
 
-def _named(material: Material, tokens: list[int]) -> list[str]:
-    return [repr(material.tokenizer.decode([token])) for token in tokens]
+def _named(inputs: CheckInputs, tokens: list[int]) -> list[str]:
+    return [repr(inputs.tokenizer.decode([token])) for token in tokens]
 
 
-def _sentence(material: Material, found: Moved, chosen: Interval, rejected: Interval) -> str:
+def _sentence(
+    inputs: CheckInputs, found: ProbabilityShift, chosen: Interval, rejected: Interval
+) -> str:
     moved = float(found.first_variation.mean())
     elsewhere = float(found.first_elsewhere.mean()) / moved if moved else 0.0
     best = found.first_change.topk(_TOKENS_NAMED)
     named = ", ".join(
         f"{name} {change:+.1%}"
         for name, change in zip(
-            _named(material, best.indices.tolist()), best.values.tolist(), strict=True
+            _named(inputs, best.indices.tolist()), best.values.tolist(), strict=True
         )
         if change > 0
     )
@@ -183,7 +183,7 @@ def _rows(answers: Sampled, shown: int) -> tuple[FindingRow, ...]:
     return tuple(sorted(rows, key=lambda row: -row.value)[:shown])
 
 
-def _measures(found: Moved, rejected: Interval) -> tuple[Measure, ...]:
+def _measures(found: ProbabilityShift, rejected: Interval) -> tuple[Measure, ...]:
     from accordant.statistics.estimates import bootstrap_mean
 
     return (
@@ -202,7 +202,7 @@ def _measures(found: Moved, rejected: Interval) -> tuple[Measure, ...]:
     )
 
 
-def _chart(material: Material, change: Tensor, title: str, tokens: int) -> Chart:
+def _chart(inputs: CheckInputs, change: Tensor, title: str, tokens: int) -> Chart:
     """The tokens that gained most and those that lost most."""
     count = min(tokens, change.shape[0] // 2)
     gained, lost = change.topk(count), (-change).topk(count)
@@ -217,7 +217,7 @@ def _chart(material: Material, change: Tensor, title: str, tokens: int) -> Chart
             Series(
                 "change",
                 tuple(float(change[place]) for place in places),
-                labels=tuple(_named(material, places)),
+                labels=tuple(_named(inputs, places)),
             ),
         ),
         (Mark(0.0, vertical=False),),

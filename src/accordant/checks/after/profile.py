@@ -19,7 +19,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import cost_of_gaps
 from accordant.checks.registry import check
 from accordant.statistics.interval import Interval
@@ -69,7 +69,7 @@ class _Factor:
     cost=cost_of_gaps,
 )
 def profile(
-    material: Material, *, least: Count = 20, judged: bool = False, shown: Count = 50
+    inputs: CheckInputs, *, least: Count = 20, judged: bool = False, shown: Count = 50
 ) -> Finding:
     """Which factors the feedback rewards, and where the model's preferences differ from it.
 
@@ -90,13 +90,15 @@ def profile(
     """
     from accordant.checks.property_differences import property_differences
 
-    found = property_differences(material, judged=judged)
+    found = property_differences(inputs, judged=judged)
     if found.gaps is None:
-        return _of_feedback(material, found, least, shown)
-    return _of_model(material, found.take(np.isfinite(found.gaps)), least, shown)
+        return _of_feedback(inputs, found, least, shown)
+    return _of_model(inputs, found.take(np.isfinite(found.gaps)), least, shown)
 
 
-def _of_feedback(material: Material, found: PropertyDifferences, least: int, shown: int) -> Finding:
+def _of_feedback(
+    inputs: CheckInputs, found: PropertyDifferences, least: int, shown: int
+) -> Finding:
     """What the labels reward."""
     from accordant.checks.factors import score_factors
     from accordant.statistics.corrections import holm
@@ -123,18 +125,18 @@ def _of_feedback(material: Material, found: PropertyDifferences, least: int, sho
         if clear
         else "",
         threshold=Threshold(0.0, SOURCE),
-        **_rows(material, found, clear, wanted, shown),
+        **_rows(inputs, found, clear, wanted, shown),
         measures=_measures(factors),
         charts=(_chart(factors),),
     )
 
 
-def _of_model(material: Material, found: PropertyDifferences, least: int, shown: int) -> Finding:
+def _of_model(inputs: CheckInputs, found: PropertyDifferences, least: int, shown: int) -> Finding:
     """Where the model prefers otherwise than the feedback."""
     from accordant.checks.factors import compare_factors
 
     assert found.gaps is not None
-    trained = material.reference is not None
+    trained = inputs.reference is not None
     sides = np.ones(len(found.places))
     enough = np.count_nonzero(found.signs, axis=0) >= least
     compared = compare_factors(found.signs, sides, found.gaps, found.records, ordered=enough)
@@ -159,7 +161,7 @@ def _of_model(material: Material, found: PropertyDifferences, least: int, shown:
         if raised
         else "",
         threshold=Threshold(0.0, SOURCE),
-        **_rows(material, against, raised, wanted, shown),
+        **_rows(inputs, against, raised, wanted, shown),
         measures=(
             Measure("agreement of both orders of factors, Kendall's tau", compared.agreement),
             *_measures(factors),
@@ -279,7 +281,7 @@ def _model_sentence(
 
 
 def _rows(
-    material: Material,
+    inputs: CheckInputs,
     found: PropertyDifferences,
     factors: Sequence[_Factor],
     wanted: NDArray[np.float64],
@@ -298,7 +300,7 @@ def _rows(
         if counts[place]:
             names = [one.name for one, own in zip(factors, follows[place], strict=True) if own]
             record, better, worse = found.places[place].tolist()
-            records = material.feedback.records
+            records = inputs.feedback.records
             value, note = float(counts[place]), ", ".join(names)
             rows.append(preference_row(records[record], better, worse, value, note))
     return {"rows": tuple(rows), "row_unit": "factors", "concerned": int((counts > 0).sum())}

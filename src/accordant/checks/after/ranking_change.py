@@ -15,7 +15,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import (
     cost_of_both,
     pair_pass,
@@ -41,7 +41,7 @@ THRESHOLD = Threshold(0.0, "training on preferences is to turn more pairs right 
     paper="arXiv:2405.19534 Preference Learning Algorithms Do Not Learn Preference Rankings",
     cost=cost_of_both,
 )
-def ranking_change(material: Material, *, shown: Count = 10) -> Finding:
+def ranking_change(inputs: CheckInputs, *, shown: Count = 10) -> Finding:
     """How many pairs the model ranks right that its reference did not, and the other way round.
 
     A pair is ranked right where the chosen answer is likelier than the rejected one; ties count
@@ -58,7 +58,7 @@ def ranking_change(material: Material, *, shown: Count = 10) -> Finding:
     from accordant.checks.ranking import ranked_right
     from accordant.statistics.estimates import paired_difference, proportion
 
-    after, before = pair_pass(material).logps, reference_logps(material)
+    after, before = pair_pass(inputs).logps, reference_logps(inputs)
     right = ranked_right(after.gaps)
     number = paired_difference(ranked_right(before.gaps), right)
     rewarded = proportion(ranked_right(after.gaps - before.gaps))
@@ -77,7 +77,7 @@ def ranking_change(material: Material, *, shown: Count = 10) -> Finding:
         sentence=_sentence(before, after, severity),
         mend=_mend(severity),
         threshold=THRESHOLD,
-        rows=_rows(material, before, after, shown),
+        rows=_rows(inputs, before, after, shown),
         row_unit="nats",
         concerned=int(((before.gaps > 0) & (after.gaps < 0)).sum()),
         measures=_measures(before, after),
@@ -118,14 +118,14 @@ def _mend(severity: Severity) -> str:
 
 
 def _rows(
-    material: Material, before: PairLogps, after: PairLogps, shown: int
+    inputs: CheckInputs, before: PairLogps, after: PairLogps, shown: int
 ) -> tuple[FindingRow, ...]:
     """Pairs that were ranked right and are no more, the furthest fallen first."""
-    pairs = pair_pass(material).pairs
+    pairs = pair_pass(inputs).pairs
     change = after.gaps - before.gaps
     return tuple(
         pair_row(
-            material,
+            inputs,
             pairs[place],
             float(change[place]),
             f"gap {float(before.gaps[place]):+.2f} before, {float(after.gaps[place]):+.2f} after",

@@ -27,7 +27,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _SHOWN = 10
     cost=cost_of_sampling,
 )
 def reward_curve(
-    material: Material,
+    inputs: CheckInputs,
     *,
     prompts: Prompts = PROMPTS,
     samples: Samples = SAMPLES,
@@ -65,7 +65,7 @@ def reward_curve(
     measurably against an answer drawn blindly: the reward points the wrong way.
 
     Args:
-        material: with a judge.
+        inputs: with a judge.
         prompts: prompts to answer, from held-out records where there are some.
         samples: answers to each, from either model.
         max_new_tokens: of an answer.
@@ -75,7 +75,7 @@ def reward_curve(
     """
     from accordant.statistics.estimates import bootstrap_mean
 
-    found = sample_both(material, Sampling(prompts, samples, max_new_tokens))
+    found = sample_both(inputs, Sampling(prompts, samples, max_new_tokens))
     curves = _curves(found)
     half = (curves.shape[1] + 1) // 2
     turn = bootstrap_mean(curves[:, -1] - curves[:, half - 1])
@@ -93,7 +93,7 @@ def reward_curve(
         f"best of {half}",
         number=turn,
         unit="share",
-        sentence=_sentence(material, curves, half, whole, severity),
+        sentence=_sentence(inputs, curves, half, whole, severity),
         mend="The training has rewarded something else than the judge does: look at the answers "
         "with the highest reward below, and at what the labels prefer (the checks of bias). "
         "Train less far, or with a larger beta."
@@ -123,7 +123,7 @@ def _curves(found: Sampled) -> NDArray[np.float64]:
 
 
 def _sentence(
-    material: Material,
+    inputs: CheckInputs,
     curves: NDArray[np.float64],
     half: int,
     whole: Interval,
@@ -133,7 +133,7 @@ def _sentence(
     means = curves.mean(0)
     told = (
         f"Of {count} answers of the reference the one with the highest implicit reward beats the "
-        f"others in {whole.estimate:.0%} of comparisons by the judge {material.judge_name}; of "
+        f"others in {whole.estimate:.0%} of comparisons by the judge {inputs.judge_name}; of "
         f"{half} answers, in {means[half - 1]:.0%}."
     )
     ends = {

@@ -18,7 +18,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ THRESHOLD = Threshold(
     "Weak-to-Strong Generalization",
 )
 def weak_to_strong(
-    material: Material,
+    inputs: CheckInputs,
     *,
     predictions: str = "",
     confidence: Confidence = 0.75,
@@ -66,7 +66,7 @@ def weak_to_strong(
         confidence: probability of the right answer from which on the weak model knows.
         shown: items to list at most, those that were given up furthest first.
     """
-    del material  # the table says it all
+    del inputs  # the table says it all
     if not predictions:
         raise NotApplicableError(
             "it needs the predictions of a weak model and of the strong one it supervised "

@@ -20,7 +20,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, passages_of
 from accordant.feedback.records import Binary, Comparison, Judgment, Rating, Record
@@ -52,7 +52,7 @@ class _Item:
     when="before",
     feedback=("comparison", "binary", "rating", "judgment"),
 )
-def agreement(material: Material, *, shown: Count = 50) -> Finding:
+def agreement(inputs: CheckInputs, *, shown: Count = 50) -> Finding:
     """Krippendorff's alpha of labels on the same item: 1 is full agreement, 0 is chance.
 
     Items are comparisons with votes, and any pair, answer or rating that stands in several rows;
@@ -64,11 +64,11 @@ def agreement(material: Material, *, shown: Count = 50) -> Finding:
     Args:
         shown: items to list at most, the most disputed first.
     """
-    records = material.feedback.records
+    records = inputs.feedback.records
     groups = {name: items for name, items in _groups(records).items() if items}
     if not groups:
         raise NotApplicableError("nobody judged the same item twice, and no row has several votes")
-    metric: Metric = "interval" if material.feedback.record_type == "rating" else "nominal"
+    metric: Metric = "interval" if inputs.feedback.record_type == "rating" else "nominal"
     alphas = {
         name: krippendorff_alpha([item.values for item in items], metric)
         for name, items in groups.items()

@@ -16,7 +16,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, flat, passages_of, prompts_of
 from accordant.feedback.records import Record
@@ -39,7 +39,7 @@ SAME = "two answers are the same in tokens"
 
 
 @check(name="boundaries", title="Token boundaries", when="before", needs=("tokenizer",))
-def boundaries(material: Material, *, shown: Count = 100) -> Finding:
+def boundaries(inputs: CheckInputs, *, shown: Count = 100) -> Finding:
     """Rows whose prompt, tokenised alone, is not how the row begins, and other token trouble.
 
     Looked for: records the tokenizer or the template refuses; a token that straddles prompt and
@@ -50,14 +50,14 @@ def boundaries(material: Material, *, shown: Count = 100) -> Finding:
     Args:
         shown: rows to list at most.
     """
-    records = material.feedback.records
-    assert material.encoded is not None
+    records = inputs.feedback.records
+    assert inputs.encoded is not None
     found: dict[int, list[str]] = {
-        place: [f"refused: {reason}"] for place, reason in material.refused.items()
+        place: [f"refused: {reason}"] for place, reason in inputs.refused.items()
     }
-    for example in (*material.encoded.examples, *material.too_long):
+    for example in (*inputs.encoded.examples, *inputs.too_long):
         record = records[example.index]
-        notes = [*_in_tokens(example, record, material), *_in_text(record)]
+        notes = [*_in_tokens(example, record, inputs), *_in_text(record)]
         if notes:
             found[example.index] = list(dict.fromkeys(notes))
     kinds = Counter(kind for notes in found.values() for kind in {*map(_kind, notes)})
@@ -67,7 +67,7 @@ def boundaries(material: Material, *, shown: Count = 100) -> Finding:
     return Finding(
         check="boundaries",
         title="Token boundaries",
-        severity=_severity(share.estimate, len(material.refused)),
+        severity=_severity(share.estimate, len(inputs.refused)),
         quantity="rows with trouble in tokens",
         number=share,
         unit="share",
@@ -114,12 +114,12 @@ def _sentence(rows: int, total: int, kinds: Counter[str]) -> str:
     )
 
 
-def _in_tokens(example: Example, record: Record, material: Material) -> Iterator[str]:
-    tokenizer: Any = material.tokenizer
-    assert material.rendering is not None
+def _in_tokens(example: Example, record: Record, inputs: CheckInputs) -> Iterator[str]:
+    tokenizer: Any = inputs.tokenizer
+    assert inputs.rendering is not None
     if len(example.trees) == len(prompts_of(record)):
         for prompt, tree in zip(prompts_of(record), example.trees, strict=True):
-            if encode_prompt(prompt, tokenizer, material.rendering) != tree.prompt:
+            if encode_prompt(prompt, tokenizer, inputs.rendering) != tree.prompt:
                 yield "a token straddles prompt and answer"
     continuations = [ids for tree in example.trees for ids in tree.continuations]
     unknown = tokenizer.unk_token_id

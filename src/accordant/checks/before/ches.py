@@ -18,7 +18,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import (
     cost_of_pass,
     examples_of,
@@ -67,13 +67,13 @@ class _Probe:
 
 
 def _cost(
-    material: Material, *, probe_steps: int = 0, probe_pairs: int = 64
+    inputs: CheckInputs, *, probe_steps: int = 0, probe_pairs: int = 64
 ) -> Mapping[str, float]:
-    costs = dict(cost_of_pass(material))
+    costs = dict(cost_of_pass(inputs))
     if probe_steps:
         from accordant.checks.probe import ProbeOptions, probe_cost
 
-        examples = examples_of(material)
+        examples = examples_of(inputs)
         share = min(1.0, probe_pairs / max(len(examples), 1))
         tokens = share * sum(example.num_tokens for example in examples)
         pairs = min(probe_pairs, len(examples))
@@ -92,7 +92,7 @@ def _cost(
     cost=_cost,
 )
 def ches(
-    material: Material,
+    inputs: CheckInputs,
     *,
     score: Score = "length-normalised",
     drop: Fraction = 0.1,
@@ -123,12 +123,12 @@ def ches(
         method: objective of the probe run; the usual one for the feedback when none.
         shown: pairs to list at most, the highest scores first.
     """
-    found = pair_pass(material)
+    found = pair_pass(inputs)
     scores: list[float] = found.similarities[:, COLUMN[score]].tolist()
     cut = _cut(scores, drop, above)
     probe = None
     if probe_steps:
-        probe = _run_probe(material, found.pairs, probe_steps, probe_pairs, probe_rate, method)
+        probe = _run_probe(inputs, found.pairs, probe_steps, probe_pairs, probe_rate, method)
     number = _positive(scores) if probe is None else _correlation(scores, probe)
     severity: Severity = "ok" if probe is None else _severity(number, scores, probe)
     order = sorted(range(len(scores)), key=lambda place: -scores[place])
@@ -147,11 +147,11 @@ def ches(
         if severity != "ok"
         else "",
         threshold=None if probe is None else THRESHOLD,
-        rows=tuple(pair_row(material, found.pairs[p], scores[p]) for p in order[:shown]),
+        rows=tuple(pair_row(inputs, found.pairs[p], scores[p]) for p in order[:shown]),
         row_unit="number",
         concerned=len(cut.dropped),
-        drop=origins_of(material, [found.pairs[place] for place in cut.dropped]),
-        measures=_measures(material, found, score, probe),
+        drop=origins_of(inputs, [found.pairs[place] for place in cut.dropped]),
+        measures=_measures(inputs, found, score, probe),
         charts=_charts(scores, cut, score, probe),
     )
 
@@ -188,7 +188,7 @@ def _severity(number: Interval, scores: Sequence[float], probe: _Probe) -> Sever
 
 
 def _run_probe(
-    material: Material,
+    inputs: CheckInputs,
     pairs: Sequence[Pair],
     steps: int,
     count: int,
@@ -197,26 +197,26 @@ def _run_probe(
 ) -> _Probe:
     import torch
 
-    from accordant.checks.methods import pair_objective
+    from accordant.checks.assumed_objective import pair_objective
     from accordant.checks.probe import ProbeOptions, probe_changes
 
-    examples = examples_of(material)
+    examples = examples_of(inputs)
     if any(example.kind == "ranking" for example in examples):
         raise UserError(
             "the probe run trains on pairs, and these are rankings.",
             where="ches.probe_steps",
             mend="Leave it out, or write each ranking as comparisons.",
         )
-    objective, bound = pair_objective(method, None, material.feedback.record_type)
-    generator = torch.Generator().manual_seed(material.seed)
+    objective, bound = pair_objective(method, None, inputs.feedback.record_type)
+    generator = torch.Generator().manual_seed(inputs.seed)
     places = torch.randperm(len(examples), generator=generator)[:count].tolist()
     changes = probe_changes(
-        material.model,
+        inputs.model,
         [examples[place] for place in places],
         objective,
         bound,
-        ProbeOptions(steps, learning_rate=rate, token_budget=material.token_budget),
-        advance=material.advance,
+        ProbeOptions(steps, learning_rate=rate, token_budget=inputs.token_budget),
+        advance=inputs.advance,
     )
     # Of pairs alone, so the place of an example is that of its pair.
     assert len(pairs) == len(examples)
@@ -243,12 +243,12 @@ def _sentence(scores: Sequence[float], number: Interval, cut: _Cut, probe: _Prob
 
 
 def _measures(
-    material: Material, found: PairPass, score: Score, probe: _Probe | None
+    inputs: CheckInputs, found: PairPass, score: Score, probe: _Probe | None
 ) -> tuple[Measure, ...]:
     from accordant.checks.pairs import tokens_of
     from accordant.checks.similarity import COLUMNS, edit_similarity
 
-    examples = examples_of(material)
+    examples = examples_of(inputs)
     columns = dict(zip(COLUMNS, found.similarities.T.tolist(), strict=True))
     columns["edit similarity"] = [
         edit_similarity(*(tokens_of(examples[p.example], a) for a in (p.chosen, p.rejected)))

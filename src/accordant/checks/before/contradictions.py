@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from accordant.base.options import Count
 from accordant.checks.findings import Finding, FindingRow, Measure, Severity, Threshold
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, passages_of, preferences_of, prompts_of
 from accordant.feedback.records import Binary, Judgment, Origin, Record
@@ -39,7 +39,7 @@ class _Conflict:
     when="before",
     feedback=("comparison", "ranking", "joint_pair", "binary", "judgment"),
 )
-def contradictions(material: Material, *, shown: Count = 100) -> Finding:
+def contradictions(inputs: CheckInputs, *, shown: Count = 100) -> Finding:
     """Rows that cannot all be right: a pair preferred both ways, a cycle, a label for and against.
 
     All preferences on one prompt make a graph with an arrow from the preferred answer to the other.
@@ -50,7 +50,7 @@ def contradictions(material: Material, *, shown: Count = 100) -> Finding:
     Args:
         shown: conflicts to list at most.
     """
-    records = material.feedback.records
+    records = inputs.feedback.records
     conflicts = list(_preferences(records))
     conflicts += _labels(records)
     conflicts.sort(key=lambda one: (-len(one.rows), one.rows))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from accordant.base.options import Count, Fraction
 from accordant.checks.findings import Finding, FindingRow, Measure, Severity, Threshold
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs, runs_of, similarity_of
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, flat, key_of, passages_of, prompts_of
@@ -22,7 +22,7 @@ LABELS = ("label", "judgment", "ratings")
 
 
 @check(name="duplicates", title="Repeated rows", when="before")
-def duplicates(material: Material, *, similarity: Fraction = 0.8, shown: Count = 100) -> Finding:
+def duplicates(inputs: CheckInputs, *, similarity: Fraction = 0.8, shown: Count = 100) -> Finding:
     """Rows that repeat an earlier one: the same texts, or texts that share most of their words.
 
     Two rows are nearly the same when their answers, and their prompts, have at least `similarity`
@@ -33,7 +33,7 @@ def duplicates(material: Material, *, similarity: Fraction = 0.8, shown: Count =
         similarity: shared runs of five words from which on two rows are nearly the same.
         shown: rows to list at most.
     """
-    records = material.feedback.records
+    records = inputs.feedback.records
     exact = _exact(records)
     near = _near(records, similarity, exact)
     found = [*((i, j, 1.0) for i, j in exact.items()), *near]

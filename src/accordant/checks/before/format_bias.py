@@ -17,7 +17,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import flat, passages_of, preferences_of
 from accordant.feedback.records import Record
@@ -88,7 +88,7 @@ class _Bias:
     when="before",
     feedback=("comparison", "ranking", "joint_pair"),
 )
-def format_bias(material: Material, *, least: Count = 20, shown: Count = 50) -> Finding:
+def format_bias(inputs: CheckInputs, *, least: Count = 20, shown: Count = 50) -> Finding:
     """Which forms are preferred as such: lists, headings, bold text, refusals, hedges and others.
 
     For every form, of the preferences in which one answer has it and the other has not: how often
@@ -100,7 +100,7 @@ def format_bias(material: Material, *, least: Count = 20, shown: Count = 50) -> 
         least: preferences that must differ in a form for it to be judged.
         shown: rows to list at most.
     """
-    records = material.feedback.records
+    records = inputs.feedback.records
     biases = [one for one in _biases(records) if one.share.count >= least]
     if not biases:
         raise NotApplicableError(f"no form of answers tells apart {least} preferences or more")

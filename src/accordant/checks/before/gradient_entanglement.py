@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from accordant.base.options import Count
+from accordant.checks.assumed_objective import pair_objective
 from accordant.checks.findings import (
     Chart,
     Finding,
@@ -17,8 +18,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
-from accordant.checks.methods import pair_objective
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import examples_of, pair_row
 from accordant.checks.registry import check
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
@@ -62,24 +62,24 @@ class _Measured:
         return sorted(places, key=lambda p: (not both[p], -float(cosines[p])))
 
 
-def _sample(material: Material, pairs: int) -> tuple[int, ...]:
+def _sample(inputs: CheckInputs, pairs: int) -> tuple[int, ...]:
     """Places of the pairs to look at, drawn by the seed."""
     import random
 
-    count = len(examples_of(material))
-    return tuple(sorted(random.Random(material.seed).sample(range(count), min(pairs, count))))
+    count = len(examples_of(inputs))
+    return tuple(sorted(random.Random(inputs.seed).sample(range(count), min(pairs, count))))
 
 
 def _cost(
-    material: Material,
+    inputs: CheckInputs,
     *,
     pairs: int = 32,
     tokens: Tokens = "last-layer",
     shown: int = 8,
     **_: object,
 ) -> Mapping[str, float]:
-    examples = examples_of(material)
-    chosen = [examples[place].num_tokens for place in _sample(material, pairs)]
+    examples = examples_of(inputs)
+    chosen = [examples[place].num_tokens for place in _sample(inputs, pairs)]
     each = {"last-layer": _LAST_LAYER, "all": _ALL, "none": 0.0}[tokens]
     return {"gradients": _GRADIENTS * sum(chosen) + each * sum(chosen[:shown])}
 
@@ -95,7 +95,7 @@ def _cost(
     cost=_cost,
 )
 def gradient_entanglement(
-    material: Material,
+    inputs: CheckInputs,
     *,
     method: str | None = None,
     beta: float | None = None,
@@ -125,10 +125,10 @@ def gradient_entanglement(
     """
     from accordant.checks.gradients import parameters_of
 
-    if not examples_of(material):
+    if not examples_of(inputs):
         raise NotApplicableError("no record became a pair in tokens")
-    parameters = parameters_of(material.model, layers)
-    found = _measure(material, parameters, pairs, method, beta)
+    parameters = parameters_of(inputs.model, layers)
+    found = _measure(inputs, parameters, pairs, method, beta)
     number = wilson_interval(sum(found.broken), len(found.broken))
     severity = _severity(number)
     weights = "all weights" if layers is None else f"the last {layers} layers"
@@ -147,7 +147,7 @@ def gradient_entanglement(
         if severity != "ok"
         else "",
         threshold=THRESHOLD,
-        rows=tuple(_rows(material, found, parameters, listed, tokens)),
+        rows=tuple(_rows(inputs, found, parameters, listed, tokens)),
         row_unit="cosine",
         concerned=sum(found.broken),
         measures=_measures(found),
@@ -156,7 +156,7 @@ def gradient_entanglement(
 
 
 def _measure(
-    material: Material,
+    inputs: CheckInputs,
     parameters: Sequence[nn.Parameter],
     pairs: int,
     method: str | None,
@@ -164,10 +164,10 @@ def _measure(
 ) -> _Measured:
     from accordant.checks.gradients import loss_slopes, pair_products, predict
 
-    objective, bound = pair_objective(method, beta, material.feedback.record_type)
-    everything = examples_of(material)
-    examples = tuple(everything[place] for place in _sample(material, pairs))
-    products, scores = pair_products(material.model, examples, parameters, advance=material.advance)
+    objective, bound = pair_objective(method, beta, inputs.feedback.record_type)
+    everything = examples_of(inputs)
+    examples = tuple(everything[place] for place in _sample(inputs, pairs))
+    products, scores = pair_products(inputs.model, examples, parameters, advance=inputs.advance)
     slopes = loss_slopes(objective, bound, scores, examples)
     changes = predict(products, slopes)
     broken: list[bool] = (changes.breaks_chosen | changes.breaks_rejected).tolist()
@@ -204,7 +204,7 @@ def _measures(found: _Measured) -> tuple[Measure, ...]:
 
 
 def _rows(
-    material: Material,
+    inputs: CheckInputs,
     found: _Measured,
     parameters: Sequence[nn.Parameter],
     places: Sequence[int],
@@ -213,7 +213,7 @@ def _rows(
     from accordant.checks.gradients import last_layer_token_changes, token_changes
     from accordant.checks.pairs import Pair
 
-    where = {id(example): place for place, example in enumerate(examples_of(material))}
+    where = {id(example): place for place, example in enumerate(examples_of(inputs))}
     for place in places:
         example = found.examples[place]
         notes = [
@@ -226,13 +226,13 @@ def _rows(
         if tokens != "none":
             slopes = found.slopes[place]
             if tokens == "all":
-                moved = token_changes(material.model, example, parameters, slopes)
+                moved = token_changes(inputs.model, example, parameters, slopes)
             else:
-                moved = last_layer_token_changes(material.model, example, slopes)
-            material.advance(int((_ALL if tokens == "all" else _LAST_LAYER) * example.num_tokens))
-            notes.append(_tokens_note(material.tokenizer, example, moved))
+                moved = last_layer_token_changes(inputs.model, example, slopes)
+            inputs.advance(int((_ALL if tokens == "all" else _LAST_LAYER) * example.num_tokens))
+            notes.append(_tokens_note(inputs.tokenizer, example, moved))
         pair = Pair(where[id(example)], 0, 1)
-        yield pair_row(material, pair, float(found.products.cosines[place]), "; ".join(notes))
+        yield pair_row(inputs, pair, float(found.products.cosines[place]), "; ".join(notes))
 
 
 def _tokens_note(tokenizer: Any, example: Example, moved: TokenChanges) -> str:

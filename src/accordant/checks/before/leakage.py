@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from accordant.base.options import Count, Fraction
 from accordant.checks.findings import Finding, FindingRow, Measure, Passage, Threshold
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, flat, key_of, passages_of, prompts_of
@@ -22,7 +22,7 @@ THRESHOLD = Threshold(
 
 
 @check(name="leakage", title="Leakage between splits", when="before", needs=("held_out",))
-def leakage(material: Material, *, similarity: Fraction = 0.8, shown: Count = 100) -> Finding:
+def leakage(inputs: CheckInputs, *, similarity: Fraction = 0.8, shown: Count = 100) -> Finding:
     """Held-out prompts that are also trained on: the same, or with most of their words shared.
 
     A record with several prompts, or a conversation, leaks where any of its prompts does; a
@@ -32,8 +32,8 @@ def leakage(material: Material, *, similarity: Fraction = 0.8, shown: Count = 10
         similarity: shared runs of five words from which on two prompts are nearly the same.
         shown: rows to list at most.
     """
-    assert material.held_out is not None
-    training, held_out = material.feedback.records, material.held_out.records
+    assert inputs.held_out is not None
+    training, held_out = inputs.feedback.records, inputs.held_out.records
     found = _leaks(training, held_out, similarity)
     exact = sum(max(share for _, share in own) == 1 for own in found.values())
     answered = sum(_same_answer(held_out[i], training, own) for i, own in found.items())

@@ -18,7 +18,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material, NotApplicableError
+from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import flat, passages_of, preferences_of
 from accordant.feedback.records import Binary, Record
@@ -45,7 +45,7 @@ BINS = 8
     when="before",
     feedback=("comparison", "ranking", "joint_pair", "binary"),
 )
-def length_bias(material: Material, *, shown: Count = 50) -> Finding:
+def length_bias(inputs: CheckInputs, *, shown: Count = 50) -> Finding:
     """How often the longer answer is the preferred one, where length should say nothing.
 
     The number is the share of preferences in which the preferred answer has more characters, ties
@@ -55,8 +55,8 @@ def length_bias(material: Material, *, shown: Count = 50) -> Finding:
     Args:
         shown: rows to list at most, the largest differences first.
     """
-    records = material.feedback.records
-    if material.feedback.record_type == "binary":
+    records = inputs.feedback.records
+    if inputs.feedback.record_type == "binary":
         return _of_thumbs(records, shown)
     pairs = [[_length_pair(*pair) for pair in preferences_of(record)] for record in records]
     kept = [(record, own) for record, own in zip(records, pairs, strict=True) if own]

@@ -17,7 +17,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import (
     cost_of_pass,
     examples_of,
@@ -57,7 +57,7 @@ THRESHOLD = Threshold(
     cost=cost_of_pass,
 )
 def ranking_accuracy(
-    material: Material,
+    inputs: CheckInputs,
     *,
     beta: Positive = 0.1,
     preferred: Assumed = 0.75,
@@ -91,9 +91,9 @@ def ranking_accuracy(
         )
     from accordant.checks.ranking import ranked_right
 
-    found = pair_pass(material)
+    found = pair_pass(inputs)
     gaps = found.logps.gaps
-    shares = _shares(material, found)
+    shares = _shares(inputs, found)
     wrong = ranked_right(_ideal(gaps, shares, preferred, beta)) < 1
     places = _hardest_first(gaps)
     number = wilson_interval(int(wrong.sum()), len(gaps))
@@ -111,22 +111,20 @@ def ranking_accuracy(
         if severity != "ok"
         else "",
         threshold=THRESHOLD,
-        rows=_rows(material, found, beta, places[:shown]),
+        rows=_rows(inputs, found, beta, places[:shown]),
         row_unit="nats",
         concerned=int((gaps < 0).sum()),
-        drop=origins_of(material, [found.pairs[p] for p in places if wrong[p]])
-        if drop_wrong
-        else (),
+        drop=origins_of(inputs, [found.pairs[p] for p in places if wrong[p]]) if drop_wrong else (),
         measures=_measures(found, shares, beta, (preferred, lowest, highest)),
         charts=(_chart(gaps, shares, preferred, beta),),
     )
 
 
-def _shares(material: Material, found: PairPass) -> Tensor:
+def _shares(inputs: CheckInputs, found: PairPass) -> Tensor:
     """Share of people who prefer each chosen answer, `[pairs]`; NaN where it is not known."""
     from accordant.checks.ranking import vote_shares
 
-    examples = examples_of(material)
+    examples = examples_of(inputs)
     return vote_shares([examples[pair.example].votes for pair in found.pairs])
 
 
@@ -149,7 +147,7 @@ def _severity(number: Interval) -> Severity:
 
 
 def _rows(
-    material: Material, found: PairPass, beta: float, places: Sequence[int]
+    inputs: CheckInputs, found: PairPass, beta: float, places: Sequence[int]
 ) -> tuple[FindingRow, ...]:
     """The hardest pairs that are ranked wrong; a row's number is c."""
     from accordant.checks.ranking import needed_loss
@@ -158,7 +156,7 @@ def _rows(
     needed = needed_loss(gaps, beta)
     return tuple(
         pair_row(
-            material,
+            inputs,
             found.pairs[place],
             -float(gaps[place]),
             f"ranked right once its loss is under {float(needed[place]):.4f}",

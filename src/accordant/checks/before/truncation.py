@@ -18,7 +18,7 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, flat, passages_of
 from accordant.feedback.records import Record
@@ -46,7 +46,7 @@ class _Problem:
 
 
 @check(name="truncation", title="Truncation", when="before", needs=("tokenizer",))
-def truncation(material: Material, *, shown: Count = 100) -> Finding:
+def truncation(inputs: CheckInputs, *, shown: Count = 100) -> Finding:
     """Records longer than the limit, and answers that end in mid-sentence where others end too.
 
     An answer counts as cut off when it does not end as sentences, lists or code end, and far more
@@ -56,13 +56,11 @@ def truncation(material: Material, *, shown: Count = 100) -> Finding:
     Args:
         shown: rows to list at most.
     """
-    records = material.feedback.records
-    assert material.encoded is not None
-    examples = (*material.encoded.examples, *material.too_long)
-    limit = material.max_tokens
-    long = [
-        _Problem(one.index, _longest(one), "longer than the limit") for one in material.too_long
-    ]
+    records = inputs.feedback.records
+    assert inputs.encoded is not None
+    examples = (*inputs.encoded.examples, *inputs.too_long)
+    limit = inputs.max_tokens
+    long = [_Problem(one.index, _longest(one), "longer than the limit") for one in inputs.too_long]
     cut = list(_cut_off(examples, records))
     problems = sorted((*long, *cut), key=lambda one: (-one.value, one.place))
     places = {one.place for one in problems}

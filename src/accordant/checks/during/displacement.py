@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import fmean
 
 from accordant.checks.findings import Chart, Finding, Mark, Measure, Series, Threshold
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.watched import Watched, changes
+from accordant.checks.run_history import RunHistory, changes
 from accordant.statistics.estimates import bootstrap_mean, proportion
 
 TITLE = "Likelihood displacement"
@@ -25,19 +25,19 @@ _SERIOUS = 0.1
     paper="arXiv:2410.08847 Unintentional Unalignment: Likelihood Displacement in Direct "
     "Preference Optimization",
 )
-def displacement(watched: Watched) -> Finding:
+def displacement(history: RunHistory) -> Finding:
     """How far the chosen and rejected answers of the probe pairs have moved since the start.
 
     Raised where the interval of the chosen answers' mean change lies below 0; serious where they
     lost more than a tenth of their log-probability at the start.
 
     Args:
-        watched: with probe pairs.
+        history: with probe pairs.
 
     Raises:
         NotApplicableError: there are no pairs.
     """
-    start, last = watched.start, watched.last
+    start, last = history.start, history.last
     if not start.chosen:
         raise NotApplicableError("there are no probe pairs")
     chosen = changes(last.chosen, start.chosen)
@@ -67,13 +67,13 @@ def displacement(watched: Watched) -> Finding:
             Measure("change of the rejected answers' log-probability", other, "nats"),
             Measure("pairs whose chosen answer fell", fell, "share"),
         ),
-        charts=(_chart(watched),),
+        charts=(_chart(history),),
         step=last.step,
     )
 
 
-def _chart(watched: Watched) -> Chart:
-    start = watched.start
+def _chart(history: RunHistory) -> Chart:
+    start = history.start
     return Chart(
         "lines",
         "Chosen and rejected answers",
@@ -83,13 +83,13 @@ def _chart(watched: Watched) -> Chart:
         (
             Series(
                 "chosen",
-                watched.over_steps(lambda one: fmean(changes(one.chosen, start.chosen))),
-                watched.steps,
+                history.over_steps(lambda one: fmean(changes(one.chosen, start.chosen))),
+                history.steps,
             ),
             Series(
                 "rejected",
-                watched.over_steps(lambda one: fmean(changes(one.rejected, start.rejected))),
-                watched.steps,
+                history.over_steps(lambda one: fmean(changes(one.rejected, start.rejected))),
+                history.steps,
             ),
         ),
         (Mark(0.0, "the start", vertical=False),),

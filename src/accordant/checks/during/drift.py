@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from accordant.checks.findings import Chart, Finding, Mark, Series, Threshold
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.watched import Watched, changes
+from accordant.checks.run_history import RunHistory, changes
 from accordant.statistics.estimates import bootstrap_ratio
 
 TITLE = "Distance from the start"
@@ -17,7 +17,7 @@ THRESHOLD = Threshold(
 
 
 @check(name="drift", title=TITLE, when="during")
-def drift(watched: Watched) -> Finding:
+def drift(history: RunHistory) -> Finding:
     """KL of the start model from the policy, on the answers the start model gave.
 
     The estimate is the mean of log start - log policy over those answers, for KL(start || policy):
@@ -25,19 +25,19 @@ def drift(watched: Watched) -> Finding:
     KL(policy || start) is on the policy's own answers.
 
     Args:
-        watched: with answers of the start.
+        history: with answers of the start.
 
     Raises:
         NotApplicableError: there are no answers.
     """
-    start = watched.start.start_answers
+    start = history.start.start_answers
     if not start:
         raise NotApplicableError("no answers were sampled at the start")
-    lost = changes(start, watched.last.start_answers)
-    number = bootstrap_ratio(lost, watched.start_tokens)
+    lost = changes(start, history.last.start_answers)
+    number = bootstrap_ratio(lost, history.start_tokens)
     raised = number.estimate > THRESHOLD.value
     serious = number.estimate > 5 * THRESHOLD.value
-    tokens = sum(watched.start_tokens)
+    tokens = sum(history.start_tokens)
     return Finding(
         check="drift",
         title=TITLE,
@@ -59,14 +59,14 @@ def drift(watched: Watched) -> Finding:
                 (
                     Series(
                         "KL",
-                        watched.over_steps(
+                        history.over_steps(
                             lambda one: sum(changes(start, one.start_answers)) / tokens
                         ),
-                        watched.steps,
+                        history.steps,
                     ),
                 ),
                 (Mark(THRESHOLD.value, "threshold", vertical=False),),
             ),
         ),
-        step=watched.last.step,
+        step=history.last.step,
     )

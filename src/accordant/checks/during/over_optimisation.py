@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from accordant.checks.findings import Chart, Finding, Mark, Series, Threshold
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.watched import Watched
+from accordant.checks.run_history import RunHistory
 from accordant.statistics.interval import Interval
 
 TITLE = "Over-optimisation"
@@ -31,7 +31,7 @@ _AFTER = 2  # measurements after the highest one before it counts as a turn
     paper="arXiv:2410.11677 Understanding Likelihood Over-optimisation in Direct Alignment "
     "Algorithms",
 )
-def over_optimisation(watched: Watched) -> Finding:
+def over_optimisation(history: RunHistory) -> Finding:
     """Whether fresh answers leave the likeliest tokens, or their entropy has turned down.
 
     Entropy and mass of the k likeliest tokens are means over fresh answers, smoothed by medians of
@@ -46,25 +46,25 @@ def over_optimisation(watched: Watched) -> Finding:
     tokens neither turned while answers got worse. Silence is no proof.
 
     Args:
-        watched: with entropies of fresh answers.
+        history: with entropies of fresh answers.
 
     Raises:
         NotApplicableError: nothing was sampled.
     """
-    if math.isnan(watched.start.entropy):
+    if math.isnan(history.start.entropy):
         raise NotApplicableError("no answers were sampled")
-    masses = smooth(watched.over_steps(lambda one: one.top_mass))
+    masses = smooth(history.over_steps(lambda one: one.top_mass))
     highest = _highest(masses)
-    signs = (_thinned(watched, masses, highest), _turned(watched))
+    signs = (_thinned(history, masses, highest), _turned(history))
     turns = [turn for turn in signs if turn is not None]
     first = min(turns, key=lambda turn: turn.step, default=None)
     return Finding(
         check="over-optimisation",
         title=TITLE,
         severity="warning" if first else "ok",
-        quantity=f"fall of the mass on the {watched.top_k} likeliest tokens since step "
-        f"{watched.measurements[highest].step}",
-        number=_fall(watched, masses, highest),
+        quantity=f"fall of the mass on the {history.top_k} likeliest tokens since step "
+        f"{history.snapshots[highest].step}",
+        number=_fall(history, masses, highest),
         unit="share",
         sentence=f"{' '.join(turn.sentence for turn in turns)} It is a sign that further training "
         "makes answers worse, which held-out rewards need not show (Shi et al. 2024)."
@@ -76,8 +76,8 @@ def over_optimisation(watched: Watched) -> Finding:
         if first
         else "",
         threshold=THRESHOLD,
-        charts=(_chart(watched, first.step if first else None),),
-        step=watched.last.step,
+        charts=(_chart(history, first.step if first else None),),
+        step=history.last.step,
     )
 
 
@@ -93,20 +93,20 @@ def _highest(values: Sequence[float]) -> int:
     return max(range(len(values)), key=values.__getitem__)
 
 
-def _fall(watched: Watched, masses: Sequence[float], place: int) -> Interval:
+def _fall(history: RunHistory, masses: Sequence[float], place: int) -> Interval:
     """How far the smoothed mass lies below its highest, which stands at `place`."""
-    errors = (watched.measurements[place].mass_error, watched.last.mass_error)
+    errors = (history.snapshots[place].mass_error, history.last.mass_error)
     fall, half = masses[place] - masses[-1], 1.96 * math.hypot(*errors)
     return Interval(fall, fall - half, fall + half, len(masses))
 
 
-def _thinned(watched: Watched, masses: Sequence[float], place: int) -> _Turn | None:
+def _thinned(history: RunHistory, masses: Sequence[float], place: int) -> _Turn | None:
     """Mass that has left the likeliest tokens, beyond chance, since its highest at `place`."""
     if len(masses) - 1 - place < _AFTER:
         return None
-    top = watched.measurements[place]
+    top = history.snapshots[place]
     falls = [masses[place] - mass for mass in masses[-_AFTER:]]
-    errors = [math.hypot(top.mass_error, one.mass_error) for one in watched.measurements[-_AFTER:]]
+    errors = [math.hypot(top.mass_error, one.mass_error) for one in history.snapshots[-_AFTER:]]
     # A standard error that is not known (NaN) exceeds every fall.
     if not all(
         fall > THRESHOLD.value and fall > _ERRORS * error
@@ -115,16 +115,16 @@ def _thinned(watched: Watched, masses: Sequence[float], place: int) -> _Turn | N
         return None
     return _Turn(
         top.step,
-        f"Since step {top.step} the mass on the {watched.top_k} likeliest tokens of fresh answers "
+        f"Since step {top.step} the mass on the {history.top_k} likeliest tokens of fresh answers "
         f"has fallen by {falls[-1]:.3f} from {masses[place]:.3f}.",
     )
 
 
-def _turned(watched: Watched) -> _Turn | None:
+def _turned(history: RunHistory) -> _Turn | None:
     """Entropy that has turned down while mass fell or the held-out reward did not rise."""
-    entropies = smooth(watched.over_steps(lambda one: one.entropy))
+    entropies = smooth(history.over_steps(lambda one: one.entropy))
     place = _highest(entropies)
-    at, last = watched.measurements[place], watched.last
+    at, last = history.snapshots[place], history.last
     fall = 1 - entropies[-1] / entropies[place] if entropies[place] else 0.0
     reasons = {
         "the mass on them fell": last.top_mass < at.top_mass,
@@ -148,7 +148,7 @@ def smooth(values: tuple[float, ...]) -> tuple[float, ...]:
     return values if len(values) < 3 else (values[0], *inner, values[-1])
 
 
-def _chart(watched: Watched, turn: int | None) -> Chart:
+def _chart(history: RunHistory, turn: int | None) -> Chart:
     named = (
         ("entropy, nats", lambda one: one.entropy),
         ("entropy, made to sum to one, nats", lambda one: one.renormalised_entropy),
@@ -156,10 +156,10 @@ def _chart(watched: Watched, turn: int | None) -> Chart:
     )
     return Chart(
         "lines",
-        f"The {watched.top_k} likeliest tokens of fresh answers",
+        f"The {history.top_k} likeliest tokens of fresh answers",
         "Mass that leaves them, or entropy that turns down meanwhile, is a sign of too much.",
         "step",
         "mean over tokens",
-        tuple(Series(name, watched.over_steps(value), watched.steps) for name, value in named),
+        tuple(Series(name, history.over_steps(value), history.steps) for name, value in named),
         () if turn is None else (Mark(float(turn), "turn"),),
     )

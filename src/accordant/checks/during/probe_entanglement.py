@@ -1,4 +1,4 @@
-"""Probe pairs whose two answers move together as training goes on."""
+"""MonitorSet pairs whose two answers move together as training goes on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from accordant.checks.findings import (
     Severity,
     Threshold,
 )
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.watched import Measurement, Watched
+from accordant.checks.run_history import RunHistory, Snapshot
 from accordant.statistics.estimates import proportion
 from accordant.statistics.interval import Interval
 
@@ -30,19 +30,19 @@ THRESHOLD = Threshold(
     feedback=("comparison",),
     paper="arXiv:2410.13828 A Common Pitfall of Margin-based Language Model Alignment",
 )
-def probe_entanglement(watched: Watched) -> Finding:
+def probe_entanglement(history: RunHistory) -> Finding:
     """Share of probe pairs on which a small step would not move both answers the right way.
 
     For losses of a margin, chosen rises iff <g_w, g_l> < ||g_w||^2 and rejected falls iff
-    <g_w, g_l> < ||g_l||^2; the gradients are those of the last layer (`diagnostics.gradients`).
+    <g_w, g_l> < ||g_l||^2; the gradients are those of the last layer (`checks.gradients`).
 
     Args:
-        watched: with the conditions of probe pairs.
+        history: with the conditions of probe pairs.
 
     Raises:
         NotApplicableError: none were measured.
     """
-    last = watched.last
+    last = history.last
     if not last.chosen_stays:
         raise NotApplicableError("no gradients of probe pairs were measured")
     number = proportion([float(a or b) for a, b in _pairs(last)])
@@ -70,7 +70,7 @@ def probe_entanglement(watched: Watched) -> Finding:
                 "A rising line means that the pairs get harder to pull apart.",
                 "step",
                 "share of probe pairs",
-                (Series("either condition broken", watched.over_steps(_share), watched.steps),),
+                (Series("either condition broken", history.over_steps(_share), history.steps),),
                 (Mark(THRESHOLD.value, "threshold", vertical=False),),
             ),
         ),
@@ -84,9 +84,9 @@ def _severity(number: Interval) -> Severity:
     return "warning" if number.low > THRESHOLD.value else "info"
 
 
-def _pairs(one: Measurement) -> list[tuple[bool, bool]]:
+def _pairs(one: Snapshot) -> list[tuple[bool, bool]]:
     return list(zip(one.chosen_stays, one.rejected_stays, strict=True))
 
 
-def _share(one: Measurement) -> float:
+def _share(one: Snapshot) -> float:
     return proportion([float(a or b) for a, b in _pairs(one)]).estimate

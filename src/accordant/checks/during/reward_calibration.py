@@ -6,9 +6,9 @@ import math
 from statistics import fmean
 
 from accordant.checks.findings import Chart, Finding, Mark, Measure, Series, Threshold
-from accordant.checks.material import NotApplicableError
+from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.watched import Measurement, Watched, changes
+from accordant.checks.run_history import RunHistory, Snapshot, changes
 from accordant.statistics.estimates import bootstrap_mean, proportion
 
 TITLE = "Calibration of the implicit reward"
@@ -22,7 +22,7 @@ THRESHOLD = Threshold(0.1, "chosen here: sure of one pair in ten more than it ra
     feedback=("comparison",),
     paper="arXiv:2305.18290 Direct Preference Optimization",
 )
-def reward_calibration(watched: Watched) -> Finding:
+def reward_calibration(history: RunHistory) -> Finding:
     """How much surer the implicit reward is of the probe pairs than it is right about them.
 
     With the margin m = beta ((log pi(w) - log ref(w)) - (log pi(l) - log ref(l))), Bradley and
@@ -31,14 +31,14 @@ def reward_calibration(watched: Watched) -> Finding:
     trained on are fitted, so that only pairs that were held out can tell.
 
     Args:
-        watched: with probe pairs.
+        history: with probe pairs.
 
     Raises:
         NotApplicableError: there are no pairs.
     """
-    if not watched.start.chosen:
+    if not history.start.chosen:
         raise NotApplicableError("there are no probe pairs")
-    margins = _margins(watched, watched.last)
+    margins = _margins(history, history.last)
     right = [_right(one) for one in margins]
     number = bootstrap_mean([_sure(m) - r for m, r in zip(margins, right, strict=True)])
     sure = bootstrap_mean([_sure(one) for one in margins])
@@ -60,15 +60,15 @@ def reward_calibration(watched: Watched) -> Finding:
             Measure("accuracy of the implicit reward", proportion(right), "share"),
             Measure("its confidence", sure, "share"),
         ),
-        charts=(_chart(watched),),
-        step=watched.last.step,
+        charts=(_chart(history),),
+        step=history.last.step,
     )
 
 
-def _margins(watched: Watched, now: Measurement) -> tuple[float, ...]:
-    up = changes(now.chosen, watched.start.chosen)
-    down = changes(now.rejected, watched.start.rejected)
-    return tuple(watched.beta * (a - b) for a, b in zip(up, down, strict=True))
+def _margins(history: RunHistory, now: Snapshot) -> tuple[float, ...]:
+    up = changes(now.chosen, history.start.chosen)
+    down = changes(now.rejected, history.start.rejected)
+    return tuple(history.beta * (a - b) for a, b in zip(up, down, strict=True))
 
 
 def _sure(margin: float) -> float:
@@ -79,8 +79,8 @@ def _right(margin: float) -> float:
     return float(margin > 0) + 0.5 * (margin == 0)
 
 
-def _chart(watched: Watched) -> Chart:
-    all_margins = [_margins(watched, one) for one in watched.measurements]
+def _chart(history: RunHistory) -> Chart:
+    all_margins = [_margins(history, one) for one in history.snapshots]
     return Chart(
         "lines",
         "Confidence and accuracy",
@@ -91,12 +91,12 @@ def _chart(watched: Watched) -> Chart:
             Series(
                 "confidence",
                 tuple(fmean(map(_sure, one)) for one in all_margins),
-                watched.steps,
+                history.steps,
             ),
             Series(
                 "accuracy",
                 tuple(fmean(map(_right, one)) for one in all_margins),
-                watched.steps,
+                history.steps,
             ),
         ),
         (Mark(0.5, "chance", vertical=False),),

@@ -26,8 +26,8 @@ from typing import Any
 
 from accordant.checks.during.over_optimisation import over_optimisation, smooth
 from accordant.checks.findings import Finding
-from accordant.checks.watched import Measurement, Watched
-from accordant.checks.watching import Probe, look
+from accordant.checks.run_history import RunHistory, Snapshot
+from accordant.checks.snapshot import MonitorSet, take_snapshot
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import load_feedback
 from accordant.models.loading import load_model
@@ -69,8 +69,8 @@ ARMS = {LONG: Arm(3e-5, 40, 4), GENTLE: Arm(5e-6, 24, 6)}
 class _Look:
     """One look at a run: as the check sees it, as shipped, and gold twice."""
 
-    seen: Measurement
-    shipped: Measurement
+    seen: Snapshot
+    shipped: Snapshot
     gold: float
     gold_again: float  # of other answers: where the peak is and how high must not share their noise
     known: float
@@ -193,7 +193,7 @@ def _run(
     lab.policy.load_state_dict(lab.start.state_dict())
     margin = _margin(lab, held_out[:HELD_OUT])
     prompts = [example.trees[0].prompt for example in held_out]
-    probe = Probe(top_k=TOP_K)
+    probe = MonitorSet(top_k=TOP_K)
     looks: list[_Look] = []
 
     def watch(step: int) -> dict[str, float]:
@@ -205,7 +205,8 @@ def _run(
         ]
         reward = BETA * margin()
         seen, shipped = (
-            look(lab.policy, probe, (), some, step, reward) for some in (trees, trees[:SHIPPED])
+            take_snapshot(lab.policy, probe, (), some, step, reward)
+            for some in (trees, trees[:SHIPPED])
         )
         looks.append(
             _Look(
@@ -293,7 +294,7 @@ def _summary(looks: Sequence[_Look], arm: Arm) -> dict[str, float]:
     }
 
 
-def _verdict(seen: Sequence[Measurement], never: float) -> dict[str, float]:
+def _verdict(seen: Sequence[Snapshot], never: float) -> dict[str, float]:
     """Whether and when the check raises a finding, and where its two indicators are highest."""
     finding = first_finding(seen)
 
@@ -310,10 +311,10 @@ def _verdict(seen: Sequence[Measurement], never: float) -> dict[str, float]:
     }
 
 
-def first_finding(measurements: Sequence[Measurement]) -> Finding | None:
+def first_finding(measurements: Sequence[Snapshot]) -> Finding | None:
     """The check's first finding, asked after every measurement as a monitor asks; None for none."""
     for count in range(1, len(measurements) + 1):
-        finding = over_optimisation(Watched(tuple(measurements[:count]), top_k=TOP_K))
+        finding = over_optimisation(RunHistory(tuple(measurements[:count]), top_k=TOP_K))
         if finding.raised:
             return finding
     return None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accordant.checks.factors import kendall_tau
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.property_differences import property_differences
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import load_feedback
@@ -114,7 +114,7 @@ def _signs() -> Floats:
     parts = []
     for part in ("train", "held_out"):
         feedback = load_feedback(str(bundled_path(part)))
-        parts.append(property_differences(Material(feedback)).signs)
+        parts.append(property_differences(CheckInputs(feedback)).signs)
     signs = np.vstack(parts)
     kept: list[int] = []
     for place, column in enumerate(signs.T):

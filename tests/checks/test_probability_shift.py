@@ -1,11 +1,11 @@
-"""Moved probability against one sequence at a time through the model's own forward."""
+"""Shifted probability against one sequence at a time through the model's own forward."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from accordant.checks.moved import find_moved
+from accordant.checks.probability_shift import measure_shift
 from accordant.scoring.engine import unwrap
 from accordant.tokens.trees import TokenTree
 from tests.checks.after.trained import biased
@@ -31,7 +31,7 @@ def test_it_is_the_difference_of_distributions_one_by_one(row_tokens: int) -> No
     reference = make_model()
     model = biased(make_model(1), {8: 1.0})
     told: list[int] = []
-    found = find_moved(model, reference, TREES, row_tokens=row_tokens, advance=told.append)
+    found = measure_shift(model, reference, TREES, row_tokens=row_tokens, advance=told.append)
     differences = [
         plain(model, tree.prompt, answer) - plain(reference, tree.prompt, answer)
         for tree in TREES
@@ -52,7 +52,7 @@ def test_it_is_the_difference_of_distributions_one_by_one(row_tokens: int) -> No
 
 def test_a_planted_token_gains_what_all_others_lose() -> None:
     reference = make_model()
-    found = find_moved(biased(reference, {17: 4.0}), reference, TREES, row_tokens=1000)
+    found = measure_shift(biased(reference, {17: 4.0}), reference, TREES, row_tokens=1000)
     assert found.change.argmax() == 17
     assert (found.change < 0).sum() == len(TOKENIZER) - 1
     assert abs(float(found.change.sum())) < 1e-6
@@ -61,5 +61,5 @@ def test_a_planted_token_gains_what_all_others_lose() -> None:
 
 def test_equal_models_have_moved_nothing() -> None:
     reference = make_model()
-    found = find_moved(make_model(), reference, TREES, row_tokens=1000)
+    found = measure_shift(make_model(), reference, TREES, row_tokens=1000)
     assert float(found.variation.abs().max()) == 0

@@ -20,11 +20,11 @@ Value = TypeVar("Value")
 
 
 class NotApplicableError(Exception):
-    """Raised by a check that cannot say anything of this material; its message says why."""
+    """Raised by a check that cannot say anything of these inputs; its message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class CheckInputs:
     """What a check may read; a field is there when the check named it in `needs`.
 
     Args:
@@ -81,8 +81,8 @@ class Material:
         return value
 
 
-def count_tokens(material: Material) -> int:
+def count_tokens(inputs: CheckInputs) -> int:
     """Tokens of one forward pass of the packed engine over the feedback, prompts counted once."""
-    if material.encoded is None:
+    if inputs.encoded is None:
         return 0
-    return sum(example.num_tokens for example in material.encoded.examples)
+    return sum(example.num_tokens for example in inputs.encoded.examples)

@@ -22,7 +22,7 @@ _POSITIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ProbabilityShift:
     """Changes of probability, averaged over positions; float64 on the CPU.
 
     Args:
@@ -41,14 +41,14 @@ class Moved:
 
 
 @torch.no_grad()
-def find_moved(
+def measure_shift(
     model: Any,
     reference: Any,
     trees: Sequence[TokenTree],
     *,
     row_tokens: int,
     advance: Callable[[int], None] = lambda _: None,
-) -> Moved:
+) -> ProbabilityShift:
     """Compare both models' next-token distributions along the answers of `trees`.
 
     Args:
@@ -66,7 +66,7 @@ def find_moved(
             advance(2 * sum(tree.num_tokens for tree in chosen))
     positions = sum(len(part.variation) for part in parts)
     first = torch.cat([part.first for part in parts])
-    return Moved(
+    return ProbabilityShift(
         change=torch.stack([part.change for part in parts]).sum(0) / positions,
         first_change=torch.stack([part.first_change for part in parts]).sum(0) / len(first),
         variation=torch.cat([part.variation for part in parts]),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from accordant.checks.gradients import pair_products, parameters_of
-from accordant.checks.watched import NAN, Measurement
+from accordant.checks.run_history import NAN, Snapshot
 from accordant.sampling.sampling import SamplingOptions, generate, position_limit
 from accordant.scoring.engine import ScoreOptions, score_all
 from accordant.tokens.examples import Example
@@ -25,7 +25,7 @@ _LAYERS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class MonitorSet:
     """What is looked at, the same at every step.
 
     Args:
@@ -47,7 +47,7 @@ class Probe:
     seed: int = 0
 
 
-def answer(model: nn.Module, probe: Probe) -> tuple[TokenTree, ...]:
+def answer(model: nn.Module, monitored: MonitorSet) -> tuple[TokenTree, ...]:
     """Answers to the prompts that leave room for one, as trees; empty ones are left out.
 
     There are none where the weights are sharded.
@@ -55,9 +55,11 @@ def answer(model: nn.Module, probe: Probe) -> tuple[TokenTree, ...]:
     if is_sharded(model):
         return ()
     limit = position_limit(model)
-    fit = [p for p in probe.prompts if limit is None or len(p) + probe.max_new_tokens <= limit]
+    fit = [
+        p for p in monitored.prompts if limit is None or len(p) + monitored.max_new_tokens <= limit
+    ]
     options = SamplingOptions(
-        max_new_tokens=probe.max_new_tokens, stop_ids=probe.stop_ids, seed=probe.seed
+        max_new_tokens=monitored.max_new_tokens, stop_ids=monitored.stop_ids, seed=monitored.seed
     )
     found = generate(model, fit, options) if fit else []
     return tuple(
@@ -67,37 +69,37 @@ def answer(model: nn.Module, probe: Probe) -> tuple[TokenTree, ...]:
     )
 
 
-def look(
+def take_snapshot(
     model: nn.Module,
-    probe: Probe,
+    monitored: MonitorSet,
     start: Sequence[TokenTree],
     fresh: Sequence[TokenTree],
     step: int,
     held_out_reward: float = NAN,
-) -> Measurement:
+) -> Snapshot:
     """Measure the model; its weights, gradients and random state are left as they are.
 
     Args:
         model: prepared by `scoring.engine.install`.
-        probe: what to look at.
+        monitored: what to look at.
         start: answers the start gave, from `answer`.
         fresh: answers the model gives now.
         step: optimiser steps done.
         held_out_reward: as logged.
     """
-    chosen, rejected = _pair_logps(model, probe)
-    lasting = _summed(model, start, probe.token_budget)
+    chosen, rejected = _pair_logps(model, monitored)
+    lasting = _summed(model, start, monitored.token_budget)
     stays: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
     if is_sharded(model):
         reshard(model)
-    elif probe.pairs:
-        stays = _entangled(model, probe.pairs)
-    return Measurement(
+    elif monitored.pairs:
+        stays = _entangled(model, monitored.pairs)
+    return Snapshot(
         step=step,
         chosen=chosen,
         rejected=rejected,
         start_answers=lasting,
-        **_certainty(model, probe, fresh),
+        **_certainty(model, monitored, fresh),
         chosen_stays=stays[0],
         rejected_stays=stays[1],
         held_out_reward=held_out_reward,
@@ -108,17 +110,21 @@ def _summed(model: nn.Module, trees: Sequence[TokenTree], budget: int) -> tuple[
     return tuple(score_all(model, trees, budget).sum().tolist()) if trees else ()
 
 
-def _pair_logps(model: nn.Module, probe: Probe) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    trees = [tree for pair in probe.pairs for tree in pair.trees]
-    found = _summed(model, trees, probe.token_budget)
+def _pair_logps(
+    model: nn.Module, monitored: MonitorSet
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    trees = [tree for pair in monitored.pairs for tree in pair.trees]
+    found = _summed(model, trees, monitored.token_budget)
     return found[0::2], found[1::2]
 
 
-def _certainty(model: nn.Module, probe: Probe, trees: Sequence[TokenTree]) -> dict[str, float]:
+def _certainty(
+    model: nn.Module, monitored: MonitorSet, trees: Sequence[TokenTree]
+) -> dict[str, float]:
     """Entropy over the k likeliest tokens, as it is and made to sum to one, and their mass."""
     if not trees:
         return {}
-    scores = score_all(model, trees, probe.token_budget, ScoreOptions(top_k=probe.top_k))
+    scores = score_all(model, trees, monitored.token_budget, ScoreOptions(top_k=monitored.top_k))
     assert scores.top_mass is not None
     assert scores.top_entropy is not None
     entropy, mass = scores.top_entropy.double(), scores.top_mass.double()

@@ -12,7 +12,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class Snapshot:
     """One look at the model.
 
     Args:
@@ -45,39 +45,39 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class RunHistory:
     """All measurements of a run so far.
 
     Args:
-        measurements: in the order of their steps, the start first.
-        start_tokens: tokens of the answers in `Measurement.start_answers`.
+        snapshots: in the order of their steps, the start first.
+        start_tokens: tokens of the answers in `Snapshot.start_answers`.
         beta: from log-ratios to implicit rewards.
         top_k: tokens that `entropy` and `top_mass` are over.
     """
 
-    measurements: tuple[Measurement, ...]
+    snapshots: tuple[Snapshot, ...]
     start_tokens: tuple[int, ...] = ()
     beta: float = 0.1
     top_k: int = 10
 
     @property
-    def start(self) -> Measurement:
+    def start(self) -> Snapshot:
         """The model before its first step."""
-        return self.measurements[0]
+        return self.snapshots[0]
 
     @property
-    def last(self) -> Measurement:
+    def last(self) -> Snapshot:
         """The model as it is."""
-        return self.measurements[-1]
+        return self.snapshots[-1]
 
     @property
     def steps(self) -> tuple[float, ...]:
         """Steps of all measurements."""
-        return tuple(float(one.step) for one in self.measurements)
+        return tuple(float(one.step) for one in self.snapshots)
 
-    def over_steps(self, value: Callable[[Measurement], float]) -> tuple[float, ...]:
+    def over_steps(self, value: Callable[[Snapshot], float]) -> tuple[float, ...]:
         """One number of every measurement."""
-        return tuple(value(one) for one in self.measurements)
+        return tuple(value(one) for one in self.snapshots)
 
 
 def changes(now: tuple[float, ...], start: tuple[float, ...]) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.checks.material import Material
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import Check, Need, bind_options, get_check, list_checks
 from accordant.checks.settings import CheckConfig
 from accordant.feedback.loading import Feedback
@@ -34,14 +34,14 @@ class PreparedCheck:
     """All that is known before weights are loaded.
 
     Args:
-        material: without models.
+        inputs: without models.
         checks: to run, those without a model first.
         options: of every check to run.
         not_run: checks that are left out, and why.
         passes: tokens of every pass over the model, by its name.
     """
 
-    material: Material
+    inputs: CheckInputs
     checks: tuple[Check, ...]
     options: Mapping[str, Mapping[str, Any]]
     not_run: tuple[NotRun, ...]
@@ -50,7 +50,7 @@ class PreparedCheck:
     @property
     def needs_model(self) -> bool:
         """Whether a check to run reads a model."""
-        return self.material.encoded is not None and any(
+        return self.inputs.encoded is not None and any(
             {"model", "reference"} & {*one.needs, *one.uses} for one in self.checks
         )
 
@@ -67,7 +67,7 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
     feedback, held_out = _read(config)
     checks, not_run = _choose(config, feedback, held_out)
     options = bind_options(checks, config.options)
-    material = Material(
+    inputs = CheckInputs(
         feedback,
         held_out,
         with_reference=config.reference is not None,
@@ -78,12 +78,12 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
         shared={},
     )
     if any({*_read_by(one, config)} - {"held_out"} for one in checks):
-        material = _with_tokens(config, material)
+        inputs = _with_tokens(config, inputs)
     passes: dict[str, float] = {}
     for one in checks:
-        for name, tokens in one.passes(material, options[one.name]).items():
+        for name, tokens in one.passes(inputs, options[one.name]).items():
             passes[name] = max(tokens, passes.get(name, 0.0))
-    return PreparedCheck(material, checks, options, not_run, passes)
+    return PreparedCheck(inputs, checks, options, not_run, passes)
 
 
 def _read(config: CheckConfig) -> tuple[Feedback, Feedback | None]:
@@ -154,8 +154,8 @@ def _why_not(one: Check, config: CheckConfig, feedback: Feedback, held_out: Feed
     return ""
 
 
-def _with_tokens(config: CheckConfig, material: Material) -> Material:
-    """The material with tokenizer and tokens."""
+def _with_tokens(config: CheckConfig, inputs: CheckInputs) -> CheckInputs:
+    """The inputs with tokenizer and tokens."""
     from accordant.models.loading import load_tokenizer
     from accordant.runs.rendering import rendering_of
     from accordant.training.plan import read_model_config
@@ -168,12 +168,12 @@ def _with_tokens(config: CheckConfig, material: Material) -> Material:
     )
     limit = config.max_length or getattr(model, "max_position_embeddings", None)
     rendering = rendering_of(config)
-    encoded, refused = _encode(material.feedback.records, tokenizer, rendering)
+    encoded, refused = _encode(inputs.feedback.records, tokenizer, rendering)
     examples = encoded.examples
     too_long = tuple(one for one in examples if limit is not None and example_length(one) > limit)
     left_out = {one.index for one in too_long}
     return replace(
-        material,
+        inputs,
         tokenizer=tokenizer,
         rendering=rendering,
         encoded=replace(
