@@ -16,6 +16,7 @@ PAGES = (
     "README.md",
     "docs/cli.md",
     "docs/catalogue.md",
+    "docs/adding-a-study.md",
     "docs/models.md",
     "docs/training.md",
     "docs/sweep.md",

@@ -16,6 +16,7 @@ from accordant.statistics.estimates import (
     bootstrap_mean,
     bootstrap_median_of_means,
     bootstrap_ratio,
+    clopper_pearson_interval,
     draw_sums,
     mcnemar_test,
     median_share,
@@ -56,17 +57,30 @@ def test_wilson_intervals_cover_the_truth_as_often_as_they_say(count):
     assert min(coverages) > 0.85
 
 
-def test_a_proportion_of_nothing_claims_nothing():
-    interval = proportion([])
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_ends_of_a_clopper_pearson_interval_are_what_just_so_often_gives_the_count(case):
+    successes, count = case
+    interval = clopper_pearson_interval(successes, count)
+    if successes:
+        assert binom.sf(successes - 1, count, interval.low) == pytest.approx(0.025)
+    if successes < count:
+        assert binom.cdf(successes, count, interval.high) == pytest.approx(0.025)
+    assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+
+
+@pytest.mark.parametrize("of_nothing", [proportion([]), clopper_pearson_interval(0, 0)])
+def test_a_proportion_of_nothing_claims_nothing(of_nothing):
+    interval = of_nothing
     assert interval.count == 0
     assert all(math.isnan(x) for x in (interval.estimate, interval.low, interval.high))
     assert not interval.excludes(0.5)
 
 
+@pytest.mark.parametrize("interval", [wilson_interval, clopper_pearson_interval])
 @pytest.mark.parametrize("successes", [-1, 11])
-def test_impossible_successes_are_refused(successes):
+def test_impossible_successes_are_refused(successes, interval):
     with pytest.raises(ValueError, match=r"\[0, 10\]"):
-        wilson_interval(successes, 10)
+        interval(successes, 10)
 
 
 def test_a_bootstrap_has_the_quantiles_of_all_resamples_enumerated():

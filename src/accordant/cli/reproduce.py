@@ -67,11 +67,11 @@ def _print(system: System, result: Reproduction) -> None:
     ]
     title = f"{system.id} {system.slug}: {system.title}"
     print_table(("condition", "quantity", "measured"), rows, title=title)
-    seen = "\n".join(_check_text(check) for check in result.checks)
+    seen = "\n".join(_check_text(check) for check in result.claims)
     print_beside(("The paper's claim", system.claim), ("Measured here", seen))
-    held = sum(check.holds for check in result.checks)
+    held = sum(check.holds for check in result.claims)
     verdict = "The claim's shape shows" if result.shows else "The claim's shape does NOT show"
-    say(f"{verdict}: {held} of {len(result.checks)} checks hold with {len(result.seeds)} seeds.")
+    say(f"{verdict}: {held} of {len(result.claims)} checks hold with {len(result.seeds)} seeds.")
     if result.note:
         say(result.note)
 

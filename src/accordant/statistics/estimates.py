@@ -74,6 +74,29 @@ def wilson_interval(successes: float, count: int, level: float = LEVEL) -> Inter
     return Interval(share, float(low), float(high), count, level)
 
 
+def clopper_pearson_interval(successes: int, count: int, level: float = LEVEL) -> Interval:
+    """Return the exact interval of a proportion (Clopper and Pearson 1934, Biometrika 26).
+
+    It covers the truth at least as often as `level` says, at any count, and is wider than Wilson's.
+
+    Args:
+        successes: between 0 and `count`.
+        count: independent trials; with none the interval is NaN.
+        level: confidence level, in (0, 1).
+
+    Raises:
+        ValueError: `successes` is not between 0 and `count`.
+    """
+    if not 0 <= successes <= count:
+        raise ValueError(f"successes must lie in [0, {count}], got {successes}")
+    if count == 0:
+        return Interval(np.nan, np.nan, np.nan, 0, level)
+    from scipy.stats import binomtest
+
+    low, high = binomtest(successes, count).proportion_ci(level, method="exact")
+    return Interval(successes / count, float(low), float(high), count, level)
+
+
 def proportion(outcomes: ArrayLike | Tensor, level: float = LEVEL) -> Interval:
     """Wilson's interval of the mean of outcomes in [0, 1] (half is a tie), `[n]`."""
     floats = to_floats(outcomes, "outcomes")

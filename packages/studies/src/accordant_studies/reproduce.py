@@ -7,86 +7,17 @@ trends, each with an interval over seeds, and says yes only when every part hold
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
 from accordant.base.errors import UserError
 from accordant.catalogue.system import System
-from accordant.statistics.interval import Interval
+from accordant_studies.study import JudgedClaim as Check
+from accordant_studies.study import Reproduction, Study, over_seeds
+from accordant_studies.study import ResultRow as Measurement
 
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One measured row: a condition, the quantity, its value with an interval, and its unit."""
-
-    condition: str
-    quantity: str
-    value: Interval
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One part of the claim's shape.
-
-    Args:
-        statement: what must be seen, such as `matched beats unmatched`.
-        evidence: the number the verdict rests on, usually a difference between conditions.
-        threshold: the part holds when the whole interval lies above this.
-    """
-
-    statement: str
-    evidence: Interval
-    threshold: float = 0.0
-
-    @property
-    def holds(self) -> bool:
-        """Whether the whole interval lies above the threshold; False where it is NaN."""
-        return self.evidence.low > self.threshold
-
-
-@dataclass(frozen=True, slots=True)
-class Reproduction:
-    """What a reproduction measured.
-
-    Args:
-        rows: measurements per condition, to be read beside the claim.
-        checks: the parts of the claim's shape; at least one.
-        seeds: seeds the measurements were repeated with.
-        note: what a reader must know, such as what is simulated.
-    """
-
-    rows: tuple[Measurement, ...]
-    checks: tuple[Check, ...]
-    seeds: tuple[int, ...]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.checks:
-            raise ValueError("a reproduction without checks shows nothing")
-
-    @property
-    def shows(self) -> bool:
-        """Whether every part of the shape shows."""
-        return all(check.holds for check in self.checks)
-
-    def as_dict(self, system: System) -> dict[str, Any]:
-        """Claim, measurements and verdict as plain values, for JSON."""
-        checks = [asdict(check) | {"holds": check.holds} for check in self.checks]
-        return {
-            "id": system.id,
-            "slug": system.slug,
-            "claim": system.claim,
-            "shows": self.shows,
-            "seeds": list(self.seeds),
-            "measured": [asdict(row) for row in self.rows],
-            "checks": checks,
-            "note": self.note,
-        }
+__all__ = ["Check", "Measurement", "Reproduction", "beats", "not_worse", "over_seeds"]
 
 
 def run_reproduction(system: System, seeds: Sequence[int] | None = None) -> Reproduction:
@@ -106,6 +37,9 @@ def run_reproduction(system: System, seeds: Sequence[int] | None = None) -> Repr
             mend="`accordant catalogue --state works` lists what can.",
         )
     function = resolve(system.reproduce)
+    if system.reproduce.endswith(":study"):
+        study: Study = function()
+        return study.run(seeds)
     return function(None if seeds is None else tuple(seeds))
 
 
@@ -116,27 +50,6 @@ def resolve(reference: str) -> Callable[..., Any]:
     if not callable(function):
         raise TypeError(f"{reference} is not a function")
     return function
-
-
-def over_seeds(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Mean over seeds with Student's t interval: mean +- t_{n-1} s / sqrt(n).
-
-    Seeds are few, so the bootstrap would be too sure of itself. With fewer than two the ends are
-    NaN, and no check on them holds; so they are where a seed measured no finite number.
-
-    Args:
-        values: one number per seed; for a difference, the difference within each seed.
-        level: confidence level, in (0, 1).
-    """
-    count = len(values)
-    if count < 2 or not all(map(math.isfinite, values)):
-        estimate = statistics.fmean(values) if count else float("nan")
-        return Interval(estimate, float("nan"), float("nan"), count, level)
-    from scipy.stats import t
-
-    mean = statistics.fmean(values)
-    half = float(t.ppf((1 + level) / 2, count - 1)) * statistics.stdev(values) / count**0.5
-    return Interval(mean, mean - half, mean + half, count, level)
 
 
 def beats(statement: str, better: Sequence[float], worse: Sequence[float]) -> Check:

@@ -42,7 +42,7 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
     monkeypatch.setattr(bco, "HELD_OUT", 4)
     result = bco.reproduce((0, 1))
     assert {row.condition for row in result.rows} == {"start", *bco.CONDITIONS}
-    assert len(result.checks) == 3
+    assert len(result.claims) == 3
     assert result == bco.reproduce((0, 1))
 
 

@@ -14,10 +14,10 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
     monkeypatch.setattr(copg, "STEPS", {False: 30, True: 10})
     monkeypatch.setattr(copg, "BANDITS", 2)
     before = list_objectives()
-    result = copg.reproduce((0, 1))
+    result = copg.study().run((0, 1))
     assert {row.condition for row in result.rows} == {*copg.OFF_POLICY, *copg.ON_POLICY}
-    assert len(result.checks) == 5
-    assert result == copg.reproduce((0, 1))
+    assert len(result.claims) == 5
+    assert result == copg.study().run((0, 1))
     assert list_objectives() == before
 
 
@@ -40,4 +40,4 @@ def test_pairs_come_with_their_rewards_and_chances() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert copg.reproduce(None).shows
+    assert copg.study().run().shows

@@ -23,7 +23,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_measures_every_condition_and_repeats_itself() -> None:
     result = cut.reproduce((0, 1))
     assert {row.condition for row in result.rows} == {"start", *cut.CONDITIONS}
-    assert len(result.checks) == 5
+    assert len(result.claims) == 5
     assert result == cut.reproduce((0, 1))
 
 

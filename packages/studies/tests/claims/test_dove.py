@@ -10,10 +10,10 @@ from accordant_studies.laboratory import worlds
 
 def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dove, "STEPS", 20)
-    result = dove.reproduce((0, 1))
+    result = dove.study().run((0, 1))
     trained = {dove.DPO, dove.BOTH, dove.ALONE, dove.BIASED, dove.MORE}
     assert {row.condition for row in result.rows} == {"start", *trained}
-    assert result == dove.reproduce((0, 1))
+    assert result == dove.study().run((0, 1))
 
 
 def test_joint_pairs_cross_contexts_and_prefer_gold() -> None:
@@ -34,4 +34,4 @@ def test_joint_pairs_cross_contexts_and_prefer_gold() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert dove.reproduce(None).shows
+    assert dove.study().run().shows

@@ -14,7 +14,7 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
     monkeypatch.setattr(irepo, "DISTANCES", (0.02,))
     result = irepo.reproduce((0, 1))
     assert {row.condition for row in result.rows} == {*irepo.METHODS, irepo.FEW, irepo.MANY}
-    assert len(result.checks) == 5
+    assert len(result.claims) == 5
     assert result == irepo.reproduce((0, 1))
 
 

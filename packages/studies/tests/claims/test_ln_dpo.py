@@ -13,7 +13,7 @@ def test_it_measures_both_losses_and_repeats_itself(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ln_dpo, "STEPS", 100)
     result = ln_dpo.reproduce((0, 1))
     assert {row.condition for row in result.rows} == {"data", "start", "dpo", "ln_dpo"}
-    assert len(result.checks) == 2
+    assert len(result.claims) == 2
     assert result == ln_dpo.reproduce((0, 1))
 
 

@@ -14,7 +14,7 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
     result = mm_rlhf.reproduce((0, 1))
     fixed = {mm_rlhf.LOW, mm_rlhf.MIDDLE, mm_rlhf.HIGH}
     assert {row.condition for row in result.rows} == {*fixed, mm_rlhf.SCALED, mm_rlhf.DEALT}
-    assert len(result.checks) == 8
+    assert len(result.claims) == 8
     assert result == mm_rlhf.reproduce((0, 1))
 
 

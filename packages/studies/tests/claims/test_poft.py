@@ -22,7 +22,7 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
         "poft, clean",
         "poft, corrupted",
     }
-    assert len(result.checks) == 4
+    assert len(result.claims) == 4
     assert result == poft.reproduce((0, 1))
 
 

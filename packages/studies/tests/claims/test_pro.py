@@ -28,7 +28,7 @@ def test_it_measures_every_length_and_repeats_itself(monkeypatch: pytest.MonkeyP
     result = pro.reproduce((0, 1))
     names = {f"rankings of {length}" for length in pro.LENGTHS}
     assert {row.condition for row in result.rows} == {"start", pro.AS_MANY} | names
-    assert len(result.checks) == 3
+    assert len(result.claims) == 3
     assert result == pro.reproduce((0, 1))
 
 

@@ -9,10 +9,10 @@ from accordant_studies.claims import rpo
 
 def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpo, "STEPS", 100)
-    result = rpo.reproduce((0, 1))
+    result = rpo.study().run((0, 1))
     assert {row.condition for row in result.rows} == set(rpo.CONDITIONS)
-    assert len(result.checks) == 5
-    assert result == rpo.reproduce((0, 1))
+    assert len(result.claims) == 5
+    assert result == rpo.study().run((0, 1))
 
 
 def test_more_weight_on_the_chosen_keeps_them_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,4 +26,4 @@ def test_more_weight_on_the_chosen_keeps_them_likelier(monkeypatch: pytest.Monke
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert rpo.reproduce(None).shows
+    assert rpo.study().run().shows

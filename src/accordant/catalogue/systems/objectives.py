@@ -66,7 +66,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce rpo",
-        reproduce="accordant_studies.claims.rpo:reproduce",
+        reproduce="accordant_studies.claims.rpo:study",
     ),
     System(
         id="S19",
@@ -109,7 +109,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce copg",
-        reproduce="accordant_studies.claims.copg:reproduce",
+        reproduce="accordant_studies.claims.copg:study",
     ),
     System(
         id="S36",
@@ -166,7 +166,7 @@ OBJECTIVES = (
             2024,
         ),
         how_to_run="accordant reproduce dove",
-        reproduce="accordant_studies.claims.dove:reproduce",
+        reproduce="accordant_studies.claims.dove:study",
     ),
     System(
         id="S45",

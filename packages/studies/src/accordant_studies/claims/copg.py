@@ -18,10 +18,9 @@ from accordant.objectives.listwise import to_grid
 from accordant.objectives.registry import objective, temporary_objectives
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import exact, worlds
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
-from accordant_studies.reproduce import Check, Reproduction, beats, not_worse
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(5))
 ARMS = 3
@@ -40,44 +39,34 @@ ON_POLICY = {
 }
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Follow three gradients of the same pairs to where they end."""
-    with temporary_objectives():
-        _register_wrong_gradients()
-        study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"KL from the optimum": "nats", "regularised reward lost": "reward"}),
-        _checks(study),
-        study.seeds,
+    distance = "KL from the optimum"
+    (ours, plain, baseline), (own, plain_own) = OFF_POLICY, ON_POLICY
+    misled = "so does the plain gradient: the sampler is what misleads it"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("copg ends at the optimum off-policy", distance, lower=ours, than=REACHED),
+            Claim(
+                "the plain policy gradient ends further from it", distance, higher=plain, than=ours
+            ),
+            Claim(
+                "a baseline of rewards alone ends further from it",
+                distance,
+                higher=baseline,
+                than=ours,
+            ),
+            Claim("copg ends there on its own samples", distance, lower=own, than=REACHED),
+            Claim(misled, distance, lower=plain_own, than=REACHED),
+        ),
+        units={distance: "nats", "regularised reward lost": "reward"},
         note=f"Means over {BANDITS} bandits of {ARMS} arms, rewards between 1 and 3, beta {BETA}, "
         "trained by Adam on expected gradients until they no longer move. The skewed sampler takes "
         "one arm eight times in ten and never changes; 'own samples' weighs the same pairs by the "
         "policy as it stands.",
     )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def distance(condition: str) -> list[float]:
-        return study.values(condition, "KL from the optimum")
-
-    zero = [0.0] * len(study.seeds)
-    ours, plain, baseline = (distance(name) for name in OFF_POLICY)
-    return (
-        _reaches("copg ends at the optimum off-policy", ours, zero),
-        beats("the plain policy gradient ends further from it", plain, ours),
-        beats("a baseline of rewards alone ends further from it", baseline, ours),
-        _reaches("copg ends there on its own samples", distance("copg, own samples"), zero),
-        _reaches(
-            "so does the plain gradient: the sampler is what misleads it",
-            distance("plain policy gradient, own samples"),
-            zero,
-        ),
-    )
-
-
-def _reaches(statement: str, distances: list[float], zero: list[float]) -> Check:
-    """That the distances are under `REACHED`."""
-    return not_worse(statement, [-distance for distance in distances], zero, REACHED)
 
 
 def _measure(seed: int) -> Measured:
@@ -112,8 +101,10 @@ def _measure(seed: int) -> Measured:
             - exact.regularised_reward(reached, logps, rewards, BETA),
         }
 
-    off = {label: end(name, own=False) for label, name in OFF_POLICY.items()}
-    return off | {label: end(name, own=True) for label, name in ON_POLICY.items()}
+    with temporary_objectives():
+        _register_wrong_gradients()
+        off = {label: end(name, own=False) for label, name in OFF_POLICY.items()}
+        return off | {label: end(name, own=True) for label, name in ON_POLICY.items()}
 
 
 def _rewards(world: World, seed: int) -> Tensor:

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import exact, labelling, worlds
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
-from accordant_studies.reproduce import Check, Reproduction, beats
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(10))
 ARMS, CONTEXTS = 6, 10
@@ -28,30 +27,24 @@ DPO, BOTH, ALONE = "dpo, conditional", "dove, both", "dove, joint alone"
 BIASED, MORE = "dove, both, contexts please", "dpo, five times as many"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train on conditional comparisons, on joint ones, and on both."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"KL from the start": "nats"}),
-        _checks(study),
-        study.seeds,
+    beside = "joint labels beside conditional ones beat conditional ones alone"
+    alone = "joint labels alone beat the start, where dpo has nothing to learn"
+    pleasing = "joint labels gain also where contexts please by themselves"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(beside, "win rate", higher=BOTH, than=DPO),
+            Claim(alone, "win rate", higher=ALONE, than="start"),
+            Claim(pleasing, "win rate", higher=BIASED, than=DPO),
+        ),
+        units={"KL from the start": "nats"},
         note=f"{CONDITIONAL} conditional and {JOINT} joint comparisons. 'win rate' is against the "
         "start, by gold within a context, exact. Where contexts please, the votes on joint pairs "
         f"also follow the contexts' own appeal (standard deviation {OFFSET:g}). '{MORE}' is what "
         "the same number of labels is worth where every pair shares its context.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def compare(statement: str, higher: str, lower: str) -> Check:
-        return beats(statement, study.values(higher, "win rate"), study.values(lower, "win rate"))
-
-    return (
-        compare("joint labels beside conditional ones beat conditional ones alone", BOTH, DPO),
-        compare(
-            "joint labels alone beat the start, where dpo has nothing to learn", ALONE, "start"
-        ),
-        compare("joint labels gain also where contexts please by themselves", BIASED, DPO),
     )
 
 

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from accordant_studies.laboratory import exact, labelling, worlds
 from accordant_studies.laboratory.labelling import Pairs
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(12))
 PAIRS = 200
@@ -35,15 +34,23 @@ CONDITIONS = {
 }
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train DPO and RPO on the same votes, long enough to over-optimise."""
-    study = repeat(_measure, seeds or SEEDS)
-    units = {"peak step": "steps", "gold at the peak": "gold", "fall from the peak": "gold"}
-    units |= {"chosen log-prob": "nats", "KL from the start": "nats"}
-    return Reproduction(
-        study.rows(units),
-        _checks(study),
-        study.seeds,
+    fall, chosen = "fall from the peak", "chosen log-prob"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("gold peaks later with rpo, in doublings of dpo's step", _doublings),
+            Claim("gold falls less from its peak with rpo", fall, lower=STRONG, than="dpo"),
+            Claim("and already with the weak weight", fall, lower=WEAK, than="dpo"),
+            Claim("rpo keeps the chosen log-prob higher", chosen, higher=STRONG, than="dpo"),
+            Claim(
+                "rpo moves less mass to unseen answers", "unseen answers", lower=STRONG, than="dpo"
+            ),
+        ),
+        units={"peak step": "steps", "gold at the peak": "gold", fall: "gold"}
+        | {chosen: "nats", "KL from the start": "nats"},
         note=f"All run {STEPS} steps at beta {BETA}; a gold that never falls peaks at the last. "
         "'unseen answers' is the mass on answers that no comparison held. Expectations are over "
         "all 1,093 answers, without sampling. The weak weight, the default of rpo at this beta, "
@@ -51,20 +58,11 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
     )
 
 
-def _checks(study: Study) -> tuple[Check, ...]:
-    def compare(statement: str, quantity: str, higher: str, lower: str) -> Check:
-        return beats(statement, study.values(higher, quantity), study.values(lower, quantity))
-
-    steps = (study.values(name, "peak step") for name in (STRONG, "dpo"))
-    # Steps are compared by their ratio: from 50 to 100 is as much later as from 500 to 1,000.
-    doublings = [math.log2(late / early) for late, early in zip(*steps, strict=True)]
-    return (
-        Check("gold peaks later with rpo, in doublings of dpo's step", over_seeds(doublings)),
-        compare("gold falls less from its peak with rpo", "fall from the peak", "dpo", STRONG),
-        compare("and already with the weak weight", "fall from the peak", "dpo", WEAK),
-        compare("rpo keeps the chosen log-prob higher", "chosen log-prob", STRONG, "dpo"),
-        compare("rpo moves less mass to unseen answers", "unseen answers", "dpo", STRONG),
-    )
+def _doublings(measured: Measured) -> float:
+    """By how many doublings RPO's peak comes after DPO's."""
+    late, early = (float(measured[name]["peak step"]) for name in (STRONG, "dpo"))
+    # A ratio: from 50 to 100 is as much later as from 500 to 1,000.
+    return math.log2(late / early)
 
 
 def _measure(seed: int) -> Measured:
