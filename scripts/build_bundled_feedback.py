@@ -22,9 +22,10 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
+from accordant.sampling import LocalSampler, SamplingOptions
+
 from accordant.models.loading import LoadedModel, load_model
 from accordant.rewards.rules import is_concise
-from accordant.sampling.sampling import SamplingOptions, generate
 
 PROMPTS = Path(__file__).with_name("bundled_prompts.txt")
 BUNDLE = Path(__file__).parents[1] / "src" / "accordant" / "data" / "bundled"
@@ -104,18 +105,19 @@ def sample_round(loaded: LoadedModel, prompts: Sequence[str], how: Round, store:
     for start in range(0, len(missing), group):
         began = time.perf_counter()
         now = missing[start : start + group]
-        found = generate(loaded.model, [render(loaded, x, how.system) for x in now], options)
+        prompts = [render(loaded, x, how.system) for x in now]
+        rows = LocalSampler(loaded.model).sample(prompts, options)
         with store.open("a", encoding="utf-8") as file:
-            for index, generation in enumerate(found):
+            for prompt, sample in ((p, s) for p, row in zip(now, rows, strict=True) for s in row):
                 answer = Answer(
-                    prompt=now[index // how.samples],
-                    text=loaded.tokenizer.decode(generation.tokens, skip_special_tokens=True),
-                    finished=generation.finished,
-                    tokens=len(generation.tokens),
+                    prompt=prompt,
+                    text=loaded.tokenizer.decode(sample.tokens, skip_special_tokens=True),
+                    finished=sample.finished,
+                    tokens=len(sample.tokens),
                     round=how.name,
                 )
                 file.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
-        speed = sum(len(g.completion) for g in found) / (time.perf_counter() - began)
+        speed = sum(len(s.completion) for row in rows for s in row) / (time.perf_counter() - began)
         print(f"{how.name}: {start + len(now)}/{len(missing)}, {speed:.0f} tokens/s")
 
 

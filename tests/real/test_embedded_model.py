@@ -20,10 +20,11 @@ from accordant.models.identity import weights_identity
 from accordant.models.loading import load_model, load_tokenizer
 from accordant.models.saving import save_model
 from accordant.models.sources import BASE_RECORD, resolve_source
-from accordant.sampling.sampling import SamplingOptions, generate
+from accordant.sampling.samples import SamplingOptions
 from accordant.scoring.engine import install, plain_logps, score
 from accordant.tokens.rendering import Rendering, encode_prompt, end_of_turn_ids
 from accordant.tokens.trees import TokenTree
+from tests.drawing import draw
 
 QUESTIONS = [
     "What is the capital of France?",
@@ -103,15 +104,13 @@ def test_digits_are_split_before_anything_else_as_in_smollms_training():
 
 
 def test_the_model_knows_what_a_small_model_knows(loaded, prompts):
-    found = generate(loaded.model, prompts[:1], SamplingOptions(40, temperature=0, stop_ids=(2,)))[
-        0
-    ]
+    found = draw(loaded.model, prompts[:1], SamplingOptions(40, temperature=0, stop_ids=(2,)))[0]
     assert found.finished
     assert "Paris" in loaded.tokenizer.decode(found.tokens)
 
 
 def test_greedy_sampling_equals_transformers(precise, prompts):
-    found = generate(precise.model, prompts, SamplingOptions(40, temperature=0, stop_ids=(2,)))
+    found = draw(precise.model, prompts, SamplingOptions(40, temperature=0, stop_ids=(2,)))
     for prompt, generation in zip(prompts, found, strict=True):
         ids = torch.tensor([prompt])
         output = precise.model.generate(
@@ -122,9 +121,9 @@ def test_greedy_sampling_equals_transformers(precise, prompts):
 
 def test_samples_do_not_depend_on_their_batch(precise, prompts):
     options = SamplingOptions(16, samples_per_prompt=2, stop_ids=(2,))
-    together = generate(precise.model, prompts, options)
+    together = draw(precise.model, prompts, options)
     for index, prompt in enumerate(prompts):
-        alone = generate(precise.model, [prompt], options)
+        alone = draw(precise.model, [prompt], options)
         assert [g.tokens for g in alone] == [g.tokens for g in together[2 * index : 2 * index + 2]]
 
 

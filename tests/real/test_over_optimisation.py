@@ -7,7 +7,7 @@ import math
 import pytest
 
 from accordant.checks.run_history import Snapshot
-from accordant.sampling.sampling import Generation
+from accordant.sampling.samples import Sample
 from accordant_studies.claims import over_optimisation as study
 
 
@@ -85,7 +85,7 @@ def test_words_of_the_feedback_are_known_and_an_answer_without_tokens_is_worth_n
     lab = study._lab()
     assert {"the", "plants", "sun"} <= lab.known
     assert "blorf" not in lab.known
-    assert study._mean_gold(lab, [Generation((), ())]) == 0.0
+    assert study._mean_gold(lab, [Sample((), ())]) == 0.0
 
 
 @pytest.mark.study

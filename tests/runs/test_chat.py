@@ -10,8 +10,9 @@ from accordant.feedback.records import Message
 from accordant.models.loading import LoadedModel
 from accordant.models.sources import ModelSource
 from accordant.runs.chat import HELP, ChatSession, run_command, talk
-from accordant.sampling.sampling import SamplingOptions, generate
+from accordant.sampling.samples import SamplingOptions
 from accordant.tokens.rendering import Rendering, encode_prompt
+from tests.drawing import draw
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}<end>{% endfor %}"
@@ -64,7 +65,7 @@ def test_an_answer_is_sampled_from_the_rendered_conversation():
         options = SamplingOptions(
             max_new_tokens=15, seed=2, stop_ids=(0,), samples_per_prompt=turn + 1
         )
-        expected = generate(loaded.model, [tokens], options)[turn]
+        expected = draw(loaded.model, [tokens], options)[turn]
         assert said == loaded.tokenizer.decode(expected.tokens, skip_special_tokens=True)
         if said:
             history.append(Message("assistant", said))
@@ -137,7 +138,7 @@ def test_a_model_without_template_continues_plain_text():
     said = "".join(session.answer("hello"))
     ids = loaded.tokenizer("hello", add_special_tokens=False)["input_ids"]
     options = SamplingOptions(max_new_tokens=15, seed=2, stop_ids=(0,))
-    expected = generate(loaded.model, [ids], options)[0].tokens
+    expected = draw(loaded.model, [ids], options)[0].tokens
     assert said == loaded.tokenizer.decode(expected, skip_special_tokens=True)
 
 
@@ -200,7 +201,7 @@ def test_an_interrupt_stops_the_answer_and_not_the_loop(monkeypatch):
 
 def test_answers_stop_where_the_models_own_generation_does():
     loaded = loaded_model()
-    free = generate(
+    free = draw(
         loaded.model,
         [encode_prompt((Message("user", "hello?"),), loaded.tokenizer, Rendering())],
         SamplingOptions(max_new_tokens=15, seed=2, stop_ids=(0,)),

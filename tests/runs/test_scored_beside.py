@@ -276,7 +276,7 @@ def test_self_samples_are_the_start_models_and_drawn_once(
     def refuse(*_: Any) -> None:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr("accordant.sampling.self_samples.generate", refuse)
+    monkeypatch.setattr("accordant.sampling.sampler.generate", refuse)
     assert draw_self_samples(config, ready, loaded, Console(quiet=True)) == first
     other = config.model_copy(update={"seed": 1})
     with pytest.raises(AssertionError, match="drawn again"):

@@ -4,8 +4,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from accordant.sampling.sampling import SamplingOptions, generate
-from accordant.sampling.streaming import Memory, stream_tokens, text_pieces
+from accordant.sampling.generation import generate
+from accordant.sampling.samples import SamplingOptions
+from accordant.sampling.stepper import ModelStepper
+from accordant.sampling.streaming import ResumingStepper, stream_tokens, text_pieces
 from tests.families import CONFIGS, tiny_model
 
 OPTIONS = SamplingOptions(max_new_tokens=12, seed=4, stop_ids=(50,))
@@ -13,28 +15,30 @@ OPTIONS = SamplingOptions(max_new_tokens=12, seed=4, stop_ids=(50,))
 
 @pytest.mark.parametrize("family", CONFIGS)
 def test_a_stream_is_the_first_sample_of_the_batched_sampler(family):
-    model = tiny_model(family)
+    model = ModelStepper(tiny_model(family))
     for prompt in ([5, 9, 3], list(range(1, 40))):
         streamed = tuple(stream_tokens(model, prompt, OPTIONS))
-        assert streamed == generate(model, [prompt], OPTIONS)[0].tokens
+        assert streamed == generate(model, [prompt], OPTIONS)[0][0].tokens
 
 
 @pytest.mark.parametrize("family", CONFIGS)
 def test_turns_over_a_kept_cache_equal_turns_from_scratch(family):
-    model, memory, prompt = tiny_model(family), Memory(), [5, 9, 3]
+    model = tiny_model(family)
+    memory, prompt = ResumingStepper(model), [5, 9, 3]
     for turn in range(4):
-        fresh = list(stream_tokens(model, prompt, OPTIONS, ordinal=turn))
-        assert list(stream_tokens(model, prompt, OPTIONS, memory, ordinal=turn)) == fresh
+        fresh = list(stream_tokens(ModelStepper(model), prompt, OPTIONS, ordinal=turn))
+        assert list(stream_tokens(memory, prompt, OPTIONS, ordinal=turn)) == fresh
         prompt = [*prompt, *fresh, 11 + turn, 12]
     # A prompt that parts from the kept one early, as after a reset.
     other = [5, 9, 60, 61, 62]
-    fresh = list(stream_tokens(model, other, OPTIONS))
-    assert list(stream_tokens(model, other, OPTIONS, memory)) == fresh
+    fresh = list(stream_tokens(ModelStepper(model), other, OPTIONS))
+    assert list(stream_tokens(memory, other, OPTIONS)) == fresh
 
 
 def test_a_kept_cache_spares_the_tokens_it_holds(monkeypatch):
-    model, memory, prompt = tiny_model("llama"), Memory(), list(range(1, 40))
-    answer = list(stream_tokens(model, prompt, OPTIONS, memory))
+    model = tiny_model("llama")
+    memory, prompt = ResumingStepper(model), list(range(1, 40))
+    answer = list(stream_tokens(memory, prompt, OPTIONS))
     fed = []
     forward = model.forward
 
@@ -43,26 +47,28 @@ def test_a_kept_cache_spares_the_tokens_it_holds(monkeypatch):
         return forward(**inputs)
 
     monkeypatch.setattr(model, "forward", counting)
-    list(stream_tokens(model, [*prompt, *answer, 60, 61], OPTIONS, memory))
+    list(stream_tokens(memory, [*prompt, *answer, 60, 61], OPTIONS))
     # The last sampled token was never fed, and two are new.
     assert fed[0] <= 3
 
 
 def test_a_stream_that_is_closed_early_leaves_a_sound_memory():
-    model, memory, prompt = tiny_model("llama"), Memory(), [5, 9, 3]
-    tokens = stream_tokens(model, prompt, SamplingOptions(max_new_tokens=12), memory)
+    model = tiny_model("llama")
+    memory, prompt = ResumingStepper(model), [5, 9, 3]
+    tokens = stream_tokens(memory, prompt, SamplingOptions(max_new_tokens=12))
     said = [next(tokens) for _ in range(3)]
     tokens.close()
     assert memory.tokens == [*prompt, *said][: len(memory.tokens)]
     assert memory.cache.get_seq_length() == len(memory.tokens)
     longer = [*prompt, *said, 7]
-    fresh = list(stream_tokens(model, longer, OPTIONS))
-    assert list(stream_tokens(model, longer, OPTIONS, memory)) == fresh
+    fresh = list(stream_tokens(ModelStepper(model), longer, OPTIONS))
+    assert list(stream_tokens(memory, longer, OPTIONS)) == fresh
 
 
 def test_a_failing_forward_clears_the_memory(monkeypatch):
-    model, memory = tiny_model("llama"), Memory()
-    list(stream_tokens(model, [5, 9, 3], OPTIONS, memory))
+    model = tiny_model("llama")
+    memory = ResumingStepper(model)
+    list(stream_tokens(memory, [5, 9, 3], OPTIONS))
 
     def failing(**inputs):
         raise KeyboardInterrupt
@@ -70,7 +76,7 @@ def test_a_failing_forward_clears_the_memory(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(model, "forward", failing)
         with pytest.raises(KeyboardInterrupt):
-            list(stream_tokens(model, [5, 9, 3, 4, 4], OPTIONS, memory))
+            list(stream_tokens(memory, [5, 9, 3, 4, 4], OPTIONS))
     assert memory.tokens == []
     assert memory.cache is None
 

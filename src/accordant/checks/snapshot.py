@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from accordant.checks.gradients import pair_products, parameters_of
 from accordant.checks.run_history import NAN, Snapshot
-from accordant.sampling.sampling import SamplingOptions, generate, position_limit
+from accordant.sampling.sampler import LocalSampler
+from accordant.sampling.samples import SamplingOptions
+from accordant.sampling.stepper import position_limit
 from accordant.scoring.engine import ScoreOptions, score_all
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
@@ -61,11 +63,11 @@ def answer(model: nn.Module, monitored: MonitorSet) -> tuple[TokenTree, ...]:
     options = SamplingOptions(
         max_new_tokens=monitored.max_new_tokens, stop_ids=monitored.stop_ids, seed=monitored.seed
     )
-    found = generate(model, fit, options) if fit else []
+    drawn = LocalSampler(model).sample(fit, options)
     return tuple(
-        TokenTree(prompt, (one.completion,))
-        for prompt, one in zip(fit, found, strict=True)
-        if one.completion
+        TokenTree(prompt, (sample.completion,))
+        for prompt, (sample,) in zip(fit, drawn, strict=True)
+        if sample.completion
     )
 
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from accordant.base.errors import UserError
 from accordant.feedback.records import Message, Text
 from accordant.models.loading import LoadedModel, load_model
-from accordant.sampling.sampling import SamplingOptions, position_limit
-from accordant.sampling.streaming import Memory, stream
+from accordant.sampling.samples import SamplingOptions
+from accordant.sampling.stepper import Stepper
+from accordant.sampling.streaming import ResumingStepper, stream
 from accordant.tokens.rendering import Rendering, applies_template, encode_prompt, end_of_turn_ids
 
 if TYPE_CHECKING:
@@ -41,14 +42,19 @@ class ChatSession:
         options: how answers are sampled; its stop tokens are completed by the chat template's.
         rendering: how messages become text; holds the system message.
         history: messages so far, without the system message.
-        memory: keys and values of what was rendered last, reused as far as the next prompt agrees.
+        stepper: who answers; by default the loaded model, which keeps the keys and values of what
+            was rendered last and reuses them as far as the next prompt agrees.
     """
 
     loaded: LoadedModel
     options: SamplingOptions
     rendering: Rendering = field(default_factory=Rendering)
     history: list[Message] = field(default_factory=list)
-    memory: Memory = field(default_factory=Memory)
+    stepper: Stepper | None = None
+
+    def __post_init__(self) -> None:
+        if self.stepper is None:
+            self.stepper = ResumingStepper(self.loaded.model)
 
     @property
     def has_template(self) -> bool:
@@ -84,10 +90,9 @@ class ChatSession:
         prompt: Text = tuple(asked) if self.has_template else text
         tokens = encode_prompt(prompt, self.loaded.tokenizer, self.rendering)
         options = self._fitted(len(tokens))
-        model, tokenizer = self.loaded.model, self.loaded.tokenizer
-        pieces = stream(
-            model, tokenizer, tokens, options, self.memory, ordinal=len(self.history) // 2
-        )
+        assert self.stepper is not None
+        turn = len(self.history) // 2
+        pieces = stream(self.stepper, self.loaded.tokenizer, tokens, options, ordinal=turn)
         return self._recording(asked, pieces)
 
     def _recording(self, asked: list[Message], pieces: Iterator[str]) -> Iterator[str]:
@@ -108,7 +113,8 @@ class ChatSession:
         ids = (*self.options.stop_ids, *end_of_turn_ids(self.loaded.tokenizer, self.rendering))
         stop_ids = tuple(dict.fromkeys((*ids, *(i for i in known if i is not None))))
         most = self.options.max_new_tokens
-        limit = position_limit(self.loaded.model)
+        assert self.stepper is not None
+        limit = self.stepper.positions
         if limit is not None:
             if limit - prompt_tokens < LEAST_ROOM:
                 raise UserError(

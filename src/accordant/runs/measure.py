@@ -21,8 +21,8 @@ from accordant.runs.held_out import (
     evaluate_demonstrations,
     evaluate_rankings,
 )
-from accordant.sampling.sampling import Generation as Sample
-from accordant.sampling.sampling import SamplingOptions, generate
+from accordant.sampling.sampler import Sampler
+from accordant.sampling.samples import Sample, SamplingOptions
 from accordant.scoring.engine import score_all
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
@@ -105,7 +105,7 @@ def as_text(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> Generation:
 
 
 def sample_answers(
-    model: nn.Module,
+    sampler: Sampler,
     prompts: Sequence[Sequence[int]],
     *,
     temperature: float,
@@ -113,14 +113,14 @@ def sample_answers(
     stop_ids: Sequence[int],
     seed: int,
 ) -> list[Sample]:
-    """One answer to every prompt (token ids)."""
+    """Draw one answer to every prompt (token ids)."""
     options = SamplingOptions(
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         seed=seed,
         stop_ids=tuple(stop_ids),
     )
-    return generate(model, prompts, options)
+    return [sample for (sample,) in sampler.sample(prompts, options)]
 
 
 def sample_trees(prompts: Sequence[Sequence[int]], samples: Sequence[Sample]) -> list[TokenTree]:

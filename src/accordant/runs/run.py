@@ -33,7 +33,8 @@ from accordant.runs.measure import (
 from accordant.runs.reporting import build_report
 from accordant.runs.self_samples import draw_self_samples
 from accordant.runs.watch import make_monitor
-from accordant.sampling.sampling import Generation as Sample
+from accordant.sampling.sampler import LocalSampler
+from accordant.sampling.samples import Sample
 from accordant.scoring.engine import install, score_all, unwrap
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
@@ -125,7 +126,7 @@ def _answers(
     config: AlignConfig, ready: Prepared, model: nn.Module, prompts: Sequence[Sequence[int]]
 ) -> list[Sample]:
     return sample_answers(
-        model,
+        LocalSampler(model),
         prompts,
         temperature=config.temperature,
         max_new_tokens=config.max_new_tokens,

@@ -1,6 +1,6 @@
 """Answers of the start model to the prompts of a run, for objectives that read them.
 
-Composes the sampler's cache and the prepared run; adds no mechanism.
+Composes the sampler on disk and the prepared run; adds no mechanism.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.models.adapters import reference_mode
 from accordant.models.identity import weights_identity
-from accordant.sampling.sampling import SamplingOptions
-from accordant.sampling.self_samples import SampleKey, cached_samples, with_self_samples
+from accordant.sampling.replay import Replay
+from accordant.sampling.sampler import LocalSampler
+from accordant.sampling.samples import SamplingOptions
 from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
 from accordant.training.progress import phase
 from accordant.training.reference import arithmetic
 from accordant.training.settings import AlignConfig
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
     from accordant.objectives.registry import Objective
     from accordant.runs.align import Prepared
+    from accordant.sampling.sampler import Sampler
+
+Tokens = tuple[int, ...]
 
 
 def planned_examples(
@@ -88,20 +93,59 @@ def draw_self_samples(
         stop_ids=ready.encoded.end_of_turn_ids,
         samples_per_prompt=count,
     )
-    key = SampleKey(weights_identity(model, base_only=True), config.precision, options)
     what = f"{count} answers of the start model to every prompt"
     with (
         phase(console, what) as show,
         reference_mode(model),
         arithmetic(model, config.precision),
     ):
-        samples = cached_samples(
-            model,
-            examples,
+        sampler = Replay(
+            LocalSampler(model),
             folder=config.cache_dir or config.output_dir / "cache",
-            key=key,
+            model=weights_identity(model, base_only=True),
+            dtype=config.precision,
             progress=lambda done: show(f"{what}: {done:,} prompts"),
         )
+        samples = own_answers(sampler, examples, options)
     drawn = [replace(p, examples=with_self_samples(p.examples, samples)) for p in parts]
     held_out = drawn[1] if len(drawn) > 1 else None
     return replace(ready, encoded=drawn[0], encoded_held_out=held_out)
+
+
+def own_answers(
+    sampler: Sampler, examples: Sequence[Example], options: SamplingOptions
+) -> Mapping[Tokens, tuple[Tokens, ...]]:
+    """Draw answers to every different prompt, each with its stop token where it has one.
+
+    Args:
+        sampler: who answers.
+        examples: records in tokens, each with a single tree.
+        options: how, and how many to each prompt, however many examples share it.
+
+    Raises:
+        ValueError: an example with several trees.
+    """
+    if any(len(example.trees) != 1 for example in examples):
+        raise ValueError(f"{examples[0].kind} examples have two prompts: which one to answer?")
+    prompts = list(dict.fromkeys(example.trees[0].prompt for example in examples))
+    rows = sampler.sample(prompts, options)
+    answers = (tuple(sample.completion for sample in row) for row in rows)
+    return dict(zip(prompts, answers, strict=True))
+
+
+def with_self_samples(
+    examples: Sequence[Example], samples: Mapping[Tokens, tuple[Tokens, ...]]
+) -> tuple[Example, ...]:
+    """Return the examples with the answers to their prompts as last continuations of their trees.
+
+    Raises:
+        KeyError: a prompt has no answers.
+    """
+
+    def extended(example: Example) -> Example:
+        (tree,) = example.trees
+        answers = samples[tree.prompt]
+        tree = TokenTree(tree.prompt, tree.continuations + answers)
+        return replace(example, trees=(tree,), self_samples=len(answers))
+
+    return tuple(map(extended, examples))

@@ -1,1 +1,21 @@
-"""Sampling from models: the sampler, the stepper, and what they share."""
+"""Sampling: prompts in tokens continued by models, servers or what is on disk.
+
+`Sampler` is what others take; `Stepper` is what a model, or several under a guide, look like to the
+one loop of generation.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "generation": ("decode", "generate"),
+        "replay": ("Replay", "SampleKey"),
+        "sampler": ("LocalSampler", "Mixture", "Sampler"),
+        "samples": ("Sample", "SamplingOptions"),
+        "stepper": ("Guided", "ModelStepper", "Stepper", "position_limit"),
+        "streaming": ("ResumingStepper", "stream", "stream_tokens"),
+    },
+)

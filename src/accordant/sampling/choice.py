@@ -1,4 +1,4 @@
-"""From logits to one token per row: temperature, top-k, top-p and seeded Gumbel noise.
+"""From logits to one token per row: warped distributions and seeded Gumbel noise.
 
 Knows logits and random generators, one generator per sequence, so that what a sequence draws does
 not depend on its neighbours in the batch. Knows nothing of models, caches or text.
@@ -7,6 +7,7 @@ not depend on its neighbours in the batch. Knows nothing of models, caches or te
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from accordant.sampling.samples import SamplingOptions
+
 CANDIDATES = 256
 """Tokens looked at first for top-p; the whole vocabulary is sorted only where they fall short."""
 
@@ -22,7 +25,7 @@ CANDIDATES = 256
 def sequence_generator(
     seed: int, prompt: Sequence[int], ordinal: int, device: torch.device
 ) -> torch.Generator:
-    """The random generator of one sequence.
+    """Make the random generator of one sequence.
 
     Args:
         seed: the run's seed.
@@ -38,28 +41,78 @@ def sequence_generator(
 
 
 def log_probability(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Log-probability of `tokens` `[rows]` under the model's own distribution, float32 `[rows]`."""
+    """Return the log-probability of `tokens` `[rows]` under softmax(logits), float32 `[rows]`."""
     chosen = logits.gather(1, tokens[:, None]).squeeze(1)
     return chosen - logits.logsumexp(1)
 
 
-def warp(logits: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """Logits of the distribution that is sampled from, float32 `[rows, vocabulary]`.
+def choose_tokens(
+    logits: Tensor,
+    options: SamplingOptions,
+    generators: Sequence[torch.Generator],
+    seen: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Choose the next token of every row.
+
+    Args:
+        logits: float32 `[rows, vocabulary]`.
+        options: how to sample.
+        generators: one per row; unused at temperature 0.
+        seen: which tokens a row holds already, bool `[rows, vocabulary]`; needed where repetition
+            is penalised.
+
+    Returns:
+        token ids, int64 `[rows]`, and the logits of the distribution they were drawn from,
+        `[rows, vocabulary]`: the very tensor `logits` where nothing bends it.
+    """
+    if seen is not None:
+        logits = penalise_repetition(logits, seen, options.repetition_penalty)
+    if options.temperature == 0:
+        return logits.argmax(1), logits
+    warped = warp(logits, options.temperature, options.top_k, options.top_p, options.min_p)
+    return gumbel_argmax(warped, generators), warped
+
+
+def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Make tokens that were seen less likely (Keskar et al. 2019, section 4.1).
+
+    Args:
+        logits: float32 `[rows, vocabulary]`.
+        seen: bool `[rows, vocabulary]`.
+        penalty: above 1 against repetition, below 1 for it.
+    """
+    # The sign decides, as in transformers: dividing a negative logit would raise it.
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+
+
+def warp(
+    logits: Tensor,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+) -> Tensor:
+    """Return logits of the distribution that is sampled from, float32 `[rows, vocabulary]`.
 
     Temperature first, then the `top_k` most likely tokens, then the smallest set of the most likely
-    tokens that holds `top_p` of the remaining mass; the others get minus infinity.
+    tokens that holds `top_p` of the remaining mass, then those at least `min_p` times as likely as
+    the most likely one (Nguyen et al. 2024); the others get minus infinity.
     """
-    logits = logits / temperature
+    if temperature != 1:
+        logits = logits / temperature
     if 0 < top_k < logits.shape[1]:
         limit = logits.topk(top_k).values[:, -1:]
         logits = logits.masked_fill(logits < limit, -torch.inf)
     if top_p < 1:
         logits = logits.masked_fill(logits < _nucleus_limit(logits, top_p), -torch.inf)
+    if min_p > 0:
+        limit = logits.amax(1, keepdim=True) + math.log(min_p)
+        logits = logits.masked_fill(logits < limit, -torch.inf)
     return logits
 
 
 def _nucleus_limit(logits: Tensor, top_p: float) -> Tensor:
-    """The smallest logit inside the nucleus (Holtzman et al. 2020, eq. 2), `[rows, 1]`."""
+    """Return the smallest logit inside the nucleus (Holtzman et al. 2020, eq. 2), `[rows, 1]`."""
     best = logits.topk(min(CANDIDATES, logits.shape[1])).values
     total = logits.logsumexp(1, keepdim=True)
     if bool(((best - total).exp().sum(1) < top_p).any()):

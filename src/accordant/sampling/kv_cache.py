@@ -1,4 +1,4 @@
-"""Key-value caches for decoding: made, filled, advanced and narrowed to the rows still running.
+"""Key-value caches for decoding: made, filled token by token, and shortened.
 
 Knows token ids, padding on the left and transformers' cache interface. Knows nothing of sampling or
 text.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -71,92 +70,39 @@ def _append(used: Tensor, buffer: Tensor | None, new: Tensor) -> tuple[Tensor, T
 
 
 def new_cache(model: nn.Module) -> DynamicCache:
-    """An empty cache of the kind the model's layers ask for (sliding windows kept as they are)."""
+    """Make an empty cache of the kind the layers ask for (sliding windows kept as they are)."""
     cache = DynamicCache(config=model.config)
     cache.layers = [GrowingLayer() if type(x) is DynamicLayer else x for x in cache.layers]
     return cache
 
 
-@dataclass(slots=True)
-class Running:
-    """A batch in the middle of decoding.
-
-    Args:
-        cache: keys and values of all tokens fed so far.
-        mask: 1 for tokens, 0 for padding on the left, int64 `[rows, length]`; None without padding.
-        positions: position id of the next token of every row, int64 `[rows]`.
-        logits: for the next token of every row, float32 `[rows, vocabulary]`.
-    """
-
-    cache: DynamicCache
-    mask: Tensor | None
-    positions: Tensor
-    logits: Tensor
-
-
-def prefill(model: nn.Module, prompts: Sequence[Sequence[int]], copies: int) -> Running:
-    """Feed prompts once and repeat each `copies` times in the batch, prompt by prompt."""
-    device = next(model.parameters()).device
+def padded_prompts(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Lay prompts out with padding on the left: token ids and mask, int64 `[rows, longest]`."""
     longest = max(map(len, prompts))
     tokens = torch.zeros(len(prompts), longest, dtype=torch.long)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long)
     for row, prompt in enumerate(prompts):
         tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
-    tokens, mask = tokens.to(device), mask.to(device)
-    padded = bool((mask == 0).any())
-    cache = new_cache(model)
-    logits = _forward(
-        model,
-        tokens,
-        mask if padded else None,
-        (mask.cumsum(1) - 1).clamp(min=0),
-        cache,
-    )
-    positions = mask.sum(1)
-    if copies > 1:
-        cache.batch_repeat_interleave(copies)
-        logits, positions, mask = (
-            x.repeat_interleave(copies, dim=0) for x in (logits, positions, mask)
-        )
-    return Running(cache, mask if padded else None, positions, logits)
+    return tokens.to(device), mask.to(device)
 
 
-def advance(model: nn.Module, running: Running, tokens: Tensor) -> None:
-    """Feed the chosen `tokens`, int64 `[rows]`, and replace `running.logits` by the next ones."""
-    if running.mask is not None:
-        running.mask = torch.cat([running.mask, running.mask.new_ones(len(tokens), 1)], dim=1)
-    running.logits = _forward(
-        model, tokens[:, None], running.mask, running.positions[:, None], running.cache
-    )
-    running.positions = running.positions + 1
-
-
-def feed(model: nn.Module, tokens: Sequence[int], start: int, cache: DynamicCache) -> Tensor:
-    """Feed one sequence's next `tokens`, the first at position `start`, into its cache.
-
-    Returns:
-        float32 logits of the token after them, `[1, vocabulary]`.
-    """
-    device = next(model.parameters()).device
-    ids = torch.tensor([list(tokens)], device=device)
-    positions = torch.arange(start, start + len(tokens), device=device)[None]
-    return _forward(model, ids, None, positions, cache)
-
-
-def keep_rows(running: Running, rows: Tensor) -> None:
-    """Drop all rows of the batch but `rows`, int64 `[kept]`, in increasing order."""
-    running.cache.batch_select_indices(rows)
-    running.positions = running.positions[rows]
-    running.logits = running.logits[rows]
-    if running.mask is not None:
-        running.mask = running.mask[rows]
-
-
-def _forward(
+def next_logits(
     model: nn.Module, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: DynamicCache
 ) -> Tensor:
-    """Float32 logits after the last token of every row, `[rows, vocabulary]`."""
+    """Feed tokens into the cache and return float32 logits after the last of every row.
+
+    Args:
+        model: a transformers causal language model, or a PEFT model around one.
+        tokens: int64 `[rows, new]`.
+        mask: of all tokens in the cache and the new ones, int64 `[rows, length]`; None for no
+            padding.
+        positions: position ids of the new tokens, int64 `[rows, new]`.
+        cache: is extended in place.
+
+    Returns:
+        float32 `[rows, vocabulary]`.
+    """
     extra = {"logits_to_keep": 1} if _keeps_last_logits(model) else {}
     output = model(
         input_ids=tokens,
@@ -168,6 +114,17 @@ def _forward(
     )
     logits: Tensor = output.logits[:, -1]
     return logits.float()
+
+
+def shorten_cache(cache: Any, surplus: int) -> bool:
+    """Drop the last `surplus` tokens; False where a layer cannot (a full sliding window)."""
+    length = cache.get_seq_length() - surplus
+    try:
+        # transformers takes the number to drop as a negative one; a positive one raises.
+        cache.crop(-surplus)
+    except (RuntimeError, ValueError, NotImplementedError):
+        return False
+    return bool(cache.get_seq_length() == length)
 
 
 def _keeps_last_logits(model: Any) -> bool:

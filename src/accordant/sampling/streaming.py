@@ -7,87 +7,134 @@ of conversations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from accordant.sampling.choice import sequence_generator
-from accordant.sampling.kv_cache import feed, new_cache
-from accordant.sampling.sampling import SamplingOptions, check_lengths, choose
-from accordant.scoring.engine import evaluating
+from accordant.sampling.generation import check_lengths, decode
+from accordant.sampling.kv_cache import new_cache, next_logits, shorten_cache
+from accordant.sampling.stepper import ModelState, ModelStepper
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
     from transformers.cache_utils import DynamicCache
 
-BROKEN = "�"
+    from accordant.sampling.samples import Prompt, SamplingOptions
+    from accordant.sampling.stepper import Stepper
+
+BROKEN = "\ufffd"
 """What a tokenizer decodes the first bytes of an unfinished character to."""
 
 
-@dataclass(slots=True)
-class Memory:
-    """Tokens whose keys and values are kept, so that the next prompt starts where it differs.
+class ResumingStepper(ModelStepper):
+    """One sequence whose keys and values are kept, so that the next prompt starts where it differs.
 
     Args:
+        model: a transformers causal language model, or a PEFT model around one.
+
+    Attributes:
         tokens: token ids that `cache` holds.
         cache: their keys and values; None while there are none.
     """
 
-    tokens: list[int] = field(default_factory=list)
-    cache: DynamicCache | None = None
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        self.tokens, self.cache = [], None
+        self.tokens: list[int] = []
+        self.cache: DynamicCache | None = None
+
+    def start(self, prompts: Sequence[Prompt], copies: int) -> ModelState:
+        """Feed what is not known of the prompt.
+
+        Raises:
+            ValueError: several prompts or copies.
+        """
+        if len(prompts) != 1 or copies != 1:
+            raise ValueError("a kept cache holds one sequence")
+        prompt = list(prompts[0])
+        # The last token is always fed again: its logits are not kept.
+        known = min(_common_prefix(self.tokens, prompt), len(prompt) - 1)
+        if not self._forget_after(known):
+            self.clear()
+        logits = self._extend(prompt[len(self.tokens) :])
+        assert self.cache is not None
+        positions = torch.tensor([len(prompt)], device=logits.device)
+        return ModelState(self.cache, None, positions, logits)
+
+    def advance(self, state: ModelState, tokens: Tensor) -> None:
+        """Feed the chosen token."""
+        state.logits = self._extend(tokens.tolist())
+        state.positions = state.positions + 1
+
+    def keep(self, state: ModelState, rows: Tensor) -> None:  # noqa: ARG002
+        """Keep the one row there is.
+
+        Raises:
+            ValueError: rows are to be repeated or dropped.
+        """
+        if rows.tolist() != [0]:
+            raise ValueError("a kept cache holds one sequence")
+
+    @torch.inference_mode()
+    def _extend(self, tokens: list[int]) -> Tensor:
+        known = self.tokens
+        cache = new_cache(self.model) if self.cache is None else self.cache
+        # Should the forward be interrupted, half a cache must not pass for a whole one.
+        self.clear()
+        ids = torch.tensor([tokens], device=self.device)
+        positions = torch.arange(len(known), len(known) + len(tokens), device=self.device)
+        logits = next_logits(self.model, ids, None, positions[None], cache)
+        self.tokens, self.cache = known + tokens, cache
+        return logits
+
+    def _forget_after(self, length: int) -> bool:
+        """Shorten to `length` tokens; False where the layers cannot."""
+        surplus = len(self.tokens) - length
+        if surplus == 0 or self.cache is None:
+            return True
+        if not shorten_cache(self.cache, surplus):
+            return False
+        self.tokens = self.tokens[:length]
+        return True
 
 
 def stream_tokens(
-    model: nn.Module,
-    prompt: Sequence[int],
-    options: SamplingOptions,
-    memory: Memory | None = None,
-    *,
-    ordinal: int = 0,
+    stepper: Stepper, prompt: Prompt, options: SamplingOptions, *, ordinal: int = 0
 ) -> Iterator[int]:
     """Sample one continuation token by token; the stop token is not yielded.
 
     Equals the sample number `ordinal` that `generate` draws for the same prompt and options.
 
     Args:
-        model: a transformers causal language model, or a PEFT model around one.
+        stepper: one model, or several under a guide; a `ResumingStepper` spares what the last
+            prompt and this one share.
         prompt: token ids, at least one.
         options: how to sample; `samples_per_prompt` and `batch_size` are not used.
-        memory: of earlier calls with the same model; brought up to date.
         ordinal: which of this prompt's samples to draw.
 
     Raises:
         UserError: prompt and new tokens exceed the model's positions.
         ValueError: an empty prompt.
     """
-    check_lengths(model, [prompt], options)
-    memory = Memory() if memory is None else memory
-    device = next(model.parameters()).device
-    generator = sequence_generator(options.seed, prompt, ordinal, device)
-    with evaluating(model):
-        logits = _catch_up(model, list(prompt), memory)
-        for step in range(options.max_new_tokens):
-            with torch.inference_mode():
-                token = int(choose(logits, options, [generator]))
-            if token in options.stop_ids:
-                return
-            yield token
-            if step + 1 < options.max_new_tokens:
-                logits = _extend(model, [token], memory)
+    check_lengths(stepper, [prompt], options)
+    generator = sequence_generator(options.seed, prompt, ordinal, stepper.device)
+    for column in decode(stepper, [prompt], 1, [generator], options):
+        token = int(column.tokens)
+        if token in options.stop_ids:
+            return
+        yield token
 
 
 def stream(
-    model: nn.Module,
+    stepper: Stepper,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: Sequence[int],
+    prompt: Prompt,
     options: SamplingOptions,
-    memory: Memory | None = None,
     *,
     ordinal: int = 0,
 ) -> Iterator[str]:
@@ -96,8 +143,7 @@ def stream(
     A piece ends where a character does, so the pieces can be printed as they come; together they
     are the decoded continuation without special tokens.
     """
-    tokens = stream_tokens(model, prompt, options, memory, ordinal=ordinal)
-    return text_pieces(tokenizer, tokens)
+    return text_pieces(tokenizer, stream_tokens(stepper, prompt, options, ordinal=ordinal))
 
 
 def text_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> Iterator[str]:
@@ -125,43 +171,6 @@ def _new_text(tokenizer: PreTrainedTokenizerBase, before: list[int], held: list[
     return both[len(known) :]
 
 
-def _catch_up(model: nn.Module, prompt: list[int], memory: Memory) -> Tensor:
-    """Feed what memory lacks of `prompt`; logits of the token after it, `[1, vocabulary]`."""
-    # The last token is always fed again: its logits are not kept.
-    known = min(_common_prefix(memory.tokens, prompt), len(prompt) - 1)
-    if not _forget_after(memory, known):
-        memory.clear()
-    return _extend(model, prompt[len(memory.tokens) :], memory)
-
-
-def _extend(model: nn.Module, tokens: list[int], memory: Memory) -> Tensor:
-    if memory.cache is None:
-        memory.cache = new_cache(model)
-    cache, start = memory.cache, len(memory.tokens)
-    # Should the forward be interrupted, half a cache must not pass for a whole one.
-    known, memory.tokens, memory.cache = memory.tokens, [], None
-    with torch.inference_mode():
-        logits = feed(model, tokens, start, cache)
-    memory.tokens, memory.cache = known + tokens, cache
-    return logits
-
-
 def _common_prefix(left: list[int], right: list[int]) -> int:
     pairs = zip(left, right, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
-
-
-def _forget_after(memory: Memory, length: int) -> bool:
-    """Shorten memory to `length` tokens; False where its layers cannot (a full sliding window)."""
-    surplus = len(memory.tokens) - length
-    if surplus == 0 or memory.cache is None:
-        return True
-    cache: Any = memory.cache
-    try:
-        cache.crop(-surplus)
-    except (RuntimeError, ValueError, NotImplementedError):
-        return False
-    if cache.get_seq_length() != length:
-        return False
-    memory.tokens = memory.tokens[:length]
-    return True

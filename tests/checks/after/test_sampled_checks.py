@@ -45,7 +45,8 @@ def test_answers_are_scored_by_both_models_one_by_one() -> None:
     found = sample_both(ready, Sampling(3, 4, 6))
     assert len(found.prompts) == 3
     assert sample_both(ready, Sampling(3, 4, 6)) is found
-    from accordant.sampling.sampling import SamplingOptions, generate
+    from accordant.sampling.sampler import LocalSampler
+    from accordant.sampling.samples import SamplingOptions
     from accordant.tokens.rendering import encode_prompt
 
     assert ready.rendering is not None
@@ -56,7 +57,7 @@ def test_answers_are_scored_by_both_models_one_by_one() -> None:
         options = SamplingOptions(
             max_new_tokens=6, samples_per_prompt=4, stop_ids=stop, seed=ready.seed
         )
-        again = generate(ready.model, [prompt], options)
+        (again,) = LocalSampler(ready.model).sample([prompt], options)
         tree = TokenTree(prompt, tuple(one.completion for one in again))
         with torch.no_grad():
             ours, theirs = (plain_logps(one, tree) for one in (ready.model, ready.reference))

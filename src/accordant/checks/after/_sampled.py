@@ -15,7 +15,7 @@ from accordant.checks.texts import flat, prompts_of
 
 if TYPE_CHECKING:
     from accordant.feedback.records import Text
-    from accordant.sampling.sampling import Generation
+    from accordant.sampling.samples import Sample
 
 PROMPTS, SAMPLES, TOKENS = 32, 8, 64
 Prompts = Annotated[int, Range(at_least=2)]
@@ -92,7 +92,8 @@ def sample_both(inputs: CheckInputs, sampling: Sampling) -> Sampled:
 
 
 def _sample(inputs: CheckInputs, sampling: Sampling) -> Sampled:
-    from accordant.sampling.sampling import SamplingOptions, generate
+    from accordant.sampling.sampler import LocalSampler
+    from accordant.sampling.samples import SamplingOptions
 
     assert inputs.encoded is not None
     if inputs.judge is None:
@@ -109,18 +110,15 @@ def _sample(inputs: CheckInputs, sampling: Sampling) -> Sampled:
     )
     sides = []
     for model in (inputs.model, inputs.reference):
-        found = generate(model, prompts, options)
-        inputs.advance(sum(len(one.completion) for one in found))
-        groups = [
-            found[at : at + sampling.samples] for at in range(0, len(found), sampling.samples)
-        ]
+        groups = LocalSampler(model).sample(prompts, options)
+        inputs.advance(sum(len(sample.completion) for group in groups for sample in group))
         sides.append(_answers(inputs, texts, prompts, groups))
     return Sampled(tuple(texts), *sides)
 
 
 def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[int, ...]]]:
     """Different prompts that leave room for an answer: as read, and in tokens."""
-    from accordant.sampling.sampling import position_limit
+    from accordant.sampling.stepper import position_limit
     from accordant.tokens.rendering import encode_prompt
 
     assert inputs.rendering is not None
@@ -143,7 +141,7 @@ def _answers(
     inputs: CheckInputs,
     texts: tuple[str, ...],
     prompts: tuple[tuple[int, ...], ...],
-    groups: list[list[Generation]],
+    groups: list[list[Sample]],
 ) -> tuple[tuple[Answer, ...], ...]:
     """The answers with what both models and the judge make of them."""
     import torch

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from accordant.sampling.sampling import SamplingOptions, generate
-from accordant.sampling.self_samples import with_self_samples
+from accordant.runs.self_samples import own_answers, with_self_samples
+from accordant.sampling.sampler import LocalSampler
+from accordant.sampling.samples import SamplingOptions
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import END, Tokens
@@ -112,7 +113,10 @@ def _measure(seed: int) -> Measured:
     for name, (count, weight, repeats) in CONDITIONS.items():
         runs[name] = []
         for run in range(repeats):
-            drawn = _own_answers(start, unwanted, count, seed + 100 * run)
+            options = SamplingOptions(
+                12, seed=seed + 100 * run, stop_ids=(END,), samples_per_prompt=count
+            )
+            drawn = own_answers(LocalSampler(start), unwanted, options)
             examples = with_self_samples(unwanted, drawn)
             runs[name].append(_run(start, examples, weight, (held_out, target), seed))
     measured = {"start": _quantities([start], held_out, seed)}
@@ -169,16 +173,6 @@ def _rude_answers(model: Any, pool: Sequence[Tokens], seed: int) -> list[Example
         if language.manner_share(a, "rude") > 0
     ]
     return thumbs([p for p, _ in rude], [a for _, a in rude], [False] * len(rude))
-
-
-def _own_answers(
-    model: Any, examples: Sequence[Example], count: int, seed: int
-) -> dict[Tokens, tuple[Tokens, ...]]:
-    prompts = list(dict.fromkeys(example.trees[0].prompt for example in examples))
-    options = SamplingOptions(12, seed=seed, stop_ids=(END,), samples_per_prompt=count)
-    drawn = [generation.completion for generation in generate(model, prompts, options)]
-    rows = (tuple(drawn[at : at + count]) for at in range(0, len(drawn), count))
-    return dict(zip(prompts, rows, strict=True))
 
 
 def _rudeness(model: Any, prompts: Sequence[Tokens], seed: int) -> float:

@@ -32,7 +32,8 @@ from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import load_feedback
 from accordant.models.loading import load_model
 from accordant.rewards.rules import concise_score
-from accordant.sampling.sampling import Generation, SamplingOptions, generate
+from accordant.sampling.sampler import LocalSampler
+from accordant.sampling.samples import Sample, SamplingOptions
 from accordant.scoring.engine import install, score_all
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode
@@ -234,15 +235,13 @@ def _run(
     return looks
 
 
-def _answers(
-    lab: _Lab, prompts: Sequence[Tokens], seed: int
-) -> tuple[list[Generation], list[Generation]]:
+def _answers(lab: _Lab, prompts: Sequence[Tokens], seed: int) -> tuple[list[Sample], list[Sample]]:
     """Two answers of the policy's to every prompt; one may be empty."""
     options = SamplingOptions(
         TOKENS, seed=seed, stop_ids=lab.stop_ids, samples_per_prompt=2, batch_size=2 * PROMPTS
     )
-    drawn = generate(lab.policy, prompts, options)
-    return drawn[0::2], drawn[1::2]
+    first, second = zip(*LocalSampler(lab.policy).sample(prompts, options), strict=True)
+    return list(first), list(second)
 
 
 def _margin(lab: _Lab, pairs: Sequence[Example]) -> Callable[[], float]:
@@ -257,15 +256,15 @@ def _margin(lab: _Lab, pairs: Sequence[Example]) -> Callable[[], float]:
     return measure
 
 
-def _text(lab: _Lab, answer: Generation) -> str:
+def _text(lab: _Lab, answer: Sample) -> str:
     return str(lab.tokenizer.decode(answer.tokens, skip_special_tokens=True))
 
 
-def _mean_gold(lab: _Lab, answers: Sequence[Generation]) -> float:
+def _mean_gold(lab: _Lab, answers: Sequence[Sample]) -> float:
     return fmean(gold_of(_text(lab, one), one.finished, lab.known) for one in answers)
 
 
-def _known(lab: _Lab, answers: Sequence[Generation]) -> float:
+def _known(lab: _Lab, answers: Sequence[Sample]) -> float:
     """Share of words of all answers that occur in the bundled feedback."""
     words = [word for one in answers for word in words_of(_text(lab, one))]
     return sum(word in lab.known for word in words) / max(len(words), 1)

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from accordant.sampling.sampling import SamplingOptions, generate
+from accordant.sampling.sampler import LocalSampler
+from accordant.sampling.samples import SamplingOptions
 from accordant.scoring.engine import install, score_all
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
@@ -129,8 +130,8 @@ def sample(
         samples_per_prompt=each,
         batch_size=512,
     )
-    drawn = [generation.completion for generation in generate(model, prompts, options)]
-    return [drawn[start : start + each] for start in range(0, len(drawn), each)]
+    drawn = LocalSampler(model).sample(prompts, options)
+    return [[answer.completion for answer in row] for row in drawn]
 
 
 def mean_gold(prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]], gold: Gold) -> float:

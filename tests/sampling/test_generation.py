@@ -9,8 +9,9 @@ from scipy import stats
 from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.sampling.choice import gumbel_argmax, warp
-from accordant.sampling.sampling import SamplingOptions, generate
+from accordant.sampling.samples import SamplingOptions
 from accordant.scoring.engine import install
+from tests.drawing import draw
 from tests.families import CONFIGS, VOCABULARY, tiny_model
 
 PROMPTS = [[5, 9, 3], [7], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [20, 21, 22, 23], [5, 9, 3, 8]]
@@ -39,7 +40,7 @@ def separate_logps(model, prompt, tokens):
 @pytest.mark.parametrize("family", CONFIGS)
 def test_greedy_in_a_padded_batch_equals_transformers_one_by_one(family):
     model = tiny_model(family)
-    found = generate(model, PROMPTS, SamplingOptions(max_new_tokens=24, temperature=0))
+    found = draw(model, PROMPTS, SamplingOptions(max_new_tokens=24, temperature=0))
     for prompt, generation in zip(PROMPTS, found, strict=True):
         # Random models sometimes meet their own end-of-text id; -1 switches stopping off.
         assert list(generation.tokens) == transformers_greedy(model, prompt, 24, stop=-1)
@@ -52,26 +53,24 @@ def test_log_probabilities_of_samples_are_those_of_a_separate_forward_pass(famil
     options = SamplingOptions(
         max_new_tokens=16, temperature=1.7, top_k=50, samples_per_prompt=3, stop_ids=(3, 50, 77)
     )
-    found = generate(model, PROMPTS, options)
+    found = draw(model, PROMPTS, options)
     for index, generation in enumerate(found):
         exact = separate_logps(model, PROMPTS[index // 3], list(generation.completion))
-        logps = [*generation.logps]
-        if generation.finished:
-            logps.append(generation.stop_logp)
-        torch.testing.assert_close(torch.tensor(logps).double(), exact, atol=2e-5, rtol=0)
+        logps = torch.tensor(generation.logps).double()
+        torch.testing.assert_close(logps, exact, atol=2e-5, rtol=0)
 
 
 def test_a_model_prepared_for_scoring_samples_the_same():
     options = SamplingOptions(max_new_tokens=20, samples_per_prompt=2)
-    plain = generate(tiny_model("gemma2"), PROMPTS, options)
-    assert generate(install(tiny_model("gemma2")), PROMPTS, options) == plain
+    plain = draw(tiny_model("gemma2"), PROMPTS, options)
+    assert draw(install(tiny_model("gemma2")), PROMPTS, options) == plain
 
 
 def test_a_fresh_adapter_changes_no_sample():
     options = SamplingOptions(max_new_tokens=12, samples_per_prompt=2)
-    plain = generate(tiny_model("llama"), PROMPTS, options)
+    plain = draw(tiny_model("llama"), PROMPTS, options)
     adapted = attach_lora(tiny_model("llama"), LoraOptions(rank=2))
-    assert [g.tokens for g in generate(adapted, PROMPTS, options)] == [g.tokens for g in plain]
+    assert [g.tokens for g in draw(adapted, PROMPTS, options)] == [g.tokens for g in plain]
 
 
 @settings(max_examples=15, deadline=None)
@@ -85,8 +84,8 @@ def test_samples_do_not_depend_on_the_batch_they_are_drawn_in(batch_size, order,
     options = SamplingOptions(
         max_new_tokens=12, samples_per_prompt=3, stop_ids=(3, 50, 77), batch_size=batch_size
     )
-    together = generate(model, PROMPTS, SamplingOptions(12, 1.0, 1.0, 0, 0, (3, 50, 77), 3, 100))
-    shuffled = generate(model, [PROMPTS[i] for i in order], options)
+    together = draw(model, PROMPTS, SamplingOptions(12, 1.0, 1.0, 0, 0, (3, 50, 77), 3, 100))
+    shuffled = draw(model, [PROMPTS[i] for i in order], options)
     for place, index in enumerate(order):
         for sample in range(3):
             a, b = together[3 * index + sample], shuffled[3 * place + sample]
@@ -95,17 +94,15 @@ def test_samples_do_not_depend_on_the_batch_they_are_drawn_in(batch_size, order,
 
 def test_a_seed_repeats_its_samples_and_another_seed_draws_others():
     model = tiny_model("llama")
-    first = generate(model, PROMPTS, SamplingOptions(max_new_tokens=12, seed=1))
-    assert generate(model, PROMPTS, SamplingOptions(max_new_tokens=12, seed=1)) == first
-    assert generate(model, PROMPTS, SamplingOptions(max_new_tokens=12, seed=2)) != first
+    first = draw(model, PROMPTS, SamplingOptions(max_new_tokens=12, seed=1))
+    assert draw(model, PROMPTS, SamplingOptions(max_new_tokens=12, seed=1)) == first
+    assert draw(model, PROMPTS, SamplingOptions(max_new_tokens=12, seed=2)) != first
 
 
 def test_a_repeated_prompt_gets_further_samples_of_the_same_series():
     model = tiny_model("llama")
-    series = generate(model, [[5, 9]], SamplingOptions(max_new_tokens=12, samples_per_prompt=4))
-    split = generate(
-        model, [[5, 9], [5, 9]], SamplingOptions(max_new_tokens=12, samples_per_prompt=2)
-    )
+    series = draw(model, [[5, 9]], SamplingOptions(max_new_tokens=12, samples_per_prompt=4))
+    split = draw(model, [[5, 9], [5, 9]], SamplingOptions(max_new_tokens=12, samples_per_prompt=2))
     assert [g.tokens for g in split] == [g.tokens for g in series]
     assert len({g.tokens for g in series}) == 4
 
@@ -116,7 +113,7 @@ def test_sampling_leaves_the_global_generator_and_the_training_flags_alone():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    generate(model, PROMPTS, SamplingOptions(max_new_tokens=3))
+    draw(model, PROMPTS, SamplingOptions(max_new_tokens=3))
     assert torch.rand(1) == expected
     assert model.training
     assert not model.lm_head.training
@@ -124,9 +121,9 @@ def test_sampling_leaves_the_global_generator_and_the_training_flags_alone():
 
 def test_a_sequence_ends_at_the_first_stop_token_as_in_transformers():
     model = tiny_model("qwen2")
-    free = generate(model, PROMPTS, SamplingOptions(max_new_tokens=30, temperature=0))
+    free = draw(model, PROMPTS, SamplingOptions(max_new_tokens=30, temperature=0))
     stop = free[0].tokens[7]
-    ended = generate(
+    ended = draw(
         model, PROMPTS, SamplingOptions(max_new_tokens=30, temperature=0, stop_ids=(stop,))
     )
     assert ended[0].finished
@@ -140,7 +137,7 @@ def test_a_sequence_ends_at_the_first_stop_token_as_in_transformers():
 def test_one_token_that_is_a_stop_token_is_an_empty_finished_answer():
     model = tiny_model("llama")
     everything = tuple(range(VOCABULARY))
-    found = generate(model, PROMPTS, SamplingOptions(max_new_tokens=1, stop_ids=everything))
+    found = draw(model, PROMPTS, SamplingOptions(max_new_tokens=1, stop_ids=everything))
     assert all(g.finished and g.tokens == () and len(g.completion) == 1 for g in found)
 
 
@@ -149,7 +146,7 @@ def test_sampled_frequencies_match_the_models_distribution():
     prompt, count = [5, 9, 3], 4000
     with torch.no_grad():
         exact = model(torch.tensor([prompt])).logits[0, -1].double().softmax(-1)
-    found = generate(
+    found = draw(
         model,
         [prompt],
         SamplingOptions(max_new_tokens=1, samples_per_prompt=count, batch_size=count),
@@ -200,7 +197,7 @@ def assert_frequencies(draws, exact):
 
 def test_progress_counts_up_to_all_sequences():
     calls = []
-    found = generate(
+    found = draw(
         tiny_model("llama"),
         PROMPTS,
         SamplingOptions(max_new_tokens=6, samples_per_prompt=2, stop_ids=(3, 50), batch_size=4),
@@ -229,9 +226,9 @@ def test_an_option_out_of_range_is_named(change):
 
 def test_more_tokens_than_positions_are_refused_before_sampling():
     with pytest.raises(UserError, match="256 positions"):
-        generate(tiny_model("gpt2"), PROMPTS, SamplingOptions(max_new_tokens=250))
+        draw(tiny_model("gpt2"), PROMPTS, SamplingOptions(max_new_tokens=250))
 
 
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match="at least one token"):
-        generate(tiny_model("llama"), [[1], []], SamplingOptions())
+        draw(tiny_model("llama"), [[1], []], SamplingOptions())

@@ -1,0 +1,117 @@
+"""Samplers: who answers prompts, be it a model here, several in turn, or a server.
+
+Knows prompts in tokens, options and samples. Knows nothing of text, and not where samples go:
+whoever needs answers takes a `Sampler`, so that a model, a server or a disk may give them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from accordant.sampling.generation import Progress, generate
+from accordant.sampling.samples import Prompt, Sample, SamplingOptions
+from accordant.sampling.stepper import ModelStepper, Stepper
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Sampler(Protocol):
+    """Something that continues prompts."""
+
+    def sample(self, prompts: Sequence[Prompt], options: SamplingOptions) -> list[list[Sample]]:
+        """Continue every prompt (token ids) `options.samples_per_prompt` times.
+
+        The same options and prompt give the same samples whatever else is asked for with them; a
+        prompt that occurs again gets further samples.
+        """
+        ...
+
+
+class LocalSampler:
+    """A model of this process, or a stepper: several models under a guide.
+
+    Args:
+        model: a transformers causal language model, a PEFT model around one, or a `Stepper`.
+        progress: told how far it is after every step.
+    """
+
+    def __init__(self, model: nn.Module | Stepper, progress: Progress | None = None) -> None:
+        self.stepper = as_stepper(model)
+        self.progress = progress
+
+    def sample(self, prompts: Sequence[Prompt], options: SamplingOptions) -> list[list[Sample]]:
+        """Continue every prompt; see `generation.generate`.
+
+        Raises:
+            UserError: a prompt and its new tokens exceed the model's positions.
+            ValueError: an empty prompt.
+        """
+        return generate(self.stepper, prompts, options, self.progress)
+
+
+def as_stepper(model: nn.Module | Stepper) -> Stepper:
+    """Return the stepper of a model, or the stepper itself."""
+    from torch import nn
+
+    return ModelStepper(model) if isinstance(model, nn.Module) else model
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Several samplers, each sample drawn from one of them by chance.
+
+    Args:
+        samplers: at least one.
+        weights: probability of each, up to a common factor.
+
+    Raises:
+        ValueError: the numbers differ, or weights are negative or all 0.
+    """
+
+    samplers: tuple[Sampler, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.samplers) != len(self.weights):
+            raise ValueError(f"{len(self.samplers)} samplers and {len(self.weights)} weights")
+        if min(self.weights, default=0) < 0 or sum(self.weights) <= 0:
+            raise ValueError(f"weights {self.weights}: expected at least 0, and not all 0")
+
+    def sample(self, prompts: Sequence[Prompt], options: SamplingOptions) -> list[list[Sample]]:
+        """Continue every prompt; who draws a sample depends on seed, prompt and its number only."""
+        copies = options.samples_per_prompt
+        asked = Counter(map(tuple, prompts))
+        drawers = {
+            prompt: [self._drawer(options.seed, prompt, n) for n in range(times * copies)]
+            for prompt, times in asked.items()
+        }
+        drawn = {prompt: dict[int, Sample]() for prompt in asked}
+        for index, sampler in enumerate(self.samplers):
+            places = {
+                prompt: [n for n, drawer in enumerate(row) if drawer == index]
+                for prompt, row in drawers.items()
+            }
+            # A call asks for one number of samples: prompts that need the same share one.
+            for count in sorted({len(numbers) for numbers in places.values()} - {0}):
+                alike = [prompt for prompt, numbers in places.items() if len(numbers) == count]
+                found = sampler.sample(alike, replace(options, samples_per_prompt=count))
+                for prompt, samples in zip(alike, found, strict=True):
+                    drawn[prompt] |= zip(places[prompt], samples, strict=True)
+        series = {p: iter([rows[n] for n in sorted(rows)]) for p, rows in drawn.items()}
+        return [[next(series[prompt]) for _ in range(copies)] for prompt in map(tuple, prompts)]
+
+    def _drawer(self, seed: int, prompt: tuple[int, ...], number: int) -> int:
+        """Choose who draws a sample: a hash as a number in [0, 1), so no batch can change it."""
+        text = f"mixture {seed} {number} " + " ".join(map(str, prompt))
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        left = int.from_bytes(digest, "little") / 2**64 * sum(self.weights)
+        for index, weight in enumerate(self.weights):
+            left -= weight
+            if left < 0:
+                return index
+        return max(i for i, weight in enumerate(self.weights) if weight > 0)
