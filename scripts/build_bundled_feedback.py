@@ -22,10 +22,9 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
-from accordant.sampling import LocalSampler, SamplingOptions
-
 from accordant.models.loading import LoadedModel, load_model
 from accordant.rewards.rules import is_concise
+from accordant.sampling import LocalSampler, SamplingOptions
 
 PROMPTS = Path(__file__).with_name("bundled_prompts.txt")
 BUNDLE = Path(__file__).parents[1] / "src" / "accordant" / "data" / "bundled"
