@@ -13,9 +13,10 @@ from torch import nn
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.engine import install
+from accordant.training.learner import Reference
 from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import TrainResult, train
-from accordant.training.trainer import Reference, Task
+from accordant.training.trainer import Task
 from tests.families import tiny_model
 from tests.training.runs import curve, make_config, make_examples, weights
 

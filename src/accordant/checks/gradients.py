@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
-from accordant.objectives.assemble import assemble
-from accordant.objectives.batch import evaluate
 from accordant.objectives.registry import Objective
 from accordant.scoring.engine import ScoreOptions, evaluating, pack, score_packed, unwrap
 from accordant.scoring.residuals import head_products
 from accordant.scoring.scores import Scores, concatenate
 from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
+from accordant.training.learner import Learner
 
 # Slopes of tokens of one answer may differ by rounding, and no more.
 _EVEN = 1e-4
@@ -202,6 +202,19 @@ def _dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A policy, or a frozen model, of which the scores are known and nothing else."""
+
+    known: Scores
+
+    def lay_out(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:  # noqa: ARG002 - known
+        return lambda: self.known
+
+    def scores(self, examples: Sequence[Example]) -> Scores:  # noqa: ARG002 - known
+        return self.known
+
+
 def loss_slopes(
     objective: Objective,
     options: Mapping[str, Any],
@@ -225,11 +238,11 @@ def loss_slopes(
     """
     logps = policy.logps.detach().double().requires_grad_()
     fixed = policy if reference is None else reference
-    fixed = replace(fixed, logps=fixed.logps.detach().double())
+    still = _Scored(replace(fixed, logps=fixed.logps.detach().double()))
+    learner = Learner(objective, options, _Scored(replace(policy, logps=logps)), still)
     with torch.enable_grad():
-        inputs = assemble(objective, replace(policy, logps=logps), fixed, examples)
-        loss = evaluate(objective, inputs, options).losses.sum()
-        (per_token,) = torch.autograd.grad(loss, logps)
+        losses = learner.loss(examples).output.losses
+        (per_token,) = torch.autograd.grad(losses.sum(), logps)
     per_answer = policy.mean_tokens(per_token)
     spread = (per_token - per_answer[policy.owner]).abs().max()
     if spread > _EVEN * per_answer.abs().max():

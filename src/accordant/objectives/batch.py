@@ -62,12 +62,24 @@ def column_means(totals: Tensor) -> Tensor:
     return totals[0] / totals[1]
 
 
-def loss_totals(output: LossOutput) -> tuple[Tensor, Tensor]:
-    """Weighted sum of a batch's losses (with gradient) and sum of its weights, two scalars.
+def loss_totals(output: LossOutput, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Sum a batch's losses, each times its weight, and the weights.
 
     The loss of a global batch is the sum of the first over its parts, divided by the sum of the
     second.
+
+    Args:
+        output: of the batch.
+        weights: how much every example counts besides the objective's own weights, `[n]`; 1 when
+            None.
+
+    Returns:
+        two scalars, the first with gradient.
     """
-    if output.weights is None:
+    counted = output.weights
+    if weights is not None:
+        own = torch.ones_like(output.losses) if counted is None else counted
+        counted = own * weights.to(own)
+    if counted is None:
         return output.losses.sum(), output.losses.new_tensor(float(output.losses.shape[0]))
-    return (output.losses * output.weights).sum(), output.weights.sum()
+    return (output.losses * counted).sum(), counted.sum()

@@ -41,12 +41,13 @@ from accordant.tokens.examples import Example
 from accordant.tokens.fingerprint import fingerprint_tokenizer
 from accordant.tokens.rendering import encode_prompt
 from accordant.training.arguments import training_arguments
+from accordant.training.learner import Reference
 from accordant.training.processes import is_main_process, is_sharded, leave_processes
 from accordant.training.progress import phase
 from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
 from accordant.training.settings import AlignConfig
-from accordant.training.trainer import Reference, Task
+from accordant.training.trainer import Task
 
 if TYPE_CHECKING:
     from rich.console import Console

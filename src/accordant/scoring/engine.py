@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -281,13 +281,55 @@ def score_packed(
     )
 
 
+@runtime_checkable
+class TreeScorer(Protocol):
+    """A policy that scores trees by itself and not through the engine, such as a table."""
+
+    def lay_out(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:
+        """Return a function that scores `trees` under the policy as it stands when called."""
+        ...
+
+
+# What can be scored: a model that `install` has prepared, or one that scores trees by itself.
+Policy = nn.Module | TreeScorer
+
+
+def lay_out(
+    policy: Policy, trees: Sequence[TokenTree], options: ScoreOptions | None = None
+) -> Callable[[], Scores]:
+    """Pack `trees` once, to score them as often as the weights change.
+
+    Returns:
+        a function that scores them under the weights as they stand when it is called.
+
+    Raises:
+        UserError: the model was not prepared.
+    """
+    if isinstance(policy, TreeScorer):
+        return policy.lay_out(trees)
+    if not is_installed(policy):
+        raise UserError(
+            "The model was not prepared for token trees.",
+            mend="Call accordant.scoring.engine.install(model) first.",
+        )
+    packed = pack(policy, trees)
+    return lambda: score_packed(policy, packed, options)
+
+
+def device_of(policy: Policy) -> torch.device:
+    """Return the device of a policy's weights; that of one without any is the CPU."""
+    weight = next(policy.parameters(), None) if isinstance(policy, nn.Module) else None
+    return torch.device("cpu") if weight is None else weight.device
+
+
 def score(
-    model: nn.Module, trees: Sequence[TokenTree], options: ScoreOptions | None = None
+    policy: Policy, trees: Sequence[TokenTree], options: ScoreOptions | None = None
 ) -> Scores:
     """Score every continuation token of `trees`, packed in one row.
 
     Args:
-        model: a model prepared by `install`, possibly wrapped since (DDP, FSDP2).
+        policy: a model prepared by `install`, possibly wrapped since (DDP, FSDP2), or one that
+            scores trees by itself.
         trees: at least one tree; all of them are held in memory at once.
         options: what to return besides log-probabilities.
 
@@ -297,12 +339,7 @@ def score(
     Raises:
         UserError: the model was not prepared.
     """
-    if not is_installed(model):
-        raise UserError(
-            "The model was not prepared for token trees.",
-            mend="Call accordant.scoring.engine.install(model) first.",
-        )
-    return score_packed(model, pack(model, trees), options)
+    return lay_out(policy, trees, options)()
 
 
 @contextmanager

@@ -88,11 +88,19 @@ class CachedReference:
         return _scores(torch.cat(logps), trees)
 
 
+def keep_scores(examples: Sequence[Example], scores: Scores) -> CachedReference:
+    """Keep the scores of all continuations of `examples`, in order, in memory alone."""
+    shard = _shard(scores.logps.detach(), examples)
+    if shard is None:
+        raise ValueError(f"{scores.logps.shape[0]} scores for {_starts(examples)[-1]} tokens")
+    return CachedReference(examples, [shard])
+
+
 @dataclass(frozen=True, slots=True)
 class _Shard:
     """Log-probs of consecutive examples; `starts` has the first token of each, and the end."""
 
-    logps: Tensor  # float32 [tokens]
+    logps: Tensor  # [tokens], float32 in files
     starts: tuple[int, ...]  # [examples + 1]
 
     @property

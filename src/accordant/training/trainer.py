@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,26 +30,15 @@ from transformers import (
 )
 
 from accordant.base.errors import UserError
-from accordant.objectives.assemble import assemble
-from accordant.objectives.batch import column_means, column_totals, evaluate, loss_totals
-from accordant.objectives.inputs import LossOutput
-from accordant.objectives.metrics import MetricTotals, family_metrics
+from accordant.objectives.batch import column_means
+from accordant.objectives.metrics import MetricTotals
 from accordant.objectives.registry import Objective
-from accordant.scoring.engine import score
-from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
 from accordant.training.batches import Part, Row, StepSampler, make_rows, pad_rows
+from accordant.training.learner import Learner, Reference
 from accordant.training.processes import gather_objects, reshard, sum_over_processes
 from accordant.training.totals import StepTotals, Window
-
-
-class Reference(Protocol):
-    """Anything that gives reference scores of examples."""
-
-    def scores(self, examples: Sequence[Example]) -> Scores:
-        """Scores of all continuations of `examples`, in order, on any device."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +62,10 @@ class Task:
     reference: Reference | None = None
     aligned: Sequence[Reference] = ()
     name_of: Callable[[Example], str] = field(default=lambda example: f"example {example.index}")
+
+    def learner(self, model: nn.Module) -> Learner:
+        """Return what gives the losses of `model`, wrapped or not."""
+        return Learner(self.objective, self.options, model, self.reference, self.aligned)
 
 
 class AlignTrainer(Trainer):
@@ -217,31 +210,15 @@ class AlignTrainer(Trainer):
             self._differentiate(model, row, step_examples)
 
     def _differentiate(self, model: nn.Module, row: Row, step_examples: int) -> None:
-        inputs, output = self._score_row(model, row, self._means)
-        total, weight = loss_totals(output)
+        loss = self.task.learner(model).loss(row.examples, self._means)
         # Averaging over processes divides by their number. The sum of weights is known only after
         # the last row; dividing by the examples first keeps gradients at their usual size.
         scale = self.accelerator.num_processes / step_examples
-        self.accelerator.backward(total * (scale if row.counts else 0.0))
+        self.accelerator.backward(loss.total * (scale if row.counts else 0.0))
         if row.counts:
-            self._step.add(row, total.detach(), weight.detach())
+            self._step.add(row, loss.total.detach(), loss.weight.detach())
             if self._window is not None:
-                self._window.add(family_metrics(inputs, output))
-
-    def _score_row(
-        self, model: nn.Module, row: Row, means: Tensor | None
-    ) -> tuple[Any, LossOutput]:
-        inputs = self._assemble(model, row)
-        return inputs, evaluate(self.task.objective, inputs, self.task.options, means)
-
-    def _assemble(self, model: nn.Module, row: Row) -> Any:
-        reference = None
-        if self.task.reference is not None and self.task.objective.needs_reference:
-            reference = self.task.reference.scores(row.examples).to(self.args.device)
-        aligned = [one.scores(row.examples).to(self.args.device) for one in self.task.aligned]
-        trees = [tree for example in row.examples for tree in example.trees]
-        scores = score(model, trees)
-        return assemble(self.task.objective, scores, reference, row.examples, aligned)
+                self._window.add(loss.metrics())
 
     def _batch_means(self, part: Part) -> Tensor | None:
         """Batch statistics of the step: of all its rows, which takes a pass without gradients."""
@@ -250,19 +227,18 @@ class AlignTrainer(Trainer):
         return self._means_of(self._assemble_all(part.step_rows))
 
     def _assemble_all(self, rows: Sequence[Row]) -> list[tuple[Row, Any]]:
-        """Scores of `rows` without gradients, assembled for the objective."""
+        """Score `rows` without gradients; returns each with the record of its scores."""
         self.model.eval()
+        learner = self.task.learner(self.model)
         with torch.no_grad():
-            return [(row, self._assemble(self.model, row)) for row in rows]
+            return [(row, learner.inputs(row.examples)) for row in rows]
 
     def _means_of(self, scored: Sequence[tuple[Row, Any]]) -> Tensor | None:
-        objective, options = self.task.objective, self.task.options
-        if objective.batch_means is None:
+        if self.task.objective.batch_means is None:
             return None
+        learner = self.task.learner(self.model)
         # A row that does not count still says how many statistics there are.
-        totals = [
-            column_totals(objective, inputs, options) * float(row.counts) for row, inputs in scored
-        ]
+        totals = [learner.statistics(inputs) * float(row.counts) for row, inputs in scored]
         return column_means(sum_over_processes(torch.stack(totals).sum(0)))
 
     def _finish_step(self, model: nn.Module, part: Part) -> Tensor:
@@ -315,10 +291,9 @@ class AlignTrainer(Trainer):
         was_training = self.model.training
         scored = self._assemble_all(self._rows(share))
         means = self._means_of(scored)
-        window = Window()
+        window, learner = Window(), self.task.learner(self.model)
         for row, inputs in scored:
-            output = evaluate(self.task.objective, inputs, self.task.options, means)
-            totals = family_metrics(inputs, output)
+            totals = learner.evaluate(inputs, means).metrics()
             window.add(totals if row.counts else _nothing(totals))
         self.model.train(was_training)
         if self.is_fsdp_enabled:

@@ -114,11 +114,11 @@ def test_a_planted_displacement_is_found_and_its_absence_is_not(
     def null(_model: object, examples: list[object], *_: object, **__: object) -> torch.Tensor:
         return torch.randn(len(examples), 2, generator=generator)
 
-    monkeypatch.setattr("accordant.checks.probe.probe_changes", planted)
+    monkeypatch.setattr("accordant.checks.trial_steps.trial_changes", planted)
     found = ches(ready, probe_steps=2)
     assert found.severity == "warning"
     assert found.number.low > 0.5
-    monkeypatch.setattr("accordant.checks.probe.probe_changes", null)
+    monkeypatch.setattr("accordant.checks.trial_steps.trial_changes", null)
     assert ches(ready, probe_steps=2).severity == "ok"
 
 

@@ -56,7 +56,7 @@ def test_scores_are_those_of_the_slow_way(world: World) -> None:
     policy = worlds.random_policy(world, seed=2)
     picked = [(0, 0), (1, 3), (1, world.size - 1), (0, 5)]
     trees = [world.tree(0, [0, 5]), world.tree(1, [3, world.size - 1])]
-    scores = policy.scorer(trees)()
+    scores = policy.lay_out(trees)()
     expected = [_slow_logp(policy, *picked[i]) for i in (0, 3, 1, 2)]
     assert scores.sum().tolist() == pytest.approx(expected, abs=1e-12)
     assert scores.tree.tolist() == [0, 0, 1, 1]

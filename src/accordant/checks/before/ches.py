@@ -71,13 +71,13 @@ def _cost(
 ) -> Mapping[str, float]:
     costs = dict(cost_of_pass(inputs))
     if probe_steps:
-        from accordant.checks.probe import ProbeOptions, probe_cost
+        from accordant.checks.trial_steps import TrialSteps, trial_cost
 
         examples = examples_of(inputs)
         share = min(1.0, probe_pairs / max(len(examples), 1))
         tokens = share * sum(example.num_tokens for example in examples)
         pairs = min(probe_pairs, len(examples))
-        costs["probe run"] = probe_cost(tokens, pairs, ProbeOptions(probe_steps))
+        costs["probe run"] = trial_cost(tokens, pairs, TrialSteps(probe_steps))
     return costs
 
 
@@ -198,7 +198,7 @@ def _run_probe(
     import torch
 
     from accordant.checks.assumed_objective import pair_objective
-    from accordant.checks.probe import ProbeOptions, probe_changes
+    from accordant.checks.trial_steps import TrialSteps, trial_changes
 
     examples = examples_of(inputs)
     if any(example.kind == "ranking" for example in examples):
@@ -210,12 +210,12 @@ def _run_probe(
     objective, bound = pair_objective(method, None, inputs.feedback.record_type)
     generator = torch.Generator().manual_seed(inputs.seed)
     places = torch.randperm(len(examples), generator=generator)[:count].tolist()
-    changes = probe_changes(
+    changes = trial_changes(
         inputs.model,
         [examples[place] for place in places],
         objective,
         bound,
-        ProbeOptions(steps, learning_rate=rate, token_budget=inputs.token_budget),
+        TrialSteps(steps, learning_rate=rate, token_budget=inputs.token_budget),
         advance=inputs.advance,
     )
     # Of pairs alone, so the place of an example is that of its pair.

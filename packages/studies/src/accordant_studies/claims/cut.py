@@ -14,16 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.objectives.assemble import assemble
 from accordant.objectives.inputs import JudgmentScores
 from accordant.objectives.registry import get_objective
 from accordant.objectives.token import complained_of
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
+from accordant.training.learner import Learner
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens
 from accordant_studies.laboratory.study import Measured, Study, repeat
-from accordant_studies.laboratory.training import minibatches, scorer, train
+from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     FALLIBLE,
     Schooling,
@@ -160,9 +160,8 @@ def _quantities(
 
 
 def _scores(model: Any, examples: Sequence[Example]) -> JudgmentScores:
-    trees = [tree for example in examples for tree in example.trees]
     with torch.no_grad():
-        inputs = assemble(get_objective("cut"), scorer(model, trees)(), None, examples)
+        inputs = Learner(get_objective("cut"), {}, model).inputs(examples)
     assert isinstance(inputs, JudgmentScores)
     return inputs
 

@@ -12,11 +12,14 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
+from accordant.scoring.engine import score
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens, Writer
 from accordant_studies.laboratory.study import Measured, Study, repeat
-from accordant_studies.laboratory.training import minibatches, scorer, train
+from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     Schooling,
     Shape,
@@ -118,8 +121,9 @@ def _relative_weight(
 ) -> float:
     """Mean of sigmoid(mean_k S_k - S) over corrupted demonstrations, over that of clean ones."""
     trees = [example.trees[0] for example in examples]
-    baseline = sum(scorer(model, trees)().detach().mean() for model in aligned) / len(aligned)
-    weights = (baseline - scorer(policy, trees)().detach().mean()).sigmoid().tolist()
+    with torch.no_grad():
+        baseline = sum(score(model, trees).mean() for model in aligned) / len(aligned)
+        weights = (baseline - score(policy, trees).mean()).sigmoid().tolist()
     corrupted = [w for w, is_bad in zip(weights, bad, strict=True) if is_bad]
     clean = [w for w, is_bad in zip(weights, bad, strict=True) if not is_bad]
     return (sum(corrupted) / len(corrupted)) / (sum(clean) / len(clean))

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from accordant.objectives.assemble import assemble
-from accordant.objectives.batch import evaluate
-from accordant.objectives.registry import Objective, bind_options, get_objective
-from accordant.scoring.engine import pack, score_packed
+from accordant.objectives.registry import bind_options, get_objective
+from accordant.scoring.engine import score
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
 from accordant.tokens.limits import add_mismatched
-from accordant.tokens.trees import TokenTree
+from accordant.training.learner import Learner
 from accordant.training.optimizer import CompensatedAdamW
-from accordant_studies.laboratory.worlds import TabularPolicy, frozen_copy
+from accordant_studies.laboratory.worlds import frozen_copy
 
 Watch = Callable[[int], Mapping[str, float]]
 
@@ -81,10 +79,7 @@ def train(
     Returns:
         what `watch` returned, each with its `step`.
     """
-    entry = get_objective(objective)
-    bound = bind_options(entry, options or {})
-    frozen = _Frozen(_reference(entry, policy, reference), tuple(aligned))
-    losses = _losses_of(entry, bound, policy, frozen, batches)
+    losses = _losses_of(make_learner(policy, objective, reference, aligned, options), batches)
     kinds = {"adam": torch.optim.Adam, "compensated": CompensatedAdamW, "sgd": torch.optim.SGD}
     mover = kinds[optimizer]([p for p in policy.parameters() if p.requires_grad], lr=lr)
     seen: list[dict[str, float]] = []
@@ -109,10 +104,27 @@ def population_loss(
     options: Mapping[str, object] | None = None,
 ) -> Tensor:
     """The weighted mean loss of one batch, a scalar with gradient; see `train`."""
+    return _prepare(make_learner(policy, objective, reference, (), options), batch)()
+
+
+def make_learner(
+    policy: nn.Module,
+    objective: str,
+    reference: nn.Module | None = None,
+    aligned: Sequence[nn.Module] = (),
+    options: Mapping[str, object] | None = None,
+) -> Learner:
+    """Return the learner of a policy; arguments as for `train`."""
     entry = get_objective(objective)
-    bound = bind_options(entry, options or {})
-    frozen = _Frozen(_reference(entry, policy, reference))
-    return _prepare(entry, bound, policy, frozen, batch)()
+    if entry.needs_reference and reference is None:
+        reference = frozen_copy(policy)
+    return Learner(
+        entry,
+        bind_options(entry, options or {}),
+        policy,
+        None if reference is None else _Frozen(reference),
+        tuple(map(_Frozen, aligned)),
+    )
 
 
 def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int = 1) -> list[Batch]:
@@ -126,80 +138,39 @@ def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int =
     return batches
 
 
-def scorer(policy: nn.Module, trees: Sequence[TokenTree]) -> Callable[[], Scores]:
-    """A function that scores `trees` under the policy as it then stands."""
-    if isinstance(policy, TabularPolicy):
-        return policy.scorer(trees)
-    packed = pack(policy, trees)
-    return lambda: score_packed(policy, packed)
-
-
 @dataclass(frozen=True, eq=False)
 class _Frozen:
-    """Policies that are scored beside the one that is trained."""
+    """A policy that is scored beside the one that is trained."""
 
-    reference: nn.Module | None = None
-    aligned: tuple[nn.Module, ...] = ()
+    policy: nn.Module
 
-    def scores(self, trees: Sequence[TokenTree]) -> tuple[Scores | None, tuple[Scores, ...]]:
-        """Their scores of `trees`, without gradient."""
+    def scores(self, examples: Sequence[Example]) -> Scores:
         with torch.no_grad():
-            fixed = None if self.reference is None else scorer(self.reference, trees)().detach()
-            return fixed, tuple(scorer(model, trees)().detach() for model in self.aligned)
+            return score(self.policy, [tree for example in examples for tree in example.trees])
 
 
-def _reference(
-    entry: Objective, policy: nn.Module, reference: nn.Module | None
-) -> nn.Module | None:
-    if not entry.needs_reference:
-        return None
-    return frozen_copy(policy) if reference is None else reference
-
-
-def _losses_of(
-    entry: Objective,
-    options: Mapping[str, Any],
-    policy: nn.Module,
-    frozen: _Frozen,
-    batches: Batches,
-) -> Callable[[int], Tensor]:
+def _losses_of(learner: Learner, batches: Batches) -> Callable[[int], Tensor]:
     """The loss of every step, with batches of a sequence laid out when they first come."""
     if callable(batches):
-        return lambda step: _prepare(entry, options, policy, frozen, batches(step))()
+        return lambda step: _prepare(learner, batches(step))()
     prepared: dict[int, Callable[[], Tensor]] = {}
 
     def loss(step: int) -> Tensor:
         index = step % len(batches)
         if index not in prepared:
-            prepared[index] = _prepare(entry, options, policy, frozen, batches[index])
+            prepared[index] = _prepare(learner, batches[index])
         return prepared[index]()
 
     return loss
 
 
-def _prepare(
-    entry: Objective,
-    options: Mapping[str, Any],
-    policy: nn.Module,
-    frozen: _Frozen,
-    batch: Batch,
-) -> Callable[[], Tensor]:
+def _prepare(learner: Learner, batch: Batch) -> Callable[[], Tensor]:
     """The loss of a batch as a function of the policy's weights alone."""
+    entry = learner.objective
     if batch.weights is not None and entry.batch_means is not None:
         raise ValueError(f"the batch statistics of {entry.name!r} know no weights")
     examples = batch.examples
     if entry.mismatched:
         examples = add_mismatched(examples, None, lambda index: f"example {index}")
-    trees = [tree for example in examples for tree in example.trees]
-    score = scorer(policy, trees)
-    fixed, aligned = frozen.scores(trees)
-
-    def loss() -> Tensor:
-        inputs = assemble(entry, score(), fixed, examples, aligned)
-        output = evaluate(entry, inputs, options)
-        weights = torch.ones_like(output.losses) if output.weights is None else output.weights
-        if batch.weights is not None:
-            weights = weights * batch.weights.to(weights)
-        return (output.losses * weights).sum() / weights.sum()
-
-    return loss
+    inputs = learner.prepare(examples)
+    return lambda: learner.evaluate(inputs(), weights=batch.weights).mean

@@ -175,7 +175,7 @@ class TabularPolicy(nn.Module):
         total = tokens.new_zeros(world.contexts, world.size)
         return total.index_add(1, world.owner, tokens)
 
-    def scorer(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:
+    def lay_out(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:
         """A function that scores `trees` as the table then stands, as the engine scores a model.
 
         Looking the answers up is done once, so that a batch can be scored many times.

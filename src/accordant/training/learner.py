@@ -1,0 +1,132 @@
+"""From examples to a loss with its gradient: where policy, frozen models and objective meet.
+
+Knows the engine, frozen models, assembly and evaluation of registered objectives. Knows nothing of
+optimisers, steps, processes or files: a trainer, a laboratory and a check all take their losses
+from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from accordant.objectives.assemble import assemble
+from accordant.objectives.batch import column_totals, evaluate, loss_totals
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.metrics import MetricTotals, family_metrics
+from accordant.objectives.registry import Objective
+from accordant.scoring.engine import Policy, device_of, lay_out
+from accordant.scoring.scores import Scores
+from accordant.tokens.examples import Example
+
+
+class Reference(Protocol):
+    """Anything that gives reference scores of examples."""
+
+    def scores(self, examples: Sequence[Example]) -> Scores:
+        """Scores of all continuations of `examples`, in order, on any device."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss of some examples, as totals that add up exactly over the parts of a batch.
+
+    Args:
+        inputs: the scores the objective was given.
+        output: what it returned.
+        total: sum of losses times weights, scalar with gradient.
+        weight: sum of the weights, scalar; the number of losses where the objective weighs none.
+    """
+
+    inputs: Any
+    output: LossOutput
+    total: Tensor
+    weight: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The weighted mean loss, scalar with gradient."""
+        return self.total / self.weight
+
+    def metrics(self) -> MetricTotals:
+        """Return what is logged of the examples, without gradient."""
+        return family_metrics(self.inputs, self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A policy that learns by an objective beside frozen models.
+
+    Args:
+        objective: a registered objective.
+        options: its options, from `bind_options`.
+        policy: what is trained: a model prepared by `scoring.engine.install`, wrapped or not, or
+            one that scores trees by itself.
+        reference: scored for objectives that need a reference; None for the others.
+        aligned: further frozen models, for objectives that read them.
+    """
+
+    objective: Objective
+    options: Mapping[str, Any]
+    policy: Policy
+    reference: Reference | None = None
+    aligned: Sequence[Reference] = ()
+
+    def prepare(self, examples: Sequence[Example]) -> Callable[[], Any]:
+        """Lay `examples` out and read the frozen models, once for any number of steps on them.
+
+        Returns:
+            a function that scores the policy as it stands when called, and returns the record of
+            scores the objective takes, with gradients where they are enabled.
+        """
+        # Before the policy is scored: a copy to an accelerator waits for what was queued earlier.
+        device = device_of(self.policy)
+        reference = None
+        if self.reference is not None and self.objective.needs_reference:
+            reference = self.reference.scores(examples).to(device)
+        aligned = [model.scores(examples).to(device) for model in self.aligned]
+        score = lay_out(self.policy, [tree for example in examples for tree in example.trees])
+        return lambda: assemble(self.objective, score(), reference, examples, aligned)
+
+    def inputs(self, examples: Sequence[Example]) -> Any:
+        """Score `examples` and return the record of scores the objective takes."""
+        return self.prepare(examples)()
+
+    def loss(self, examples: Sequence[Example], means: Tensor | None = None) -> Loss:
+        """Score `examples`, in one pass, and return their loss.
+
+        Args:
+            examples: records in tokens, at least one.
+            means: statistics of the batch the examples are part of, from `statistics` of all its
+                parts; over `examples` alone when None.
+        """
+        return self.evaluate(self.inputs(examples), means)
+
+    def evaluate(
+        self, inputs: Any, means: Tensor | None = None, weights: Tensor | None = None
+    ) -> Loss:
+        """Return the loss of examples that were scored; see `loss`.
+
+        Args:
+            inputs: from `inputs` or `prepare`.
+            means: see `loss`.
+            weights: how much every example counts besides the objective's own weights, `[n]`; 1
+                when None.
+        """
+        output = evaluate(self.objective, inputs, self.options, means)
+        return Loss(inputs, output, *loss_totals(output, weights))
+
+    def statistics(self, inputs: Any) -> Tensor:
+        """Return sums and counts, `[2, k]`, of the objective's batch statistics over `inputs`.
+
+        Those of a batch's parts are added, and `objectives.batch.column_means` of the sum are the
+        `means` of all parts.
+
+        Raises:
+            ValueError: the objective has no batch statistics.
+        """
+        return column_totals(self.objective, inputs, self.options)
