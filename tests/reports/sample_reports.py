@@ -14,7 +14,7 @@ from accordant.reports.results import (
     Generation,
     RunReport,
 )
-from accordant.rewards.judges import find_judge
+from accordant.rewards.expression import find_reward
 from accordant.runs.generations import compare_generations, kl_from_reference
 from accordant.runs.held_out import (
     HeldOutLogps,
@@ -93,7 +93,7 @@ def make_answers(count=24):
 
 
 def make_win_rate(judge="shorter", count=24):
-    return compare_generations(*make_answers(count), find_judge(judge))
+    return compare_generations(*make_answers(count), find_reward(judge))
 
 
 def make_kl(sequences=40):

@@ -26,7 +26,7 @@ from accordant.reports.results import (
     Generation,
     RunReport,
 )
-from accordant.rewards.judges import Judge
+from accordant.rewards.registry import FunctionReward
 from accordant.runs.generations import compare_generations
 from accordant.runs.held_out import evaluate_comparisons
 from tests.reports.sample_findings import make_finding
@@ -72,7 +72,7 @@ class Page(HTMLParser):
 
 def hostile_report(text):
     """A report with `text` in every place that people, models or files can fill."""
-    judge = Judge(text, text, lambda prompt, answer, finished: len(answer))
+    judge = FunctionReward(text, text, lambda prompt, answer, finished: len(answer))
     before, after = Generation(text, True, 3), Generation(text + " and more", False)
     rate = compare_generations([text], [before], [after], judge)
     base = comparison_report()

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from accordant.reports.results import Generation
 from accordant.reports.summary import key_figures, number, one_line, print_summary
-from accordant.rewards.judges import find_judge
+from accordant.rewards.expression import find_reward
 from accordant.runs.generations import compare_generations
 from accordant.runs.held_out import evaluate_comparisons, evaluate_demonstrations
 from tests.reports.sample_findings import make_finding
@@ -31,7 +31,7 @@ def held_out(chosen_moved, rejected_moved, spread=1.0):
 def win_rate(better, worse, same=0):
     texts = [("a b", "a")] * better + [("a", "a b")] * worse + [("a", "a")] * same
     before, after = ([Generation(pair[side], True) for pair in texts] for side in (0, 1))
-    return compare_generations(["?"] * len(texts), before, after, find_judge("shorter"))
+    return compare_generations(["?"] * len(texts), before, after, find_reward("shorter"))
 
 
 def said(**changes):

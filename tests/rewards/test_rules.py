@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from accordant.rewards.rules import (
     MAX_WORDS,
-    concise_score,
     count_sentences,
     ends_cleanly,
     is_concise,
+    score_concision,
 )
 
 
@@ -75,8 +75,8 @@ def test_the_word_limits_are_sharp(words):
 
 @given(st.text(max_size=200), st.booleans())
 def test_the_score_is_the_rule_for_any_text(text, finished):
-    assert concise_score(text, finished) == float(is_concise(text, finished))
-    assert concise_score(text, finished=False) == 0
+    assert score_concision("", text, finished) == float(is_concise(text, finished))
+    assert score_concision("", text, False) == 0
 
 
 @given(st.lists(st.text("ab .!?\n", max_size=20), max_size=6))

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
 from accordant.reports.results import Generation
-from accordant.rewards.judges import Judge, find_judge
+from accordant.rewards.expression import find_reward
+from accordant.rewards.registry import FunctionReward
 from accordant.runs.generations import compare_generations, kl_from_reference
 from accordant.statistics.estimates import sign_test
 
-LENGTH = Judge("length", "longer is better", lambda prompt, text, finished: len(text))
+LENGTH = FunctionReward("length", "longer is better", lambda prompt, text, finished: len(text))
 
 
 def answers(*texts):
@@ -42,7 +43,7 @@ def test_a_tie_can_have_changed_and_rows_keep_their_order():
 
 def test_an_empty_answer_loses_without_spoiling_the_mean_score():
     rate = compare_generations(
-        ["p", "q"], answers("two words", "two words"), answers("", "one"), find_judge("shorter")
+        ["p", "q"], answers("two words", "two words"), answers("", "one"), find_reward("shorter")
     )
     assert (rate.wins, rate.losses) == (1, 1)
     assert rate.score_after.estimate == -1.0

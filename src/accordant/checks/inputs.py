@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from accordant.feedback.loading import Feedback
 
 if TYPE_CHECKING:
+    from accordant.rewards.reward import Reward
     from accordant.tokens.examples import Example
     from accordant.tokens.rendering import Encoded, Rendering
 
@@ -41,9 +42,7 @@ class CheckInputs:
         model: the model before training, or the trained one after it; ready for the engine.
         reference: what `model` came from, after training; ready for the engine.
         with_reference: whether there is a reference, known before it is loaded.
-        judge: scores an answer, from the prompt, the answer and whether the model ended it
-            itself; higher is better.
-        judge_name: what the judge is called in reports.
+        reward: what sampled answers are judged by; higher is better.
         token_budget: tokens of one forward pass, for scoring.
         seed: of whatever is random.
         advance: called with the tokens that were worked on since the last call, so that progress
@@ -62,8 +61,7 @@ class CheckInputs:
     model: Any = None
     reference: Any = None
     with_reference: bool = False
-    judge: Callable[[str, str, bool], float] | None = None
-    judge_name: str = ""
+    reward: Reward | None = None
     token_budget: int = 4096
     seed: int = 0
     advance: Callable[[int], None] = lambda _: None

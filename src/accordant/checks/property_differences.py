@@ -17,8 +17,9 @@ from accordant.base.errors import UserError
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import examples_of, pair_pass, preference_gaps
 from accordant.checks.properties import Measure, measurable, words_of
-from accordant.checks.texts import answers_of, flat, preferred, prompts_of
-from accordant.feedback.records import Comparison, Ranking, Record
+from accordant.checks.texts import answers_of, preferred, prompts_of
+from accordant.feedback.records import Comparison, Ranking, Record, flat
+from accordant.rewards.reward import Answer, Reward, score_single
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,8 +71,8 @@ def property_differences(inputs: CheckInputs, *, judged: bool = False) -> Proper
 
     Args:
         inputs: comparisons or rankings; its model is read where there is one.
-        judged: whether the judge's score is one more property. A judge is told that the model
-            ended every answer itself, as nothing else is known of an answer of the feedback.
+        judged: whether the reward is one more property. It is told that the model ended every
+            answer itself, as nothing else is known of an answer of the feedback.
 
     Raises:
         NotApplicableError: no record prefers one answer to another.
@@ -146,22 +147,38 @@ def _length_names(ends: Sequence[int]) -> tuple[str, ...]:
 
 def _measure(inputs: CheckInputs, judged: bool) -> PropertyDifferences:
     measures = measurable()
-    if judged and inputs.judge is not None:
-        judge = inputs.judge
-        measures[f"judge {inputs.judge_name}"] = lambda prompt, answer: judge(prompt, answer, True)
+    names = tuple(measures)
+    numbered = [
+        (number, record, pairs)
+        for number, record in enumerate(inputs.feedback.records)
+        if (pairs := pair_places(record))
+    ]
+    if not numbered:
+        raise NotApplicableError("no record prefers one answer to another")
+    tables = [_amounts(record, measures) for _, record, _ in numbered]
+    if judged and inputs.reward is not None:
+        names = (*names, f"judge {inputs.reward.name}")
+        scores = iter(_rewards(inputs.reward, [record for _, record, _ in numbered]))
+        tables = [np.column_stack([table, [next(scores) for _ in table]]) for table in tables]
     places: list[Place] = []
     amounts: list[Floats] = []
-    for number, record in enumerate(inputs.feedback.records):
-        pairs = pair_places(record)
-        if pairs:
-            own = _amounts(record, measures)
-            places.extend((number, *pair) for pair in pairs)
-            amounts.extend(own[better] - own[worse] for better, worse in pairs)
-    if not places:
-        raise NotApplicableError("no record prefers one answer to another")
-    # A judge may give an empty answer minus infinity: the sign says which answer is better.
+    for (number, _, pairs), table in zip(numbered, tables, strict=True):
+        places.extend((number, *pair) for pair in pairs)
+        amounts.extend(table[better] - table[worse] for better, worse in pairs)
+    # A reward may give an empty answer minus infinity: the sign says which answer is better.
     finite = np.nan_to_num(np.stack(amounts), nan=0.0, posinf=1e9, neginf=-1e9)
-    return PropertyDifferences(tuple(measures), np.array(places, np.int64), finite)
+    return PropertyDifferences(names, np.array(places, np.int64), finite)
+
+
+def _rewards(reward: Reward, records: Sequence[Record]) -> list[float]:
+    """Rewards of all answers of records, one record after the other, in one batch."""
+    answers = [
+        Answer(record.prompt, flat(answer))
+        for record in records
+        if isinstance(record, Comparison | Ranking)
+        for _, answer in answers_of(record)
+    ]
+    return score_single(reward, answers).tolist()
 
 
 def _amounts(record: Record, measures: Mapping[str, Measure]) -> Floats:

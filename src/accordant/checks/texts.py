@@ -19,16 +19,8 @@ from accordant.feedback.records import (
     Record,
     Steps,
     Text,
+    flat,
 )
-
-
-def flat(text: Text) -> str:
-    """A text as a person would read it; roles are named where there is more than one message."""
-    if isinstance(text, str):
-        return text
-    if len(text) == 1:
-        return text[0].content
-    return "\n".join(f"{message.role}: {message.content}" for message in text)
 
 
 def key_of(text: Text) -> str:

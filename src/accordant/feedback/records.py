@@ -21,6 +21,15 @@ class Message:
 Text = str | tuple[Message, ...]
 
 
+def flat(text: Text) -> str:
+    """Return a text as a person would read it; several messages with their roles."""
+    if isinstance(text, str):
+        return text
+    if len(text) == 1:
+        return text[0].content
+    return "\n".join(f"{message.role}: {message.content}" for message in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a record was read: `source` is a file or hub id, `row` counts from 1."""

@@ -1,1 +1,24 @@
-"""Rewards: functions from answers to numbers."""
+"""Rewards: batched functions from answers to numbers, and what is made of them."""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "expression": ("find_reward",),
+        "registry": ("FunctionReward", "list_rewards", "register_reward"),
+        "reward": ("Answer", "Reward", "Rewards", "read_answer", "score_answers", "score_single"),
+        "rules": ("count_sentences", "ends_cleanly", "is_concise"),
+        "transforms": ("CALIBRATIONS", "TRANSFORMS"),
+        "wrappers": (
+            "Calibrated",
+            "Combined",
+            "Selected",
+            "Transformed",
+            "reference_rewards",
+            "with_reference",
+        ),
+    },
+)

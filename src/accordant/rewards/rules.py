@@ -1,12 +1,16 @@
 """Verifiable rules for answers: pure functions of text, with no model in the judgement.
 
-Knows words and sentences. Used to label the bundled feedback and as a judge of generations, so that
-what the demo trains on and what it is measured by are the same stated thing.
+Knows words and sentences, and how a function becomes a reward. `is_concise` labels the bundled
+feedback and is a reward too, so that what the demo trains on and what it is measured by are the
+same stated thing.
 """
 
 from __future__ import annotations
 
+import math
 import re
+
+from accordant.rewards.registry import register_reward
 
 MAX_SENTENCES = 2
 MAX_WORDS = 60
@@ -20,7 +24,7 @@ _MARK_ALONE = re.compile(r"(?:[-*•#>]+|\d{1,3}[.)])")
 
 
 def count_sentences(text: str) -> int:
-    """Number of sentences: runs of words up to `.`, `!`, `?` or the end of a line.
+    """Count sentences: runs of words up to `.`, `!`, `?` or the end of a line.
 
     A line break ends a sentence, so every item of a list counts. List marks, dots inside numbers,
     initials and abbreviations such as `e.g.` end none, except where the line ends.
@@ -39,15 +43,15 @@ def count_sentences(text: str) -> int:
 
 
 def ends_cleanly(text: str) -> bool:
-    """Whether the last word carries final punctuation (`.`, `!`, `?`; quotes may follow)."""
+    """Return whether the last word carries final punctuation (`.`, `!`, `?`; quotes may follow)."""
     bare = text.rstrip().rstrip(_CLOSERS)
     return bare.endswith((".", "!", "?")) and not bare.endswith("..")
 
 
 def is_concise(text: str, finished: bool) -> bool:
-    """The rule of the bundled feedback.
+    """Return whether an answer keeps the rule of the bundled feedback.
 
-    True when the model ended the answer itself (`finished`), the answer ends with final
+    It does when the model ended the answer itself (`finished`), the answer ends with final
     punctuation, and it has at most 2 sentences and 3 to 60 words.
     """
     words = len(text.split())
@@ -59,9 +63,27 @@ def is_concise(text: str, finished: bool) -> bool:
     )
 
 
-def concise_score(text: str, finished: bool) -> float:
-    """1.0 for an answer that keeps the rule of `is_concise`, 0.0 for any other."""
+@register_reward(
+    "rule:concise",
+    "the model ended the answer itself, with final punctuation, in at most "
+    f"{MAX_SENTENCES} sentences and {MIN_WORDS} to {MAX_WORDS} words (1) or it did not (0)",
+)
+def score_concision(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
+    """Return 1 for an answer that keeps the rule of the bundled feedback, 0 for any other."""
     return float(is_concise(text, finished))
+
+
+@register_reward("shorter", "fewer words are better; an empty answer is worse than any other")
+def score_brevity(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
+    """Return minus the number of words; minus infinity for an empty answer."""
+    words = len(text.split())
+    return -float(words) if words else -math.inf
+
+
+@register_reward("finished", "the model ended its answer itself (1) or was cut off (0)")
+def score_ending(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
+    """Return 1 for an answer that the model ended, 0 for one that reached the limit."""
+    return float(finished)
 
 
 def _ends_sentence(word: str) -> bool:

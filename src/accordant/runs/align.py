@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from accordant.feedback.loading import Feedback
     from accordant.objectives.registry import Objective
-    from accordant.rewards.judges import Judge
+    from accordant.rewards.reward import Reward
     from accordant.runs.aligned import AlignedModel
     from accordant.runs.relabel import Relabelled
     from accordant.tokens.examples import Example
@@ -62,7 +62,7 @@ class Prepared:
     held_out: Feedback | None
     objective: Objective
     options: Mapping[str, Any]
-    judge: Judge
+    judge: Reward
     tokenizer: PreTrainedTokenizerBase
     rendering: Rendering
     encoded: Encoded
@@ -154,7 +154,7 @@ def prepare(config: AlignConfig) -> Prepared:
     from accordant.models.loading import load_tokenizer
     from accordant.objectives.feedback import check_details
     from accordant.objectives.registry import bind_options
-    from accordant.rewards.judges import find_judge
+    from accordant.rewards.expression import find_reward
     from accordant.runs.aligned import check_aligned, read_aligned
     from accordant.runs.reading import usual_judge
     from accordant.runs.relabel import relabel
@@ -171,7 +171,9 @@ def prepare(config: AlignConfig) -> Prepared:
         check_details(objective, held_out.records, where=held_out.source)
     options = bind_options(objective, config.options)
     check_aligned(config, objective)
-    judge = find_judge(config.judge or usual_judge(config.data))
+    judge = find_reward(
+        config.judge or usual_judge(config.data), where="option --judge", noun="judge"
+    )
     if config.stop_on is not None and not config.watch:
         raise UserError(
             "nothing is found in a run that is not watched.",

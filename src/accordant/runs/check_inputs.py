@@ -5,7 +5,7 @@ Composes the rooms below; knows no check.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from accordant.checks.settings import CheckConfig
 from accordant.feedback.loading import Feedback
 from accordant.feedback.records import Record
 from accordant.reports.check_report import NotRun
-from accordant.rewards.judges import Judge, apply_judge, find_judge
+from accordant.rewards.expression import find_reward
 from accordant.runs.reading import read_bundled, read_feedback, usual_judge
 from accordant.tokens.limits import example_length
 from accordant.tokens.rendering import Encoded, encode
@@ -63,7 +63,9 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
     """
     for name in (*config.only, *config.skip):
         get_check(name, "--only" if name in config.only else "--skip")
-    judge = find_judge(config.judge or usual_judge(config.data))
+    reward = find_reward(
+        config.judge or usual_judge(config.data), where="option --judge", noun="judge"
+    )
     feedback, held_out = _read(config)
     checks, not_run = _choose(config, feedback, held_out)
     options = bind_options(checks, config.options)
@@ -71,8 +73,7 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
         feedback,
         held_out,
         with_reference=config.reference is not None,
-        judge=_judge(judge),
-        judge_name=judge.name,
+        reward=reward,
         token_budget=config.token_budget,
         seed=config.seed,
         shared={},
@@ -97,10 +98,6 @@ def _read(config: CheckConfig) -> tuple[Feedback, Feedback | None]:
         held_out = read_feedback(config, config.data, config.held_out_split, config.subset)
         return feedback, held_out
     return feedback, None
-
-
-def _judge(judge: Judge) -> Callable[[str, str, bool], float]:
-    return lambda prompt, text, finished: apply_judge(judge, prompt, text, finished)
 
 
 def _read_by(one: Check, config: CheckConfig) -> tuple[Need, ...]:

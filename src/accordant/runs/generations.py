@@ -19,7 +19,7 @@ from accordant.reports.results import (
     KlEstimate,
     WinRate,
 )
-from accordant.rewards.judges import Judge, apply_judge
+from accordant.rewards.reward import Answer, Reward, score_single
 from accordant.statistics.divergence import k3 as k3_terms
 from accordant.statistics.estimates import (
     bootstrap_mean,
@@ -41,7 +41,7 @@ def compare_generations(
     prompts: Sequence[str],
     before: Sequence[Generation],
     after: Sequence[Generation],
-    judge: Judge,
+    judge: Reward,
 ) -> WinRate:
     """Let `judge` score both answers to every prompt; the later one wins where it scores higher.
 
@@ -51,7 +51,7 @@ def compare_generations(
         prompts: what was asked, `n` texts as a person would read them.
         before: answers at the start, in that order.
         after: answers after training, in that order.
-        judge: scores one answer at a time.
+        judge: scores the answers, in two batches.
 
     Raises:
         UserError: no prompts, or the judge failed.
@@ -64,10 +64,11 @@ def compare_generations(
             "there are no prompts to compare answers on.",
             mend="Hold out at least one record, or turn the comparison of answers off.",
         )
-    rows = tuple(
-        _compare(prompt, old, new, judge)
-        for prompt, old, new in zip(prompts, before, after, strict=True)
+    old, new = (
+        score_single(judge, [Answer(prompt, one.text, one.finished) for prompt, one in pairs])
+        for pairs in (zip(prompts, before, strict=True), zip(prompts, after, strict=True))
     )
+    rows = tuple(map(_row, prompts, before, after, old.tolist(), new.tolist()))
     outcomes = [row.outcome for row in rows]
     wins, losses = outcomes.count("win"), outcomes.count("loss")
     return WinRate(
@@ -134,9 +135,9 @@ def kl_from_reference(
     )
 
 
-def _compare(prompt: str, before: Generation, after: Generation, judge: Judge) -> GenerationRow:
-    old = apply_judge(judge, prompt, before.text, before.finished)
-    new = apply_judge(judge, prompt, after.text, after.finished)
+def _row(
+    prompt: str, before: Generation, after: Generation, old: float, new: float
+) -> GenerationRow:
     outcome: Literal["win", "tie", "loss"] = "win" if new > old else "loss" if new < old else "tie"
     return GenerationRow(prompt, before, after, old, new, outcome, before.text != after.text)
 

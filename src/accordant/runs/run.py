@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from accordant.checks.texts import flat
+from accordant.feedback.records import flat
 from accordant.models.adapters import LoraOptions, attach_lora, is_adapted, reference_mode
 from accordant.models.loading import LoadedModel, load_model
 from accordant.models.saving import save_model
 from accordant.reports.report import one_line, print_summary, write_report
 from accordant.reports.results import HeldOutResults, KlEstimate, WinRate
-from accordant.rewards.judges import Judge
+from accordant.rewards.reward import Reward, read_answer
+from accordant.rewards.wrappers import FEW, compares, with_reference
 from accordant.runs.align import AlignOutcome, Prepared, model_folder
 from accordant.runs.aligned import score_aligned
 from accordant.runs.generations import compare_generations
@@ -61,6 +62,7 @@ class Start:
     prompts: tuple[tuple[int, ...], ...] = ()
     texts: tuple[str, ...] = ()
     answers: tuple[Sample, ...] = ()
+    judge: Reward | None = None  # compares with answers of the start, where it compares
 
 
 def _load(config: AlignConfig, name: str) -> LoadedModel:
@@ -145,12 +147,30 @@ def _start(config: AlignConfig, ready: Prepared, model: nn.Module, console: Cons
     prompts = [encode_prompt(text, ready.tokenizer, ready.rendering) for text in texts]
     what = f"measuring the start: {len(held_out)} held-out records, {len(texts)} answers"
     with phase(console, what):
-        return Start(
+        start = Start(
             scores=held_out_scores(model, held_out, config.token_budget),
             prompts=tuple(prompts),
             texts=tuple(map(flat, texts)),
             answers=tuple(_answers(config, ready, model, prompts)),
+            judge=ready.judge,
         )
+        return _with_reference_answers(config, ready, model, start)
+
+
+def _with_reference_answers(
+    config: AlignConfig, ready: Prepared, model: nn.Module, start: Start
+) -> Start:
+    """Sample what the judge compares with, where it does: the start is the reference."""
+    if not compares(ready.judge):
+        return start
+    # Another seed: with the same one the answers to be judged would be among them.
+    other = config.model_copy(update={"seed": config.seed + 1})
+    prompts = [prompt for prompt in start.prompts for _ in range(FEW)]
+    texts = [text for text in start.texts for _ in range(FEW)]
+    samples = _answers(other, ready, model, prompts)
+    pairs = zip(texts, samples, strict=True)
+    answers = [read_answer(text, sample, ready.tokenizer) for text, sample in pairs]
+    return replace(start, judge=with_reference(ready.judge, answers))
 
 
 def execute(
@@ -264,13 +284,13 @@ def _sampled_change(
     if not start.prompts:
         return {"win_rates": (), "kl": None}
     after = _answers(config, ready, model, start.prompts)
-    rate = _win_rate(ready, start, after, ready.judge)
+    rate = _win_rate(ready, start, after, start.judge or ready.judge)
     at_one = config if config.temperature == 1 else config.model_copy(update={"temperature": 1.0})
     samples = after if at_one is config else _answers(at_one, ready, model, start.prompts)
     return {"win_rates": (rate,), "kl": _kl(config, start, samples, model)}
 
 
-def _win_rate(ready: Prepared, start: Start, after: Sequence[Sample], judge: Judge) -> WinRate:
+def _win_rate(ready: Prepared, start: Start, after: Sequence[Sample], judge: Reward) -> WinRate:
     old, new = (
         [as_text(sample, ready.tokenizer) for sample in samples]
         for samples in (start.answers, after)

@@ -10,6 +10,7 @@ import torch
 
 from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import Record
+from accordant.rewards.registry import FunctionReward
 from tests.checks.before.modelled import make_inputs, make_model
 
 Judge = Callable[[str, str, bool], float]
@@ -35,5 +36,6 @@ def trained(
 ) -> CheckInputs:
     """All a check after training may read; `change` makes the trained model of the reference."""
     reference = make_model()
-    made = {"model": change(reference), "reference": reference, "judge": judge}
-    return make_inputs(records, kind, **(made | {"judge_name": "planted"} | fields))
+    reward = None if judge is None else FunctionReward("planted", "what a test wants", judge)
+    made = {"model": change(reference), "reference": reference, "reward": reward}
+    return make_inputs(records, kind, **(made | fields))

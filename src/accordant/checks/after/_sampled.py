@@ -1,21 +1,24 @@
-"""Answers that a model and its reference sample, scored by both and by the judge.
+"""Answers that a model and its reference sample, scored by both and by a reward.
 
-Knows the sampler, the engine and a judge. Knows no check: three read it, and it is made once.
+Knows the sampler, the engine and a reward. Knows no check: three read it, and it is made once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from accordant.base.options import Count, Range
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.texts import flat, prompts_of
+from accordant.checks.texts import prompts_of
+from accordant.feedback.records import flat
+from accordant.rewards.reward import Answer, read_answer, score_single
+from accordant.rewards.wrappers import with_reference
 
 if TYPE_CHECKING:
     from accordant.feedback.records import Text
-    from accordant.sampling.samples import Sample
+    from accordant.rewards.reward import Reward
 
 PROMPTS, SAMPLES, TOKENS = 32, 8, 64
 Prompts = Annotated[int, Range(at_least=2)]
@@ -45,13 +48,13 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SampledAnswer:
     """One sampled answer.
 
     Args:
         text: as a person would read it.
         tokens: how many, the end of the turn counted.
-        score: the judge's.
+        score: its reward.
         log_ratio: log model - log reference of the whole answer, nats.
         divergence: sum over its tokens of exp(-d) - 1 + d, d the log-ratio of a token: averaged
             over the model's own answers it estimates KL(model || reference) without ever being
@@ -67,11 +70,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Answers prompt by prompt, in the order of `prompts`."""
+    """Answers prompt by prompt, in the order of `prompts`; `judge` names the reward."""
 
+    judge: str
     prompts: tuple[str, ...]
-    by_model: tuple[tuple[Answer, ...], ...]
-    by_reference: tuple[tuple[Answer, ...], ...]
+    by_model: tuple[tuple[SampledAnswer, ...], ...]
+    by_reference: tuple[tuple[SampledAnswer, ...], ...]
 
 
 def cost_of_sampling(
@@ -86,7 +90,7 @@ def sample_both(inputs: CheckInputs, sampling: Sampling) -> Sampled:
     """Answers of both models at temperature 1, made when the first check asks for them.
 
     Raises:
-        NotApplicableError: there is no judge, or no prompt leaves room for an answer.
+        NotApplicableError: there is no reward, or no prompt leaves room for an answer.
     """
     return inputs.once(sampling.name, lambda: _sample(inputs, sampling))
 
@@ -96,7 +100,7 @@ def _sample(inputs: CheckInputs, sampling: Sampling) -> Sampled:
     from accordant.sampling.samples import SamplingOptions
 
     assert inputs.encoded is not None
-    if inputs.judge is None:
+    if inputs.reward is None:
         raise NotApplicableError("it needs a judge of answers")
     asked = _prompts(inputs, sampling)
     if not asked:
@@ -112,8 +116,17 @@ def _sample(inputs: CheckInputs, sampling: Sampling) -> Sampled:
     for model in (inputs.model, inputs.reference):
         groups = LocalSampler(model).sample(prompts, options)
         inputs.advance(sum(len(sample.completion) for group in groups for sample in group))
-        sides.append(_answers(inputs, texts, prompts, groups))
-    return Sampled(tuple(texts), *sides)
+        sides.append(
+            [
+                read_answer(text, sample, inputs.tokenizer, prompt)
+                for text, prompt, group in zip(texts, prompts, groups, strict=True)
+                for sample in group
+            ]
+        )
+    # The reference's answers are at hand, so a reward that compares with them can.
+    reward = with_reference(inputs.reward, sides[1])
+    ours, theirs = (_scored(inputs, reward, answers, sampling.samples) for answers in sides)
+    return Sampled(inputs.reward.name, tuple(texts), ours, theirs)
 
 
 def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[int, ...]]]:
@@ -137,23 +150,20 @@ def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[i
     return asked
 
 
-def _answers(
-    inputs: CheckInputs,
-    texts: tuple[str, ...],
-    prompts: tuple[tuple[int, ...], ...],
-    groups: list[list[Sample]],
-) -> tuple[tuple[Answer, ...], ...]:
-    """The answers with what both models and the judge make of them."""
+def _scored(
+    inputs: CheckInputs, reward: Reward, answers: Sequence[Answer], samples: int
+) -> tuple[tuple[SampledAnswer, ...], ...]:
+    """What both models and the reward make of answers, `samples` to each prompt in a row."""
     import torch
 
     from accordant.scoring.engine import score_all
     from accordant.statistics.divergence import k3
     from accordant.tokens.trees import TokenTree
 
-    assert inputs.judge is not None
+    groups = [answers[at : at + samples] for at in range(0, len(answers), samples)]
     trees = [
-        TokenTree(prompt, tuple(one.completion for one in group))
-        for prompt, group in zip(prompts, groups, strict=True)
+        TokenTree(group[0].prompt_tokens or (), tuple(one.tokens or () for one in group))
+        for group in groups
     ]
     ours, theirs = (
         score_all(model, trees, inputs.token_budget, progress=inputs.advance)
@@ -161,13 +171,9 @@ def _answers(
     )
     ratio = ours.logps.double() - theirs.logps.double()
     divergence = torch.from_numpy(k3(ratio.numpy()))
-    totals = zip(ours.sum_tokens(ratio).tolist(), ours.sum_tokens(divergence).tolist(), strict=True)
-    answered = []
-    for text, group in zip(texts, groups, strict=True):
-        answers = []
-        for one in group:
-            written = inputs.tokenizer.decode(list(one.tokens), skip_special_tokens=True).strip()
-            scored = inputs.judge(text, written, one.finished)
-            answers.append(Answer(written, len(one.completion), scored, *next(totals)))
-        answered.append(tuple(answers))
-    return tuple(answered)
+    columns = (ours.sum_tokens(ratio).tolist(), ours.sum_tokens(divergence).tolist())
+    rows = zip(answers, score_single(reward, answers).tolist(), *columns, strict=True)
+    scored = [
+        SampledAnswer(answer.text, len(answer.tokens or ()), *numbers) for answer, *numbers in rows
+    ]
+    return tuple(tuple(scored[at : at + samples]) for at in range(0, len(scored), samples))

@@ -129,7 +129,7 @@ def frontier(
         quantity="win rate minus that of the reference's best of k at the same divergence",
         number=gap,
         unit="share",
-        sentence=_sentence(inputs, points, wins, divergence, severity),
+        sentence=_sentence(found.judge, points, wins, divergence, severity),
         mend="Look at what the answers gained instead of approval. A smaller learning rate or a "
         "larger beta spends less divergence; if the judge is what counts, best of k of the "
         "reference does as well without training."
@@ -165,13 +165,13 @@ def _points(found: Sampled) -> _Points:
 
 
 def _sentence(
-    inputs: CheckInputs, points: _Points, wins: Interval, divergence: Interval, severity: Severity
+    judge: str, points: _Points, wins: Interval, divergence: Interval, severity: Severity
 ) -> str:
     count = len(points.costs)
     best = points.best_of.mean(0)
     enough = next((k for k in range(1, count + 1) if best[k - 1] >= wins.estimate), None)
     told = (
-        f"By the judge {inputs.judge_name} the model's answers beat the reference's in "
+        f"By the judge {judge} the model's answers beat the reference's in "
         f"{wins.estimate:.0%} of comparisons, at a divergence of {divergence.estimate:.2f} nats an "
         "answer. "
     )

@@ -93,7 +93,7 @@ def reward_curve(
         f"best of {half}",
         number=turn,
         unit="share",
-        sentence=_sentence(inputs, curves, half, whole, severity),
+        sentence=_sentence(found.judge, curves, half, whole, severity),
         mend="The training has rewarded something else than the judge does: look at the answers "
         "with the highest reward below, and at what the labels prefer (the checks of bias). "
         "Train less far, or with a larger beta."
@@ -123,7 +123,7 @@ def _curves(found: Sampled) -> NDArray[np.float64]:
 
 
 def _sentence(
-    inputs: CheckInputs,
+    judge: str,
     curves: NDArray[np.float64],
     half: int,
     whole: Interval,
@@ -133,7 +133,7 @@ def _sentence(
     means = curves.mean(0)
     told = (
         f"Of {count} answers of the reference the one with the highest implicit reward beats the "
-        f"others in {whole.estimate:.0%} of comparisons by the judge {inputs.judge_name}; of "
+        f"others in {whole.estimate:.0%} of comparisons by the judge {judge}; of "
         f"{half} answers, in {means[half - 1]:.0%}."
     )
     ends = {

@@ -18,8 +18,8 @@ from accordant.checks.findings import (
 )
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, flat, passages_of, prompts_of
-from accordant.feedback.records import Record
+from accordant.checks.texts import answers_of, passages_of, prompts_of
+from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import wilson_interval
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import encode_prompt

@@ -10,8 +10,8 @@ from accordant.checks.findings import Finding, FindingRow, Measure, Severity, Th
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs, runs_of, similarity_of
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, flat, key_of, passages_of, prompts_of
-from accordant.feedback.records import Origin, Record
+from accordant.checks.texts import answers_of, key_of, passages_of, prompts_of
+from accordant.feedback.records import Origin, Record, flat
 from accordant.statistics.estimates import wilson_interval
 
 THRESHOLD = Threshold(

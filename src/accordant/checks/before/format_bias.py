@@ -19,8 +19,8 @@ from accordant.checks.findings import (
 )
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.texts import flat, passages_of, preferences_of
-from accordant.feedback.records import Record
+from accordant.checks.texts import passages_of, preferences_of
+from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import sign_test, wilson_interval
 from accordant.statistics.interval import Interval
 

@@ -20,8 +20,8 @@ from accordant.checks.findings import (
 )
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.texts import flat, passages_of, preferences_of
-from accordant.feedback.records import Binary, Record
+from accordant.checks.texts import passages_of, preferences_of
+from accordant.feedback.records import Binary, Record, flat
 from accordant.statistics.estimates import (
     area_under_curve,
     bootstrap_mean,

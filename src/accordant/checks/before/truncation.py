@@ -20,8 +20,8 @@ from accordant.checks.findings import (
 )
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, flat, passages_of
-from accordant.feedback.records import Record
+from accordant.checks.texts import answers_of, passages_of
+from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import wilson_interval
 from accordant.tokens.examples import Example
 

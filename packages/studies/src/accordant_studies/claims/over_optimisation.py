@@ -31,7 +31,7 @@ from accordant.checks.snapshot import MonitorSet, take_snapshot
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import load_feedback
 from accordant.models.loading import load_model
-from accordant.rewards.rules import concise_score
+from accordant.rewards.rules import is_concise
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample, SamplingOptions
 from accordant.scoring.engine import install, score_all
@@ -175,7 +175,7 @@ def gold_of(text: str, finished: bool, known: frozenset[str]) -> float:
     """Share of known words of an answer that keeps the rule, 0 for any other, in [0, 1]."""
     words = words_of(text)
     share = sum(word in known for word in words) / max(len(words), 1)
-    return concise_score(text, finished) * share
+    return float(is_concise(text, finished)) * share
 
 
 def _measure(seed: int) -> Measured:

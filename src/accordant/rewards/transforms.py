@@ -1,0 +1,128 @@
+"""Maps of rewards: calibrations against a reference policy's rewards, and transforms without one.
+
+Pure functions of float64 arrays that never reverse an order. Knows nothing of answers, prompts or
+where a reward comes from. A calibration sees one prompt: rewards `[n]` of its answers and rewards
+`[K]` of the reference policy's own answers to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+
+from accordant.base.options import Range
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Quantile = Annotated[float, Range(above=0.0, below=1.0)]
+
+
+def centre(
+    rewards: Floats,
+    reference: Floats,
+    *,
+    q: Quantile | None = None,
+    fit: Literal["gaussian", "empirical"] = "gaussian",
+) -> Floats:
+    """Subtract a reward that counts as just good: r - r_ref.
+
+    Args:
+        rewards: `[n]`.
+        reference: finite, `[K]`; a single one is r_ref itself.
+        q: r_ref is this quantile of the reference; its mean where there is none.
+        fit: the quantile of a normal with the reference's mean and deviation, or of its values.
+    """
+    return rewards - _reference_value(reference, q, fit)
+
+
+def lsc(
+    rewards: Floats,
+    reference: Floats,
+    *,
+    q: Quantile | None = 0.85,
+    fit: Literal["gaussian", "empirical"] = "gaussian",
+) -> Floats:
+    """Take the centred log-sigmoid, log sigma(r - r_ref): never above 0.
+
+    With a Bradley-Terry reward it is the log-probability that the answer is good, so a sum over
+    properties is that of being good in all of them, if they are independent (Wang et al. 2024,
+    arXiv:2402.00742).
+
+    Args:
+        rewards: `[n]`.
+        reference: finite, `[K]`; a single one is r_ref itself.
+        q: r_ref is this quantile of the reference; its mean where there is none.
+        fit: the quantile of a normal with the reference's mean and deviation, or of its values.
+    """
+    return log_sigmoid(centre(rewards, reference, q=q, fit=fit))
+
+
+def zscore(rewards: Floats, reference: Floats) -> Floats:
+    """Subtract the reference's mean and divide by its deviation, by 1 where it has none."""
+    deviation = reference.std(ddof=1) if len(reference) > 1 else 0.0
+    return (rewards - reference.mean()) / (deviation or 1.0)
+
+
+def cdf(rewards: Floats, reference: Floats) -> Floats:
+    """Return the share of the reference that each reward exceeds, ties half, in [0, 1].
+
+    Uniform under the reference policy, and the same for every monotone map of the reward
+    (Balashankar et al. 2024, arXiv:2412.19792).
+    """
+    below, at_most = (np.searchsorted(np.sort(reference), rewards, s) for s in ("left", "right"))
+    return np.asarray((below + at_most) / (2 * len(reference)), np.float64)
+
+
+def identity(rewards: Floats) -> Floats:
+    """Return the rewards as they are."""
+    return rewards
+
+
+def log_sigmoid(rewards: Floats) -> Floats:
+    """Take log sigma(r), at most 0."""
+    return -np.logaddexp(0.0, -rewards)
+
+
+def sigmoid(rewards: Floats) -> Floats:
+    """Take sigma(r), in [0, 1]."""
+    return np.exp(log_sigmoid(rewards))
+
+
+def clip(rewards: Floats, *, low: float = -5.0, high: float = 5.0) -> Floats:
+    """Cut rewards to [low, high].
+
+    Args:
+        rewards: any shape.
+        low: smallest reward that is told from lower ones.
+        high: largest reward that is told from higher ones.
+    """
+    return np.clip(rewards, low, high)
+
+
+CALIBRATIONS: dict[str, Callable[..., Floats]] = {
+    "cdf": cdf,
+    "centre": centre,
+    "lsc": lsc,
+    "zscore": zscore,
+}
+TRANSFORMS: dict[str, Callable[..., Floats]] = {
+    "clip": clip,
+    "identity": identity,
+    "log_sigmoid": log_sigmoid,
+    "sigmoid": sigmoid,
+}
+
+
+def _reference_value(reference: Floats, q: float | None, fit: str) -> float:
+    if q is None or len(reference) == 1:
+        return float(reference.mean())
+    if fit == "empirical":
+        return float(np.quantile(reference, q))
+    # A normal's quantile is steadier than that of few values, whose 85 % is nearly their largest.
+    return float(reference.mean() + NormalDist().inv_cdf(q) * reference.std(ddof=1))
