@@ -11,11 +11,11 @@ import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from accordant.objectives.registry import bind_options, get_objective
+from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import install
 from accordant.tokens.examples import Example
 from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
-from accordant.training.settings import AlignConfig
 from accordant.training.trainer import Task
 
 

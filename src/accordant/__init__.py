@@ -30,7 +30,7 @@ __getattr__, __dir__, _names = lazy_names(
         "models.loading": ("load_model",),
         "objectives.registry": ("get_objective", "list_objectives", "objective"),
         "runs.align": ("run_align",),
-        "training.settings": ("AlignConfig",),
+        "runs.settings": ("AlignConfig",),
     },
 )
 __all__ = ["__version__", *_names]

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from accordant.base.errors import UserError
 from accordant.models.loading import load_tokenizer
 from accordant.runs.align import AlignOutcome, prepare, run_align
-from accordant.training.settings import AlignConfig
+from accordant.runs.settings import AlignConfig
 from tests.runs.test_chat import loaded_model
 
 ROWS: dict[str, list[dict[str, Any]]] = {

@@ -16,10 +16,10 @@ from accordant.checks import registry
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs, count_tokens
 from accordant.checks.registry import check, list_checks
-from accordant.checks.settings import CheckConfig
 from accordant.feedback.records import RECORD_TYPES
 from accordant.reports.check_report import CheckReport
 from accordant.runs.check import measure_speed, plan_check, run_check
+from accordant.runs.settings import CheckConfig
 from accordant.statistics.interval import Interval
 from tests.runs.test_align import ROWS, write_rows
 from tests.runs.test_chat import loaded_model

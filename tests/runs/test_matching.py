@@ -14,8 +14,8 @@ from rich.console import Console
 from accordant.base.errors import UserError
 from accordant.runs.align import prepare, run_align
 from accordant.runs.matching import weigh_prompts
+from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import install
-from accordant.training.settings import AlignConfig
 from tests.runs.test_chat import loaded_model
 
 

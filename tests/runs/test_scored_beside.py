@@ -19,9 +19,9 @@ from accordant.models.loading import load_model, load_tokenizer
 from accordant.runs.align import AlignOutcome, prepare, run_align
 from accordant.runs.aligned import score_aligned
 from accordant.runs.self_samples import draw_self_samples
+from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import install, score
 from accordant.tokens.rendering import Rendering
-from accordant.training.settings import AlignConfig
 from tests.families import CONFIGS
 from tests.runs.test_chat import loaded_model
 from tests.tokens.small_tokenizers import TOKENIZERS

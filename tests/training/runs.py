@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from accordant.objectives.registry import bind_options, get_objective
+from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import install, score_all
 from accordant.scoring.reference_cache import CachedReference, ReferenceKey, cached_reference
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import TrainResult, train
-from accordant.training.settings import AlignConfig
 from accordant.training.trainer import Task
 from tests.families import VOCABULARY, tiny_model
 

@@ -11,12 +11,13 @@ from transformers import LlamaConfig
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora, trainable_summary
+from accordant.models.facts import read_model_config
+from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import install, score
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.estimate import activation_bytes, estimate_memory, read_shapes
-from accordant.training.plan import make_plan, read_model_config
-from accordant.training.settings import AlignConfig
+from accordant.training.plan import make_plan
 from tests.families import CONFIGS, tiny_model
 from tests.training.runs import make_config, make_examples
 

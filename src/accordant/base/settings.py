@@ -30,6 +30,7 @@ class Settings(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+OUTPUT = "Output"
 
 
 def setting(
@@ -61,6 +62,20 @@ def setting(
         description=description,
         json_schema_extra={name: value for name, value in shown.items() if value},
         **constraints,
+    )
+
+
+class OutputSettings(Settings):
+    """Settings of where a verb writes, and whether it does anything at all."""
+
+    output_dir: Path = setting(
+        Path("outputs"), "Folder for everything that is written.", panel=OUTPUT
+    )
+    overwrite: bool = setting(
+        False, "Replace what an earlier run left in the output folder.", panel=OUTPUT
+    )
+    dry_run: bool = setting(
+        False, "Check everything, print the plan and stop before loading weights.", panel=OUTPUT
     )
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from accordant.checks.gradients import pair_products, parameters_of
 from accordant.checks.run_history import NAN, Snapshot
+from accordant.models.facts import position_limit
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
-from accordant.sampling.stepper import position_limit
 from accordant.scoring.engine import ScoreOptions, score_all
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree

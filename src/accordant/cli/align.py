@@ -11,7 +11,7 @@ from accordant.base.errors import UserError
 from accordant.cli.objectives import objective_names
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, print_json
-from accordant.training.settings import AlignConfig
+from accordant.runs.settings import AlignConfig
 
 
 def register(app: typer.Typer) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accordant.base.errors import UserError
-from accordant.checks.settings import CheckConfig
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, print_json, print_table
+from accordant.runs.settings import CheckConfig
 
 if TYPE_CHECKING:
     from accordant.checks.registry import Check

@@ -15,10 +15,8 @@ from accordant.base.files import write_whole
 from accordant.base.settings import options_table
 from accordant.catalogue.registry import list_systems
 from accordant.checks.registry import When, list_checks
-from accordant.checks.settings import CheckConfig
-from accordant.cli.chat import ChatConfig
 from accordant.objectives.registry import list_objectives
-from accordant.training.settings import AlignConfig
+from accordant.runs.settings import AlignConfig, ChatConfig, CheckConfig
 
 _PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

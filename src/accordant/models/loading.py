@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from accordant.base.errors import UserError
 from accordant.models.gguf_cache import dequantised_folder
 from accordant.models.quiet import quiet_transformers
+from accordant.models.settings import ModelSettings
 from accordant.models.sources import ModelSource, resolve_source
 
 if TYPE_CHECKING:
@@ -68,6 +69,24 @@ def load_model(
         options["attn_implementation"] = attn_implementation
     model = _model(source, dtype, options).to(device or default_device())
     return LoadedModel(model.eval(), tokenizer, source)
+
+
+def load(settings: ModelSettings, name: str | None = None) -> LoadedModel:
+    """Load a model in the number format and on the device that settings ask for.
+
+    Args:
+        settings: name the model and say how it is loaded.
+        name: another model, loaded in the same way; None is that of the settings.
+
+    Raises:
+        UserError: as for `load_model`.
+    """
+    return load_model(
+        settings.model if name is None else name,
+        dtype="bfloat16" if settings.precision == "bf16" else "float32",
+        device="cpu" if settings.device == "cpu" else None,
+        **settings.access(name),
+    )
 
 
 def load_tokenizer(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.training.settings import AlignConfig
+from accordant.runs.settings import AlignConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,20 +91,16 @@ class AlignOutcome:
 
 def _read(config: AlignConfig) -> tuple[Feedback, ...]:
     """The feedback to learn from and, where it is named or bundled, that to test on."""
-    from accordant.runs.reading import read_bundled, read_feedback
+    from accordant.feedback.reading import read_feedback
 
-    assert config.data is not None
-    if config.data == "bundled":
-        return read_bundled(config)
-    feedback = read_feedback(config, config.data, config.split, config.subset)
-    if config.held_out_data is None:
+    feedback, held_out = read_feedback(config)
+    if held_out is None:
         return (feedback,)
-    held_out = read_feedback(config, config.held_out_data, None)
     if held_out.record_type != feedback.record_type:
         raise UserError(
             f"it holds {held_out.record_type} records, the training data {feedback.record_type} "
             "records.",
-            where=config.held_out_data,
+            where=str(config.held_out_data),
             mend="Give held-out feedback of the same kind.",
         )
     return feedback, held_out
@@ -151,17 +147,15 @@ def prepare(config: AlignConfig) -> Prepared:
     Raises:
         UserError: anything the user can mend.
     """
-    from accordant.models.loading import load_tokenizer
+    from accordant.models.facts import read_facts
     from accordant.objectives.feedback import check_details
     from accordant.objectives.registry import bind_options
     from accordant.rewards.expression import find_reward
     from accordant.runs.aligned import check_aligned, read_aligned
-    from accordant.runs.reading import usual_judge
     from accordant.runs.relabel import relabel
-    from accordant.runs.rendering import rendering_of
     from accordant.runs.self_samples import planned_examples
     from accordant.tokens.rendering import encode
-    from accordant.training.plan import make_plan, read_model_config
+    from accordant.training.plan import make_plan
 
     read = _read(config)
     relabelled = relabel(config, *_split(config, read))
@@ -171,9 +165,7 @@ def prepare(config: AlignConfig) -> Prepared:
         check_details(objective, held_out.records, where=held_out.source)
     options = bind_options(objective, config.options)
     check_aligned(config, objective)
-    judge = find_reward(
-        config.judge or usual_judge(config.data), where="option --judge", noun="judge"
-    )
+    judge = find_reward(config.judge_name, where="option --judge", noun="judge")
     if config.stop_on is not None and not config.watch:
         raise UserError(
             "nothing is found in a run that is not watched.",
@@ -181,13 +173,9 @@ def prepare(config: AlignConfig) -> Prepared:
             mend="Leave it out, or leave out --no-watch.",
         )
     _check_output(config)
-    model = read_model_config(
-        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
-    )
-    tokenizer = load_tokenizer(
-        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
-    )
-    rendering = rendering_of(config)
+    facts = read_facts(config)
+    tokenizer = facts.tokenizer
+    rendering = config.rendering()
     if rendering.chat_template is not None:
         # Saved with the model, so that who talks to it later uses the template it learnt.
         tokenizer.chat_template = rendering.chat_template
@@ -197,7 +185,7 @@ def prepare(config: AlignConfig) -> Prepared:
             feedback.records,
             tokenizer,
             rendering,
-            max_tokens=config.max_length or getattr(model, "max_position_embeddings", None),
+            max_tokens=config.max_length or facts.positions,
             truncation=config.truncation,
             mismatched=objective.mismatched,
             scored_prompts=objective.scored_prompts,
@@ -216,10 +204,11 @@ def prepare(config: AlignConfig) -> Prepared:
         parts.append((held_out, second))
     for feedback, one in parts:
         _check_labels(objective, feedback, one)
-    limit = getattr(model, "max_position_embeddings", None)
-    planned = [planned_examples(config, objective, options, p.examples, limit) for _, p in parts]
+    planned = [
+        planned_examples(config, objective, options, p.examples, facts.positions) for _, p in parts
+    ]
     plan = make_plan(
-        model,
+        facts.config,
         config,
         *planned,
         processes=int(os.environ.get("WORLD_SIZE", "1")),

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
 from accordant.feedback.loading import Feedback
-from accordant.models.loading import load_model, load_tokenizer
+from accordant.models.facts import read_facts
+from accordant.models.loading import load
 from accordant.objectives.registry import Objective
+from accordant.runs.settings import AlignConfig
 from accordant.tokens.examples import Example
 from accordant.tokens.fingerprint import fingerprint_tokenizer
 from accordant.tokens.rendering import Encoded, Rendering, encode
-from accordant.training.plan import read_model_config
-from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,9 +106,8 @@ def _read_one(
     rendering: Rendering,
     parts: Sequence[tuple[Feedback, Encoded]],
 ) -> AlignedModel:
-    model = read_model_config(name, trust_remote_code=config.trust_remote_code)
-    tokenizer = load_tokenizer(name, trust_remote_code=config.trust_remote_code)
-    limit: int | None = getattr(model, "max_position_embeddings", None)
+    facts = read_facts(config, name)
+    tokenizer = facts.tokenizer
     if fingerprint_tokenizer(tokenizer) != fingerprint_tokenizer(policy):
         # A template and its end of turn belong to the tokenizer they were given for.
         rendering = replace(rendering, chat_template=None, end_of_turn=None)
@@ -118,7 +117,7 @@ def _read_one(
         kept = [example.index for example in encoded.examples]
         records = [feedback.records[index] for index in kept]
         try:
-            own = encode(records, tokenizer, rendering, max_tokens=limit).examples
+            own = encode(records, tokenizer, rendering, max_tokens=facts.positions).examples
         except UserError as error:
             raise UserError(
                 f"aligned model {name} cannot read this row: {error.message}",
@@ -143,19 +142,14 @@ def _score_one(config: AlignConfig, aligned: AlignedModel, console: Console) -> 
     from accordant.training.progress import phase
     from accordant.training.reference import prepare_scores
 
-    loaded = load_model(
-        aligned.name,
-        dtype="bfloat16" if config.precision == "bf16" else "float32",
-        device="cpu" if config.device == "cpu" else None,
-        trust_remote_code=config.trust_remote_code,
-    )
+    loaded = load(config, aligned.name)
     examples = list(aligned.examples.values())
     what = f"scores of {aligned.name}"
     with phase(console, f"{what}: {len(examples):,} records") as show:
         cached = prepare_scores(
             install(loaded.model),
             examples,
-            folder=config.cache_dir or config.output_dir / "cache",
+            folder=config.cache_folder,
             tokenizer=aligned.tokenizer,
             rendering=aligned.rendering.fingerprint,
             precision=config.precision,

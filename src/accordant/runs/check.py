@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.settings import CheckConfig
 from accordant.feedback.writing import Written, check_target, write_without
 from accordant.reports.check_report import (
     CheckReport,
@@ -26,6 +25,7 @@ from accordant.reports.check_report import (
     write_check_report,
 )
 from accordant.runs.check_inputs import NO_MODEL, PreparedCheck, prepare_check
+from accordant.runs.settings import CheckConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,24 +163,15 @@ def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) ->
 
 
 def _load(config: CheckConfig, ready: PreparedCheck) -> CheckInputs:
-    from accordant.models.loading import load_model
+    from accordant.models.loading import load
     from accordant.scoring.engine import install
     from accordant.tokens.fingerprint import fingerprint_tokenizer
 
-    def loaded(name: str) -> Any:
-        return load_model(
-            name,
-            dtype="bfloat16" if config.precision == "bf16" else "float32",
-            device="cpu" if config.device == "cpu" else None,
-            revision=config.revision if name == config.model else None,
-            trust_remote_code=config.trust_remote_code,
-        )
-
-    found = loaded(config.model)
+    found = load(config)
     inputs = replace(ready.inputs, model=install(found.model))
     if config.reference is None:
         return inputs
-    other = loaded(config.reference)
+    other = load(config, config.reference)
     names = [fingerprint_tokenizer(one.tokenizer) for one in (found, other)]
     if names[0] != names[1]:
         raise UserError(

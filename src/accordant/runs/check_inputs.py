@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import Check, Need, bind_options, get_check, list_checks
-from accordant.checks.settings import CheckConfig
 from accordant.feedback.loading import Feedback
+from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record
 from accordant.reports.check_report import NotRun
 from accordant.rewards.expression import find_reward
-from accordant.runs.reading import read_bundled, read_feedback, usual_judge
+from accordant.runs.settings import CheckConfig
 from accordant.tokens.limits import example_length
 from accordant.tokens.rendering import Encoded, encode
 
@@ -63,10 +63,8 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
     """
     for name in (*config.only, *config.skip):
         get_check(name, "--only" if name in config.only else "--skip")
-    reward = find_reward(
-        config.judge or usual_judge(config.data), where="option --judge", noun="judge"
-    )
-    feedback, held_out = _read(config)
+    reward = find_reward(config.judge_name, where="option --judge", noun="judge")
+    feedback, held_out = read_feedback(config, config.held_out_split)
     checks, not_run = _choose(config, feedback, held_out)
     options = bind_options(checks, config.options)
     inputs = CheckInputs(
@@ -85,19 +83,6 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
         for name, tokens in one.passes(inputs, options[one.name]).items():
             passes[name] = max(tokens, passes.get(name, 0.0))
     return PreparedCheck(inputs, checks, options, not_run, passes)
-
-
-def _read(config: CheckConfig) -> tuple[Feedback, Feedback | None]:
-    assert config.data is not None
-    if config.data == "bundled":
-        return read_bundled(config)
-    feedback = read_feedback(config, config.data, config.split, config.subset)
-    if config.held_out_data is not None:
-        return feedback, read_feedback(config, config.held_out_data, config.held_out_split)
-    if config.held_out_split is not None:
-        held_out = read_feedback(config, config.data, config.held_out_split, config.subset)
-        return feedback, held_out
-    return feedback, None
 
 
 def _read_by(one: Check, config: CheckConfig) -> tuple[Need, ...]:
@@ -153,18 +138,12 @@ def _why_not(one: Check, config: CheckConfig, feedback: Feedback, held_out: Feed
 
 def _with_tokens(config: CheckConfig, inputs: CheckInputs) -> CheckInputs:
     """The inputs with tokenizer and tokens."""
-    from accordant.models.loading import load_tokenizer
-    from accordant.runs.rendering import rendering_of
-    from accordant.training.plan import read_model_config
+    from accordant.models.facts import read_facts
 
-    model = read_model_config(
-        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
-    )
-    tokenizer = load_tokenizer(
-        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
-    )
-    limit = config.max_length or getattr(model, "max_position_embeddings", None)
-    rendering = rendering_of(config)
+    facts = read_facts(config)
+    tokenizer = facts.tokenizer
+    limit = config.max_length or facts.positions
+    rendering = config.rendering()
     encoded, refused = _encode(inputs.feedback.records, tokenizer, rendering)
     examples = encoded.examples
     too_long = tuple(one for one in examples if limit is not None and example_length(one) > limit)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from accordant.models.adapters import reference_mode
 from accordant.runs.align import Prepared
+from accordant.runs.settings import AlignConfig
 from accordant.scoring.pooling import prompt_states
 from accordant.tokens.examples import Example
 from accordant.training.matching import DensityRatios, density_ratios
 from accordant.training.processes import process_count, process_number, sum_over_processes
 from accordant.training.progress import phase
 from accordant.training.reference import arithmetic
-from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from accordant.feedback.loading import Feedback
 from accordant.feedback.records import Comparison, Origin, Record
 from accordant.feedback.relabelling import augment_with_rewards, with_goal
-from accordant.training.settings import AlignConfig
+from accordant.runs.settings import AlignConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from accordant.reports.results import (
 )
 from accordant.runs.align import Prepared
 from accordant.runs.relabel import Relabelled
+from accordant.runs.settings import AlignConfig
 from accordant.tokens.rendering import Encoded
 from accordant.training.run import TrainResult
-from accordant.training.settings import AlignConfig
 
 LIBRARIES = ("accordant", "torch", "transformers", "peft")
 

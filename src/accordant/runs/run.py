@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from accordant.feedback.records import flat
 from accordant.models.adapters import LoraOptions, attach_lora, is_adapted, reference_mode
-from accordant.models.loading import LoadedModel, load_model
+from accordant.models.loading import load
 from accordant.models.saving import save_model
 from accordant.reports.report import one_line, print_summary, write_report
 from accordant.reports.results import HeldOutResults, KlEstimate, WinRate
@@ -33,6 +33,7 @@ from accordant.runs.measure import (
 )
 from accordant.runs.reporting import build_report
 from accordant.runs.self_samples import draw_self_samples
+from accordant.runs.settings import AlignConfig
 from accordant.runs.watch import make_monitor
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample
@@ -47,7 +48,6 @@ from accordant.training.processes import is_main_process, is_sharded, leave_proc
 from accordant.training.progress import phase
 from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
-from accordant.training.settings import AlignConfig
 from accordant.training.trainer import Task
 
 if TYPE_CHECKING:
@@ -63,16 +63,6 @@ class Start:
     texts: tuple[str, ...] = ()
     answers: tuple[Sample, ...] = ()
     judge: Reward | None = None  # compares with answers of the start, where it compares
-
-
-def _load(config: AlignConfig, name: str) -> LoadedModel:
-    return load_model(
-        name,
-        dtype="bfloat16" if config.precision == "bf16" else "float32",
-        device="cpu" if config.device == "cpu" else None,
-        revision=config.revision,
-        trust_remote_code=config.trust_remote_code,
-    )
 
 
 def _with_adapter(config: AlignConfig, model: nn.Module) -> nn.Module:
@@ -113,7 +103,7 @@ def _reference(
         reference = prepare_reference(
             model,
             examples,
-            folder=config.cache_dir or config.output_dir / "cache",
+            folder=config.cache_folder,
             tokenizer=fingerprint_tokenizer(ready.tokenizer),
             rendering=ready.rendering.fingerprint,
             precision=config.precision,
@@ -188,7 +178,7 @@ def execute(
         held_out=planned.held_out,
     )
     aligned = score_aligned(config, ready.aligned, console)
-    loaded = _load(config, config.model)
+    loaded = load(config)
     model = install(_with_adapter(config, loaded.model))
     ready = draw_self_samples(config, ready, model, console)
     ready = weigh_prompts(config, ready, model, console)
@@ -228,7 +218,7 @@ def execute(
     if not config.report:
         return outcome
     # Sharded weights cannot be scored by one process: what was saved is what is measured.
-    final = result.model if weights is None else install(_load(config, str(folder)).model)
+    final = result.model if weights is None else install(load(config, str(folder)).model)
     with phase(console, "measuring the result"):
         report = build_report(
             config,
@@ -307,7 +297,7 @@ def _kl(
         return None
     policy = score_all(model, trees, config.token_budget)
     adapted = is_adapted(model)
-    origin = model if adapted else install(_load(config, config.model).model)
+    origin = model if adapted else install(load(config).model)
     with reference_mode(model) if adapted else nullcontext():
         reference = score_all(origin, trees, config.token_budget)
     return divergence(policy, reference)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.models.adapters import reference_mode
 from accordant.models.identity import weights_identity
+from accordant.runs.settings import AlignConfig
 from accordant.sampling.replay import Replay
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
@@ -19,7 +20,6 @@ from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.progress import phase
 from accordant.training.reference import arithmetic
-from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,7 +101,7 @@ def draw_self_samples(
     ):
         sampler = Replay(
             LocalSampler(model),
-            folder=config.cache_dir or config.output_dir / "cache",
+            folder=config.cache_folder,
             model=weights_identity(model, base_only=True),
             dtype=config.precision,
             progress=lambda done: show(f"{what}: {done:,} prompts"),

@@ -9,9 +9,9 @@ from accordant.checks.monitor import Monitor, WatchSettings
 from accordant.checks.snapshot import MonitorSet
 from accordant.runs.align import Prepared
 from accordant.runs.measure import prompts_of
+from accordant.runs.settings import AlignConfig
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import encode_prompt
-from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -15,7 +15,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "replay": ("Replay", "SampleKey"),
         "sampler": ("LocalSampler", "Mixture", "Sampler"),
         "samples": ("Sample", "SamplingOptions"),
-        "stepper": ("Guided", "ModelStepper", "Stepper", "position_limit"),
+        "settings": ("SamplingSettings",),
+        "stepper": ("Guided", "ModelStepper", "Stepper"),
         "streaming": ("ResumingStepper", "stream", "stream_tokens"),
     },
 )

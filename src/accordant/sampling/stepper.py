@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from accordant.base.errors import UserError
+from accordant.models.facts import position_limit, text_config
 from accordant.sampling.kv_cache import new_cache, next_logits, padded_prompts
 from accordant.scoring.engine import evaluating
 
@@ -98,7 +99,7 @@ class ModelStepper:
 
     def __init__(self, model: nn.Module, vocabulary: int | None = None) -> None:
         self.model = model
-        self.vocabulary = vocabulary or _text_config(model).vocab_size
+        self.vocabulary = vocabulary or text_config(model).vocab_size
         self.positions = position_limit(model)
 
     @property
@@ -233,15 +234,3 @@ class Guided:
         for stepper, inner in zip(self.steppers, state.states, strict=True):
             stepper.keep(inner, rows.to(stepper.device))
         state.tokens = state.tokens[rows]
-
-
-def position_limit(model: Any) -> int | None:
-    """Return the most tokens a sequence may have in all; None where the model names no limit."""
-    limit: int | None = getattr(_text_config(model), "max_position_embeddings", None)
-    return limit
-
-
-def _text_config(model: Any) -> Any:
-    config = model.config
-    # Multimodal models keep their language model's numbers one level down.
-    return config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config

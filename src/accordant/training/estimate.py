@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from accordant.models.settings import AdapterSettings
 from accordant.scoring.head import CHUNK_ELEMENTS
-from accordant.training.settings import AlignConfig
+from accordant.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -79,7 +80,7 @@ class MemoryEstimate:
         return sum(parts) + self.activations + self.temporary + self.process
 
 
-def read_shapes(model: PreTrainedConfig, config: AlignConfig) -> Shapes:
+def read_shapes(model: PreTrainedConfig, settings: AdapterSettings) -> Shapes:
     """Sizes of the model a configuration describes, with the adapter the settings ask for."""
     from transformers import AutoModelForCausalLM
 
@@ -89,7 +90,7 @@ def read_shapes(model: PreTrainedConfig, config: AlignConfig) -> Shapes:
     text = model.get_text_config()
     heads = text.num_attention_heads
     head = getattr(text, "head_dim", None) or text.hidden_size // heads
-    adapter, inputs = _adapter(built, config)
+    adapter, inputs = _adapter(built, settings)
     parameters = [p.numel() for p in built.parameters()]
     return Shapes(
         parameters=sum(parameters),
@@ -106,36 +107,36 @@ def read_shapes(model: PreTrainedConfig, config: AlignConfig) -> Shapes:
 
 
 def estimate_memory(
-    shapes: Shapes, config: AlignConfig, row_tokens: int, *, processes: int = 1
+    shapes: Shapes, settings: TrainingSettings, row_tokens: int, *, processes: int = 1
 ) -> MemoryEstimate:
     """Memory of one process, within about a third for the usual decoder layers.
 
     Args:
         shapes: of the model.
-        config: settings of the run.
+        settings: of the run.
         row_tokens: tokens of the largest row.
         processes: processes of the run; weights are divided among them with `--sharding fsdp2`.
     """
-    weight = 2 if config.precision == "bf16" else 4
-    trained = shapes.parameters if config.is_full else shapes.adapter
-    halved = config.precision == "bf16" and config.is_full
-    moment = 2 if halved and config.optimizer_moments == "bf16" else 4
-    copies = 2 if config.reference == "online" and config.is_full else 1
-    shards = processes if config.sharding == "fsdp2" else 1
-    arithmetic = 4 if config.precision == "float32" else 2
+    weight = 2 if settings.precision == "bf16" else 4
+    trained = shapes.parameters if settings.is_full else shapes.adapter
+    halved = settings.precision == "bf16" and settings.is_full
+    moment = 2 if halved and settings.optimizer_moments == "bf16" else 4
+    copies = 2 if settings.reference == "online" and settings.is_full else 1
+    shards = processes if settings.sharding == "fsdp2" else 1
+    arithmetic = 4 if settings.precision == "float32" else 2
     chunk = max(16, CHUNK_ELEMENTS // shapes.vocabulary) * shapes.vocabulary
-    temporary = 2 * chunk * arithmetic + (shapes.largest * weight if config.is_full else 0)
+    temporary = 2 * chunk * arithmetic + (shapes.largest * weight if settings.is_full else 0)
     return MemoryEstimate(
         weights=(shapes.parameters * weight * copies + shapes.adapter * 4) // shards,
         gradients=trained * (2 if halved else 4) // shards,
         optimizer=trained * (2 * moment + (2 if halved else 0)) // shards,
-        activations=row_tokens * activation_bytes(shapes, config),
+        activations=row_tokens * activation_bytes(shapes, settings),
         temporary=temporary,
-        process=PROCESS_BYTES if config.device == "cpu" or not torch.cuda.is_available() else 0,
+        process=PROCESS_BYTES if settings.device == "cpu" or not torch.cuda.is_available() else 0,
     )
 
 
-def activation_bytes(shapes: Shapes, config: AlignConfig) -> int:
+def activation_bytes(shapes: Shapes, settings: TrainingSettings) -> int:
     """Bytes kept for the backward pass per token of a row.
 
     A layer keeps the inputs of its linear maps and what its two norms make, queries, keys, values,
@@ -145,44 +146,44 @@ def activation_bytes(shapes: Shapes, config: AlignConfig) -> int:
     in float32. With checkpointing only each layer's input is kept, and one layer's activations
     exist at a time.
     """
-    size = 4 if config.precision == "float32" else 2
+    size = 4 if settings.precision == "float32" else 2
     arrays = 4 * shapes.width + 2 * shapes.queries + 2 * shapes.keys + 4 * shapes.inner
-    copies = 4 * shapes.adapted_inputs if config.precision == "bf16" else 0
+    copies = 4 * shapes.adapted_inputs if settings.precision == "bf16" else 0
     layer = size * arrays + copies
-    if config.gradient_checkpointing:
+    if settings.gradient_checkpointing:
         return shapes.layers * size * shapes.width + layer
     return shapes.layers * layer
 
 
-def checkpoint_bytes(shapes: Shapes, config: AlignConfig) -> int:
+def checkpoint_bytes(shapes: Shapes, settings: TrainingSettings) -> int:
     """Size of one checkpoint: what is trained, and the optimiser's state."""
-    memory = estimate_memory(shapes, config, 0)
-    trained = shapes.adapter * 4 if not config.is_full else memory.weights
+    memory = estimate_memory(shapes, settings, 0)
+    trained = shapes.adapter * 4 if not settings.is_full else memory.weights
     return trained + memory.optimizer
 
 
-def disk_bytes(shapes: Shapes, config: AlignConfig, steps: int) -> int:
+def disk_bytes(shapes: Shapes, settings: TrainingSettings, steps: int) -> int:
     """Room a run needs: its checkpoints, one of them twice while it is written, and the model."""
-    due = steps // config.save_steps
-    kept = min(due, config.save_total_limit) + (1 if due > config.save_total_limit else 0)
-    model = estimate_memory(shapes, config, 0).weights if config.is_full else shapes.adapter * 4
-    return kept * checkpoint_bytes(shapes, config) + model
+    due = steps // settings.save_steps
+    kept = min(due, settings.save_total_limit) + (1 if due > settings.save_total_limit else 0)
+    model = estimate_memory(shapes, settings, 0).weights if settings.is_full else shapes.adapter * 4
+    return kept * checkpoint_bytes(shapes, settings) + model
 
 
-def _adapter(model: nn.Module, config: AlignConfig) -> tuple[int, int]:
+def _adapter(model: nn.Module, settings: AdapterSettings) -> tuple[int, int]:
     """Weights of the adapter, and summed input widths of the layers it sits on."""
-    if config.is_full:
+    if settings.is_full:
         return 0, 0
     head: Any = model.get_output_embeddings()  # type: ignore[operator]
-    everywhere = config.lora_targets == ("all-linear",)
+    everywhere = settings.lora_targets == ("all-linear",)
     weights = inputs = 0
     for name, module in model.named_modules():
         if type(module).__name__ not in ("Linear", "Conv1D") or module is head:
             continue
-        if not everywhere and not name.endswith(tuple(config.lora_targets)):
+        if not everywhere and not name.endswith(tuple(settings.lora_targets)):
             continue
         rows, columns = module.weight.shape
         width = columns if isinstance(module, nn.Linear) else rows
-        weights += config.lora_rank * (rows + columns)
+        weights += settings.lora_rank * (rows + columns)
         inputs += width
     return weights, inputs

@@ -5,12 +5,9 @@ Knows settings, encoded examples and estimates. Knows nothing of the training lo
 
 from __future__ import annotations
 
-import copy
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accordant.tokens.examples import Example
 from accordant.training.arguments import count_steps
@@ -21,7 +18,7 @@ from accordant.training.estimate import (
     estimate_memory,
     read_shapes,
 )
-from accordant.training.settings import AlignConfig
+from accordant.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -79,7 +76,7 @@ class Plan:
 
 def make_plan(
     model: PreTrainedConfig,
-    config: AlignConfig,
+    settings: TrainingSettings,
     train: Sequence[Example],
     held_out: Sequence[Example] = (),
     *,
@@ -89,24 +86,24 @@ def make_plan(
 
     Args:
         model: configuration of the model; no weights are read.
-        config: settings of the run.
+        settings: of the run.
         train: examples to learn from, at least one.
         held_out: examples to test on.
         processes: processes of the run.
     """
-    shapes = read_shapes(model, config)
-    steps = count_steps(config, len(train))
+    shapes = read_shapes(model, settings)
+    steps = count_steps(settings, len(train))
     sampler = StepSampler(
         [example.num_tokens for example in train],
-        config.batch_size,
-        config.gradient_accumulation_steps,
+        settings.batch_size,
+        settings.gradient_accumulation_steps,
         world=processes,
-        seed=config.seed,
+        seed=settings.seed,
     )
     rows = [
         row
         for part in sampler
-        for row in make_rows([train[index] for index in part], config.token_budget)
+        for row in make_rows([train[index] for index in part], settings.token_budget)
     ]
     largest = max((row.num_tokens for row in rows), default=0)
     return Plan(
@@ -117,55 +114,11 @@ def make_plan(
         rows=len(rows),
         largest_row=largest,
         parameters=shapes.parameters,
-        trained=shapes.parameters if config.is_full else shapes.adapter,
-        learning_rate=config.peak_learning_rate(train[0].kind),
-        memory=estimate_memory(shapes, config, largest, processes=processes),
-        disk=disk_bytes(shapes, config, steps),
+        trained=shapes.parameters if settings.is_full else shapes.adapter,
+        learning_rate=settings.peak_learning_rate(train[0].kind),
+        memory=estimate_memory(shapes, settings, largest, processes=processes),
+        disk=disk_bytes(shapes, settings, steps),
     )
-
-
-def read_model_config(
-    name: str, *, revision: str | None = None, trust_remote_code: bool = False
-) -> PreTrainedConfig:
-    """The configuration of a model by name, without its weights.
-
-    Raises:
-        UserError: there is no such model, or its configuration cannot be read.
-    """
-    from transformers import AutoConfig
-
-    from accordant.base.errors import UserError
-    from accordant.models.quiet import quiet_transformers
-    from accordant.models.sources import resolve_source
-
-    source = resolve_source(name)
-    if source.kind == "adapter" and source.base is not None:
-        source = source.base
-    location = source.name
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if source.path is not None:
-        location = str(source.path)
-    if revision is not None and source.kind == "hub":
-        options["revision"] = revision
-    try:
-        with quiet_transformers():
-            if source.path is not None and source.kind in ("gguf", "embedded"):
-                return copy.deepcopy(_config_in_gguf(source.path, source.path.stat().st_mtime_ns))
-            return AutoConfig.from_pretrained(location, **options)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(
-            f"the model's configuration cannot be read ({' '.join(str(error).split())[:200]}).",
-            where=name,
-            mend="Check the name and the connection, or give a local folder.",
-        ) from error
-
-
-@functools.lru_cache(maxsize=4)
-def _config_in_gguf(file: Path, modified: int) -> PreTrainedConfig:  # noqa: ARG001 - a cache key
-    """Kept, as it takes seconds: a GGUF file's fields are read with all words of its vocabulary."""
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)
 
 
 def show_size(count: int) -> str:

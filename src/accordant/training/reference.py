@@ -16,11 +16,11 @@ from torch import nn
 
 from accordant.models.adapters import is_adapted, reference_mode
 from accordant.models.identity import weights_identity
+from accordant.models.settings import Precision
 from accordant.scoring.engine import score, score_all
 from accordant.scoring.reference_cache import CachedReference, ReferenceKey, cached_reference
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
-from accordant.training.settings import Precision
 
 
 class OnlineReference:

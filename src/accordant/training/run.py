@@ -22,7 +22,7 @@ from accordant.training import checkpoints
 from accordant.training.arguments import optimizer_choice, training_arguments
 from accordant.training.memory import peak_bytes
 from accordant.training.progress import ProgressReporter
-from accordant.training.settings import AlignConfig
+from accordant.training.settings import TrainingSettings
 from accordant.training.trainer import AlignTrainer, Task
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class TrainResult:
 def train(
     model: nn.Module,
     task: Task,
-    config: AlignConfig,
+    settings: TrainingSettings,
     *,
     args: TrainingArguments | None = None,
     callbacks: Sequence[TrainerCallback] = (),
@@ -93,7 +93,7 @@ def train(
     Args:
         model: with its adapter where it has one; prepared for scoring here if it is not yet.
         task: data, objective and reference.
-        config: settings of the run.
+        settings: of the run.
         args: from `training_arguments`; made here when None.
         callbacks: further callbacks of transformers.
         console: where progress is shown; nowhere when None.
@@ -105,28 +105,30 @@ def train(
     if not is_installed(model):
         install(model)
     args = args or training_arguments(
-        config,
+        settings,
         feedback=task.train[0].kind,
         examples=len(task.train),
         held_out=len(task.held_out),
     )
-    settings = resume_settings(config, task)
-    resumed = checkpoints.last_checkpoint(config.output_dir, settings) if config.resume else None
+    identity = resume_settings(settings, task)
+    resumed = (
+        checkpoints.last_checkpoint(settings.output_dir, identity) if settings.resume else None
+    )
     reporter = ProgressReporter(console) if console is not None else None
-    if config.gradient_checkpointing:
+    if settings.gradient_checkpointing:
         _checkpoint_activations(model)
     trainer = AlignTrainer(
         model,
         args,
         task,
-        batch_size=config.batch_size,
-        token_budget=config.token_budget,
-        settings=settings,
+        batch_size=settings.batch_size,
+        token_budget=settings.token_budget,
+        settings=identity,
         callbacks=[*callbacks, _NoLastCheckpoint(), *([reporter] if reporter else [])],
-        optimizer=optimizer_choice(config, args),
-        probe=config.probe,
+        optimizer=optimizer_choice(settings, args),
+        probe=settings.probe,
     )
-    if config.sharding == "fsdp2" and not trainer.is_fsdp_enabled:
+    if settings.sharding == "fsdp2" and not trainer.is_fsdp_enabled:
         # accelerate shards on accelerators only; elsewhere it silently keeps whole copies.
         raise UserError(
             f"accelerate does not shard on {args.device.type}.",
@@ -143,9 +145,9 @@ def train(
     return _result(trainer, resumed, time.perf_counter() - started, before)
 
 
-def resume_settings(config: AlignConfig, task: Task) -> dict[str, Any]:
+def resume_settings(settings: TrainingSettings, task: Task) -> dict[str, Any]:
     """What a checkpoint of this run must have been made with, JSON values by name."""
-    known = config.model_dump(mode="json")
+    known = settings.model_dump(mode="json")
     labels = [(one.label, one.rewards, one.votes, one.reward_gap) for one in task.train]
     return {
         **{name: known[name] for name in SHARED},

@@ -11,9 +11,9 @@ import pytest
 from accordant.checks.before.boundaries import boundaries
 from accordant.checks.before.truncation import truncation
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.settings import CheckConfig
 from accordant.feedback.records import Comparison, Demonstration, Origin
 from accordant.runs import check_inputs
+from accordant.runs.settings import CheckConfig
 from tests.checks.before.feedback import comparisons, dropped, feedback, rows_of
 from tests.tokens.small_tokenizers import TOKENIZERS
 
@@ -24,8 +24,8 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(check, records, kind="comparison", tokenizer="chatml", limit=None, **settings):
         made = TOKENIZERS[tokenizer]
-        monkeypatch.setattr("accordant.models.loading.load_tokenizer", lambda *_, **__: made)
-        monkeypatch.setattr("accordant.training.plan.read_model_config", lambda *_, **__: None)
+        monkeypatch.setattr("accordant.models.facts.load_tokenizer", lambda *_, **__: made)
+        monkeypatch.setattr("accordant.models.facts.read_model_config", lambda *_, **__: None)
         config = CheckConfig(data="x", max_length=limit, **settings)
         inputs = CheckInputs(feedback(records, kind))
         return check(check_inputs._with_tokens(config, inputs))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
 from accordant.base.settings import load_settings, settings_to_yaml
+from accordant.runs.settings import AlignConfig
 from accordant.runs.sweep.grid import Cell, make_cells, read_axes, show_value
-from accordant.training.settings import AlignConfig
 
 BASE = AlignConfig(data="pairs.jsonl", output_dir=Path("out"), seed=7)
 

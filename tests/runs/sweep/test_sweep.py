@@ -20,11 +20,11 @@ from transformers import AutoModelForCausalLM
 from accordant.base.errors import UserError
 from accordant.objectives.registry import temporary_objectives
 from accordant.runs import align
+from accordant.runs.settings import AlignConfig
 from accordant.runs.sweep.grid import make_cells, read_axes
 from accordant.runs.sweep.sweep import SweepOutcome, run_sweep
 from accordant.runs.sweep.trial_processes import last_line
 from accordant.runs.sweep.trials import PreparedCell, prepare_cells, read_cell, tidy
-from accordant.training.settings import AlignConfig
 from tests.runs.test_chat import loaded_model
 
 ROWS = [

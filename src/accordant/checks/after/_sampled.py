@@ -131,7 +131,7 @@ def _sample(inputs: CheckInputs, sampling: Sampling) -> Sampled:
 
 def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[int, ...]]]:
     """Different prompts that leave room for an answer: as read, and in tokens."""
-    from accordant.sampling.stepper import position_limit
+    from accordant.models.facts import position_limit
     from accordant.tokens.rendering import encode_prompt
 
     assert inputs.rendering is not None

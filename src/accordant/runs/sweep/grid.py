@@ -18,8 +18,11 @@ from typing import Any
 
 from accordant.base.errors import UserError, nearest
 from accordant.base.settings import change_settings, options_of
+from accordant.models.settings import MEMORY, MODEL
 from accordant.objectives.registry import bind_options, get_objective, load_objective_file
-from accordant.training.settings import MEMORY, METHOD, MODEL, TRAINING, AlignConfig
+from accordant.objectives.settings import METHOD
+from accordant.runs.settings import AlignConfig
+from accordant.training.settings import TRAINING
 
 OPTION, METHOD_KEY = "option", "method"
 RUNS, CACHE = "runs", "cache"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.base.locks import lock
 from accordant.runs.align import data_lines
+from accordant.runs.settings import AlignConfig
 from accordant.runs.sweep.grid import RUNS, Cell, make_cells, read_axes
 from accordant.runs.sweep.machine import Places, find_places, look
 from accordant.runs.sweep.trials import (
@@ -29,7 +30,6 @@ from accordant.runs.sweep.trials import (
     write_cell,
 )
 from accordant.training.plan import show_size
-from accordant.training.settings import AlignConfig
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -24,7 +24,7 @@ def run_cell(folder: Path) -> int:
     from accordant.base.locks import lock
     from accordant.base.settings import load_settings
     from accordant.runs.align import run_align
-    from accordant.training.settings import AlignConfig
+    from accordant.runs.settings import AlignConfig
 
     (folder / FAILURE_NAME).unlink(missing_ok=True)
     config = load_settings(AlignConfig, config_file=folder / SETTINGS_NAME)

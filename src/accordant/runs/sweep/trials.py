@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.base.settings import options_of, settings_to_yaml
+from accordant.base.settings import OUTPUT, options_of, settings_to_yaml
+from accordant.models.facts import read_facts
+from accordant.models.settings import MEMORY
 from accordant.models.sources import RUN_MODEL
 from accordant.reports.report import HTML_NAME, JSON_NAME
 from accordant.reports.sweep import (
@@ -24,9 +26,10 @@ from accordant.reports.sweep import (
     units_of,
 )
 from accordant.runs.align import Prepared, prepare
+from accordant.runs.settings import SWEEP, AlignConfig
 from accordant.runs.sweep.grid import Cell
 from accordant.runs.sweep.trial import SETTINGS_NAME
-from accordant.training.settings import MEMORY, RUN, SWEEP, TRAINING, AlignConfig
+from accordant.training.settings import TRAINING
 
 if TYPE_CHECKING:
     from accordant.tokens.examples import Example
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 IDENTITY_NAME = "cell.json"
 
 _PANELS = {option.key: option.panel for option in options_of(AlignConfig)}
-_ABOUT_RUNNING = {name for name, panel in _PANELS.items() if panel in (RUN, SWEEP, MEMORY)}
+_ABOUT_RUNNING = {name for name, panel in _PANELS.items() if panel in (OUTPUT, SWEEP, MEMORY)}
 # A run and its continuation may differ in these: they change no number of its report.
 _WITHOUT_EFFECT = _ABOUT_RUNNING - {"optimizer_moments"} | {
     *("cache_dir", "reference", "eval_steps", "gradient_accumulation_steps", "options"),
@@ -182,7 +185,7 @@ def tidy(config: AlignConfig, cells: Sequence[PreparedCell], read: Iterable[Read
 
 def _prepare(config: AlignConfig, known: dict[str, Prepared]) -> Prepared:
     from accordant.objectives.registry import bind_options
-    from accordant.training.plan import make_plan, read_model_config
+    from accordant.training.plan import make_plan
 
     key = config.model_dump_json(exclude=_AFTER_ENCODING)
     first = known.get(key)
@@ -191,14 +194,14 @@ def _prepare(config: AlignConfig, known: dict[str, Prepared]) -> Prepared:
         known[key] = prepare(config)
         return known[key]
     held_out = first.encoded_held_out
-    model = read_model_config(
-        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
-    )
     return replace(
         first,
         options=bind_options(first.objective, config.options),
         plan=make_plan(
-            model, config, first.encoded.examples, held_out.examples if held_out else ()
+            read_facts(config).config,
+            config,
+            first.encoded.examples,
+            held_out.examples if held_out else (),
         ),
     )
 
