@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import install
+from accordant.scoring.frozen import Frozen, cache_scores, freeze
 from accordant.tokens.examples import Example
-from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
 from accordant.training.trainer import Task
 
@@ -57,17 +57,19 @@ def run(
             eval_steps=10_000,
         )
         reference = (
-            prepare_reference(
-                model,
-                examples,
-                folder=Path(output) / "cache",
-                tokenizer="synthetic",
-                rendering="synthetic",
-                precision=config.precision,
-                token_budget=4096,
+            Frozen(
+                cache_scores(
+                    model,
+                    examples,
+                    folder=Path(output) / "cache",
+                    tokenizer="synthetic",
+                    rendering="synthetic",
+                    precision=config.precision,
+                    token_budget=4096,
+                )
             )
             if cached
-            else OnlineReference(model, config.precision)
+            else freeze(model, config.precision)
         )
         task = Task(examples, (), objective, bind_options(objective, {}), reference)
         timer = StepTimer()

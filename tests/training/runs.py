@@ -14,14 +14,15 @@ from torch import nn
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import install, score_all
-from accordant.scoring.reference_cache import CachedReference, ReferenceKey, cached_reference
+from accordant.scoring.frozen import Frozen
+from accordant.scoring.score_cache import ScoreKey, cached_scores
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import TrainResult, train
 from accordant.training.trainer import Task
 from tests.families import VOCABULARY, tiny_model
 
-KEY = ReferenceKey(model="m", adapter="off", tokenizer="t", rendering="r", dtype="float32")
+KEY = ScoreKey(model="m", adapter="off", tokenizer="t", rendering="r", dtype="float32")
 KINDS = {"sft": "demonstration", "dpo": "comparison", "kto": "binary", "plackett_luce": "ranking"}
 
 
@@ -57,8 +58,8 @@ def make_examples(method: str, count: int, *, seed: int = 0) -> list[Example]:
     return examples
 
 
-def make_reference(model: nn.Module, examples: Sequence[Example], folder: Path) -> CachedReference:
-    return cached_reference(folder, KEY, examples, partial(score_all, copy.deepcopy(model)))
+def make_reference(model: nn.Module, examples: Sequence[Example], folder: Path) -> Frozen:
+    return Frozen(cached_scores(folder, KEY, examples, partial(score_all, copy.deepcopy(model))))
 
 
 def make_task(method: str, model: nn.Module, folder: Path, *, count: int = 16) -> Task:

@@ -15,7 +15,8 @@ from accordant.objectives.batch import column_means, evaluate
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.engine import TreeScorer, score
-from accordant.scoring.reference_cache import keep_scores
+from accordant.scoring.frozen import Frozen
+from accordant.scoring.score_cache import keep_scores
 from accordant.scoring.scores import Scores, from_lists
 from accordant.tokens.trees import TokenTree
 from accordant.training.learner import Learner
@@ -30,7 +31,7 @@ def learner_of(method: str, policy: nn.Module | None = None) -> Learner:
     examples = make_examples(method, 6)
     with torch.no_grad():
         kept = keep_scores(examples, score(other, [t for e in examples for t in e.trees]))
-    return Learner(objective, bind_options(objective, {}), policy or make_model(), kept)
+    return Learner(objective, bind_options(objective, {}), policy or make_model(), Frozen(kept))
 
 
 @METHODS

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from accordant.base.errors import UserError
 from accordant.objectives.registry import Objective
 from accordant.scoring.engine import ScoreOptions, evaluating, pack, score_packed, unwrap
+from accordant.scoring.frozen import Frozen
 from accordant.scoring.residuals import head_products
 from accordant.scoring.scores import Scores, concatenate
 from accordant.tokens.examples import Example
@@ -204,15 +205,12 @@ def _dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """A policy, or a frozen model, of which the scores are known and nothing else."""
+    """A policy of which the scores are known and nothing else."""
 
     known: Scores
 
     def lay_out(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:  # noqa: ARG002 - known
         return lambda: self.known
-
-    def scores(self, examples: Sequence[Example]) -> Scores:  # noqa: ARG002 - known
-        return self.known
 
 
 def loss_slopes(
@@ -238,7 +236,7 @@ def loss_slopes(
     """
     logps = policy.logps.detach().double().requires_grad_()
     fixed = policy if reference is None else reference
-    still = _Scored(replace(fixed, logps=fixed.logps.detach().double()))
+    still = Frozen(_Scored(replace(fixed, logps=fixed.logps.detach().double())))
     learner = Learner(objective, options, _Scored(replace(policy, logps=logps)), still)
     with torch.enable_grad():
         losses = learner.loss(examples).output.losses

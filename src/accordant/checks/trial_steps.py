@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from accordant.objectives.registry import Objective
 from accordant.scoring.engine import score_all
-from accordant.scoring.reference_cache import keep_scores
+from accordant.scoring.frozen import Frozen
+from accordant.scoring.score_cache import keep_scores
 from accordant.tokens.examples import Example
 from accordant.training.learner import Learner
 
@@ -70,7 +71,7 @@ def trial_changes(
     trained = copy.deepcopy(model).float().eval()
     trees = [tree for example in examples for tree in example.trees]
     start = score_all(trained, trees, steps.token_budget, progress=advance)
-    learner = Learner(objective, bound, trained, reference=keep_scores(examples, start))
+    learner = Learner(objective, bound, trained, Frozen(keep_scores(examples, start)))
     parameters = [p for p in trained.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=steps.learning_rate, weight_decay=0.0)
     size = min(steps.batch_size, len(examples))

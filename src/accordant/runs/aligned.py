@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerBase
 
-    from accordant.scoring.reference_cache import CachedReference
+    from accordant.scoring.score_cache import ScoreCache
     from accordant.scoring.scores import Scores
 
 
@@ -51,7 +51,7 @@ class AlignedModel:
 class AlignedScores:
     """A frozen model's scores, asked for with the policy's examples."""
 
-    cached: CachedReference
+    cached: ScoreCache
     examples: Mapping[int, Example]
 
     def scores(self, examples: Sequence[Example]) -> Scores:
@@ -139,14 +139,14 @@ def score_aligned(
 
 def _score_one(config: AlignConfig, aligned: AlignedModel, console: Console) -> AlignedScores:
     from accordant.scoring.engine import install
+    from accordant.scoring.frozen import cache_scores
     from accordant.training.progress import phase
-    from accordant.training.reference import prepare_scores
 
     loaded = load(config, aligned.name)
     examples = list(aligned.examples.values())
     what = f"scores of {aligned.name}"
     with phase(console, f"{what}: {len(examples):,} records") as show:
-        cached = prepare_scores(
+        cached = cache_scores(
             install(loaded.model),
             examples,
             folder=config.cache_folder,
@@ -154,6 +154,7 @@ def _score_one(config: AlignConfig, aligned: AlignedModel, console: Console) -> 
             rendering=aligned.rendering.fingerprint,
             precision=config.precision,
             token_budget=config.token_budget,
+            adapter=True,
             progress=lambda done: show(f"{what} {done:,}/{len(examples):,}"),
         )
     return AlignedScores(cached, aligned.examples)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from accordant.models.adapters import reference_mode
+from accordant.models.precision import arithmetic
 from accordant.runs.align import Prepared
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.pooling import prompt_states
@@ -18,7 +19,6 @@ from accordant.tokens.examples import Example
 from accordant.training.matching import DensityRatios, density_ratios
 from accordant.training.processes import process_count, process_number, sum_over_processes
 from accordant.training.progress import phase
-from accordant.training.reference import arithmetic
 
 if TYPE_CHECKING:
     from rich.console import Console

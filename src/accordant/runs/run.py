@@ -38,15 +38,14 @@ from accordant.runs.watch import make_monitor
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample
 from accordant.scoring.engine import install, score_all, unwrap
+from accordant.scoring.frozen import Frozen, cache_scores, freeze
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
 from accordant.tokens.fingerprint import fingerprint_tokenizer
 from accordant.tokens.rendering import encode_prompt
 from accordant.training.arguments import training_arguments
-from accordant.training.learner import Reference
 from accordant.training.processes import is_main_process, is_sharded, leave_processes
 from accordant.training.progress import phase
-from accordant.training.reference import OnlineReference, prepare_reference
 from accordant.training.run import train
 from accordant.training.trainer import Task
 
@@ -93,14 +92,14 @@ def _held_out(ready: Prepared) -> tuple[Example, ...]:
 
 def _reference(
     config: AlignConfig, ready: Prepared, model: nn.Module, console: Console
-) -> Reference | None:
+) -> Frozen | None:
     if not ready.objective.needs_reference:
         return None
     if config.reference == "online":
-        return OnlineReference(model, config.precision)
+        return freeze(model, config.precision)
     examples = [*ready.encoded.examples, *_held_out(ready)]
     with phase(console, f"reference scores of {len(examples):,} records") as show:
-        reference = prepare_reference(
+        cache = cache_scores(
             model,
             examples,
             folder=config.cache_folder,
@@ -110,9 +109,9 @@ def _reference(
             token_budget=config.token_budget,
             progress=lambda done: show(f"reference scores {done:,}/{len(examples):,}"),
         )
-    known = len(examples) - reference.computed
-    console.print(f"reference: {reference.computed:,} records scored, {known:,} from the cache")
-    return reference
+    known = len(examples) - cache.computed
+    console.print(f"reference: {cache.computed:,} records scored, {known:,} from the cache")
+    return Frozen(cache)
 
 
 def _answers(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.models.adapters import reference_mode
 from accordant.models.identity import weights_identity
+from accordant.models.precision import arithmetic
 from accordant.runs.settings import AlignConfig
 from accordant.sampling.replay import Replay
 from accordant.sampling.sampler import LocalSampler
@@ -19,7 +20,6 @@ from accordant.sampling.samples import SamplingOptions
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.progress import phase
-from accordant.training.reference import arithmetic
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -19,16 +19,8 @@ from accordant.objectives.inputs import LossOutput
 from accordant.objectives.metrics import MetricTotals, family_metrics
 from accordant.objectives.registry import Objective
 from accordant.scoring.engine import Policy, device_of, lay_out
-from accordant.scoring.scores import Scores
+from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example
-
-
-class Reference(Protocol):
-    """Anything that gives reference scores of examples."""
-
-    def scores(self, examples: Sequence[Example]) -> Scores:
-        """Scores of all continuations of `examples`, in order, on any device."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +65,8 @@ class Learner:
     objective: Objective
     options: Mapping[str, Any]
     policy: Policy
-    reference: Reference | None = None
-    aligned: Sequence[Reference] = ()
+    reference: Frozen | None = None
+    aligned: Sequence[Any] = ()
 
     def prepare(self, examples: Sequence[Example]) -> Callable[[], Any]:
         """Lay `examples` out and read the frozen models, once for any number of steps on them.

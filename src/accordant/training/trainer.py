@@ -33,10 +33,11 @@ from accordant.base.errors import UserError
 from accordant.objectives.batch import column_means
 from accordant.objectives.metrics import MetricTotals
 from accordant.objectives.registry import Objective
+from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
 from accordant.training.batches import Part, Row, StepSampler, make_rows, pad_rows
-from accordant.training.learner import Learner, Reference
+from accordant.training.learner import Learner
 from accordant.training.processes import gather_objects, reshard, sum_over_processes
 from accordant.training.totals import StepTotals, Window
 
@@ -59,8 +60,8 @@ class Task:
     held_out: Sequence[Example]
     objective: Objective
     options: Mapping[str, Any]
-    reference: Reference | None = None
-    aligned: Sequence[Reference] = ()
+    reference: Frozen | None = None
+    aligned: Sequence[Any] = ()
     name_of: Callable[[Example], str] = field(default=lambda example: f"example {example.index}")
 
     def learner(self, model: nn.Module) -> Learner:

@@ -15,13 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from accordant.objectives.registry import bind_options, get_objective
-from accordant.scoring.engine import score
-from accordant.scoring.scores import Scores
+from accordant.scoring.frozen import Frozen, freeze
 from accordant.tokens.examples import Example
 from accordant.tokens.limits import add_mismatched
 from accordant.training.learner import Learner
 from accordant.training.optimizer import CompensatedAdamW
-from accordant_studies.laboratory.worlds import frozen_copy
 
 Watch = Callable[[int], Mapping[str, float]]
 
@@ -116,15 +114,11 @@ def make_learner(
 ) -> Learner:
     """Return the learner of a policy; arguments as for `train`."""
     entry = get_objective(objective)
-    if entry.needs_reference and reference is None:
-        reference = frozen_copy(policy)
-    return Learner(
-        entry,
-        bind_options(entry, options or {}),
-        policy,
-        None if reference is None else _Frozen(reference),
-        tuple(map(_Frozen, aligned)),
-    )
+    beside = None
+    if entry.needs_reference:
+        beside = freeze(policy) if reference is None else Frozen(reference, adapter=True)
+    bound = bind_options(entry, options or {})
+    return Learner(entry, bound, policy, beside, [Frozen(p, adapter=True) for p in aligned])
 
 
 def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int = 1) -> list[Batch]:
@@ -136,17 +130,6 @@ def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int =
         for start in range(0, len(order), size):
             batches.append(Batch([examples[i] for i in order[start : start + size]]))
     return batches
-
-
-@dataclass(frozen=True, eq=False)
-class _Frozen:
-    """A policy that is scored beside the one that is trained."""
-
-    policy: nn.Module
-
-    def scores(self, examples: Sequence[Example]) -> Scores:
-        with torch.no_grad():
-            return score(self.policy, [tree for example in examples for tree in example.trees])
 
 
 def _losses_of(learner: Learner, batches: Batches) -> Callable[[int], Tensor]:

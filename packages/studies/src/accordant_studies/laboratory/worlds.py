@@ -7,7 +7,6 @@ digits.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -226,8 +225,3 @@ def policy_of(world: World, logps: Tensor) -> TabularPolicy:
     flat = flat.index_add(1, world.token_states * world.choices + world.token_choices, mass)
     logits = flat.clamp(min=_LEAST).log().view(world.contexts, world.states, world.choices)
     return TabularPolicy(world, logits)
-
-
-def frozen_copy(policy: nn.Module) -> nn.Module:
-    """A copy that is not trained: the reference."""
-    return copy.deepcopy(policy).requires_grad_(requires_grad=False)

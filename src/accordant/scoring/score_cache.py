@@ -1,4 +1,4 @@
-"""Reference log-probabilities: computed once, kept on disk in shards, looked up by example.
+"""Scores of frozen models: computed once, kept on disk in shards, looked up by example.
 
 Knows token trees, scores and files. Knows nothing of models (a function scores trees for it),
 losses or text. A shard is named by the tokens it holds, inside a folder named by everything else
@@ -32,8 +32,8 @@ Scorer = Callable[[Sequence[TokenTree]], Scores]
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceKey:
-    """Everything but the tokens that reference scores depend on.
+class ScoreKey:
+    """Everything but the tokens that a frozen model's scores depend on.
 
     Args:
         model: identity of the weights and configuration (`models.weights_identity`).
@@ -57,8 +57,8 @@ class ReferenceKey:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:32]
 
 
-class CachedReference:
-    """Reference scores of a fixed set of examples, read from verified shards.
+class ScoreCache:
+    """Scores of a fixed set of examples, read from verified shards.
 
     `computed` is how many of them were not in the cache and have been computed for it.
     """
@@ -78,7 +78,7 @@ class CachedReference:
         """Scores of all continuations of `examples`, in order, on the CPU.
 
         Raises:
-            KeyError: an example is not among those the reference was computed for.
+            KeyError: an example is not among those that were scored.
         """
         logps: list[Tensor] = []
         for example in examples:
@@ -88,12 +88,12 @@ class CachedReference:
         return _scores(torch.cat(logps), trees)
 
 
-def keep_scores(examples: Sequence[Example], scores: Scores) -> CachedReference:
+def keep_scores(examples: Sequence[Example], scores: Scores) -> ScoreCache:
     """Keep the scores of all continuations of `examples`, in order, in memory alone."""
     shard = _shard(scores.logps.detach(), examples)
     if shard is None:
         raise ValueError(f"{scores.logps.shape[0]} scores for {_starts(examples)[-1]} tokens")
-    return CachedReference(examples, [shard])
+    return ScoreCache(examples, [shard])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +111,16 @@ class _Shard:
         return self.logps[self.starts[row] : self.starts[row + 1]]
 
 
-def cached_reference(
+def cached_scores(
     folder: Path,
-    key: ReferenceKey,
+    key: ScoreKey,
     examples: Sequence[Example],
     scorer: Scorer,
     *,
     shard_size: int = 64,
     progress: Callable[[int], None] | None = None,
-) -> CachedReference:
-    """Reference scores of `examples`, from the cache as far as it has them.
+) -> ScoreCache:
+    """Return scores of `examples`, read from the cache as far as it has them.
 
     With several processes each computes its part of what is missing and all read the result; every
     process must call this with the same arguments. Where they share no disk, each ends up computing
@@ -130,7 +130,7 @@ def cached_reference(
         folder: cache folder; may hold the scores of any number of models and data sets.
         key: what the scores depend on besides tokens.
         examples: records in tokens.
-        scorer: scores trees under the reference, on any device, without gradients.
+        scorer: scores trees under the frozen model, on any device, without gradients.
         shard_size: examples per file: as much work as an interruption can lose.
         progress: called after every shard with the number of examples done so far.
 
@@ -147,7 +147,7 @@ def cached_reference(
         compute=lambda part: _compute(home, part, scorer),
         progress=progress,
     )
-    return CachedReference(examples, shards, sum(map(len, missing)))
+    return ScoreCache(examples, shards, sum(map(len, missing)))
 
 
 def _path(home: Path, part: Sequence[Example]) -> Path:

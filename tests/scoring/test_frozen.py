@@ -13,8 +13,7 @@ from torch import nn
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.engine import install
-from accordant.training.learner import Reference
-from accordant.training.reference import OnlineReference, prepare_reference
+from accordant.scoring.frozen import Frozen, cache_scores, freeze
 from accordant.training.run import TrainResult, train
 from accordant.training.trainer import Task
 from tests.families import tiny_model
@@ -32,19 +31,21 @@ def make(rank: int, precision: str) -> nn.Module:
     return install(model, verify=False)
 
 
-def cached(model: nn.Module, folder: Path, precision: str = "float32") -> Reference:
-    return prepare_reference(
-        model,
-        EXAMPLES,
-        folder=folder / "cache",
-        tokenizer="t",
-        rendering="r",
-        precision=precision,
-        token_budget=64,
+def cached(model: nn.Module, folder: Path, precision: str = "float32") -> Frozen:
+    return Frozen(
+        cache_scores(
+            model,
+            EXAMPLES,
+            folder=folder / "cache",
+            tokenizer="t",
+            rendering="r",
+            precision=precision,
+            token_budget=64,
+        )
     )
 
 
-def learn(model: nn.Module, reference: Reference, folder: Path, **settings: Any) -> TrainResult:
+def learn(model: nn.Module, reference: Frozen, folder: Path, **settings: Any) -> TrainResult:
     objective = get_objective("dpo")
     task = Task(EXAMPLES, [], objective, bind_options(objective, {}), reference)
     return train(model, task, make_config(folder, warmup=0.0, **settings))
@@ -56,7 +57,7 @@ def test_online_and_cached_references_give_the_same_run(rank: int, tmp_path: Pat
     for kind in ("cached", "online"):
         model = make(rank, "float32")
         online = kind == "online"
-        reference = OnlineReference(model, "float32") if online else cached(model, tmp_path)
+        reference = freeze(model, "float32") if online else cached(model, tmp_path)
         result = learn(model, reference, tmp_path / kind, lora_rank=rank, max_steps=5)
         runs.append((curve(result), weights(model)))
     (one, first), (two, second) = runs
@@ -82,7 +83,7 @@ def test_training_an_adapter_leaves_the_reference_and_the_base_as_they_were(
 ) -> None:
     model = make(4, "float32")
     base = {n: p.detach().clone() for n, p in model.named_parameters() if "lora" not in n}
-    reference = OnlineReference(model, "float32")
+    reference = freeze(model, "float32")
     before = reference.scores(EXAMPLES).logps
     learn(model, reference, tmp_path, lora_rank=4, max_steps=4, learning_rate=0.01)
     assert torch.equal(reference.scores(EXAMPLES).logps, before)
@@ -103,3 +104,27 @@ def test_an_adapter_shares_the_cache_of_its_base(tmp_path: Path) -> None:
     cached(make(0, "float32"), tmp_path)
     cached(make(4, "float32"), tmp_path)
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_an_adapter_is_off_unless_it_is_part_of_the_model(tmp_path: Path) -> None:
+    model = make(4, "float32")
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(0.1)
+    bare = Frozen(make(0, "float32")).scores(EXAMPLES).logps
+    off, on = (Frozen(model, adapter=part).scores(EXAMPLES).logps for part in (False, True))
+    assert (off - bare).abs().max() < 1e-5
+    assert (on - bare).abs().max() > 1e-3
+    for part, live in ((False, off), (True, on)):
+        settings = {"folder": tmp_path, "tokenizer": "t", "rendering": "r", "token_budget": 4096}
+        kept = cache_scores(model, EXAMPLES, precision="float32", adapter=part, **settings)
+        assert (Frozen(kept).scores(EXAMPLES).logps - live).abs().max() < 1e-5
+
+
+def test_scores_carry_no_gradient_and_leave_the_model_in_its_mode() -> None:
+    model = make(0, "float32").train()
+    scores = freeze(model).scores(EXAMPLES[:2])
+    assert not scores.logps.requires_grad
+    assert Frozen(model).scores(EXAMPLES[:2]).logps.equal(scores.logps)
+    assert all(module.training for module in model.modules())

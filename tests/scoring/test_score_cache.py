@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from accordant.scoring.engine import score, score_all
-from accordant.scoring.reference_cache import (
-    CachedReference,
-    ReferenceKey,
-    cached_reference,
+from accordant.scoring.score_cache import (
+    ScoreCache,
+    ScoreKey,
+    cached_scores,
 )
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
@@ -41,9 +41,9 @@ class Counting:
 
 
 def compute(
-    folder: Path, examples: Sequence[Example], scorer: Counting, key: ReferenceKey = KEY
-) -> CachedReference:
-    return cached_reference(folder, key, examples, scorer, shard_size=3)
+    folder: Path, examples: Sequence[Example], scorer: Counting, key: ScoreKey = KEY
+) -> ScoreCache:
+    return cached_scores(folder, key, examples, scorer, shard_size=3)
 
 
 def expected(examples: Sequence[Example]) -> Scores:
@@ -116,7 +116,7 @@ def test_a_damaged_shard_is_computed_again(damage: str, tmp_path: Path) -> None:
     assert (reference.scores(examples).logps - expected(examples).logps).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(ReferenceKey)])
+@pytest.mark.parametrize("field", [field.name for field in fields(ScoreKey)])
 def test_every_part_of_the_key_computes_anew(field: str, tmp_path: Path) -> None:
     examples = make_examples("dpo", 3)
     compute(tmp_path, examples, Counting())
@@ -143,7 +143,7 @@ def test_changed_and_added_rows_compute_only_their_shards(tmp_path: Path) -> Non
 
 def test_progress_ends_with_all_examples(tmp_path: Path) -> None:
     examples, seen = make_examples("dpo", 8), []
-    cached_reference(tmp_path, KEY, examples, Counting(), shard_size=3, progress=seen.append)
+    cached_scores(tmp_path, KEY, examples, Counting(), shard_size=3, progress=seen.append)
     assert seen == [3, 6, 8, 8]
 
 
@@ -151,7 +151,7 @@ def test_runs_that_start_together_compute_a_reference_once(tmp_path: Path) -> No
     examples, scorers, found = make_examples("dpo", 12), [Counting(), Counting()], {}
 
     def run(number: int) -> None:
-        found[number] = cached_reference(tmp_path, KEY, examples, scorers[number], shard_size=4)
+        found[number] = cached_scores(tmp_path, KEY, examples, scorers[number], shard_size=4)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
     for thread in threads:
