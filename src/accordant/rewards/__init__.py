@@ -7,7 +7,9 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "best_of": ("BestOf",),
         "expression": ("find_reward",),
+        "implicit": ("ImplicitReward",),
         "registry": ("FunctionReward", "list_rewards", "register_reward"),
         "reward": ("Answer", "Reward", "Rewards", "read_answer", "score_answers", "score_single"),
         "rules": ("count_sentences", "ends_cleanly", "is_concise"),

@@ -32,7 +32,7 @@ FUNCTIONS = (*COMBINATIONS, *CALIBRATIONS, *TRANSFORMS)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?(?![\w/.:]))
     |(?P<text>"[^"]*"|'[^']*')
-    |(?P<name>(?:[\w./\\:~]|-(?=\w))+)
+    |(?P<name>[\w./\\:~](?:[\w./\\:~]|-(?=\w))*)
     |(?P<sign>[-+*()\[\],=]))""",
     re.VERBOSE,
 )

@@ -242,7 +242,9 @@ class Combined:
             for reward, weight in zip(self.rewards, self._weights, strict=True)
         ]
         together = np.concatenate(terms, 1)
-        return Rewards(COMBINATIONS[self.how](together, axis=1, keepdims=True))
+        # Infinity minus infinity is no number: `score_answers` refuses it and names the prompt.
+        with np.errstate(invalid="ignore"):
+            return Rewards(COMBINATIONS[self.how](together, axis=1, keepdims=True))
 
 
 def compares(reward: Reward) -> bool:
