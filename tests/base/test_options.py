@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from accordant.base.errors import UserError
-from accordant.base.options import Count, Positive, Range, bind_values, read_options
+from accordant.base.options import Count, Positive, bind_values, read_options
 
 
 def loss(
@@ -18,7 +19,7 @@ def loss(
     samples: Count = 4,
     link: Literal["logistic", "hinge"] = "logistic",
     joint: bool = False,
-    clip: Annotated[float, Range(at_least=1, below=9)] | None = None,
+    clip: Annotated[float, Field(ge=1, lt=9)] | None = None,
 ):
     """A loss.
 
@@ -38,17 +39,17 @@ OPTIONS = read_options(loss)
 
 
 def bind(**given: object) -> dict:
-    return bind_values(OPTIONS, given, where="objective 'loss'")
+    return bind_values(loss, given, where="objective 'loss'")
 
 
 def test_options_are_the_keyword_only_parameters_with_their_docstring():
     assert [option.name for option in OPTIONS] == ["beta", "samples", "link", "joint", "clip"]
     beta, samples, link, joint, clip = OPTIONS
-    assert (beta.type, beta.default) == (float, 0.1)
+    assert (beta.type_name, beta.default) == ("number", 0.1)
     assert beta.help == "strength of the pull towards the reference."
     assert (samples.help, samples.expects) == ("how many.", "a whole number at least 1")
-    assert (link.type, link.choices) == (str, ("logistic", "hinge"))
-    assert (joint.type, joint.help) == (bool, "")
+    assert (link.kind, link.choices) == ("text", ("logistic", "hinge"))
+    assert (joint.type_name, joint.help) == ("true or false", "")
     assert clip.expects == "a number at least 1 and below 9, or none"
 
 

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from accordant.base.errors import UserError
-from accordant.base.settings import (
-    Settings,
-    change_settings,
-    load_settings,
-    options_of,
-    options_table,
-    setting,
-    settings_to_yaml,
-)
+from accordant.base.setting_values import change_settings, load_settings, settings_to_yaml
+from accordant.base.settings import Settings, options_of, options_table, setting
 from accordant.base.yaml_files import parse_value, read_yaml, to_yaml
 
 
@@ -259,8 +252,8 @@ def test_settings_are_frozen() -> None:
 def test_every_field_stands_in_the_docs_table() -> None:
     table = options_table(Run)
     for option in options_of(Run):
-        assert f"`{option.flag or '--set ' + option.key + '='}`" in table
-        assert option.description.replace("|", "\\|") in table
+        assert f"`{option.flag or '--set ' + option.name + '='}`" in table
+        assert option.help.replace("|", "\\|") in table
     assert "**Data**" in table
     assert "error \\| drop" in table
     rows = [line for line in table.splitlines() if line.startswith("| `")]

@@ -14,7 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from accordant.base.options import Option, Range
+from accordant.base.settings import Option
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import column_means, column_totals, evaluate
 from accordant.objectives.registry import Objective, bind_options
@@ -131,16 +131,16 @@ def options_of(objective: Objective) -> st.SearchStrategy[dict]:
 def _values(option: Option) -> st.SearchStrategy:
     if option.choices:
         return st.sampled_from(option.choices)
-    if option.type is bool:
+    if option.type_name == "true or false":
         return st.booleans()
-    limits = option.range or Range()
-    low, low_open = (limits.above, True) if limits.above is not None else (limits.at_least, False)
-    high, high_open = (limits.below, True) if limits.below is not None else (limits.at_most, False)
+    bounds = option.bounds
+    low, low_open = bounds.get("gt", bounds.get("ge")), "gt" in bounds
+    high, high_open = bounds.get("lt", bounds.get("le")), "lt" in bounds
     if low is None:
         low, low_open = -2.0, False
     if high is None:
         high, high_open = low + 2.0, False
-    if option.type is int:
+    if option.type_name == "whole number":
         return st.integers(int(low) + low_open, int(high) - high_open)
     # Ends that are excluded are also kept at a distance: 1 / (2 tau) at tau = 1e-300 is no case.
     margin = 0.02 * (high - low)

@@ -32,13 +32,18 @@ class UserError(Exception):
         return f"{place}{self.message}{mend}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A sentence with the nearest known word; where none is near, all of them if they are few."""
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return a question with the nearest known word where one is near, and then `otherwise`."""
     from difflib import get_close_matches
 
+    plain = {other.lower().replace("-", "_"): other for other in known}
+    close = get_close_matches(word.lower().replace("-", "_"), plain, n=1, cutoff=0.6)
+    question = [f"Did you mean '{plain[close[0]]}'?"] if close else []
+    return " ".join([*question, *filter(None, [otherwise])])
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the nearest known word as a question; where none is near, all if they are few."""
     words = sorted(known)
-    lowered = {other.lower(): other for other in words}
-    close = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean '{lowered[close[0]]}'?"
-    return f"Known: {', '.join(words)}." if 0 < len(words) <= _FEW_WORDS else ""
+    every = f"Known: {', '.join(words)}." if 0 < len(words) <= _FEW_WORDS else ""
+    return did_you_mean(word, words) or every

@@ -1,8 +1,8 @@
-"""Settings: one pydantic model per verb is its command line, its YAML schema and its docs table.
+"""Settings: one pydantic model is a verb's command line, its YAML schema and its docs table.
 
-Knows models of settings, YAML files and `key=value` text. Knows nothing of any particular verb, of
-the command-line library or of torch. Explicit options beat the YAML file, which beats the defaults;
-a key nobody knows is an error that names its nearest neighbour.
+Knows models of settings and how their fields are described to people: `Option`. The options of an
+objective or a check are such a model too (`base.options`). Knows nothing of any particular verb, of
+the command-line library, of files or of torch.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
-from accordant.base.errors import UserError
+from pydantic_core import PydanticKnownError, PydanticUndefined
 
 Key = tuple[str, ...]
 Kind = Literal["text", "switch", "path", "list", "mapping", "section"]
@@ -26,10 +24,27 @@ Kind = Literal["text", "switch", "path", "list", "mapping", "section"]
 class Settings(BaseModel):
     """Base of every verb's settings: frozen, no unknown keys, no NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True, protected_namespaces=()
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_plainly(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read `none` as no value where there may be none; keep truth values and numbers apart."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        types = alternatives(annotation)
+        plain = all((a in _NAMES and a not in (str, Path)) or _is_literal(a) for a in types)
+        if plain and str(value).lower() == "none" and type(None) in get_args(annotation):
+            return None
+        # Pydantic takes 1 for true and true for 1; where someone writes either, it is a slip.
+        if isinstance(value, bool) and set(types) <= {int, float}:
+            raise PydanticKnownError("int_type" if types == (int,) else "float_type")
+        if isinstance(value, int | float) and not isinstance(value, bool) and types == (bool,):
+            raise PydanticKnownError("bool_type")
+        return value
 
 
-M = TypeVar("M", bound=BaseModel)
 OUTPUT = "Output"
 
 
@@ -84,194 +99,76 @@ class Option:
     """One field as a user meets it.
 
     Args:
-        key: dotted name in YAML and in `--set`.
+        name: dotted name in YAML and in `--set`.
         flag: option on the command line; empty for fields of nested models (`--set` reaches them).
         kind: how the option is written: a value, a switch, a path, repeated values, repeated
             `key=value`.
         type_name: what to write, in words.
         choices: the allowed words where there are such.
-        default: the default, in words; empty where the description says it.
+        bounds: numbers it may take: `ge`, `gt`, `le` and `lt`, where given.
+        optional: whether it may be None.
         required: whether there is no default.
-        description: the field's description.
+        default: the default; None where there is none.
+        default_text: the default in words; empty where the help says it.
+        help: the field's description.
         panel: group it is shown in.
     """
 
-    key: str
+    name: str
     flag: str
     kind: Kind
     type_name: str
     choices: tuple[str, ...]
-    default: str
+    bounds: Mapping[str, float]
+    optional: bool
     required: bool
-    description: str
+    default: Any
+    default_text: str
+    help: str
     panel: str
+
+    @property
+    def expects(self) -> str:
+        """What a value must be, in words: `a number above 0`."""
+        limits = [f"{word} {self.bounds[b]:g}" for b, word in _BOUNDS.items() if b in self.bounds]
+        noun = f"a {self.type_name}" if "number" in self.type_name else self.type_name
+        words = "one of " + ", ".join(self.choices) if self.choices else noun
+        words = " ".join([words, " and ".join(limits)]).strip()
+        return f"{words}, or none" if self.optional else words
 
 
 def options_of(model: type[BaseModel], prefix: Key = ()) -> Iterator[Option]:
-    """Every field of a settings model, nested ones after their section's own name, in order."""
+    """Yield every field of a settings model in order, those of nested models after their names."""
     for name, field in model.model_fields.items():
         section = section_of(field.annotation)
         if section is not None:
             yield from options_of(section, (*prefix, name))
-            continue
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        flag = str(extra.get("flag") or "--" + name.replace("_", "-"))
-        yield Option(
-            key=".".join((*prefix, name)),
-            flag="" if prefix else flag,
-            kind=_kind(field.annotation),
-            type_name=_type_name(field.annotation),
-            choices=_choices(field.annotation),
-            default=_default_text(field, str(extra.get("default_text", ""))),
-            required=field.is_required(),
-            description=field.description or "",
-            panel=str(extra.get("panel", "")),
-        )
-
-
-def load_settings(
-    model: type[M],
-    *,
-    config_file: Path | None = None,
-    options: Mapping[str, Any] | None = None,
-    assignments: Iterable[str] = (),
-) -> M:
-    """Settings from a YAML file, `--set key=value` assignments and explicit options.
-
-    Args:
-        model: the settings model.
-        config_file: YAML file, or None.
-        options: explicitly given command-line values by field name, as text or as given.
-        assignments: `dotted.key=value` texts; the value is read as YAML.
-
-    Raises:
-        UserError: unreadable file, unknown key, wrong type, a key given twice, a missing value;
-            names the file and line or the option, what was found and what was expected.
-    """
-    given = _Given(model)
-    if config_file is not None:
-        from accordant.base.yaml_files import read_yaml
-
-        file = read_yaml(config_file)
-        for key, value in _leaves(file.values):
-            where = f"{config_file}, line {file.lines.get(key, 1)}, key"
-            given.put(key, _as_list(model, key, value), where, level=0)
-    for text in assignments:
-        given.put(*_assignment(model, text), "--set", level=1)
-    flags = {option.key: option for option in options_of(model)}
-    for name, value in (options or {}).items():
-        option = flags[name]
-        for key, item in _explicit(model, option, value):
-            given.put(key, item, option.flag, level=1)
-    try:
-        return model.model_validate(given.values)
-    except ValidationError as error:
-        from accordant.base.setting_errors import explain
-
-        raise explain(error, model, given.origins) from None
-
-
-def change_settings(settings: M, changes: Mapping[str, Any], where: Mapping[str, str]) -> M:
-    """Settings with some of their fields changed, checked as any others.
-
-    Args:
-        settings: complete settings.
-        changes: new values by field name.
-        where: place that errors name, by field name.
-
-    Raises:
-        UserError: an unknown field or a wrong value.
-    """
-    model = type(settings)
-    values = {name: _as_list(model, (name,), value) for name, value in changes.items()}
-    try:
-        return model.model_validate(settings.model_dump() | values)
-    except ValidationError as error:
-        from accordant.base.setting_errors import explain
-
-        raise explain(error, model, {(name,): place for name, place in where.items()}) from None
-
-
-class _Given:
-    """Values gathered so far, with where each came from; a later level replaces an earlier one."""
-
-    def __init__(self, model: type[BaseModel]) -> None:
-        self.model = model
-        self.values: dict[str, Any] = {}
-        self.origins: dict[Key, str] = {}
-        self._levels: dict[Key, int] = {}
-
-    def put(self, key: Key, value: Any, where: str, *, level: int) -> None:
-        dotted = ".".join(key)
-        origin = where if where.startswith("--") and where != "--set" else f"{where} {dotted}"
-        if self._levels.get(key) == level:
-            raise UserError(
-                f"'{dotted}' is set twice, here and by {self.origins[key]}.",
-                where=origin,
-                mend="Keep one of them.",
-            )
-        self._levels[key] = level
-        self.origins[key] = origin
-        place = self.values
-        for name in key[:-1]:
-            inner = place.get(name)
-            if inner is None:
-                inner = place[name] = {}
-            if not isinstance(inner, dict):
-                raise UserError(f"'{name}' is {inner!r} elsewhere and has no parts.", where=origin)
-            place = inner
-        place[key[-1]] = value
-
-
-def _leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, (*prefix, name))
         else:
-            yield (*prefix, name), value
+            yield describe_field((*prefix, name), field)
 
 
-def _explicit(model: type[BaseModel], option: Option, value: Any) -> Iterator[tuple[Key, Any]]:
-    """An option's value; mappings entry by entry, so that they add to what the file says."""
-    key = (option.key,)
-    if option.kind != "mapping" or isinstance(value, Mapping):
-        yield key, value
-        return
-    for text in value:
-        name, separator, item = str(text).partition("=")
-        if not separator or not name.strip():
-            raise UserError(f"found '{text}', expected name=value.", where=option.flag)
-        yield (*key, name.strip()), _read(model, (*key, name.strip()), item)
+def describe_field(key: Key, field: FieldInfo) -> Option:
+    """Describe one field of a settings model, no section."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    flag = str(extra.get("flag") or "--" + key[-1].replace("_", "-"))
+    return Option(
+        name=".".join(key),
+        flag=flag if len(key) == 1 else "",
+        kind=_kind(field.annotation),
+        type_name=_type_name(field.annotation),
+        choices=_choices(field.annotation),
+        bounds=dict(_bounds([field, *get_args(field.annotation)])),
+        optional=type(None) in get_args(field.annotation),
+        required=field.is_required(),
+        default=None if field.is_required() else field.get_default(call_default_factory=True),
+        default_text=_default_text(field, str(extra.get("default_text", ""))),
+        help=field.description or "",
+        panel=str(extra.get("panel", "")),
+    )
 
 
-def _assignment(model: type[BaseModel], text: str) -> tuple[Key, Any]:
-    name, separator, value = text.partition("=")
-    key = tuple(part.strip() for part in name.split("."))
-    if not separator or not all(key):
-        raise UserError(
-            f"found '{text}', expected key=value.", where="--set", mend="Example: --set seed=1"
-        )
-    return key, _read(model, key, value)
-
-
-def _read(model: type[BaseModel], key: Key, text: str) -> Any:
-    """Text as YAML, except where the field itself is text: `--set note=12` sets the note '12'."""
-    annotation = _annotation_at(model, key)
-    if set(_alternatives(annotation)) <= {str, Path}:
-        return text
-    from accordant.base.yaml_files import parse_value
-
-    return _as_list(model, key, parse_value(text))
-
-
-def _as_list(model: type[BaseModel], key: Key, value: Any) -> Any:
-    """A lone value where a list is expected is a list of one: `data: pairs.jsonl`."""
-    alternatives = _alternatives(_annotation_at(model, key))
-    lone = isinstance(value, str | int | float)
-    return [value] if lone and all(_is_list(a) for a in alternatives) else value
-
-
-def _annotation_at(model: type[BaseModel], key: Key) -> Any:
+def annotation_at(model: type[BaseModel], key: Key) -> Any:
+    """Return the type of the field at a dotted name; Any where there is no such field."""
     annotation: Any = model
     for name in key:
         section = section_of(annotation)
@@ -279,21 +176,22 @@ def _annotation_at(model: type[BaseModel], key: Key) -> Any:
             field = section.model_fields.get(name)
             annotation = Any if field is None else field.annotation
         else:
-            mapping = [a for a in _alternatives(annotation) if _is_mapping(a)]
+            mapping = [a for a in alternatives(annotation) if _is_mapping(a)]
             annotation = get_args(mapping[0])[1] if mapping and get_args(mapping[0]) else Any
     return annotation
 
 
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union without None; the annotation itself where it is no union."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(a for a in get_args(annotation) if a is not type(None))
-    return (annotation,)
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """Return the members of a union without None, else the annotation; `Annotated` stripped."""
+    union = get_origin(annotation) in (Union, types.UnionType)
+    members = get_args(annotation) if union else (annotation,)
+    bare = (get_args(a)[0] if get_origin(a) is Annotated else a for a in members)
+    return tuple(a for a in bare if a is not type(None))
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The settings model nested at an annotation, or None."""
-    for alternative in _alternatives(annotation):
+    """Return the settings model nested at an annotation, or None."""
+    for alternative in alternatives(annotation):
         if isinstance(alternative, type) and issubclass(alternative, BaseModel):
             return alternative
     return None
@@ -304,40 +202,50 @@ def _is_mapping(annotation: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
-def _is_list(annotation: Any) -> bool:
+def is_list(annotation: Any) -> bool:
+    """Whether a field of this type takes several values."""
     return (get_origin(annotation) or annotation) in (list, tuple, set, frozenset)
 
 
 def _kind(annotation: Any) -> Kind:
-    alternatives = _alternatives(annotation)
-    if any(_is_mapping(a) for a in alternatives):
+    members = alternatives(annotation)
+    if any(_is_mapping(a) for a in members):
         return "mapping"
-    if any(_is_list(a) for a in alternatives):
+    if any(is_list(a) for a in members):
         return "list"
-    if alternatives == (bool,):
+    if members == (bool,):
         return "switch"
-    return "path" if Path in alternatives else "text"
+    return "path" if Path in members else "text"
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
-    alternatives = [
-        b for a in _alternatives(annotation) for b in (get_args(a) if _is_list(a) else [a])
-    ]
-    words = [a for a in alternatives if get_origin(a) is Literal]
-    return tuple(str(word) for a in words for word in get_args(a))
+    members = [b for a in alternatives(annotation) for b in (get_args(a) if is_list(a) else [a])]
+    return tuple(str(word) for a in members if _is_literal(a) for word in get_args(a))
 
 
+def _is_literal(annotation: Any) -> bool:
+    return get_origin(annotation) is Literal
+
+
+def _bounds(notes: Iterable[Any]) -> Iterator[tuple[str, float]]:
+    """Yield the bounds that fields and annotated types carry, at any depth."""
+    for note in notes:
+        yield from ((name, getattr(note, name)) for name in _BOUNDS if hasattr(note, name))
+        yield from _bounds(getattr(note, "metadata", getattr(note, "__metadata__", ())))
+
+
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 
 
 def _type_name(annotation: Any) -> str:
     parts: list[str] = []
-    for alternative in _alternatives(annotation):
-        if get_origin(alternative) is Literal:
+    for alternative in alternatives(annotation):
+        if _is_literal(alternative):
             parts += [str(word) for word in get_args(alternative)]
         elif _is_mapping(alternative):
             parts.append("name=value")
-        elif _is_list(alternative):
+        elif is_list(alternative):
             inner = get_args(alternative)
             parts.append((_type_name(inner[0]) if inner else "text") + ", repeatable")
         else:
@@ -359,7 +267,7 @@ def _default_text(field: FieldInfo, shown: str) -> str:
 
 
 def options_table(model: type[BaseModel]) -> str:
-    """The model's options as Markdown, one table per panel, for the docs."""
+    """Return the model's options as Markdown, one table per panel, for the docs."""
     panels: dict[str, list[Option]] = {}
     for option in options_of(model):
         panels.setdefault(option.panel, []).append(option)
@@ -373,15 +281,8 @@ def options_table(model: type[BaseModel]) -> str:
 
 
 def _table_row(option: Option) -> str:
-    default = "required" if option.required else option.default
-    flag = option.flag or f"--set {option.key}="
+    default = "required" if option.required else option.default_text
+    flag = option.flag or f"--set {option.name}="
     value = "switch" if option.kind == "switch" else option.type_name
-    cells = (f"`{flag}`", value, default, option.description)
+    cells = (f"`{flag}`", value, default, option.help)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def settings_to_yaml(settings: BaseModel) -> str:
-    """YAML that `load_settings` reads back to equal settings."""
-    from accordant.base.yaml_files import to_yaml
-
-    return to_yaml(settings.model_dump(mode="json"))

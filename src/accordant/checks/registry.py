@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 from accordant.base.errors import UserError, nearest
-from accordant.base.options import Option, bind_values, read_options
+from accordant.base.options import bind_values, read_options
+from accordant.base.settings import Option
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import RECORD_TYPES
@@ -196,6 +197,6 @@ def bind_options(checks: Iterable[Check], given: Mapping[str, object]) -> dict[s
             mend="Leave them out, or let it run.",
         )
     return {
-        name: bind_values(one.options, by_check.get(name, {}), where=f"check '{name}'")
+        name: bind_values(one.function, by_check.get(name, {}), where=f"check '{name}'")
         for name, one in chosen.items()
     }

@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from rich.markup import escape
 
 from accordant.base.errors import UserError
-from accordant.base.settings import Option, load_settings, options_of
+from accordant.base.setting_values import load_settings
+from accordant.base.settings import Option, options_of
 
 _OFF = "no_"  # before the field's name: the parameter of `--no-field`
 
@@ -63,7 +64,7 @@ def options_from(
         @functools.wraps(verb)
         def run(**given: Any) -> None:
             extra = {parameter.name: given.pop(parameter.name) for parameter in own}
-            switches = {o.key: _switches(o, given) for o in fields if o.kind == "switch"}
+            switches = {o.name: _switches(o, given) for o in fields if o.kind == "switch"}
             config_file, assignments = given.pop("config_file_"), given.pop("assignments_")
             settings = load_settings(
                 model,
@@ -77,7 +78,7 @@ def options_from(
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
-                *(p for option in fields for p in _parameters(option, suggest.get(option.key))),
+                *(p for option in fields for p in _parameters(option, suggest.get(option.name))),
                 _keyword("config_file_", _CONFIG),
                 _keyword("assignments_", _SET),
             ]
@@ -110,13 +111,13 @@ def _parameters(
         autocompletion=_completion(option, suggest),
     )
     annotation = types.get(option.kind, list[str] | None)
-    yield _keyword(option.key, Annotated[annotation, information])
+    yield _keyword(option.name, Annotated[annotation, information])
 
 
 def _switch(option: Option) -> Iterator[inspect.Parameter]:
     """A switch has two forms, `--x` and `--no-x`; help shows the one that changes the default."""
     on, off = option.flag, f"--no-{option.flag.removeprefix('--')}"
-    shown, hidden = (off, on) if option.default == "on" else (on, off)
+    shown, hidden = (off, on) if option.default_text == "on" else (on, off)
     for flag, is_hidden in ((shown, False), (hidden, True)):
         information = typer.Option(
             flag,
@@ -125,13 +126,13 @@ def _switch(option: Option) -> Iterator[inspect.Parameter]:
             hidden=is_hidden,
             rich_help_panel=option.panel or None,
         )
-        name = option.key if flag == on else _OFF + option.key
+        name = option.name if flag == on else _OFF + option.name
         yield _keyword(name, Annotated[bool, information], default=False)
 
 
 def _switches(option: Option, given: dict[str, Any]) -> bool | None:
     """What the two forms of a switch say together; None when neither was given."""
-    on, off = given.pop(option.key), given.pop(_OFF + option.key)
+    on, off = given.pop(option.name), given.pop(_OFF + option.name)
     if on and off:
         raise UserError(f"given together with --no-{option.flag[2:]}.", where=option.flag)
     return True if on else False if off else None
@@ -140,10 +141,11 @@ def _switches(option: Option, given: dict[str, Any]) -> bool | None:
 def _help(option: Option) -> str:
     words = f" One of: {', '.join(option.choices)}." if option.choices else ""
     if option.kind == "switch":
-        default = "on by default; this turns it off" if option.default == "on" else ""
+        default = "on by default; this turns it off" if option.default_text == "on" else ""
     else:
-        default = "required" if option.required else option.default and f"default: {option.default}"
-    return escape(option.description + words + (f" [{default}]" if default else ""))
+        default = option.default_text and f"default: {option.default_text}"
+        default = "required" if option.required else default
+    return escape(option.help + words + (f" [{default}]" if default else ""))
 
 
 def _metavar(option: Option) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from accordant.base.options import Count, NonNegative, Positive, Range
+from pydantic import Field
+
+from accordant.base.options import Count, NonNegative, Positive
 from accordant.objectives._math import join, log_sigmoid, where
 from accordant.objectives.inputs import BinaryScores, LossOutput
 from accordant.objectives.registry import objective
@@ -95,8 +97,8 @@ def bco(
     beta: Positive = 0.1,
     shift: bool = True,
     match_prompts: bool = False,
-    min_density_ratio: Annotated[float, Range(above=0.0, at_most=1.0)] = 0.5,
-    max_density_ratio: Annotated[float, Range(at_least=1.0)] = 10.0,
+    min_density_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5,
+    max_density_ratio: Annotated[float, Field(ge=1.0)] = 10.0,
     desirable_weight: NonNegative = 1.0,
     undesirable_weight: NonNegative = 1.0,
 ) -> LossOutput:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from accordant.base.options import Fraction, HalfOpenHalf, NonNegative, Positive, Range
+from pydantic import Field
+
+from accordant.base.options import Fraction, HalfOpenHalf, NonNegative, Positive
 from accordant.objectives._math import bounded_exp, join, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
 from accordant.objectives.registry import objective
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # exo divides by the share, so that it cannot be zero.
-Doubt = Annotated[float, Range(above=0.0, below=0.5)]
+Doubt = Annotated[float, Field(gt=0.0, lt=0.5)]
 
 
 @objective(

@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from accordant.base.options import Positive, Range
+from pydantic import Field
+
+from accordant.base.options import Positive
 from accordant.objectives._math import bounded_exp, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
 from accordant.objectives.pairwise import implicit_rewards
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 Link = Literal["logistic", "exponential", "truncated_quadratic", "squared", "hinge", "savage"]
 Divergence = Literal["js_divergence", "reverse_kl", "forward_kl", "alpha_divergence"]
-Order = Annotated[float, Range(above=0.0, at_most=1.0)]
+Order = Annotated[float, Field(gt=0.0, le=1.0)]
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "logistic": lambda z: -log_sigmoid(z),

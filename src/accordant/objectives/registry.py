@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from accordant.base.errors import UserError
-from accordant.base.options import Option, Value, bind_values, read_options, suggest
+from accordant.base.errors import UserError, did_you_mean
+from accordant.base.options import Value, bind_values, read_options
+from accordant.base.settings import Option
 from accordant.feedback.records import RECORD_TYPES
 from accordant.objectives import inputs as input_records
 from accordant.objectives.feedback import DETAILS
@@ -161,9 +162,10 @@ def objective(
         if not summary:
             raise TypeError(f"objective {name!r} needs a docstring")
         options = read_options(function)
-        if self_samples and not any(o.name == "samples" and o.type is int for o in options):
+        types = {option.name: option.type_name for option in options}
+        if self_samples and types.get("samples") != "whole number":
             raise TypeError(f"objective {name!r} needs an option `samples`, a whole number")
-        if matching and not any(o.name == matching and o.type is bool for o in options):
+        if matching and types.get(matching) != "true or false":
             raise TypeError(f"objective {name!r} needs an option {matching!r}, true or false")
         _register(
             Objective(
@@ -204,7 +206,7 @@ def get_objective(name: str) -> Objective:
     names = ", ".join(sorted(_registered))
     raise UserError(
         f"there is no objective {name!r}.",
-        mend=f"{suggest(name, _registered)}There are: {names}.",
+        mend=did_you_mean(name, _registered, f"There are: {names}."),
     )
 
 
@@ -222,7 +224,7 @@ def bind_options(objective: Objective, given: Mapping[str, object]) -> dict[str,
     Raises:
         UserError: an unknown option (names the nearest), a wrong type or a value out of range.
     """
-    return bind_values(objective.options, given, where=f"objective {objective.name!r}")
+    return bind_values(objective.function, given, where=f"objective {objective.name!r}")
 
 
 def load_objective_file(path: str | Path) -> tuple[Objective, ...]:

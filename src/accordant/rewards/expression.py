@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from accordant.base.errors import UserError
-from accordant.base.options import bind_values, read_options, suggest
+from accordant.base.errors import UserError, did_you_mean
+from accordant.base.options import bind_values
 from accordant.rewards.registry import REWARDS, list_rewards, reward_from_file
 from accordant.rewards.reward import Reward
 from accordant.rewards.transforms import CALIBRATIONS, TRANSFORMS
@@ -112,8 +112,7 @@ class _Parser:
 
     def _call(self, function: _Token) -> Reward:
         if function.text not in FUNCTIONS:
-            near = suggest(function.text, FUNCTIONS)
-            mend = f"{near}There are {', '.join(FUNCTIONS)}."
+            mend = did_you_mean(function.text, FUNCTIONS, f"There are {', '.join(FUNCTIONS)}.")
             raise self._error(function, f"there is no function {function.text!r}.", mend)
         rewards: list[Reward] = []
         options: dict[str, Any] = {}
@@ -149,14 +148,18 @@ class _Parser:
             key: options.pop(key) for key in ("at", "text", "over") if key in options
         }
         bound = _bound(CALIBRATIONS[name], options, place)
-        chosen = bind_values(read_options(_source), source, place)
+        chosen = bind_values(_source, source, place)
         return Calibrated(rewards[0], name, bound, **cast(Any, chosen))
 
     def _attribute(self, reward: Reward) -> Reward:
         token = self._advance()
         if token.text not in reward.attributes:
-            mend = f"{suggest(token.text, reward.attributes)}It has " + ", ".join(reward.attributes)
-            raise self._error(token, f"there is no attribute {token.text!r}.", f"{mend}.")
+            mend = (
+                did_you_mean(token.text, reward.attributes)
+                + " It has "
+                + ", ".join(reward.attributes)
+            )
+            raise self._error(token, f"there is no attribute {token.text!r}.", f"{mend}.".strip())
         self.expect("sign", "]", "`]`")
         return Selected(reward, token.text)
 
@@ -172,10 +175,9 @@ class _Parser:
         if "/" in name or Path(name).is_dir():
             mend = "Name a registered reward, or a function of your own as path.py:function."
             raise self._error(token, f"{name!r} would be a reward model; none is read yet.", mend)
-        mend = (
-            f"{suggest(name, REWARDS)}Choose one of {', '.join(sorted(REWARDS))}, or a function "
-            "of your own as path.py:function."
-        )
+        names = ", ".join(sorted(REWARDS))
+        choices = f"Choose one of {names}, or a function of your own as path.py:function."
+        mend = did_you_mean(name, REWARDS, choices)
         raise self._error(token, f"there is no {self.noun} {name!r}.", mend)
 
     def _split(self) -> list[_Token]:
@@ -242,5 +244,5 @@ def _source(
 
 def _bound(function: Any, options: dict[str, str], where: str) -> dict[str, Any]:
     """The user's options in their types; defaults stay with the function."""
-    bound = bind_values(read_options(function), options, where)
+    bound = bind_values(function, options, where)
     return {name: bound[name] for name in options}

@@ -12,15 +12,14 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-
-from accordant.base.options import Range
+from pydantic import Field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-Quantile = Annotated[float, Range(above=0.0, below=1.0)]
+Quantile = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 def centre(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
-from accordant.base.settings import load_settings, settings_to_yaml
+from accordant.base.setting_values import load_settings, settings_to_yaml
 from accordant.runs.settings import AlignConfig
 from accordant.runs.sweep.grid import Cell, make_cells, read_axes, show_value
 

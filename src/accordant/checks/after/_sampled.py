@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from accordant.base.options import Count, Range
+from pydantic import Field
+
+from accordant.base.options import Count
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.texts import prompts_of
 from accordant.feedback.records import flat
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from accordant.rewards.reward import Reward
 
 PROMPTS, SAMPLES, TOKENS = 32, 8, 64
-Prompts = Annotated[int, Range(at_least=2)]
-Samples = Annotated[int, Range(at_least=3)]
+Prompts = Annotated[int, Field(ge=2)]
+Samples = Annotated[int, Field(ge=3)]
 Tokens = Count
 
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from accordant.base.options import Count, Range
+from pydantic import Field
+
+from accordant.base.options import Count
 from accordant.checks.findings import (
     Chart,
     Finding,
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     Differences = Mapping[str, tuple[GroupDifference, ...]]
 
 # A correlation over fewer items than four has no interval.
-Items = Annotated[int, Range(at_least=4)]
-People = Annotated[int, Range(at_least=2)]
+Items = Annotated[int, Field(ge=4)]
+People = Annotated[int, Field(ge=2)]
 
 TITLE = "Whom labels and predictions agree with"
 THRESHOLD = Threshold(

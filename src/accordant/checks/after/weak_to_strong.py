@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from accordant.base.options import Count, Range
+from pydantic import Field
+
+from accordant.base.options import Count
 from accordant.checks.findings import (
     Chart,
     Finding,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from accordant.checks.deception import Deception
     from accordant.checks.tables import TableRow
 
-Confidence = Annotated[float, Range(at_least=0.5, at_most=1.0)]
+Confidence = Annotated[float, Field(ge=0.5, le=1.0)]
 
 TITLE = "Deception from weak to strong"
 COLUMNS = ("item", "weak", "strong_a", "strong_ab")

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from pydantic import Field
+
 from accordant.base.errors import UserError
-from accordant.base.options import Count, Fraction, Positive, Range
+from accordant.base.options import Count, Fraction, Positive
 from accordant.checks.findings import (
     Chart,
     Finding,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from accordant.checks.pair_pass import PairPass
     from accordant.checks.pairs import Pair
 
-Steps = Annotated[int, Range(at_least=0)]
+Steps = Annotated[int, Field(ge=0)]
 Score = Literal["length-normalised", "plain"]
 
 TITLE = "Likelihood displacement to expect"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
 from accordant.base.errors import UserError
-from accordant.base.options import Count, Positive, Range
+from accordant.base.options import Count, Positive
 from accordant.checks.findings import (
     Chart,
     Finding,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from accordant.checks.pair_pass import PairPass
 
 # An assumed share of people; at 0 or 1 every pair would be learnt.
-Assumed = Annotated[float, Range(above=0.0, below=1.0)]
+Assumed = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 TITLE = "Ranking accuracy and its ideal"
 THRESHOLD = Threshold(

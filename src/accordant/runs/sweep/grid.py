@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from accordant.base.errors import UserError, nearest
-from accordant.base.settings import change_settings, options_of
+from accordant.base.setting_values import change_settings
+from accordant.base.settings import options_of
 from accordant.models.settings import MEMORY, MODEL
 from accordant.objectives.registry import bind_options, get_objective, load_objective_file
 from accordant.objectives.settings import METHOD
@@ -233,7 +234,7 @@ def _check_setting(axis: Axis) -> None:
 
 
 def _variable() -> set[str]:
-    panels = {option.key: option.panel for option in options_of(AlignConfig)}
+    panels = {option.name: option.panel for option in options_of(AlignConfig)}
     return {
         name for name, panel in panels.items() if panel in _VARIABLE_PANELS and name not in _FIXED
     }

@@ -22,7 +22,7 @@ def run_cell(folder: Path) -> int:
 
     from accordant.base.errors import UserError
     from accordant.base.locks import lock
-    from accordant.base.settings import load_settings
+    from accordant.base.setting_values import load_settings
     from accordant.runs.align import run_align
     from accordant.runs.settings import AlignConfig
 

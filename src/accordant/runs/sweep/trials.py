@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.base.settings import OUTPUT, options_of, settings_to_yaml
+from accordant.base.setting_values import settings_to_yaml
+from accordant.base.settings import OUTPUT, options_of
 from accordant.models.facts import read_facts
 from accordant.models.settings import MEMORY
 from accordant.models.sources import RUN_MODEL
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 IDENTITY_NAME = "cell.json"
 
-_PANELS = {option.key: option.panel for option in options_of(AlignConfig)}
+_PANELS = {option.name: option.panel for option in options_of(AlignConfig)}
 _ABOUT_RUNNING = {name for name, panel in _PANELS.items() if panel in (OUTPUT, SWEEP, MEMORY)}
 # A run and its continuation may differ in these: they change no number of its report.
 _WITHOUT_EFFECT = _ABOUT_RUNNING - {"optimizer_moments"} | {
