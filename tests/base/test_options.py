@@ -123,3 +123,25 @@ def test_an_option_without_default_or_type_is_refused_when_it_is_registered():
     for function in (no_default, no_type, no_option):
         with pytest.raises(TypeError, match="beta"):
             read_options(function)
+
+
+def test_an_annotated_type_brings_its_help_and_a_docstring_beats_it():
+    Pull = Annotated[float, Field(gt=0, description="how hard it pulls.")]
+
+    def told(scores, *, beta: Pull = 0.1):
+        """A loss.
+
+        Args:
+            beta: how near it stays.
+        """
+
+    def silent(scores, *, beta: Pull = 0.1):
+        """A loss."""
+
+    for function in (told, silent):
+        function.__annotations__["beta"] = Pull
+    assert [read_options(f)[0].help for f in (told, silent)] == [
+        "how near it stays.",
+        "how hard it pulls.",
+    ]
+    assert read_options(silent)[0].expects == "a number above 0"

@@ -259,3 +259,9 @@ def test_every_field_stands_in_the_docs_table() -> None:
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert len(rows) == len(list(options_of(Run)))
     assert all(line.replace("\\|", "").count("|") == 5 for line in rows)
+
+
+def test_truth_values_and_numbers_are_not_taken_for_each_other(tmp_path: Path):
+    for line in ("epochs: true", "report: 1"):
+        with pytest.raises(UserError, match="expected"):
+            load_settings(Run, config_file=write(tmp_path, line))

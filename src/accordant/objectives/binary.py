@@ -13,7 +13,7 @@ from pydantic import Field
 from accordant.base.options import Count, NonNegative, Positive
 from accordant.objectives._math import join, log_sigmoid, where
 from accordant.objectives.inputs import BinaryScores, LossOutput
-from accordant.objectives.registry import objective
+from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ def kto(
     answers: BinaryScores,
     *,
     means: Tensor,
-    beta: Positive = 0.1,
+    beta: Beta = 0.1,
     desirable_weight: NonNegative = 1.0,
     undesirable_weight: NonNegative = 1.0,
 ) -> LossOutput:
@@ -58,7 +58,6 @@ def kto(
 
     Args:
         means: mean mismatched log-ratio over the global batch, `[1]`.
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         desirable_weight: weight of wanted answers.
         undesirable_weight: weight of unwanted answers.
     """
@@ -94,7 +93,7 @@ def bco(
     answers: BinaryScores,
     *,
     means: Tensor,
-    beta: Positive = 0.1,
+    beta: Beta = 0.1,
     shift: bool = True,
     match_prompts: bool = False,
     min_density_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5,
@@ -121,7 +120,6 @@ def bco(
 
     Args:
         means: mean reward of wanted and of unwanted answers over the global batch, `[2]`.
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         shift: whether to subtract d; without it and without matching this is binary cross-entropy.
         match_prompts: whether to weigh unwanted answers by the density ratio of their prompts.
         min_density_ratio: smallest density ratio; what is less counts as this.

@@ -14,7 +14,7 @@ from accordant.base.options import Positive
 from accordant.objectives._math import log_sigmoid, positions
 from accordant.objectives.inputs import ListwiseScores, LossOutput
 from accordant.objectives.listwise import better_than, order_loss, to_grid
-from accordant.objectives.registry import objective
+from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ FEEDBACK = ("ranking", "comparison")
 def lipo_lambda(
     rankings: ListwiseScores,
     *,
-    beta: Positive = 0.05,
+    beta: Beta = 0.05,
     labels: Literal["scaled", "given"] = "scaled",
 ) -> LossOutput:
     """LiPO-lambda: pairwise logistic losses, weighed by what swapping the two would cost.
@@ -47,7 +47,6 @@ def lipo_lambda(
     one takes the higher place, so that no pair begins without weight.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         labels: scaled maps the rewards of each ranking to [0, 1], its best answer to 1 and its
             worst to 0; given takes rewards that lie between 0 and 1 as they are.
     """
@@ -67,12 +66,8 @@ def lipo_lambda(
     paper=PAPER,
     formula="-sum_{r_i > r_j} log sigmoid(s_i - s_j)",
 )
-def lipo_pairwise(rankings: ListwiseScores, *, beta: Positive = 0.05) -> LossOutput:
-    """LiPO's pairwise logistic loss (RankNet): DPO on every ordered pair of the ranking.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
-    """
+def lipo_pairwise(rankings: ListwiseScores, *, beta: Beta = 0.05) -> LossOutput:
+    """LiPO's pairwise logistic loss (RankNet): DPO on every ordered pair of the ranking."""
     scores, grid, better = _scores(rankings, beta)
     losses = -log_sigmoid(_differences(grid))
     return LossOutput(_over_pairs(losses, better), scores.detach())
@@ -87,14 +82,13 @@ def lipo_pairwise(rankings: ListwiseScores, *, beta: Positive = 0.05) -> LossOut
     formula="sum_{r_i > r_j} max(0, margin - (s_i - s_j))",
 )
 def lipo_hinge(
-    rankings: ListwiseScores, *, beta: Positive = 0.05, margin: Positive = 1.0
+    rankings: ListwiseScores, *, beta: Beta = 0.05, margin: Positive = 1.0
 ) -> LossOutput:
     """LiPO's pairwise hinge loss (RankSVM): every better answer leads every worse one by a margin.
 
     For two answers it is SLiC on log-ratios.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         margin: lead in reward at which a pair no longer counts.
     """
     scores, grid, better = _scores(rankings, beta)
@@ -113,7 +107,7 @@ def lipo_hinge(
 def lipo_pointwise(
     rankings: ListwiseScores,
     *,
-    beta: Positive = 0.05,
+    beta: Beta = 0.05,
     labels: Literal["scaled", "given"] = "scaled",
 ) -> LossOutput:
     """LiPO's pointwise loss: the implicit reward of every answer is regressed on its label.
@@ -122,7 +116,6 @@ def lipo_pointwise(
     to an order, and an answer's log-ratio is never free to drift with the others.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         labels: scaled maps the rewards of each ranking to [0, 1], its best answer to 1 and its
             worst to 0; given takes rewards that lie between 0 and 1 as they are.
     """
@@ -143,7 +136,7 @@ def lipo_pointwise(
 def lipo_softmax(
     rankings: ListwiseScores,
     *,
-    beta: Positive = 0.05,
+    beta: Beta = 0.05,
     labels: Literal["scaled", "given"] = "scaled",
 ) -> LossOutput:
     """LiPO's softmax loss (ListNet): the distribution of rewards is drawn to that of the labels.
@@ -153,7 +146,6 @@ def lipo_softmax(
     without end.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         labels: scaled maps the rewards of each ranking to [0, 1], its best answer to 1 and its
             worst to 0; given takes rewards that lie between 0 and 1 as they are.
     """
@@ -173,13 +165,10 @@ def lipo_softmax(
     paper=PAPER,
     formula="-sum_i [s_i - log(exp(s_i) + sum_{j: r_j < r_i} exp(s_j))]",
 )
-def lipo_listmle(rankings: ListwiseScores, *, beta: Positive = 0.05) -> LossOutput:
+def lipo_listmle(rankings: ListwiseScores, *, beta: Beta = 0.05) -> LossOutput:
     """LiPO's list MLE: the likelihood of the whole order, place by place.
 
     The same loss as `plackett_luce`, with the family's beta.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     scores, grid, better = _scores(rankings, beta)
     return LossOutput(order_loss(grid, better), scores.detach())

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from accordant.base.options import NonNegative, Positive
+from accordant.base.options import NonNegative
 from accordant.objectives._math import join_last, positions
 from accordant.objectives.inputs import ListwiseScores, LossOutput
-from accordant.objectives.registry import objective
+from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,16 +26,13 @@ if TYPE_CHECKING:
     "Reward Model, appendix A.3",
     formula="-sum_i [s_i - log(exp(s_i) + sum_{j: r_j < r_i} exp(s_j))]",
 )
-def plackett_luce(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+def plackett_luce(rankings: ListwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     """Plackett-Luce: every answer is chosen from itself and all those ranked below it.
 
     The loss of a ranking is the negative log-likelihood of its order, summed over its places; for
     two answers it is DPO. Answers with equal rewards are not compared with each other: each is
     chosen from itself and those strictly below, so the order in which ties stand has no effect,
     and a ranking without any difference has zero loss.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     scores = beta * rankings.completions.log_ratio()
     grid, _ = to_grid(scores, rankings.ranking)

@@ -15,7 +15,7 @@ from pydantic import Field
 from accordant.base.options import Fraction, HalfOpenHalf, NonNegative, Positive
 from accordant.objectives._math import bounded_exp, join, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
-from accordant.objectives.registry import objective
+from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ Doubt = Annotated[float, Field(gt=0.0, lt=0.5)]
     formula="-(1 - e) log sigmoid(beta m) - e log sigmoid(-beta m), e = label_smoothing",
 )
 def dpo(
-    pairs: PairwiseScores, *, beta: Positive = 0.1, label_smoothing: HalfOpenHalf = 0.0
+    pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: HalfOpenHalf = 0.0
 ) -> LossOutput:
     """Direct preference optimisation: logistic loss on the margin of implicit rewards.
 
@@ -42,7 +42,6 @@ def dpo(
     a finite margin, m = log((1 - e) / e) / beta.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         label_smoothing: assumed share of comparisons labelled the wrong way round.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
@@ -90,7 +89,7 @@ def ipo(
 def rpo(
     pairs: PairwiseScores,
     *,
-    beta: Positive = 0.1,
+    beta: Beta = 0.1,
     eta: NonNegative = 0.005,
     sft: Literal["sum", "mean"] = "sum",
 ) -> LossOutput:
@@ -104,7 +103,6 @@ def rpo(
     it is at least eta per nat.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         eta: weight of the chosen answer's negative log-likelihood.
         sft: whether that is summed over the answer's tokens or averaged.
     """
@@ -147,7 +145,7 @@ def ln_dpo(pairs: PairwiseScores, *, beta: Positive = 2.0) -> LossOutput:
     "e = label_smoothing",
 )
 def robust_dpo(
-    pairs: PairwiseScores, *, beta: Positive = 0.1, label_smoothing: HalfOpenHalf = 0.1
+    pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: HalfOpenHalf = 0.1
 ) -> LossOutput:
     """Robust DPO: DPO's loss on clean labels, estimated without bias from noisy ones.
 
@@ -156,7 +154,6 @@ def robust_dpo(
     DPO's minimum, at the price of a larger variance; a loss can be negative.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         label_smoothing: share of comparisons taken to be labelled the wrong way round.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
@@ -174,9 +171,7 @@ def robust_dpo(
     formula="q log(q / (1 - e)) + (1 - q) log((1 - q) / e), q = sigmoid(beta m), "
     "e = label_smoothing",
 )
-def exo(
-    pairs: PairwiseScores, *, beta: Positive = 0.1, label_smoothing: Doubt = 0.001
-) -> LossOutput:
+def exo(pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: Doubt = 0.001) -> LossOutput:
     """Exact optimisation on pairs: the reverse KL from the policy's preference to the label's.
 
     DPO minimises the KL of the label from the policy, which covers; this one is the other way
@@ -184,7 +179,6 @@ def exo(
     beta m = log((1 - e) / e). Badly misordered pairs have a flat loss.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         label_smoothing: probability that the label is wrong; the loss has no minimum at 0.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
@@ -202,14 +196,11 @@ def exo(
     "via Joint Preference Optimization",
     formula="-log sigmoid(beta (h(y_w | x_w) - h(y_l | x_l)))",
 )
-def dove(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+def dove(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     """DPO over unlike prompts: one exchange is preferred to another, answers given their prompts.
 
     How likely the prompts are is left out, since they are given, not written, by the model;
     `dove_joint` puts it in. Where the two prompts are the same it is DPO.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     return dpo(pairs, beta=beta)
 
@@ -224,14 +215,11 @@ def dove(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
     "via Joint Preference Optimization",
     formula="-log sigmoid(beta (H(x_w, y_w) - H(x_l, y_l))), H = log pi(x, y) - log ref(x, y)",
 )
-def dove_joint(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+def dove_joint(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     """DPO over unlike prompts with the prompts' own likelihood: whole exchanges are compared.
 
     All tokens of prompt and answer are trained but the first, which follows nothing. Where the two
     prompts are the same their terms cancel and it is DPO.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     return dpo(pairs, beta=beta)
 
@@ -244,7 +232,7 @@ def dove_joint(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
     formula="-log sigmoid(beta (m - alpha (D(rejected) - sg D(chosen)))), "
     "D = sum over tokens of r - 1 - log r, r = pi / ref",
 )
-def tdpo(pairs: PairwiseScores, *, beta: Positive = 0.1, alpha: Fraction = 0.5) -> LossOutput:
+def tdpo(pairs: PairwiseScores, *, beta: Beta = 0.1, alpha: Fraction = 0.5) -> LossOutput:
     """Token-level DPO: DPO that keeps the rejected answer's divergence near the chosen one's.
 
     This is TDPO2, whose D is the KL from the reference to the policy at every position of the
@@ -255,7 +243,6 @@ def tdpo(pairs: PairwiseScores, *, beta: Positive = 0.1, alpha: Fraction = 0.5) 
     answer. No gradient flows through the chosen answer's divergence.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         alpha: weight of the difference in divergence; 0 is DPO.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()

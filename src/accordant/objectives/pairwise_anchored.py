@@ -11,7 +11,7 @@ from accordant.base.options import Positive
 from accordant.objectives._math import log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
 from accordant.objectives.pairwise import implicit_rewards
-from accordant.objectives.registry import objective
+from accordant.objectives.registry import Beta, objective
 
 APO = (
     "arXiv:2408.06266 Anchored Preference Optimization and Contrastive Revisions: Addressing "
@@ -26,14 +26,11 @@ APO = (
     paper=f"{APO}, eq. 7",
     formula="1 - sigmoid(beta h(w)) + sigmoid(beta h(l))",
 )
-def apo_zero(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+def apo_zero(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     """Anchored preference optimisation, zero: raise the chosen, lower the rejected answer.
 
     Both are anchored at the reference, so neither can drift with the other. For chosen answers
     that are better than what the model says itself.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
     losses = (-beta * chosen).sigmoid() + (beta * rejected).sigmoid()
@@ -47,13 +44,10 @@ def apo_zero(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
     paper=f"{APO}, eq. 8",
     formula="sigmoid(beta h(w)) + 1 - sigmoid(beta (h(w) - h(l)))",
 )
-def apo_down(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+def apo_down(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     """Anchored preference optimisation, down: lower both answers, the rejected one further.
 
     For models that are already better than the chosen answers.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
     losses = (beta * chosen).sigmoid() + (beta * (rejected - chosen)).sigmoid()
@@ -90,15 +84,12 @@ def sppo(pairs: PairwiseScores, *, beta: Positive = 0.001) -> LossOutput:
     paper="arXiv:2402.05369 Noise Contrastive Alignment of Language Models with Explicit Rewards",
     formula="-log sigmoid(beta h(w)) - 0.5 log sigmoid(-beta h(w)) - 0.5 log sigmoid(-beta h(l))",
 )
-def nca(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
+def nca(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     """Noise contrastive alignment: the chosen answer's likelihood rises, but not without end.
 
     Each answer is told from a sample of the reference by itself, so the chosen one cannot fall
     together with the rejected one. Its reward has a finite optimum, beta h(w) = log 2. TRL's name
     is `nca_pair`.
-
-    Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
     losses = -log_sigmoid(beta * chosen)

@@ -13,7 +13,7 @@ from accordant.base.options import NonNegative, Positive
 from accordant.objectives._math import log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
 from accordant.objectives.pairwise import implicit_rewards
-from accordant.objectives.registry import objective
+from accordant.objectives.registry import Beta, objective
 
 
 @objective(
@@ -26,7 +26,7 @@ from accordant.objectives.registry import objective
     formula="(beta m - log(p / (1 - p)))^2, p = (votes for chosen + s) / (votes + 2 s), "
     "s = smoothing",
 )
-def irepo(pairs: PairwiseScores, *, beta: Positive = 0.1, smoothing: Positive = 1.0) -> LossOutput:
+def irepo(pairs: PairwiseScores, *, beta: Beta = 0.1, smoothing: Positive = 1.0) -> LossOutput:
     """Regression on soft preferences: the margin of implicit rewards becomes the votes' log-odds.
 
     The share of people who preferred the chosen answer is smoothed, since one voice would ask for
@@ -36,7 +36,6 @@ def irepo(pairs: PairwiseScores, *, beta: Positive = 0.1, smoothing: Positive = 
     reference.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         smoothing: votes added to each side (Laplace); larger trusts few votes less.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
@@ -62,7 +61,7 @@ def irepo(pairs: PairwiseScores, *, beta: Positive = 0.1, smoothing: Positive = 
 def mm_dpo(
     pairs: PairwiseScores,
     *,
-    beta: Positive = 0.1,
+    beta: Beta = 0.1,
     weight: NonNegative = 0.5,
     rate: Positive = 0.5,
 ) -> LossOutput:
@@ -73,7 +72,6 @@ def mm_dpo(
     scores spread decides which rate is right; both defaults are our choice.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         weight: by how much beta can grow; 0 is DPO.
         rate: how fast it grows with the gap, per unit of the scores.
     """

@@ -17,7 +17,7 @@ from accordant.base.options import Positive
 from accordant.objectives._math import bounded_exp, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
 from accordant.objectives.pairwise import implicit_rewards
-from accordant.objectives.registry import objective
+from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ DERIVATIVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     formula="f(beta m), f(z) = log(1 + exp(-z)) or exp(-z), max(0, 1 - z)^2, (1 - z)^2, "
     "max(0, 1 - z), sigmoid(-z)^2",
 )
-def gpo(pairs: PairwiseScores, *, link: Link = "logistic", beta: Positive = 0.1) -> LossOutput:
+def gpo(pairs: PairwiseScores, *, link: Link = "logistic", beta: Beta = 0.1) -> LossOutput:
     """Generalised preference optimisation: any decreasing convex link of the margin, and Savage.
 
     In the order of the formula the links are logistic (DPO), exponential, truncated_quadratic,
@@ -63,7 +63,6 @@ def gpo(pairs: PairwiseScores, *, link: Link = "logistic", beta: Positive = 0.1)
 
     Args:
         link: which function of the scaled margin is minimised.
-        beta: strength of the pull towards the reference; larger stays nearer to it.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
     losses = LINKS[link](beta * (chosen - rejected))
@@ -97,7 +96,7 @@ def hinge(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
     "Language Models, eq. 5",
     formula="-(1 - g) log sigmoid(z) + g exp(-z), z = beta m, g = sigmoid(z / tau)",
 )
-def discopo(pairs: PairwiseScores, *, beta: Positive = 0.1, tau: Positive = 0.05) -> LossOutput:
+def discopo(pairs: PairwiseScores, *, beta: Beta = 0.1, tau: Positive = 0.05) -> LossOutput:
     """DiscoPOP's log-ratio modulated loss: logistic for misordered pairs, exponential for others.
 
     A language model proposed it in a search over losses. It is not convex: around z = 0 the switch
@@ -106,7 +105,6 @@ def discopo(pairs: PairwiseScores, *, beta: Positive = 0.1, tau: Positive = 0.05
     `discopop`.
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         tau: width of the switch between the two parts, in units of z.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
@@ -129,7 +127,7 @@ def discopo(pairs: PairwiseScores, *, beta: Positive = 0.1, tau: Positive = 0.05
 def f_dpo(
     pairs: PairwiseScores,
     *,
-    beta: Positive = 0.1,
+    beta: Beta = 0.1,
     divergence: Divergence = "js_divergence",
     alpha: Order = 0.5,
 ) -> LossOutput:
@@ -141,7 +139,6 @@ def f_dpo(
     continued along their tangent beyond exp(30).
 
     Args:
-        beta: strength of the pull towards the reference; larger stays nearer to it.
         divergence: which divergence; the names are TRL's.
         alpha: order of the alpha-divergence; without effect on the others.
     """

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import Field
 
 from accordant.base.errors import UserError, did_you_mean
 from accordant.base.options import Value, bind_values, read_options
@@ -46,6 +48,15 @@ FAMILIES = (
     "policy_gradient",
     "derived",
 )
+
+# The option that most losses have; a docstring that says more of it beats this.
+Beta = Annotated[
+    float,
+    Field(
+        gt=0.0,
+        description="strength of the pull towards the reference; larger stays nearer to it.",
+    ),
+]
 
 # Record an objective gets when its first parameter is not annotated, by type of feedback.
 _INPUTS = {
@@ -345,6 +356,7 @@ def _line_of(error: Exception, file: Path) -> str:
 
 __all__ = [
     "FAMILIES",
+    "Beta",
     "Objective",
     "bind_options",
     "get_objective",
