@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.runs.settings import AlignConfig
-from accordant.scoring.engine import install
 from accordant.scoring.frozen import Frozen, cache_scores, freeze
+from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.training.run import train
 from accordant.training.trainer import Task

@@ -210,7 +210,7 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from accordant.scoring.engine import install
+    from accordant.scoring.installation import install
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     plain = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16).to(device).eval()

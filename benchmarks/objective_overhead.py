@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import evaluate
 from accordant.objectives.registry import Objective, bind_options, get_objective, list_objectives
-from accordant.scoring.engine import install, score
+from accordant.scoring.engine import score
+from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree

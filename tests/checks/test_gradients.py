@@ -23,7 +23,8 @@ from accordant.checks.gradients import (
     token_changes,
 )
 from accordant.objectives.registry import bind_options, get_objective
-from accordant.scoring.engine import install, pack, score, score_packed
+from accordant.scoring.engine import pack, score, score_packed
+from accordant.scoring.installation import install
 from accordant.scoring.scores import from_lists
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree

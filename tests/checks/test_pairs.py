@@ -18,7 +18,8 @@ from accordant.checks.pairs import (
     tokens_of,
 )
 from accordant.checks.similarity import CHES, ches, normalised_ches
-from accordant.scoring.engine import install, plain_logps
+from accordant.scoring.engine import plain_logps
+from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree

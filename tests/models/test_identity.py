@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.models.identity import weights_identity
-from accordant.scoring.engine import install
+from accordant.scoring.installation import install
 from tests.families import CONFIGS, tiny_model
 
 

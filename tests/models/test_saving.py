@@ -17,7 +17,7 @@ from accordant.models.identity import weights_identity
 from accordant.models.loading import load_model, load_tokenizer
 from accordant.models.saving import check_output_folder, save_model, saved_bytes
 from accordant.models.sources import BASE_RECORD, resolve_source
-from accordant.scoring.engine import install
+from accordant.scoring.installation import install
 from tests.families import CONFIGS, tiny_model
 from tests.tokens.small_tokenizers import TOKENIZERS
 

@@ -161,7 +161,7 @@ def test_a_pass_that_checks_share_is_counted_and_made_once(tmp_path, model, only
 
 def test_the_speed_is_that_of_the_model(tmp_path, model):
     from accordant.models.loading import load_model
-    from accordant.scoring.engine import install
+    from accordant.scoring.installation import install
 
     ready, _ = plan_check(settings(tmp_path, model, only=("truncation",)))
     loaded = install(load_model(str(model), dtype="float32", device="cpu").model)

@@ -15,7 +15,7 @@ from accordant.base.errors import UserError
 from accordant.runs.align import prepare, run_align
 from accordant.runs.matching import weigh_prompts
 from accordant.runs.settings import AlignConfig
-from accordant.scoring.engine import install
+from accordant.scoring.installation import install
 from tests.runs.test_chat import loaded_model
 
 

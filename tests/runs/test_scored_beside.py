@@ -20,7 +20,8 @@ from accordant.runs.align import AlignOutcome, prepare, run_align
 from accordant.runs.aligned import score_aligned
 from accordant.runs.self_samples import draw_self_samples
 from accordant.runs.settings import AlignConfig
-from accordant.scoring.engine import install, score
+from accordant.scoring.engine import score
+from accordant.scoring.installation import install
 from accordant.tokens.rendering import Rendering
 from tests.families import CONFIGS
 from tests.runs.test_chat import loaded_model

@@ -10,7 +10,7 @@ from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.sampling.choice import gumbel_argmax, warp
 from accordant.sampling.samples import SamplingOptions
-from accordant.scoring.engine import install
+from accordant.scoring.installation import install
 from tests.drawing import draw
 from tests.families import CONFIGS, VOCABULARY, tiny_model
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from accordant.scoring.distributions import distributions
-from accordant.scoring.engine import ScoreOptions, install, score
+from accordant.scoring.engine import ScoreOptions, score
+from accordant.scoring.installation import install
 from tests.families import CONFIGS, tiny_model
 from tests.scoring.test_engine import TREES
 

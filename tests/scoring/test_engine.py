@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
 from accordant.scoring import attention
-from accordant.scoring.engine import (
-    ScoreOptions,
-    install,
-    pack,
-    plain_logps,
-    score,
-    score_all,
-    unwrap,
-)
+from accordant.scoring.engine import ScoreOptions, pack, plain_logps, score, score_all, unwrap
+from accordant.scoring.installation import install
 from accordant.tokens.trees import TokenTree
 from tests.families import CONFIGS, VOCABULARY, tiny_model
 

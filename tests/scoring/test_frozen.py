@@ -12,8 +12,8 @@ from torch import nn
 
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.objectives.registry import bind_options, get_objective
-from accordant.scoring.engine import install
 from accordant.scoring.frozen import Frozen, cache_scores, freeze
+from accordant.scoring.installation import install
 from accordant.training.run import TrainResult, train
 from accordant.training.trainer import Task
 from tests.families import tiny_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accordant.scoring.engine import install
+from accordant.scoring.installation import install
 from accordant.scoring.pooling import prompt_states
 from accordant.scoring.scores import from_lists
 from tests.families import tiny_model

@@ -13,8 +13,9 @@ from torch import nn
 
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.runs.settings import AlignConfig
-from accordant.scoring.engine import install, score_all
+from accordant.scoring.engine import score_all
 from accordant.scoring.frozen import Frozen
+from accordant.scoring.installation import install
 from accordant.scoring.score_cache import ScoreKey, cached_scores
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree

@@ -13,7 +13,8 @@ from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora, trainable_summary
 from accordant.models.facts import read_model_config
 from accordant.runs.settings import AlignConfig
-from accordant.scoring.engine import install, score
+from accordant.scoring.engine import score
+from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.estimate import activation_bytes, estimate_memory, read_shapes

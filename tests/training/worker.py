@@ -21,7 +21,7 @@ from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
 from accordant.models.adapters import LoraOptions, attach_lora
-from accordant.scoring.engine import install
+from accordant.scoring.installation import install
 from accordant.training import checkpoints
 from accordant.training.arguments import training_arguments
 from accordant.training.processes import is_main_process, leave_processes

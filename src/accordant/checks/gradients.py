@@ -96,7 +96,7 @@ def parameters_of(model: nn.Module, layers: int | None = None) -> list[nn.Parame
     """The weights whose gradients are compared: all that would be trained, or the last layers'.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         layers: the last so many decoder layers with the final norm, and the head where it is not
             the embedding as well, since the way back to that leads through all layers. None for
             all.
@@ -167,7 +167,7 @@ def pair_products(
     """Inner products of the gradients of every pair, one pair at a time.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         examples: comparisons or joint pairs.
         parameters: from `parameters_of`.
         advance: called after every pair with the tokens it took: each counts 5, one for the forward
@@ -271,7 +271,7 @@ def last_layer_token_changes(model: nn.Module, example: Example, slopes: Tensor)
     """Tokens' changes where the head's weight alone is moved, from one forward pass.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         example: a comparison or joint pair.
         slopes: d_w and d_l of the pair, `[2]`.
 
@@ -297,7 +297,7 @@ def token_changes(
     (logp(+e) - logp(-e)) / 2 e, where the gradient of each token would be a backward pass each.
 
     Args:
-        model: prepared by `scoring.engine.install`, in float32: bfloat16 weights round such steps
+        model: prepared by `scoring.install`, in float32: bfloat16 weights round such steps
             away.
         example: a comparison or joint pair.
         parameters: from `parameters_of`; they are what they were afterwards.

@@ -23,7 +23,8 @@ from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import list_checks
 from accordant.checks.run_history import NAN, RunHistory, Snapshot
 from accordant.checks.snapshot import MonitorSet, answer, take_snapshot
-from accordant.scoring.engine import install, is_installed
+from accordant.scoring.engine import is_installed
+from accordant.scoring.installation import install
 from accordant.tokens.trees import TokenTree
 
 REWARD = "eval_rewards/margins"

@@ -90,7 +90,7 @@ def read_pairs(
     """Walk the examples once and let every reading take its numbers on the way.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         examples: comparisons, joint pairs or rankings.
         readings: by name.
         row_tokens: tokens of a packed row; a longer example gets a row of its own.

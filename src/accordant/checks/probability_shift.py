@@ -52,7 +52,7 @@ def measure_shift(
     """Compare both models' next-token distributions along the answers of `trees`.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         reference: the other one, of the same vocabulary, prepared too.
         trees: prompts with at least one answer each.
         row_tokens: tokens of a packed row.

@@ -82,7 +82,7 @@ def take_snapshot(
     """Measure the model; its weights, gradients and random state are left as they are.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         monitored: what to look at.
         start: answers the start gave, from `answer`.
         fresh: answers the model gives now.

@@ -57,7 +57,7 @@ def trial_changes(
     """Measure how a few steps on all pairs change both log-probabilities of each.
 
     Args:
-        model: prepared by `scoring.engine.install`; the reference of the objective.
+        model: prepared by `scoring.install`; the reference of the objective.
         examples: comparisons or joint pairs; taken in turn, in the order given.
         objective: for such pairs.
         bound: its options, from `objectives.registry.bind_options`.

@@ -6,6 +6,7 @@ one that scores a batch become the same thing here, a `FunctionReward`.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import math
@@ -24,6 +25,9 @@ ScoreText = Callable[[str, str, bool], float]
 """The prompt, the answer, and whether the model ended the answer itself."""
 ScoreBatch = Callable[[Sequence[Answer]], Any]
 """Answers to numbers `[n]` or `[n, attributes]`, or to `Rewards`."""
+
+FILES = ("rules",)
+"""Files whose rewards are registered when they are imported."""
 
 BATCH = "answers"
 """Name of the one parameter of a function that scores a batch."""
@@ -92,9 +96,8 @@ def register_reward(
 
 def list_rewards() -> tuple[FunctionReward, ...]:
     """List the registered rewards by name; loads no model."""
-    # Registered by being imported; a new file of rewards is named here.
-    from accordant.rewards import rules  # noqa: F401
-
+    for file in FILES:
+        importlib.import_module(f"accordant.rewards.{file}")
     return tuple(REWARDS[name] for name in sorted(REWARDS))
 
 

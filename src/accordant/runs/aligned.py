@@ -138,8 +138,8 @@ def score_aligned(
 
 
 def _score_one(config: AlignConfig, aligned: AlignedModel, console: Console) -> AlignedScores:
-    from accordant.scoring.engine import install
     from accordant.scoring.frozen import cache_scores
+    from accordant.scoring.installation import install
     from accordant.training.progress import phase
 
     loaded = load(config, aligned.name)

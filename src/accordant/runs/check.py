@@ -164,7 +164,7 @@ def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) ->
 
 def _load(config: CheckConfig, ready: PreparedCheck) -> CheckInputs:
     from accordant.models.loading import load
-    from accordant.scoring.engine import install
+    from accordant.scoring.installation import install
     from accordant.tokens.fingerprint import fingerprint_tokenizer
 
     found = load(config)

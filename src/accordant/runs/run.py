@@ -37,8 +37,9 @@ from accordant.runs.settings import AlignConfig
 from accordant.runs.watch import make_monitor
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample
-from accordant.scoring.engine import install, score_all, unwrap
+from accordant.scoring.engine import score_all, unwrap
 from accordant.scoring.frozen import Frozen, cache_scores, freeze
+from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
 from accordant.tokens.fingerprint import fingerprint_tokenizer

@@ -123,7 +123,7 @@ def _tree_forward(
         raise UserError(
             f"{type(module).__name__} asks for attention dropout {dropout}, and continuations "
             "that share a prompt cannot be dropped out independently.",
-            mend="Call scoring.engine.install(model), which switches dropout off.",
+            mend="Call accordant.scoring.install(model), which switches dropout off.",
         )
     settings = AttentionSettings(
         scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,

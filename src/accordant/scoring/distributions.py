@@ -19,7 +19,7 @@ def distributions(model: Any, hidden: Tensor) -> Tensor:
     """Log-probabilities of every next token, float32 `[positions, vocab]`.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         hidden: last hidden states of the predicting positions, `[positions, width]`, as
             `Scores.hidden` holds them.
     """

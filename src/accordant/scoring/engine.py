@@ -7,7 +7,6 @@ through the ordinary module call, so that data-parallel and sharded wrappers aro
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,12 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
-from accordant.scoring import attention
 from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
-from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.layout import TreeLayout
-from accordant.scoring.memory import keep_freed_memory
-from accordant.scoring.norms import quicken_norms
 from accordant.scoring.scores import EXTRAS, Scores, concatenate
 from accordant.tokens.trees import PackedRow, TokenTree, pack_row, plan_rows
 
@@ -167,13 +162,14 @@ def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> 
     return PackedOutput(*found, hidden if options.hidden else None)
 
 
-def _forward(
+def forward_trees(
     self: nn.Module,
     *args: Any,
     packed: PackedTensors | None = None,
     options: ScoreOptions | None = None,
     **kwargs: Any,
 ) -> Any:
+    """Stand in for a model's forward: score `packed` where it is given, else do as before."""
     if packed is not None:
         return _forward_packed(unwrap(self), packed, options or ScoreOptions())
     earlier = vars(self).get("_accordant_earlier_forward")
@@ -182,81 +178,9 @@ def _forward(
     return type(self).forward(self, *args, **kwargs)
 
 
-def _switch_dropout_off(model: nn.Module) -> None:
-    """Set every dropout of the base model to zero; adapters keep the dropout they were given.
-
-    A shared prompt is seen by all its continuations, and the reference has none: with dropout the
-    log-ratios that objectives are built on would be noise.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Dropout) and "lora_" not in name:
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
-
-
 def is_installed(model: nn.Module) -> bool:
     """Whether `install` has prepared this model (or the one inside its wrappers)."""
     return bool(getattr(unwrap(model), "_accordant_installed", False))
-
-
-def _take_over_forward(model: Any) -> None:
-    """Put `_forward` before the model's own, or before what a trainer has put there already."""
-    earlier = vars(model).get("forward")
-    if getattr(earlier, "__func__", None) is _forward:
-        return
-    if earlier is not None:
-        # accelerate's autocast and TRL's fused head stand here; calls without trees are theirs.
-        model._accordant_earlier_forward = earlier
-    model.forward = types.MethodType(_forward, model)
-
-
-def install(model: Any, *, verify: bool = True) -> Any:
-    """Prepare a transformers causal language model (plain or with PEFT adapters) for scoring.
-
-    Changes the model in place: its attention learns about token trees, its forward accepts
-    `packed=`, dropout is switched off. Calls without `packed=` work as before. With `verify`, a few
-    small trees are scored both ways, so that a family the engine does not fit is refused instead of
-    scored wrongly.
-
-    Returns:
-        the same model.
-
-    Raises:
-        UserError: the model cannot be scored as token trees.
-    """
-    base = unwrap(model)
-    if not hasattr(base, "base_model_prefix") or base.get_output_embeddings() is None:
-        raise UserError(
-            f"{type(base).__name__} is not a causal language model of transformers.",
-            mend="Load the model with AutoModelForCausalLM.",
-        )
-    if any(config.is_prompt_learning for config in getattr(model, "peft_config", {}).values()):
-        raise UserError(
-            "Prompt-learning adapters put virtual tokens before the prompt, which token trees "
-            "do not know.",
-            mend="Use LoRA or another adapter that changes weights.",
-        )
-    attention.register()
-    ours = (attention.SDPA, attention.EAGER)
-    if base.config._attn_implementation not in ours:
-        base.set_attn_implementation(ours[base.config._attn_implementation == "eager"])
-    if base.config._attn_implementation not in ours:
-        raise UserError(
-            f"{type(base).__name__} does not let its attention be replaced.",
-            mend="Choose a model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
-        )
-    _take_over_forward(model)
-    base._accordant_installed = True
-    _switch_dropout_off(model)
-    spare_last_mlp(base)
-    quicken_norms(base)
-    keep_freed_memory()
-    if verify:
-        from accordant.scoring.verify import verify_model
-
-        verify_model(model)
-    return model
 
 
 def pack(model: nn.Module, trees: Sequence[TokenTree]) -> PackedTensors:
@@ -310,7 +234,7 @@ def lay_out(
     if not is_installed(policy):
         raise UserError(
             "The model was not prepared for token trees.",
-            mend="Call accordant.scoring.engine.install(model) first.",
+            mend="Call accordant.scoring.install(model) first.",
         )
     packed = pack(policy, trees)
     return lambda: score_packed(policy, packed, options)

@@ -80,7 +80,7 @@ def cache_scores(
     """Score all `examples` under `model` as it stands, as far as the cache lacks them.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         examples: training and held-out examples.
         folder: cache folder.
         tokenizer: fingerprint of the tokenizer.

@@ -24,7 +24,7 @@ def prompt_states(
     """Mean last hidden state (after the final norm) over the tokens of every prompt.
 
     Args:
-        model: prepared by `engine.install`.
+        model: prepared by `scoring.install`.
         prompts: token ids, at least one each.
         budget: tokens of one pass; a longer prompt gets a pass of its own.
         progress: called after every pass with the number of prompts done so far.

@@ -21,7 +21,7 @@ def head_products(model: nn.Module, scores: Scores, targets: Tensor) -> Tensor:
     """Inner products of the head's gradients of every two tokens' log-probabilities.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         scores: with hidden states, of a few hundred tokens: their logits exist at once.
         targets: the tokens scored, int64 `[tokens]`.
 

@@ -56,7 +56,7 @@ class Learner:
     Args:
         objective: a registered objective.
         options: its options, from `bind_options`.
-        policy: what is trained: a model prepared by `scoring.engine.install`, wrapped or not, or
+        policy: what is trained: a model prepared by `scoring.install`, wrapped or not, or
             one that scores trees by itself.
         reference: scored for objectives that need a reference; None for the others.
         aligned: further frozen models, for objectives that read them.

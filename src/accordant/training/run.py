@@ -16,7 +16,8 @@ from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
 from accordant.base.errors import UserError
-from accordant.scoring.engine import install, is_installed
+from accordant.scoring.engine import is_installed
+from accordant.scoring.installation import install
 from accordant.tokens.fingerprint import fingerprint_examples
 from accordant.training import checkpoints
 from accordant.training.arguments import optimizer_choice, training_arguments

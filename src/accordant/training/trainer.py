@@ -73,7 +73,7 @@ class AlignTrainer(Trainer):
     """`transformers.Trainer` on packed rows; see the module's header.
 
     Args:
-        model: prepared by `scoring.engine.install`.
+        model: prepared by `scoring.install`.
         args: as from `arguments.training_arguments`; its batch size is not used.
         task: data, objective and reference.
         batch_size: examples of a step, over all processes and accumulated parts.

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import Record
-from accordant.scoring.engine import install
+from accordant.scoring.installation import install
 from accordant.tokens.rendering import Rendering, encode
 from tests.checks.before.feedback import feedback
 from tests.tokens.small_tokenizers import TOKENIZERS

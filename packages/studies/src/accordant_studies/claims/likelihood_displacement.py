@@ -21,7 +21,8 @@ from accordant.checks.pairs import read_pairs
 from accordant.checks.similarity import CHES
 from accordant.feedback.records import Message
 from accordant.models.loading import load_model
-from accordant.scoring.engine import install, score_all
+from accordant.scoring.engine import score_all
+from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode_prompt
 from accordant.tokens.trees import TokenTree

@@ -34,7 +34,8 @@ from accordant.models.loading import load_model
 from accordant.rewards.rules import is_concise
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample, SamplingOptions
-from accordant.scoring.engine import install, score_all
+from accordant.scoring.engine import score_all
+from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode
 from accordant.tokens.trees import TokenTree

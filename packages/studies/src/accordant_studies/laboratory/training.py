@@ -59,7 +59,7 @@ def train(
     """Train `policy` in place.
 
     Args:
-        policy: a `TabularPolicy`, or a model prepared by `scoring.engine.install`.
+        policy: a `TabularPolicy`, or a model prepared by `scoring.install`.
         objective: name of a registered objective.
         batches: taken in turn, again and again; or a function from the step to its batch, for
             answers sampled on the way. Batches of a sequence are laid out once.

@@ -17,7 +17,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
-from accordant.scoring.engine import install, score_all
+from accordant.scoring.engine import score_all
+from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
