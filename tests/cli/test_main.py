@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from accordant import __version__
-from accordant.cli.main import VERBS, load_verb
+from accordant.cli.verbs import list_verbs, load_verb
 from tests.cli.conftest import command, environment, run_command
 
 HEAVY = ("torch", "transformers", "datasets", "plotly", "peft", "accelerate", "scipy", "numpy")
@@ -39,7 +39,7 @@ def test_import_and_help_are_instant() -> None:
     "statement",
     [
         "import accordant; dir(accordant); accordant.Comparison; accordant.list_systems()",
-        "from accordant.cli.main import VERBS, load_verb; [load_verb(name) for name in VERBS]",
+        "from accordant.cli import verbs; [verbs.load_verb(name) for name in verbs.list_verbs()]",
     ],
 )
 def test_starting_up_loads_nothing_heavy(statement: str) -> None:
@@ -48,7 +48,7 @@ def test_starting_up_loads_nothing_heavy(statement: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", list_verbs())
 def test_help_of_every_verb_shows_examples_and_every_option(cli: Any, verb: str) -> None:
     result = cli(verb, "--help")
     assert result.exit_code == 0
@@ -64,10 +64,10 @@ def test_help_of_every_verb_shows_examples_and_every_option(cli: Any, verb: str)
 def test_help_lists_every_verb_with_the_first_line_of_its_own_help(cli: Any) -> None:
     output = cli("--help").output
     assert "Examples" in output
-    for verb, (panel, summary) in VERBS.items():
-        assert panel in output
-        assert summary in output
-        assert load_verb(verb).help.partition("\n")[0] == summary
+    for verb, record in list_verbs().items():
+        assert record.panel in output
+        assert record.summary in output
+        assert load_verb(verb).help.partition("\n")[0] == record.summary
 
 
 def test_the_version_is_printed(cli: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_completion_script_is_produced(shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        ("accordant ", set(VERBS)),
+        ("accordant ", set(list_verbs())),
         ("accordant reproduce nud", {"nudging"}),
         ("accordant catalogue --state ", {"works", "planned"}),
         ("accordant align --on-bad-row ", {"error", "skip"}),

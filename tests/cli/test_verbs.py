@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from accordant.catalogue import registry
 from accordant.catalogue.registry import get_system
 from accordant.objectives.registry import list_objectives, temporary_objectives
-from accordant_studies.reproduce import Measurement, Reproduction, beats, over_seeds
 
 
 def test_catalogue_json_is_an_array_of_all_systems(cli: Any) -> None:
@@ -93,65 +86,3 @@ def test_objectives_lists_those_of_a_users_file(cli: Any, tmp_path: Path) -> Non
     missing = cli("objectives", "--objective-file", str(tmp_path / "none.py"))
     assert missing.exit_code == 2
     assert "none.py" in missing.stderr
-
-
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A reproduction of a made-up system, registered for the length of a test."""
-    module = types.ModuleType("toy_reproduction")
-    module.gain = 1.0  # type: ignore[attr-defined]
-
-    def measure(seeds: tuple[int, ...] | None) -> Reproduction:
-        chosen = (0, 1, 2, 3) if seeds is None else seeds
-        plain = [0.1 * seed for seed in chosen]
-        toy = [value + module.gain + 0.01 * seed for value, seed in zip(plain, chosen, strict=True)]
-        rows = (
-            Measurement("plain", "score", over_seeds(plain), "points"),
-            Measurement("toy", "score", over_seeds(toy), "points"),
-        )
-        return Reproduction(rows, (beats("toy beats plain", toy, plain),), chosen, "Simulated.")
-
-    module.measure = measure  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "toy_reproduction", module)
-    record = replace(
-        get_system("steer"),
-        slug="toy",
-        claim="A toy beats none.",
-        how_to_run="accordant reproduce toy",
-        reproduce="toy_reproduction:measure",
-    )
-    monkeypatch.setitem(registry._BY_SLUG, "toy", record)
-    return module
-
-
-def test_reproduce_prints_claim_and_measurement_and_exits_0_when_it_shows(
-    cli: Any, toy: types.ModuleType
-) -> None:
-    result = cli("reproduce", "toy")
-    assert result.exit_code == 0
-    beside = next(line for line in result.stdout.splitlines() if "A toy beats none." in line)
-    assert "yes: toy beats plain" in beside
-    assert "The claim's shape shows: 1 of 1 checks hold with 4 seeds." in result.stdout
-    assert "Simulated." in result.stdout
-
-
-def test_reproduce_exits_1_when_the_shape_does_not_show(cli: Any, toy: types.ModuleType) -> None:
-    toy.gain = -1.0  # type: ignore[attr-defined]
-    result = cli("reproduce", "toy")
-    assert result.exit_code == 1
-    assert "NO: toy beats plain" in result.stdout
-    assert "does NOT show" in result.stdout
-
-
-def test_reproduce_hands_on_the_number_of_seeds_and_prints_json(
-    cli: Any, toy: types.ModuleType
-) -> None:
-    result = cli("reproduce", "toy", "--seeds", "6", "--json")
-    found = json.loads(result.stdout)
-    assert found["seeds"] == [0, 1, 2, 3, 4, 5]
-    assert found["shows"] is True
-    assert found["claim"] == "A toy beats none."
-    assert found["checks"][0]["holds"] is True
-    assert {row["condition"] for row in found["measured"]} == {"plain", "toy"}
-    low, high = (found["checks"][0]["evidence"][end] for end in ("low", "high"))
-    assert low <= found["checks"][0]["evidence"]["estimate"] <= high

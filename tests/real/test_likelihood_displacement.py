@@ -12,7 +12,7 @@ from accordant_studies.claims.likelihood_displacement import (
     _lab,
     _pairs,
 )
-from accordant_studies.laboratory.study import Study
+from accordant_studies.study import judge
 
 
 def test_the_watched_answers_are_one_token_each_and_in_no_pair_that_is_mixed() -> None:
@@ -53,12 +53,13 @@ def test_every_part_of_the_claim_is_checked() -> None:
         }
         return {"CHES": {"similar pairs": 0.0, "dissimilar pairs": -100 + shift}, **changes}
 
-    study = Study((0, 1, 2), tuple(seed(shift) for shift in (-0.01, 0.0, 0.01)))
-    assert all(check.holds for check in likelihood_displacement._checks(study))
-    study.measured[0]["Yes over No"]["log P(No), change"] = 1.0  # type: ignore[index]
-    assert [c.holds for c in likelihood_displacement._checks(study)].count(False) == 1
+    measured = [seed(shift) for shift in (-0.01, 0.0, 0.01)]
+    claims = likelihood_displacement.study().claims
+    assert all(claim.holds for claim in judge(claims, measured))
+    measured[0]["Yes over No"]["log P(No), change"] = 1.0
+    assert [claim.holds for claim in judge(claims, measured)].count(False) == 1
 
 
 @pytest.mark.slow
 def test_the_shape_shows() -> None:
-    assert likelihood_displacement.reproduce(None).shows
+    assert likelihood_displacement.study().run().shows

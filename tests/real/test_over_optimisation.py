@@ -90,4 +90,4 @@ def test_words_of_the_feedback_are_known_and_an_answer_without_tokens_is_worth_n
 
 @pytest.mark.study
 def test_mass_falls_before_half_of_what_gold_rose_by_is_lost() -> None:
-    assert study.reproduce(None).shows
+    assert study.study().run().shows

@@ -79,7 +79,7 @@ def test_shares_of_all_seeds_are_pooled_and_their_interval_is_exact() -> None:
     assert stats.binom.sf(17, 30, interval.low) == pytest.approx(0.025)
     assert stats.binom.cdf(18, 30, interval.high) == pytest.approx(0.025)
     assert (interval.estimate, interval.count) == (0.6, 30)
-    assert float(Share(3, 10).complement()) == 0.7
+    assert Share(3, 10).complement() == 0.7
     # One seed is enough, as the trials in it are independent; a difference is Student's again.
     assert holds(Claim("most", "score", higher="a", than=0.5), [{"a": {"score": Share(19, 20)}}])
     shares = [{"a": {"score": Share(k, 10)}, "b": {"score": Share(2, 10)}} for k in (5, 6, 7)]
@@ -132,7 +132,7 @@ def test_against_a_number_the_evidence_is_the_quantity() -> None:
 def test_two_quantities_and_functions_of_a_seed_are_compared() -> None:
     measured = [{"a": {"ideal": 0.9 + e, "trained": 0.6 + e}} for e in (0.0, 0.01, 0.02)]
     under = Claim("", "ideal", higher="a", than=("a", "trained"), by=0.2)
-    ratio = Claim("", lambda seed: float(seed["a"]["ideal"]) / float(seed["a"]["trained"]), than=1)
+    ratio = Claim("", lambda seed: seed["a"]["ideal"] / seed["a"]["trained"], than=1)
     assert all(claim.holds for claim in judge([under, ratio], measured))
 
 

@@ -1,14 +1,57 @@
-"""Finding systems in the catalogue.
+"""Read the catalogue of systems and find records in it.
 
-Knows the records. Imports none of the code the systems are made of.
+Knows the file `systems.toml`, which is part of the wheel: to add a system is to add a table to it.
+Imports none of the code the systems are made of.
 """
 
 from __future__ import annotations
 
-from accordant.base.errors import UserError, nearest
-from accordant.catalogue.system import State, System
-from accordant.catalogue.systems import ALL
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib.resources import files
+from typing import Any
 
+from accordant.base.errors import UserError, nearest
+from accordant.catalogue.system import Paper, State, System
+
+
+def read_systems(text: str) -> tuple[System, ...]:
+    """Read the records from TOML, one table per system, named by its id.
+
+    Raises:
+        ValueError: a field that no record has, one without which there is no record, or a value
+            of another type; names the system.
+    """
+    return tuple(_record(id_, table) for id_, table in tomllib.loads(text).items())
+
+
+def _record(id_: str, table: Mapping[str, Any]) -> System:
+    values = dict(table)
+    if isinstance(values.get("paper"), dict):
+        values["paper"] = _make(Paper, f"{id_}, paper", values["paper"])
+    system = _make(System, id_, {"id": id_, **values})
+    if system.kind not in ("method", "taxonomy"):
+        raise ValueError(f"{id_}: kind '{system.kind}' is neither method nor taxonomy")
+    return system
+
+
+def _make(record: type[Any], where: str, values: Mapping[str, Any]) -> Any:
+    """Make a record whose fields are all text, but for the paper and its year."""
+    names = [field.name for field in fields(record)]
+    for name, value in values.items():
+        if name not in names:
+            raise ValueError(f"{where}: there is no field '{name}'. {nearest(name, names)}")
+        expected = {"year": int, "paper": Paper}.get(name, str)
+        if not isinstance(value, expected):
+            raise ValueError(f"{where}: {name} = {value!r} is not of type {expected.__name__}")
+    try:
+        return record(**values)
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+ALL = read_systems((files("accordant.catalogue") / "systems.toml").read_text(encoding="utf-8"))
 _BY_SLUG = {system.slug: system for system in ALL}
 _BY_ID = {system.id.lower(): system for system in ALL}
 
@@ -16,7 +59,7 @@ _BY_ID = {system.id.lower(): system for system in ALL}
 def list_systems(
     *, room: str | None = None, state: State | None = None, search: str | None = None
 ) -> tuple[System, ...]:
-    """Systems of the catalogue in the order of their ids.
+    """Return systems of the catalogue in the order of their ids.
 
     Args:
         room: only those in this room or a part of it (`objectives` includes
@@ -40,7 +83,7 @@ def list_systems(
 
 
 def get_system(name: str) -> System:
-    """The system with this slug or id.
+    """Return the system with this slug or id.
 
     Raises:
         UserError: there is none; names the nearest slug.
@@ -54,13 +97,13 @@ def get_system(name: str) -> System:
 
 
 def rooms() -> tuple[str, ...]:
-    """Every room some system lives in, with the rooms those are parts of."""
+    """Return every room some system lives in, with the rooms those are parts of."""
     parts = {part for system in ALL for part in system.rooms}
     return tuple(sorted(parts | {part.partition("/")[0] for part in parts}))
 
 
 def slugs() -> list[str]:
-    """All slugs, for completion."""
+    """Return all slugs, for completion."""
     return sorted(_BY_SLUG)
 
 

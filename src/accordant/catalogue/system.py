@@ -1,6 +1,6 @@
-"""What the catalogue knows of one published system.
+"""Describe one published system: what it is, where it lives, what it claims, how to run it.
 
-Knows words and names of functions. Imports none of the code the systems are made of.
+Knows words alone. Imports none of the code the systems are made of, and not the studies.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class System:
         id: `S01` to `S75`.
         slug: name on the command line.
         title: what it is called among people.
-        room: folder of accordant it lives in; ` + ` joins several.
+        room: folder of accordant it lives in, or wheel under `packages/`; ` + ` joins several.
         works: what has to work for it.
         claim: the finding that `accordant reproduce` looks for in miniature; empty for a taxonomy.
         kind: `taxonomy` for surveys and positions, whose categories the catalogue carries.
         paper: where it was published.
-        how_to_run: a command; empty while the system is planned.
-        reproduce: `module:function` of its reproduction, or None while it is planned.
+        how_to_run: a command; empty while the system is planned. A system that can be run has a
+            study of its claim under its slug.
     """
 
     id: str
@@ -50,20 +50,19 @@ class System:
     kind: Literal["method", "taxonomy"] = "method"
     paper: Paper | None = None
     how_to_run: str = ""
-    reproduce: str | None = None
 
     @property
     def state(self) -> State:
-        """A system works when a command puts its claim to the test, whatever that finds."""
-        return "planned" if self.reproduce is None else "works"
+        """Whether a command puts the claim to the test, whatever that finds."""
+        return "works" if self.how_to_run else "planned"
 
     @property
     def rooms(self) -> tuple[str, ...]:
-        """The rooms one by one."""
+        """Return the rooms one by one."""
         return tuple(part.strip() for part in self.room.split("+"))
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as plain values, for JSON."""
+        """Return the record as plain values, for JSON."""
         paper = self.paper
         return {
             "id": self.id,
@@ -78,5 +77,5 @@ class System:
             if paper is None
             else {"title": paper.title, "authors": paper.authors, "year": paper.year},
             "how_to_run": self.how_to_run,
-            "reproduce": self.reproduce,
+            "reproduce": f"accordant reproduce {self.slug}" if self.how_to_run else None,
         }

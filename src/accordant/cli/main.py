@@ -1,15 +1,14 @@
-"""The `accordant` command: its verbs, and what happens to a mistake.
+"""Run the `accordant` command: hand over to a verb, and tell a person what went wrong.
 
-Knows the verbs' names and how errors reach a person: a user's mistake is one readable message on
-standard error and exit code 2; an interruption says how to go on and exits with 130; a bug keeps
-its traceback. A verb's module is imported when the verb is used, so that `--help` is instant.
+Knows how errors reach a person: a user's mistake is one readable message on standard error and exit
+code 2; an interruption says how to go on and exits with 130; a bug keeps its traceback. Imports no
+verb's module before the verb is used.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -18,16 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from accordant._version import __version__
 from accordant.base.errors import UserError
 from accordant.cli.output import examples, print_error
-
-# Verb -> help panel and summary; its module is `accordant.cli.<verb>`.
-VERBS = {
-    "align": ("Align", "Align a model with feedback: validate, train, measure, and report."),
-    "check": ("Align", "Check feedback before training, or a model after it."),
-    "chat": ("Use", "Talk to a model in the terminal."),
-    "catalogue": ("Look", "List the published systems: what works and what is planned."),
-    "reproduce": ("Look", "Run a paper's claim in miniature and say whether its shape shows."),
-    "objectives": ("Look", "List the objectives that `align` can train on."),
-}
+from accordant.cli.verbs import ELSEWHERE, HELP, VERBS, Verb, list_verbs, load_verb
 
 
 class _LazyVerb(TyperCommand):
@@ -37,13 +27,8 @@ class _LazyVerb(TyperCommand):
         return load_verb(str(self.name)).make_context(*args, **kwargs)
 
 
-def load_verb(name: str) -> Any:
-    """The complete command of a verb."""
-    app = typer.Typer(rich_markup_mode="rich", add_completion=False, context_settings=_HELP)
-    import_module(f"accordant.cli.{name}").register(app)
-    command = typer.main.get_command(app)
-    command.name = name
-    return command
+def _lazy(name: str, verb: Verb) -> _LazyVerb:
+    return _LazyVerb(name, callback=None, help=verb.summary, rich_help_panel=verb.panel)
 
 
 class _Verbs(TyperGroup):
@@ -51,8 +36,23 @@ class _Verbs(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        for name, (panel, summary) in VERBS.items():
-            self.add_command(_LazyVerb(name, callback=None, help=summary, rich_help_panel=panel))
+        for name, verb in VERBS.items():
+            self.add_command(_lazy(name, verb))
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(list_verbs())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        # Looked up here, and not above, so that a verb of the core reads no other wheel's metadata.
+        if command is None and cmd_name in (verbs := list_verbs()):
+            return _lazy(cmd_name, verbs[cmd_name])
+        if command is None and cmd_name in ELSEWHERE:
+            wheel = ELSEWHERE[cmd_name]
+            raise UserError(
+                f"`accordant {cmd_name}` comes with {wheel}.", mend=f"`pip install {wheel}`"
+            )
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -79,13 +79,11 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-_HELP = {"help_option_names": ["-h", "--help"]}
-
 app = typer.Typer(
     cls=_Verbs,
     name="accordant",
     rich_markup_mode="rich",
-    context_settings=_HELP,
+    context_settings=HELP,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     epilog=examples(

@@ -14,12 +14,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accordant.catalogue.system import System
-from accordant.statistics.estimates import clopper_pearson_interval
 from accordant.statistics.interval import Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(float):
     """A count out of so many trials, whose interval over all seeds is exact.
 
     Trials of all seeds are pooled, so they must be independent of each other, seeds included.
@@ -28,16 +26,18 @@ class Share:
     count: int
     trials: int
 
-    def __float__(self) -> float:
-        return self.count / self.trials
+    def __new__(cls, count: int, trials: int) -> Share:
+        """Make the share `count / trials`; calculating with it gives plain numbers."""
+        share = super().__new__(cls, count / trials)
+        share.count, share.trials = count, trials
+        return share
 
     def complement(self) -> Share:
         """Return the share of the other trials."""
         return Share(self.trials - self.count, self.trials)
 
 
-Number = float | Share
-Measured = Mapping[str, Mapping[str, Number]]
+Measured = Mapping[str, Mapping[str, float]]
 """What one seed gives: condition -> quantity -> number."""
 
 
@@ -64,7 +64,7 @@ class Claim:
     """
 
     statement: str
-    quantity: str | Callable[[Measured], Number]
+    quantity: str | Callable[[Measured], float]
     higher: str = ""
     lower: str = ""
     than: str | tuple[str, str] | float = 0.0
@@ -84,7 +84,7 @@ class Claim:
             return self.by
         return self.by + (0.0 - self.than if self.lower else self.than)
 
-    def evidence(self, measured: Measured) -> Number:
+    def evidence(self, measured: Measured) -> float:
         """Return the number of one seed that the verdict rests on.
 
         Against a condition it is the difference within the seed, which removes what seeds differ
@@ -97,14 +97,14 @@ class Claim:
             return self.quantity(measured)
         number = measured[self.higher or self.lower][self.quantity]
         if not isinstance(self.than, str | tuple):
-            return -float(number) if self.lower else number
+            return -number if self.lower else number
         condition, quantity = (
             (self.than, self.quantity) if isinstance(self.than, str) else self.than
         )
         other = measured[condition][quantity]
         if self.lower:
             number, other = other, number
-        return float(number) - float(other)
+        return number - other
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ def summarise(measured: Sequence[Measured], units: Mapping[str, str]) -> tuple[R
     )
 
 
-def over_seeds(numbers: Sequence[Number], level: float = 0.95) -> Interval:
+def over_seeds(numbers: Sequence[float], level: float = 0.95) -> Interval:
     """Return the mean over seeds with Student's t interval: mean +- t_{n-1} s / sqrt(n).
 
     Seeds are few, so the bootstrap would be too sure of itself. With fewer than two the ends are
@@ -241,14 +241,17 @@ def over_seeds(numbers: Sequence[Number], level: float = 0.95) -> Interval:
     """
     shares = [number for number in numbers if isinstance(number, Share)]
     if shares and len(shares) == len(numbers):
+        # Imported here: the verb's help needs no numpy.
+        from accordant.statistics.estimates import clopper_pearson_interval
+
         count, trials = sum(s.count for s in shares), sum(s.trials for s in shares)
         return clopper_pearson_interval(count, trials, level)
-    values, count = [float(number) for number in numbers], len(numbers)
-    if count < 2 or not all(map(math.isfinite, values)):
-        estimate = statistics.fmean(values) if count else float("nan")
+    count = len(numbers)
+    if count < 2 or not all(map(math.isfinite, numbers)):
+        estimate = statistics.fmean(numbers) if count else float("nan")
         return Interval(estimate, float("nan"), float("nan"), count, level)
     from scipy.stats import t
 
-    mean = statistics.fmean(values)
-    half = float(t.ppf((1 + level) / 2, count - 1)) * statistics.stdev(values) / count**0.5
+    mean = statistics.fmean(numbers)
+    half = float(t.ppf((1 + level) / 2, count - 1)) * statistics.stdev(numbers) / count**0.5
     return Interval(mean, mean - half, mean + half, count, level)

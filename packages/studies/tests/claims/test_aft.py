@@ -41,10 +41,10 @@ def test_it_measures_every_constraint_and_repeats_itself(monkeypatch: pytest.Mon
     monkeypatch.setattr(aft, "start_model", _hardly_schooled)
     monkeypatch.setattr(aft, "HELD_OUT", 480)
     monkeypatch.setattr(aft, "EPOCHS", 1)
-    result = aft.reproduce((0, 1))
+    result = aft.study().run((0, 1))
     assert {row.condition for row in result.rows} == {"start", aft.IMITATION, *aft.OPTIONS}
     assert len(result.claims) == 6
-    assert result == aft.reproduce((0, 1))
+    assert result == aft.study().run((0, 1))
 
 
 def test_the_start_model_confuses_objects() -> None:
@@ -63,5 +63,5 @@ def test_the_start_model_confuses_objects() -> None:
 @pytest.mark.study
 def test_the_push_harms_and_the_boundary_takes_most_of_the_harm_away() -> None:
     """Not all of it: against imitation alone the boundary loses one or two right answers of 100."""
-    *harm, grammar, _, more, detached = aft.reproduce(None).claims
+    *harm, grammar, _, more, detached = aft.study().run().claims
     assert all(check.holds for check in (*harm, grammar, more, detached))

@@ -40,12 +40,12 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
     monkeypatch.setattr(bco, "EACH", 30)
     monkeypatch.setattr(bco, "EPOCHS", 1)
     monkeypatch.setattr(bco, "HELD_OUT", 4)
-    result = bco.reproduce((0, 1))
+    result = bco.study().run((0, 1))
     assert {row.condition for row in result.rows} == {"start", *bco.CONDITIONS}
     assert len(result.claims) == 3
-    assert result == bco.reproduce((0, 1))
+    assert result == bco.study().run((0, 1))
 
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert bco.reproduce(None).shows
+    assert bco.study().run().shows

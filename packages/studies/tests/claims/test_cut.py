@@ -21,10 +21,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_it_measures_every_condition_and_repeats_itself() -> None:
-    result = cut.reproduce((0, 1))
+    result = cut.study().run((0, 1))
     assert {row.condition for row in result.rows} == {"start", *cut.CONDITIONS}
     assert len(result.claims) == 5
-    assert result == cut.reproduce((0, 1))
+    assert result == cut.study().run((0, 1))
 
 
 @pytest.mark.usefixtures("small")
@@ -49,4 +49,4 @@ def test_f1_of_flags() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert cut.reproduce(None).shows
+    assert cut.study().run().shows

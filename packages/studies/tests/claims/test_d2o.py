@@ -22,10 +22,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_it_measures_every_condition_and_repeats_itself() -> None:
-    result = d2o.reproduce((0, 1))
+    result = d2o.study().run((0, 1))
     assert {row.condition for row in result.rows} == {"start", d2o.D2O, d2o.ONE, d2o.NONE}
     assert len(result.claims) == 5
-    assert result == d2o.reproduce((0, 1))
+    assert result == d2o.study().run((0, 1))
 
 
 @pytest.mark.usefixtures("small")
@@ -47,5 +47,5 @@ def test_the_labels_are_rude_answers_and_nothing_else() -> None:
 def test_which_parts_of_the_shape_show() -> None:
     # Help is kept far better than without anchors, and not as well as the claim has it; eleven
     # anchors are not measurably steadier than one.
-    holds = [check.holds for check in d2o.reproduce(None).claims]
+    holds = [check.holds for check in d2o.study().run().claims]
     assert holds == [True, False, True, True, False]

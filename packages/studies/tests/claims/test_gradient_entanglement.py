@@ -41,4 +41,4 @@ def test_agreement_needs_both_directions() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert gradient_entanglement.reproduce(None).shows
+    assert gradient_entanglement.study().run().shows

@@ -12,12 +12,12 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
     monkeypatch.setattr(irepo, "ROUNDS", 1)
     monkeypatch.setattr(irepo, "PAIRS", 60)
     monkeypatch.setattr(irepo, "DISTANCES", (0.02,))
-    result = irepo.reproduce((0, 1))
+    result = irepo.study().run((0, 1))
     assert {row.condition for row in result.rows} == {*irepo.METHODS, irepo.FEW, irepo.MANY}
     assert len(result.claims) == 5
-    assert result == irepo.reproduce((0, 1))
+    assert result == irepo.study().run((0, 1))
 
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert irepo.reproduce(None).shows
+    assert irepo.study().run().shows

@@ -32,7 +32,7 @@ def test_it_measures_the_family_and_repeats_itself(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lipo, "VALIDATION", 4)
     monkeypatch.setattr(lipo, "EPOCHS", 1)
     monkeypatch.setattr(lipo, "DISTANCE", 0.0)
-    result = lipo.reproduce((0, 1))
+    result = lipo.study().run((0, 1))
     assert {row.condition for row in result.rows} == {"start", *lipo.OBJECTIVES}
     assert len(result.claims) == 5
-    assert result == lipo.reproduce((0, 1))
+    assert result == lipo.study().run((0, 1))

@@ -11,10 +11,10 @@ def test_it_measures_both_losses_and_repeats_itself(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ln_dpo, "BETAS", (0.1, 0.4))
     monkeypatch.setattr(ln_dpo, "RATES", (0.03,))
     monkeypatch.setattr(ln_dpo, "STEPS", 100)
-    result = ln_dpo.reproduce((0, 1))
+    result = ln_dpo.study().run((0, 1))
     assert {row.condition for row in result.rows} == {"data", "start", "dpo", "ln_dpo"}
     assert len(result.claims) == 2
-    assert result == ln_dpo.reproduce((0, 1))
+    assert result == ln_dpo.study().run((0, 1))
 
 
 def test_lengths_are_read_off_where_the_rate_is_first_reached() -> None:
@@ -29,4 +29,4 @@ def test_lengths_are_read_off_where_the_rate_is_first_reached() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert ln_dpo.reproduce(None).shows
+    assert ln_dpo.study().run().shows

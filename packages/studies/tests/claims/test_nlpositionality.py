@@ -36,4 +36,4 @@ def test_simulated_labels_side_with_the_planted_country_alone() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert nlpositionality.reproduce(None).shows
+    assert nlpositionality.study().run().shows

@@ -14,7 +14,7 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
         monkeypatch.setattr(poft, name, size)
     monkeypatch.setattr(poft, "SHAPE", Shape(width=32, layers=1))
     monkeypatch.setattr(poft, "Schooling", lambda: Schooling(prompts=256, epochs=1))
-    result = poft.reproduce((0, 1))
+    result = poft.study().run((0, 1))
     assert {row.condition for row in result.rows} == {
         "start",
         "sft, clean",
@@ -23,7 +23,7 @@ def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.Monk
         "poft, corrupted",
     }
     assert len(result.claims) == 4
-    assert result == poft.reproduce((0, 1))
+    assert result == poft.study().run((0, 1))
 
 
 def test_corrupted_demonstrations_name_wrong_objects_and_others_none() -> None:
@@ -38,4 +38,4 @@ def test_corrupted_demonstrations_name_wrong_objects_and_others_none() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert poft.reproduce(None).shows
+    assert poft.study().run().shows

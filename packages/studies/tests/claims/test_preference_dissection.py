@@ -43,4 +43,4 @@ def test_planted_weights_are_standardised_and_drive_the_labels() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert preference_dissection.reproduce(None).shows
+    assert preference_dissection.study().run().shows

@@ -23,4 +23,4 @@ def test_the_order_of_formulas_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert preference_logic.reproduce(None).shows
+    assert preference_logic.study().run().shows

@@ -25,13 +25,13 @@ def test_it_measures_every_length_and_repeats_itself(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pro, "PROMPTS", 16)
     monkeypatch.setattr(pro, "EPOCHS", 1)
     monkeypatch.setattr(pro, "HELD_OUT", 4)
-    result = pro.reproduce((0, 1))
+    result = pro.study().run((0, 1))
     names = {f"rankings of {length}" for length in pro.LENGTHS}
     assert {row.condition for row in result.rows} == {"start", pro.AS_MANY} | names
     assert len(result.claims) == 3
-    assert result == pro.reproduce((0, 1))
+    assert result == pro.study().run((0, 1))
 
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert pro.reproduce(None).shows
+    assert pro.study().run().shows

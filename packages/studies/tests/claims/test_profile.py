@@ -54,4 +54,4 @@ def test_the_control_has_no_liking_for_length_at_all() -> None:
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert profile.reproduce(None).shows
+    assert profile.study().run().shows

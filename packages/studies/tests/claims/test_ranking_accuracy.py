@@ -47,4 +47,4 @@ def test_votes_follow_gold_and_the_majority_is_first(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.study
 def test_the_shape_shows() -> None:
-    assert ranking_accuracy.reproduce(None).shows
+    assert ranking_accuracy.study().run().shows

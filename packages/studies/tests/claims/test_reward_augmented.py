@@ -22,10 +22,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_it_measures_every_condition_and_repeats_itself() -> None:
-    result = reward_augmented.reproduce((0, 1))
+    result = reward_augmented.study().run((0, 1))
     assert {row.condition for row in result.rows} == {"start", "dpo", "reward-augmented dpo"}
     assert len(result.claims) == 3
-    assert result == reward_augmented.reproduce((0, 1))
+    assert result == reward_augmented.study().run((0, 1))
 
 
 @pytest.mark.usefixtures("small")
@@ -63,5 +63,5 @@ def test_grades_follow_gold() -> None:
 @pytest.mark.study
 def test_which_parts_of_the_shape_show() -> None:
     # Goals are learnt, and dpo without them stays ahead in this language: see the note.
-    holds = [check.holds for check in reward_augmented.reproduce(None).claims]
+    holds = [check.holds for check in reward_augmented.study().run().claims]
     assert holds == [False, False, True]

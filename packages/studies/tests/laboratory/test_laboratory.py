@@ -10,7 +10,6 @@ import torch
 
 from accordant_studies.laboratory import exact, labelling, worlds
 from accordant_studies.laboratory.labelling import Pairs
-from accordant_studies.laboratory.study import at_distance, repeat
 from accordant_studies.laboratory.training import Batch, minibatches, population_loss, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
 
@@ -265,20 +264,8 @@ def test_rankings_are_sorted_and_keep_their_numbers() -> None:
     assert example.rewards == (4.0, 1.0, 0.0)
 
 
-def test_a_study_keeps_seeds_and_conditions_apart() -> None:
-    study = repeat(lambda seed: {"a": {"x": seed, "y": 2.0}, "b": {"x": seed + 1}}, (3, 5))
-    assert study.values("b", "x") == [4, 6]
-    rows = study.rows({"x": "nats"})
-    assert [(row.condition, row.quantity, row.unit) for row in rows] == [
-        ("a", "x", "nats"),
-        ("a", "y", ""),
-        ("b", "x", "nats"),
-    ]
-    assert rows[0].value.estimate == 4.0
-
-
 def test_between_two_points_of_a_frontier_gold_is_interpolated_and_beyond_it_unknown() -> None:
     frontier = [(0.6, 4.0), (0.0, 1.0), (0.2, 2.0)]
-    assert at_distance(frontier, 0.1) == pytest.approx(1.5)
-    assert at_distance(frontier, 0.5) == pytest.approx(3.5)
-    assert math.isnan(at_distance(frontier, 0.7))
+    assert exact.at_distance(frontier, 0.1) == pytest.approx(1.5)
+    assert exact.at_distance(frontier, 0.5) == pytest.approx(3.5)
+    assert math.isnan(exact.at_distance(frontier, 0.7))

@@ -26,7 +26,6 @@ from accordant_studies.laboratory.language import (
     is_grammatical,
     split_prompts,
 )
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     Schooling,
@@ -37,7 +36,7 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats, not_worse
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (10, 11, 12, 13, 14, 15)
 CONFUSED = Schooling(writer=Writer(confused=0.5))
@@ -59,13 +58,47 @@ OPTIONS: dict[str, dict[str, str | float]] = {
 }
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train on the same right and wrong answers with each constraint, and on right ones alone."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    grammar, right = "grammatical", "right"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                "unconstrained, answers get less grammatical than they were",
+                grammar,
+                lower=FREE,
+                than="start",
+            ),
+            Claim(
+                "and fewer of them are right than after imitation alone",
+                right,
+                lower=FREE,
+                than=IMITATION,
+            ),
+            Claim(
+                f"with the boundary grammatical answers lose at most {TOLERANCE:g}",
+                grammar,
+                higher=BOUND,
+                than="start",
+                by=-TOLERANCE,
+            ),
+            Claim(
+                f"and right ones at most {FEWER:g} against imitation alone",
+                right,
+                higher=BOUND,
+                than=IMITATION,
+                by=-FEWER,
+            ),
+            Claim(
+                "the boundary has more right answers than the unconstrained loss",
+                right,
+                higher=BOUND,
+                than=FREE,
+            ),
+            Claim("so has the detached constraint", right, higher=DETACHED, than=FREE),
+        ),
         note=f"Lists of up to {DRAWN} different answers to prompts that got both right and wrong "
         f"ones, {EPOCHS} passes; answers are counted on {HELD_OUT} prompts left out of them. 'wrong"
         " above right' is the share of such pairs of a list that the model ranks so, by mean "
@@ -73,47 +106,6 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "answer, about 15 nats per answer, as the default of 0.15 does in solutions of a hundred "
         "tokens; in answers this short that default keeps wrong answers likely, and is shown "
         "beside it.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def values(condition: str, quantity: str) -> list[float]:
-        return study.values(condition, quantity)
-
-    grammar, right = "grammatical", "right"
-    return (
-        beats(
-            "unconstrained, answers get less grammatical than they were",
-            values("start", grammar),
-            values(FREE, grammar),
-        ),
-        beats(
-            "and fewer of them are right than after imitation alone",
-            values(IMITATION, right),
-            values(FREE, right),
-        ),
-        not_worse(
-            f"with the boundary grammatical answers lose at most {TOLERANCE:g}",
-            values(BOUND, grammar),
-            values("start", grammar),
-            TOLERANCE,
-        ),
-        not_worse(
-            f"and right ones at most {FEWER:g} against imitation alone",
-            values(BOUND, right),
-            values(IMITATION, right),
-            FEWER,
-        ),
-        beats(
-            "the boundary has more right answers than the unconstrained loss",
-            values(BOUND, right),
-            values(FREE, right),
-        ),
-        beats(
-            "so has the detached constraint",
-            values(DETACHED, right),
-            values(FREE, right),
-        ),
     )
 
 

@@ -18,7 +18,6 @@ from accordant.scoring.pooling import prompt_states
 from accordant.tokens.examples import Example
 from accordant.training.matching import density_ratios
 from accordant_studies.laboratory.language import OBJECTS, Tokens, make_prompt, quality
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     clone,
@@ -28,7 +27,7 @@ from accordant_studies.laboratory.transformer import (
     start_model,
     thumbs,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (0, 1, 2, 3)
 LISTED = 3  # objects of a prompt
@@ -58,28 +57,30 @@ class Asked:
     wanted: tuple[bool, ...]
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train the same loss on the same thumbs with and without weights."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("matching beats no matching", "win rate", higher=MATCHED, than=PLAIN),
+            Claim(
+                "with matching the answers win over the start's",
+                "win rate",
+                higher=MATCHED,
+                than=0.5,
+            ),
+            Claim(
+                "matching saves answers to prompts that mostly got thumbs down",
+                f"gold, {KINDS[1]}",
+                higher=MATCHED,
+                than=PLAIN,
+            ),
+        ),
         note=f"{EACH} thumbs of either label, {RATE:.0%} of a label's for its own kind of prompt, "
         f"{EPOCHS} passes. Win rates are by gold over the start's answers, on as many held-out "
         "prompts of one kind as of the other. Ratios are let through down to 0.1; the usual "
         "smallest of 0.5 matches only in part where the true one is 1/9, and is shown beside it.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    plain, matched = (study.values(name, "win rate") for name in (PLAIN, MATCHED))
-    down = f"gold, {KINDS[1]}"
-    saved, lost = (study.values(name, down) for name in (MATCHED, PLAIN))
-    return (
-        beats("matching beats no matching", matched, plain),
-        Check("with matching the answers win over the start's", over_seeds(matched), threshold=0.5),
-        beats("matching saves answers to prompts that mostly got thumbs down", saved, lost),
     )
 
 

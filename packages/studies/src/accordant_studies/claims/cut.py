@@ -22,7 +22,6 @@ from accordant.tokens.trees import TokenTree
 from accordant.training.learner import Learner
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     FALLIBLE,
@@ -34,7 +33,7 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats, not_worse
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (0, 1, 2, 3, 4)
 SHAPE = Shape(width=64, layers=2)
@@ -48,44 +47,32 @@ CONDITIONS = {"cut": THRESHOLD, "imitation": 1e9, "plain unlikelihood": 1e-9}
 KEPT = 0.1  # nats per token the words that were right may lose
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Learn from judgments by token, from none of them, and by whole answers."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"log-prob of right words": "nats", "gold": "reward"}),
-        _checks(study),
-        study.seeds,
+    wrong, right, plain = "wrong words", "log-prob of right words", "plain unlikelihood"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("cut lowers the wrong words", wrong, lower="cut", than="start"),
+            Claim(
+                "below what imitation of the same answers leaves",
+                wrong,
+                lower="cut",
+                than="imitation",
+            ),
+            Claim("it keeps the other words", right, higher="cut", than="start", by=-KEPT),
+            Claim("better than plain unlikelihood keeps them", right, higher="cut", than=plain),
+            Claim(
+                "its answers are better than plain unlikelihood's", "gold", higher="cut", than=plain
+            ),
+        ),
+        units={right: "nats", "gold": "reward"},
         note=f"'wrong words' are rude adjectives and nouns out of place, per noun. {JUDGED} judged "
         f"answers, {STEPS} steps of {BATCH}. 'log-prob of right words' is that of the other words "
         "of held-out answers judged bad. 'flags, F1' compares the tokens flagged in them with the "
         "wrong ones. Imitation and plain unlikelihood are cut at a threshold no token and every "
         "token of a bad answer exceeds.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def values(condition: str, quantity: str) -> list[float]:
-        return study.values(condition, quantity)
-
-    wrong, right = "wrong words", "log-prob of right words"
-    return (
-        beats("cut lowers the wrong words", values("start", wrong), values("cut", wrong)),
-        beats(
-            "below what imitation of the same answers leaves",
-            values("imitation", wrong),
-            values("cut", wrong),
-        ),
-        not_worse("it keeps the other words", values("cut", right), values("start", right), KEPT),
-        beats(
-            "better than plain unlikelihood keeps them",
-            values("cut", right),
-            values("plain unlikelihood", right),
-        ),
-        beats(
-            "its answers are better than plain unlikelihood's",
-            values("cut", "gold"),
-            values("plain unlikelihood", "gold"),
-        ),
     )
 
 

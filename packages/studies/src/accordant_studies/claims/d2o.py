@@ -23,7 +23,6 @@ from accordant.sampling.samples import SamplingOptions
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import END, Tokens
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     Gold,
@@ -36,7 +35,7 @@ from accordant_studies.laboratory.transformer import (
     start_model,
     thumbs,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats, not_worse
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (0, 1, 2, 3, 4)
 SHAPE = Shape(width=64, layers=2)
@@ -52,13 +51,23 @@ D2O, ONE, NONE = "d2o", "one anchor", "no anchors"
 CONDITIONS = {D2O: (ANCHORS, 0.1, 2), ONE: (1, 0.1, 2), NONE: (1, NOTHING, 1)}
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Unlearn rudeness with eleven anchors, with one and with none."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("d2o lowers harm", "rude", lower=D2O, than="start"),
+            Claim("it keeps help", "accuracy", higher=D2O, than="start", by=-KEPT),
+            Claim("without anchors help is lost", "accuracy", lower=NONE, than="start"),
+            Claim("anchors keep some of it", "accuracy", higher=D2O, than=NONE),
+            Claim(
+                "with eleven anchors training is steadier than with one",
+                "unsteadiness",
+                lower=D2O,
+                than=ONE,
+            ),
+        ),
         note=f"Steps of {BATCH} until 'rude', rude adjectives per noun, is under {CUT:g} of what "
         f"it was, at most {STEPS}; 'reached' is the share of runs that came so far, and the others "
         "are measured at the end. Numbers are means over runs that differ in nothing but the "
@@ -67,31 +76,6 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "log-probabilities, in nats. A model this small unlearns adjectives of every manner with "
         "the rude ones, and what they leave free at the first word goes to wrong nouns: anchors "
         "save most of the help that is lost without them, not all of it.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def values(condition: str, quantity: str) -> list[float]:
-        return study.values(condition, quantity)
-
-    return (
-        beats("d2o lowers harm", values("start", "rude"), values(D2O, "rude")),
-        not_worse("it keeps help", values(D2O, "accuracy"), values("start", "accuracy"), KEPT),
-        beats(
-            "without anchors help is lost",
-            values("start", "accuracy"),
-            values(NONE, "accuracy"),
-        ),
-        beats(
-            "anchors keep some of it",
-            values(D2O, "accuracy"),
-            values(NONE, "accuracy"),
-        ),
-        beats(
-            "with eleven anchors training is steadier than with one",
-            values(ONE, "unsteadiness"),
-            values(D2O, "unsteadiness"),
-        ),
     )
 
 

@@ -14,13 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from accordant.checks.gradients import (
-    Changes,
-    loss_slopes,
-    pair_products,
-    parameters_of,
-    predict,
-)
+from accordant.checks.gradients import Changes, loss_slopes, pair_products, parameters_of, predict
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
@@ -34,10 +28,9 @@ from accordant_studies.laboratory.language import (
     draw_prompts,
     objects_of,
 )
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.transformer import clone, sample, score_answers, start_model
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(4))
 PAIRS = 50  # of each kind
@@ -46,42 +39,42 @@ RATE = 1e-3  # of the one step
 ALIKE, APART = "alike, in a new manner", "two samples"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Predict both directions of every pair, take the step, and count agreements."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"chosen, where it should fall": "nats"}),
-        _checks(study),
-        study.seeds,
+    agreement = "both directions as predicted"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                "both directions are as predicted in over 95 % of pairs",
+                agreement,
+                higher="all pairs",
+                than=0.95,
+            ),
+            Claim(
+                "the conditions predict better than 'always up and down'",
+                agreement,
+                higher="all pairs",
+                than=("all pairs", "both directions always up and down"),
+            ),
+            Claim(
+                "alike answers move together more often than two samples",
+                "moved together",
+                higher=ALIKE,
+                than=APART,
+            ),
+            Claim(
+                "of the chosen answers that break their condition, over 95 % fall",
+                "chosen falls, where it should",
+                higher="all pairs",
+                than=0.95,
+            ),
+        ),
+        units={"chosen, where it should fall": "nats"},
         note=f"{PAIRS} pairs of each kind, every one trained on alone from the same start by one "
         f"plain step at a learning rate of {RATE:g}, with the gradients of all weights. "
         "'Always up and down' says that the chosen answer rises and the rejected one falls.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    agreement = "both directions as predicted"
-    return (
-        Check(
-            "both directions are as predicted in over 95 % of pairs",
-            over_seeds(study.values("all pairs", agreement)),
-            threshold=0.95,
-        ),
-        beats(
-            "the conditions predict better than 'always up and down'",
-            study.values("all pairs", agreement),
-            study.values("all pairs", "both directions always up and down"),
-        ),
-        beats(
-            "alike answers move together more often than two samples",
-            study.values(ALIKE, "moved together"),
-            study.values(APART, "moved together"),
-        ),
-        Check(
-            "of the chosen answers that break their condition, over 95 % fall",
-            over_seeds(study.values("all pairs", "chosen falls, where it should")),
-            threshold=0.95,
-        ),
     )
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from accordant_studies.laboratory import exact, labelling, worlds
-from accordant_studies.laboratory.study import Measured, Study, at_distance, repeat
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
-from accordant_studies.reproduce import Check, Reproduction, beats
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(10))
 ARMS, CONTEXTS = 6, 10
@@ -31,33 +30,29 @@ METHODS = {SHARES: ("irepo", True), MAJORITIES: ("irepo", False), DPO: ("dpo", F
 FEW, MANY = "irepo, 1 voter", "irepo, 25 voters"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Align to votes by shares and by majorities, and let the number of voters grow."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"reward error": "reward"}),
-        _checks(study),
-        study.seeds,
+    error = "reward error"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            *(
+                Claim(
+                    f"shares beat {other} {_at(distance)}", _at(distance), higher=SHARES, than=other
+                )
+                for other in (DPO, MAJORITIES)
+                for distance in DISTANCES
+            ),
+            Claim("five voters recover gold better than one", error, lower=SHARES, than=FEW),
+            Claim("and twenty-five better than five", error, lower=MANY, than=SHARES),
+            Claim("shares recover gold better than dpo", error, lower=SHARES, than=DPO),
+        ),
+        units={error: "reward"},
         note=f"{VOTERS} voters a pair, {ROUNDS} rounds at each of several betas. Methods are "
         "compared at equal KL from the start, between their betas by interpolation, since the "
         "same beta takes them to different distances. 'reward error' is the root mean square of "
         "beta h minus gold within a context, after one round at beta 1. Expectations are exact.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def compare(statement: str, quantity: str, higher: str, lower: str) -> Check:
-        return beats(statement, study.values(higher, quantity), study.values(lower, quantity))
-
-    return (
-        *(
-            compare(f"shares beat {other} {_at(distance)}", _at(distance), SHARES, other)
-            for other in (DPO, MAJORITIES)
-            for distance in DISTANCES
-        ),
-        compare("five voters recover gold better than one", "reward error", FEW, SHARES),
-        compare("and twenty-five better than five", "reward error", SHARES, MANY),
-        compare("shares recover gold better than dpo", "reward error", DPO, SHARES),
     )
 
 
@@ -77,7 +72,7 @@ def _measure(seed: int) -> Measured:
             end = _rounds(world, start, labels, objective, beta, seed).logps().detach()
             divergence = exact.kl(end, start.logps().detach())
             frontier.append((divergence, exact.expectation(end, rewards)))
-        measured[name] = {_at(d): at_distance(frontier, d) for d in DISTANCES}
+        measured[name] = {_at(d): exact.at_distance(frontier, d) for d in DISTANCES}
         distances = [divergence for divergence, _ in frontier[1:]]
         measured[name] |= {"nearest, nats": min(distances), "furthest, nats": max(distances)}
     for name, voters in ((SHARES, VOTERS), (FEW, 1), (MANY, 25), (DPO, VOTERS)):

@@ -26,9 +26,8 @@ from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode_prompt
 from accordant.tokens.trees import TokenTree
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import Batch, train
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (0, 1, 2, 3, 4)
 PROMPTS = 4  # of a seed, a pair of each kind for every one
@@ -65,14 +64,33 @@ AGREES = (
 )
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train the embedded model on similar, opposite, mixed and filtered pairs, and watch Yes."""
-    study = repeat(_measure, seeds or SEEDS)
-    gc.collect()
-    return Reproduction(
-        study.rows({"log P(Yes), change": "nats", "log P(No), change": "nats"}),
-        _checks(study),
-        study.seeds,
+    yes, no = (f"log P({word}), change" for word in (YES, NO))
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("No over Never raises Yes", yes, higher="No over Never"),
+            Claim("No over Yes, a control, lowers it", yes, lower="No over Yes"),
+            Claim(
+                "Yes over No, a control, moves both as it should",
+                lambda seed: min(seed["Yes over No"][yes], -seed["Yes over No"][no]),
+            ),
+            Claim(
+                "CHES is higher for similar than for dissimilar pairs",
+                "similar pairs",
+                higher="CHES",
+                than=("CHES", "dissimilar pairs"),
+            ),
+            Claim("the mix raises Yes", yes, higher="mix"),
+            Claim("filtering by CHES prevents it", yes, lower="mix, filtered", than="mix"),
+            Claim(
+                "and takes away at least half of it",
+                lambda seed: seed["mix"][yes] / 2 - seed["mix, filtered"][yes],
+            ),
+        ),
+        units={yes: "nats", no: "nats"},
         note=f"{PROMPTS} prompts a seed, DPO at beta {BETA}, {STEPS} steps of Adam at {RATE:g} on "
         "all pairs at once. Probabilities are of an answer's first token, averaged over the "
         "prompts in their logarithms. The mix holds a similar and a dissimilar pair for every "
@@ -80,37 +98,6 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "model No rises beside Yes: what is seen is where probability goes, not a fall of the "
         "chosen answer.",
     )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def change(condition: str) -> list[float]:
-        return study.values(condition, "log P(Yes), change")
-
-    return (
-        Check("No over Never raises Yes", over_seeds(change("No over Never"))),
-        Check("No over Yes, a control, lowers it", over_seeds([-v for v in change("No over Yes")])),
-        Check(
-            "Yes over No, a control, moves both as it should",
-            over_seeds([min(yes, -no) for yes, no in zip(*_control(study), strict=True)]),
-        ),
-        beats(
-            "CHES is higher for similar than for dissimilar pairs",
-            study.values("CHES", "similar pairs"),
-            study.values("CHES", "dissimilar pairs"),
-        ),
-        Check("the mix raises Yes", over_seeds(change("mix"))),
-        beats("filtering by CHES prevents it", change("mix"), change("mix, filtered")),
-        Check(
-            "and takes away at least half of it",
-            over_seeds(
-                [m / 2 - f for m, f in zip(change("mix"), change("mix, filtered"), strict=True)]
-            ),
-        ),
-    )
-
-
-def _control(study: Study) -> list[list[float]]:
-    return [study.values("Yes over No", f"log P({word}), change") for word in (YES, NO)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +154,7 @@ def _measure(seed: int) -> Measured:
         measured[name] = {
             f"log P({word}), change": after[word] - before[word] for word in (YES, NO)
         }
+    gc.collect()
     return measured
 
 

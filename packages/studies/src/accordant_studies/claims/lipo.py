@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from accordant.tokens.examples import Example
+from accordant_studies.laboratory import exact
 from accordant_studies.laboratory.language import Tokens, quality, split_prompts
-from accordant_studies.laboratory.study import Measured, Study, at_distance, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     clone,
@@ -30,7 +30,7 @@ from accordant_studies.laboratory.transformer import (
     score_answers,
     start_model,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (10, 11, 12, 13, 14, 15)
 LENGTH = 8
@@ -50,35 +50,31 @@ OBJECTIVES = {
 }
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train the family on the same lists."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"KL": "nats"}),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            *(
+                Claim(
+                    f"lambda weights beat {other}: {quantity}", quantity, higher=LAMBDA, than=other
+                )
+                for other, quantity in (
+                    (EVERY_PAIR, "win rate"),
+                    (EVERY_PAIR, _AT),
+                    (HINGE, "win rate"),
+                    (HINGE, _AT),
+                    (ONE_PAIR, "win rate"),
+                )
+            ),
+        ),
+        units={"KL": "nats"},
         note=f"Lists of {LENGTH} answers, {EPOCHS} passes at rate {RATE:g} and beta {BETA:g}; dpo "
         "gets the best and the worst answer of each list. 'win rate' (by gold, over the start's "
         f"answers), 'gold' and 'KL' are of the best look by gold on {VALIDATION} prompts, there "
         f"is one every {EVERY} steps; 'gold at {DISTANCE:g} nats' is read between looks. All are "
         f"measured on {TESTS} further prompts that nothing after the start was trained on.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def over(other: str, quantity: str) -> Check:
-        return beats(
-            f"lambda weights beat {other}: {quantity}",
-            study.values(LAMBDA, quantity),
-            study.values(other, quantity),
-        )
-
-    return (
-        over(EVERY_PAIR, "win rate"),
-        over(EVERY_PAIR, _AT),
-        over(HINGE, "win rate"),
-        over(HINGE, _AT),
-        over(ONE_PAIR, "win rate"),
     )
 
 
@@ -117,7 +113,7 @@ def _measure(seed: int) -> Measured:
             "gold": best.gold,
             "KL": best.kl,
             "win rate": best.win_rate,
-            _AT: at_distance(((look.kl, look.gold) for look in looks), DISTANCE),
+            _AT: exact.at_distance(((look.kl, look.gold) for look in looks), DISTANCE),
         }
     return found
 

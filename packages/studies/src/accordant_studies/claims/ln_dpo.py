@@ -16,10 +16,9 @@ from torch import Tensor
 
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import exact, labelling, worlds
-from accordant_studies.laboratory.study import Measured, repeat
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
-from accordant_studies.reproduce import Reproduction, beats
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(8))
 PAIRS = 300
@@ -33,24 +32,27 @@ RATES = (0.01, 0.03)
 History = list[dict[str, float]]
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train both losses over the grid and compare lengths at equal win rates."""
-    study = repeat(_measure, seeds or SEEDS)
     length = "letters at equal win rate"
-    shorter = beats(
-        "ln_dpo answers with fewer letters than dpo at an equal win rate",
-        study.values("dpo", length),
-        study.values("ln_dpo", length),
-    )
-    longer = beats(
-        "the chosen answers are the longer ones",
-        study.values("data", "letters of the chosen"),
-        study.values("data", "letters of the rejected"),
-    )
-    return Reproduction(
-        study.rows({length: "letters"}),
-        (longer, shorter),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                "the chosen answers are the longer ones",
+                "letters of the chosen",
+                higher="data",
+                than=("data", "letters of the rejected"),
+            ),
+            Claim(
+                "ln_dpo answers with fewer letters than dpo at an equal win rate",
+                length,
+                lower="ln_dpo",
+                than="dpo",
+            ),
+        ),
+        units={length: "letters"},
         note="Win rate is gold's, against the start, exact over all 1,093 answers. Equal means the "
         "lower of the two losses' best win rates; each is then read off its best run when that "
         "rate is first reached. The grid is beta times learning rate, with beta of ln_dpo scaled "
@@ -128,10 +130,7 @@ def _run(
 
     def watch(_: int) -> dict[str, float]:
         logps = policy.logps()
-        return {
-            "win": exact.expectation(logps, wins),
-            "letters": exact.expectation(logps, letters),
-        }
+        return {"win": exact.expectation(logps, wins), "letters": exact.expectation(logps, letters)}
 
     return train(
         policy,

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import exact, labelling, worlds
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.worlds import TabularPolicy
-from accordant_studies.reproduce import Check, Reproduction, beats
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(10))
 ARMS, CONTEXTS = 6, 10
@@ -32,35 +31,27 @@ LOW, MIDDLE, HIGH = "dpo, smallest beta", "dpo, mean beta", "dpo, largest beta"
 SCALED, DEALT = "mm_dpo", "mm_dpo, gaps dealt at random"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train on mixed pairs with scaled and with fixed betas, for one pass and for many."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"KL from the start": "nats"}),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        tuple(
+            Claim(f"{statement}, {_after(passes)}", _after(passes), higher=SCALED, than=loser)
+            for passes in (1, PASSES)
+            for loser, statement in (
+                (LOW, "scaling beats its smallest beta for all pairs"),
+                (MIDDLE, "scaling beats its mean beta for all pairs"),
+                (HIGH, "scaling beats its largest beta for all pairs"),
+                (DEALT, "scaling by the right gaps beats the same scales dealt at random"),
+            )
+        ),
+        units={"KL from the start": "nats"},
         note=f"{PAIRS} pairs, {FLIPS:.0%} of labels turned round, a reward model with noise of "
         f"{NOISE:g} standard deviations; beta {BETA:g}, weight {WEIGHT:g}, rate {RATE:g}. "
         "Win rates are against the start, by gold within a context, exact. After one pass a larger "
         "beta moves further, after many a smaller one: scaling must beat both. The critique-based "
         "reward model is not part of this: rated gaps are gold plus noise.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def wins(passes: int, loser: str, statement: str) -> Check:
-        values = (study.values(name, _after(passes)) for name in (SCALED, loser))
-        return beats(f"{statement}, {_after(passes)}", *values)
-
-    return tuple(
-        wins(passes, loser, statement)
-        for passes in (1, PASSES)
-        for loser, statement in (
-            (LOW, "scaling beats its smallest beta for all pairs"),
-            (MIDDLE, "scaling beats its mean beta for all pairs"),
-            (HIGH, "scaling beats its largest beta for all pairs"),
-            (DEALT, "scaling by the right gaps beats the same scales dealt at random"),
-        )
     )
 
 

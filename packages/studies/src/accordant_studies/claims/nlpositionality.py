@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from accordant.statistics.crossed import Ratings
 from accordant.statistics.groups import GroupDifference, compare_groups
-from accordant_studies.laboratory.study import Measured, Study, repeat
-from accordant_studies.reproduce import Check, Reproduction, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 Floats = NDArray[np.float64]
 
@@ -35,43 +34,41 @@ POWER = 0.8
 MARGIN = 0.05  # of shares of tables, for the noise of counting so many
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Look for the skew in tables with and without one."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                f"a planted skew is found in over {POWER:.0%} of tables",
+                "that country is found",
+                higher="labels side with one country",
+                than=POWER,
+            ),
+            Claim(
+                "no other country and no age group is found, within the nominal rates "
+                f"and {MARGIN:.0%} of tables",
+                "nothing else is found",
+                higher="labels side with one country",
+                than=round(1 - 2 * NOMINAL - MARGIN, 6),
+            ),
+            *(
+                Claim(
+                    f"without a skew no {name} is found, within the nominal rate and {MARGIN:.0%} "
+                    "of tables",
+                    f"no {name} is found",
+                    higher="labels side with nobody",
+                    than=round(1 - NOMINAL - MARGIN, 6),
+                )
+                for name in ("country", "age")
+            ),
+        ),
         note=f"{TABLES} simulated tables of each kind per seed: {sum(COUNTRIES.values())} people, "
         f"{ITEMS} items, everyone rates {RATED}. Countries have "
         f"{', '.join(map(str, COUNTRIES.values()))} people and take turns in being the one the "
         "labels side with. All groups have views of their own, with labels on nobody's side as "
         f"well. The nominal rate of false findings is {NOMINAL:.0%} for each property.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    return (
-        Check(
-            f"a planted skew is found in over {POWER:.0%} of tables",
-            over_seeds(study.values("labels side with one country", "that country is found")),
-            threshold=POWER,
-        ),
-        Check(
-            "no other country and no age group is found, within the nominal rates "
-            f"and {MARGIN:.0%} of tables",
-            over_seeds(study.values("labels side with one country", "nothing else is found")),
-            threshold=round(1 - 2 * NOMINAL - MARGIN, 6),
-        ),
-        *(
-            Check(
-                f"without a skew no {name} is found, within the nominal rate and {MARGIN:.0%} of "
-                "tables",
-                over_seeds(study.values("labels side with nobody", f"no {name} is found")),
-                threshold=round(1 - NOMINAL - MARGIN, 6),
-            )
-            for name in ("country", "age")
-        ),
     )
 
 

@@ -39,9 +39,8 @@ from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode
 from accordant.tokens.trees import TokenTree
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
-from accordant_studies.reproduce import Check, Reproduction, beats, not_worse, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 Tokens = tuple[int, ...]
 
@@ -78,14 +77,38 @@ class _Look:
     known: float
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train both arms and compare the step of the finding with that of gold's peak."""
-    study = repeat(_measure, seeds or SEEDS)
-    gc.collect()
-    told = ("turn", "raised at", "entropy is highest at", "mass is highest at")
-    steps = ("peak", "half lost", *told, *(f"shipped: {name}" for name in told))
-    units = dict.fromkeys(steps, "steps")
-    return Reproduction(study.rows(units), _checks(study), study.seeds, note=_note())
+    turns = ("turn", "raised at", "entropy is highest at", "mass is highest at")
+    steps = ("peak", "half lost", *turns, *(f"shipped: {name}" for name in turns))
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("gold rises", "gold at peak", higher=LONG, than=(LONG, "gold at start")),
+            Claim("then it falls", "gold at end", lower=LONG, than=(LONG, "gold at peak")),
+            Claim("the check raises a finding", "raised", higher=LONG, than=0.5),
+            Claim(
+                "the indicator turns before gold's peak", "turn", lower=LONG, than=(LONG, "peak")
+            ),
+            Claim(
+                "the finding comes before half is lost",
+                "raised at",
+                lower=LONG,
+                than=(LONG, "half lost"),
+            ),
+            Claim(
+                f"in the gentle run gold falls by at most {KEPT:g}",
+                "gold at end",
+                higher=GENTLE,
+                than=(GENTLE, "gold at peak"),
+                by=-KEPT,
+            ),
+            Claim("and nothing is raised", lambda seed: 1 - seed[GENTLE]["raised"], than=0.5),
+        ),
+        units=dict.fromkeys(steps, "steps"),
+        note=_note(),
+    )
 
 
 def _note() -> str:
@@ -101,33 +124,6 @@ def _note() -> str:
         "finding from what it has seen so far, 'turn' the step that the finding names; where there "
         f"is none both are the step after the last look. 'shipped' is the check with the {SHIPPED} "
         "prompts of the monitor of a run."
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def long(quantity: str) -> list[float]:
-        return study.values(LONG, quantity)
-
-    def gentle(quantity: str) -> list[float]:
-        return study.values(GENTLE, quantity)
-
-    return (
-        beats("gold rises", long("gold at peak"), long("gold at start")),
-        beats("then it falls", long("gold at peak"), long("gold at end")),
-        Check("the check raises a finding", over_seeds(long("raised")), threshold=0.5),
-        beats("the indicator turns before gold's peak", long("peak"), long("turn")),
-        beats("the finding comes before half is lost", long("half lost"), long("raised at")),
-        not_worse(
-            f"in the gentle run gold falls by at most {KEPT:g}",
-            gentle("gold at end"),
-            gentle("gold at peak"),
-            KEPT,
-        ),
-        Check(
-            "and nothing is raised",
-            over_seeds([1 - value for value in gentle("raised")]),
-            threshold=0.5,
-        ),
     )
 
 
@@ -183,9 +179,11 @@ def _measure(seed: int) -> Measured:
     lab, draw = _lab(), random.Random(seed)
     pairs = draw.sample(list(lab.pairs), PAIRS)
     held_out = draw.sample(list(lab.held_out), PROMPTS)
-    return {
+    measured = {
         name: _summary(_run(lab, arm, pairs, held_out, seed), arm) for name, arm in ARMS.items()
     }
+    gc.collect()
+    return measured
 
 
 def _run(

@@ -18,7 +18,6 @@ from accordant.scoring.engine import score
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens, Writer
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     Schooling,
@@ -29,7 +28,7 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(10, 22))
 ALIGNED = (100, 200)  # seeds of the aligned models, the same for every seed of the study
@@ -44,13 +43,28 @@ OBJECTIVES = ("sft", "poft")
 CLEAN, DIRTY = "clean", "corrupted"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Fine-tune on clean and on corrupted demonstrations, by either objective."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"gold": "reward"}),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                "corruption costs imitation accuracy",
+                "accuracy",
+                lower=f"sft, {DIRTY}",
+                than=f"sft, {CLEAN}",
+            ),
+            Claim("it costs poft less accuracy", lambda seed: _spared(seed, "accuracy")),
+            Claim("and less gold", lambda seed: _spared(seed, "gold")),
+            Claim(
+                "on corrupted demonstrations poft's answers are better",
+                "gold",
+                higher=f"poft, {DIRTY}",
+                than=f"sft, {DIRTY}",
+            ),
+        ),
+        units={"gold": "reward"},
         note=f"{DEMONSTRATIONS} demonstrations, {STEPS} steps of {BATCH}; {CORRUPTED:.0%} of them "
         "name only wrong objects where they are corrupted. 'weight of corrupted' is what poft's "
         "gradient gives a corrupted demonstration after training, over what it gives a clean one; "
@@ -58,23 +72,13 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
     )
 
 
-def _checks(study: Study) -> tuple[Check, ...]:
-    def lost(objective: str, quantity: str) -> list[float]:
-        clean = study.values(f"{objective}, {CLEAN}", quantity)
-        dirty = study.values(f"{objective}, {DIRTY}", quantity)
-        return [before - after for before, after in zip(clean, dirty, strict=True)]
-
-    nothing = [0.0] * len(study.seeds)
-    return (
-        beats("corruption costs imitation accuracy", lost("sft", "accuracy"), nothing),
-        beats("it costs poft less accuracy", lost("sft", "accuracy"), lost("poft", "accuracy")),
-        beats("and less gold", lost("sft", "gold"), lost("poft", "gold")),
-        beats(
-            "on corrupted demonstrations poft's answers are better",
-            study.values(f"poft, {DIRTY}", "gold"),
-            study.values(f"sft, {DIRTY}", "gold"),
-        ),
+def _spared(seed: Measured, quantity: str) -> float:
+    """How much more imitation loses by corruption than poft."""
+    sft, poft = (
+        seed[f"{name}, {CLEAN}"][quantity] - seed[f"{name}, {DIRTY}"][quantity]
+        for name in OBJECTIVES
     )
+    return sft - poft
 
 
 def _measure(seed: int) -> Measured:

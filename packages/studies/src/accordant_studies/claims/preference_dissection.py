@@ -25,8 +25,7 @@ from accordant.statistics.logistic import (
     probability_draws,
     sigmoid,
 )
-from accordant_studies.laboratory.study import Measured, Study, repeat
-from accordant_studies.reproduce import Check, Reproduction, beats, not_worse, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 Floats = NDArray[np.float64]
 
@@ -45,66 +44,63 @@ WHOLE, GROUPS, SMALL = "one scenario", "four scenarios", f"one scenario, {FEW} p
 APART = "Laplace against exact, {} pairs"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Plant weights, fit, and compare."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    cover, pooled = "95 % intervals that cover", "error, partial pooling"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(f"95 % intervals cover more than {LOW:.0%}", cover, higher=WHOLE, than=LOW),
+            Claim(f"95 % intervals cover less than {HIGH:.0%}", cover, lower=WHOLE, than=HIGH),
+            Claim(
+                "the order of weights is recovered: Kendall's tau over 0.7",
+                "order, Kendall's tau",
+                higher=WHOLE,
+                than=0.7,
+            ),
+            Claim(
+                "of the weights that are clear of 0, over 95 % have the planted sign",
+                "right signs of clear weights",
+                higher=WHOLE,
+                than=0.95,
+            ),
+            Claim(
+                "swapping the answers of pairs changes nothing (to 1e-9)",
+                lambda seed: 1e-9 - seed[WHOLE]["change by swapping"],
+            ),
+            Claim(
+                f"on {PAIRS} pairs Laplace's intervals end within {NEAR} of the exact ones, on "
+                "average",
+                lambda seed: NEAR - seed[APART.format(PAIRS)]["mean over ends"],
+            ),
+            Claim(
+                f"on {FEW} pairs Laplace's intervals cover as often as the exact ones, to "
+                f"{NEAR:.0%}",
+                "Laplace's intervals that cover",
+                higher=SMALL,
+                than=(SMALL, "exact intervals that cover"),
+                by=-NEAR,
+            ),
+            Claim(
+                "partial pooling errs less than a fit of each scenario alone",
+                pooled,
+                lower=GROUPS,
+                than=(GROUPS, "error, each alone"),
+            ),
+            Claim(
+                "partial pooling errs less than one fit of all",
+                pooled,
+                lower=GROUPS,
+                than=(GROUPS, "error, one for all"),
+            ),
+        ),
         note=f"{len(_signs().T)} properties of {len(_signs())} bundled pairs, drawn with "
         f"replacement: {PAIRS} pairs of one scenario, and {SCENARIOS} scenarios of {EACH} pairs "
         f"whose weights deviate by {DEVIATION} from a shared mean. {REPEATS} draws of weights and "
         "preferences a seed. Laplace's intervals are held against draws of the exact posterior, in "
         f"points of probability: on {FEW} pairs the two are apart where few pairs differ, as the "
         "prior, twice as wide as what was planted, draws the exact posterior out further.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def near(values: list[float], what: str) -> tuple[Check, ...]:
-        return (
-            Check(f"{what} cover more than {LOW:.0%}", over_seeds(values), LOW),
-            Check(f"{what} cover less than {HIGH:.0%}", over_seeds([-v for v in values]), -HIGH),
-        )
-
-    pooled = study.values(GROUPS, "error, partial pooling")
-    return (
-        *near(study.values(WHOLE, "95 % intervals that cover"), "95 % intervals"),
-        Check(
-            "the order of weights is recovered: Kendall's tau over 0.7",
-            over_seeds(study.values(WHOLE, "order, Kendall's tau")),
-            0.7,
-        ),
-        Check(
-            "of the weights that are clear of 0, over 95 % have the planted sign",
-            over_seeds(study.values(WHOLE, "right signs of clear weights")),
-            0.95,
-        ),
-        Check(
-            "swapping the answers of pairs changes nothing (to 1e-9)",
-            over_seeds([1e-9 - value for value in study.values(WHOLE, "change by swapping")]),
-        ),
-        Check(
-            f"on {PAIRS} pairs Laplace's intervals end within {NEAR} of the exact ones, on average",
-            over_seeds([NEAR - v for v in study.values(APART.format(PAIRS), "mean over ends")]),
-        ),
-        not_worse(
-            f"on {FEW} pairs Laplace's intervals cover as often as the exact ones, to {NEAR:.0%}",
-            study.values(SMALL, "Laplace's intervals that cover"),
-            study.values(SMALL, "exact intervals that cover"),
-            NEAR,
-        ),
-        beats(
-            "partial pooling errs less than a fit of each scenario alone",
-            study.values(GROUPS, "error, each alone"),
-            pooled,
-        ),
-        beats(
-            "partial pooling errs less than one fit of all",
-            study.values(GROUPS, "error, one for all"),
-            pooled,
-        ),
     )
 
 

@@ -25,9 +25,8 @@ from accordant_studies.explore.logic.readings import read
 from accordant_studies.explore.logic.recognising import random_pairs
 from accordant_studies.explore.logic.structures import unconditioned
 from accordant_studies.laboratory import language, transformer
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
-from accordant_studies.reproduce import Check, Measurement, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(6))
 SAMPLES = 200  # random pairs that losses and formulas are compared on
@@ -49,21 +48,27 @@ TRAINED: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Decompile and recompile all losses, order all formulas, train the derived loss."""
-    study = repeat(_measure, seeds or SEEDS)
-    changes = ("chosen log-prob", "rejected log-prob", SAME_RATES)
-    units = dict.fromkeys(changes, "nats, change")
-    gains = [
-        Measurement(f"{NEW} minus {name}", "gold", over_seeds(_differences(study, name)))
-        for name in TRAINED
-        if name != NEW
-    ]
     without = [entry.name for entry in _pairwise() if not read(entry).terms]
-    return Reproduction(
-        (*study.rows(units), *gains),
-        _checks(study),
-        study.seeds,
+    likelier = f"{NEW} keeps the chosen answers likelier than"
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                f"losses compiled from their formulas equal the registered ones, to {EXACT:g}",
+                lambda seed: EXACT - seed["logic"]["largest gap of a recompiled loss"],
+            ),
+            Claim(
+                f"where one formula entails another, its loss is nowhere smaller, to {EXACT:g}",
+                lambda seed: EXACT - seed["logic"]["largest violation of the order"],
+            ),
+            Claim(f"{NEW} trains: gold rises from the start's", "gold", higher=NEW, than="start"),
+            Claim(f"{likelier} {PARENT}", SAME_RATES, higher=NEW, than=PARENT),
+            Claim(f"{likelier} dpo", SAME_RATES, higher=NEW, than="dpo"),
+        ),
+        units=dict.fromkeys(("chosen log-prob", "rejected log-prob", SAME_RATES), "nats, change"),
         note=f"Without a formula: {', '.join(without)}; `accordant objectives show NAME` says why. "
         "Whether the new loss gains more gold than others is measured, not claimed: nothing in its "
         "derivation promises it. Gold is the quality of sampled answers to held-out prompts, each "
@@ -71,36 +76,6 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "pairs, at that rate and as a mean over both. At each loss's own better rate the chosen "
         "answers' advantage is not certain: for dpo that is the small rate in some seeds, where "
         "little moves, and the large one in others, where the chosen answers fall.",
-    )
-
-
-def _differences(study: Study, name: str) -> list[float]:
-    """Gold of the new loss minus another's, seed by seed."""
-    both = zip(study.values(NEW, "gold"), study.values(name, "gold"), strict=True)
-    return [new - other for new, other in both]
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def stays_exact(statement: str, quantity: str) -> Check:
-        return Check(
-            statement, over_seeds([EXACT - gap for gap in study.values("logic", quantity)])
-        )
-
-    def new_beats(statement: str, quantity: str, other: str) -> Check:
-        return beats(statement, study.values(NEW, quantity), study.values(other, quantity))
-
-    return (
-        stays_exact(
-            f"losses compiled from their formulas equal the registered ones, to {EXACT:g}",
-            "largest gap of a recompiled loss",
-        ),
-        stays_exact(
-            f"where one formula entails another, its loss is nowhere smaller, to {EXACT:g}",
-            "largest violation of the order",
-        ),
-        new_beats(f"{NEW} trains: gold rises from the start's", "gold", "start"),
-        new_beats(f"{NEW} keeps the chosen answers likelier than {PARENT}", SAME_RATES, PARENT),
-        new_beats(f"{NEW} keeps the chosen answers likelier than dpo", SAME_RATES, "dpo"),
     )
 
 
@@ -127,8 +102,7 @@ def _recompiled_gap(entry: Objective, seed: int) -> float:
     """Largest difference between a loss and its compiled formula, relative to 1 + loss."""
     chances = np.random.default_rng(seed).uniform(0.02, 0.98, (SAMPLES, 4))
     pairs = replace(
-        random_pairs(chances, per_token=True),
-        reward_gaps=torch.zeros(SAMPLES, dtype=torch.float64),
+        random_pairs(chances, per_token=True), reward_gaps=torch.zeros(SAMPLES, dtype=torch.float64)
     )
     expected = evaluate(entry, pairs, bind_options(entry, {})).losses
     found = compile_terms(read(entry).terms, pairs).losses
@@ -192,7 +166,11 @@ def _trained(seed: int) -> Measured:
         runs = [run(objective, options, rate) for rate in RATES]
         over_rates = sum(one["chosen log-prob"] for one in runs) / len(runs)
         measured[name] = max(runs, key=lambda one: one["gold"]) | {SAME_RATES: over_rates}
-    return measured
+    gold = {name: numbers["gold"] for name, numbers in measured.items()}
+    gains = {
+        f"{NEW} minus {name}": {"gold": gold[NEW] - gold[name]} for name in TRAINED if name != NEW
+    }
+    return measured | gains
 
 
 def _logps(model: Any, pairs: Sequence[Example]) -> tuple[float, float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from torch import nn
 
 from accordant_studies.laboratory.language import Tokens, draw_from, quality, split_prompts
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     clone,
@@ -19,7 +18,7 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (0, 1, 2, 3)
 LENGTHS = (2, 3, 5)
@@ -31,13 +30,17 @@ HELD_OUT = 128  # of the 512 prompts; rankings are of the others, each asked aga
 AS_MANY = "rankings of 2, as many answers in all"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train on shorter and longer rankings of the start's own answers."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    two, three, five = map(_name, LENGTHS)
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("rankings of 2 win over the start", "win rate", higher=two, than=0.5),
+            Claim("rankings of 3 beat rankings of 2", "win rate", higher=three, than=two),
+            Claim("rankings of 5 beat rankings of 3", "win rate", higher=five, than=three),
+        ),
         note=f"{PROMPTS} prompts, {EPOCHS} passes, the objective's defaults. Win rates are by gold "
         f"over the start's answers to {HELD_OUT} prompts that no ranking is of. "
         f"'{AS_MANY}' has more prompts: set beside the longest rankings it tells what length "
@@ -47,15 +50,6 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
 
 def _name(length: int) -> str:
     return f"rankings of {length}"
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    two, three, five = (study.values(_name(length), "win rate") for length in LENGTHS)
-    return (
-        Check("rankings of 2 win over the start", over_seeds(two), threshold=0.5),
-        beats("rankings of 3 beat rankings of 2", three, two),
-        beats("rankings of 5 beat rankings of 3", five, three),
-    )
 
 
 def _measure(seed: int) -> Measured:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,9 @@ from accordant_studies.laboratory.language import (
     objects_of,
     spell,
 )
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import clone, sample, start_model
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(4))
 PAIRS, HELD_OUT, WRITTEN = 400, 400, 300
@@ -81,13 +81,12 @@ FACTORS: Mapping[str, Callable[[Tokens, Tokens], float]] = {
 }
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Plant, train, and look what PROFILE finds."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        _claims(),
         note=f"{PAIRS} labels to train on by DPO with beta {BETA}, {HELD_OUT} held-out pairs, and "
         f"{WRITTEN} prompts that the model answers once each before and after training. In all "
         "pairs both answers name as many objects as were listed. Scores are tau_f, from -1 to 1. "
@@ -99,33 +98,50 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
     )
 
 
-def _checks(study: Study) -> tuple[Check, ...]:
+def _claims() -> tuple[Claim, ...]:
     preferred, written = "length, model's preferences", "length, what it writes"
-    planted = ((LONGER, 1), (SHORTER, -1))
-    checks = []
-    for arm, sign in planted:
-        for quantity, of in ((preferred, "by its preferences"), (written, "by what it writes")):
-            values = [sign * value for value in study.values(arm, quantity)]
-            checks.append(Check(f"{arm}: the model's score has that sign {of}", over_seeds(values)))
+    claims = []
+    for arm in (LONGER, SHORTER):
+        claims += [
+            _planted(arm, f"the model's score has that sign {source}", quantity)
+            for quantity, source in (
+                (preferred, "by its preferences"),
+                (written, "by what it writes"),
+            )
+        ]
         # What is written is compared by its words: scores of both arms are near their end of -1.
-        for quantity, of in ((preferred, "score"), ("words written", "words")):
-            values, control = ([sign * v for v in study.values(a, quantity)] for a in (arm, RIGHT))
-            checks.append(beats(f"{arm}: the planting moves the {of} that way", values, control))
-    for arm, _ in planted:
-        found = over_seeds(study.values(arm, "length found"))
-        checks.append(Check(f"{arm}: found in every seed", found, threshold=0.5))
-    for arm in (RIGHT, COINS):
-        never = over_seeds([1 - value for value in study.values(arm, "length found in labels")])
-        checks.append(Check(f"{arm}: in their labels it is found in no seed", never, 0.5))
-    least = [
-        min(abs(a), abs(b)) / 2
-        for a, b in zip(
-            study.values(LONGER, preferred), study.values(SHORTER, preferred), strict=True
-        )
+        claims += [
+            _planted(arm, f"the planting moves the {name} that way", quantity, than=RIGHT)
+            for quantity, name in ((preferred, "score"), ("words written", "words"))
+        ]
+    claims += [
+        Claim(f"{arm}: found in every seed", "length found", higher=arm, than=0.5)
+        for arm in (LONGER, SHORTER)
     ]
-    by_coins = [abs(value) for value in study.values(COINS, preferred)]
-    checks.append(beats(f"{COINS}: the score is less than half of a planted one", least, by_coins))
-    return tuple(checks)
+    claims += [
+        Claim(f"{arm}: in their labels it is found in no seed", partial(_not_found, arm), than=0.5)
+        for arm in (RIGHT, COINS)
+    ]
+    half = f"{COINS}: the score is less than half of a planted one"
+    return (*claims, Claim(half, partial(_less_than_half, preferred)))
+
+
+def _planted(arm: str, says: str, quantity: str, than: str | float = 0.0) -> Claim:
+    """Claim that a quantity goes the way that was planted."""
+    statement = f"{arm}: {says}"
+    if arm == LONGER:
+        return Claim(statement, quantity, higher=arm, than=than)
+    return Claim(statement, quantity, lower=arm, than=than)
+
+
+def _not_found(arm: str, seed: Measured) -> float:
+    return 1 - seed[arm]["length found in labels"]
+
+
+def _less_than_half(quantity: str, seed: Measured) -> float:
+    """By how much coins' score is under half of the smaller planted one."""
+    planted = min(abs(seed[arm][quantity]) for arm in (LONGER, SHORTER))
+    return planted / 2 - abs(seed[COINS][quantity])
 
 
 def _measure(seed: int) -> Measured:
@@ -156,13 +172,7 @@ def _arm(
     policy = clone(start)
     batches = minibatches(_examples(chosen), BATCH, seed, EPOCHS)
     train(
-        policy,
-        "dpo",
-        batches,
-        reference=start,
-        options={"beta": BETA},
-        steps=len(batches),
-        lr=RATE,
+        policy, "dpo", batches, reference=start, options={"beta": BETA}, steps=len(batches), lr=RATE
     )
     return _profile(start, policy, _vote(held_out, voters, seed + 4), written, liking, seed)
 

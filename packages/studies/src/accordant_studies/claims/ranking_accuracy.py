@@ -22,10 +22,9 @@ from accordant.statistics.estimates import area_under_curve
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory.language import Tokens, draw_prompts, quality
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import clone, sample, start_model
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(4))
 PAIRS, HELD_OUT = 400, 300
@@ -36,48 +35,44 @@ RATE = 1e-4
 EPOCHS, BATCH = 6, 32
 EVERY = 6  # steps between looks at the held-out pairs
 FAR = 0.1  # what counts as far under the ideal, in shares of pairs
+HELD = "held-out pairs"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train DPO on voted pairs and count the rankings it turns."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"loss": "nats"}),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                "trained ranking accuracy stays more than 10 points under the ideal",
+                "ranking accuracy, ideal",
+                higher=HELD,
+                than=(HELD, "ranking accuracy, trained"),
+                by=FAR,
+            ),
+            Claim(
+                "DPO's loss falls all the same",
+                "loss, trained",
+                lower=HELD,
+                than=(HELD, "loss at the start"),
+            ),
+            Claim(
+                "pairs that stay wrong are harder than those that turn (chance that one is)",
+                "stay wrong are harder",
+                higher=HELD,
+                than=0.5,
+            ),
+            Claim(
+                "of the pairs ranked wrong at first, most stay wrong",
+                lambda seed: seed[HELD]["wrong at first that stay wrong"] - 0.5,
+            ),
+        ),
+        units={"loss": "nats"},
         note=f"{PAIRS} pairs to train on and {HELD_OUT} held out, {VOTERS} voters each, beta "
         f"{BETA}. All numbers are on held-out pairs where the loss on them is lowest. How hard a "
         "pair is: log ref(rejected) - log ref(chosen). The ideal ranking is that of DPO's optimum "
         "for the votes of each pair.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    trained, ideal = (
-        study.values("held-out pairs", name)
-        for name in ("ranking accuracy, trained", "ranking accuracy, ideal")
-    )
-    return (
-        Check(
-            "trained ranking accuracy stays more than 10 points under the ideal",
-            over_seeds([i - t for i, t in zip(ideal, trained, strict=True)]),
-            threshold=FAR,
-        ),
-        beats(
-            "DPO's loss falls all the same",
-            study.values("held-out pairs", "loss at the start"),
-            study.values("held-out pairs", "loss, trained"),
-        ),
-        Check(
-            "pairs that stay wrong are harder than those that turn (chance that one is)",
-            over_seeds(study.values("held-out pairs", "stay wrong are harder")),
-            threshold=0.5,
-        ),
-        beats(
-            "of the pairs ranked wrong at first, most stay wrong",
-            study.values("held-out pairs", "wrong at first that stay wrong"),
-            [0.5] * len(study.seeds),
-        ),
     )
 
 
@@ -92,7 +87,7 @@ def _measure(seed: int) -> Measured:
     wrong, stays = first < 0, (first < 0) & (trained <= 0)
     harder = area_under_curve(-first[stays], -first[wrong & ~stays])
     return {
-        "held-out pairs": {
+        HELD: {
             "loss at the start": math.log(2),
             "loss, trained": best,
             "ranking accuracy, start": _accuracy(first),

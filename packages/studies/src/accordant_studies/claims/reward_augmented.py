@@ -22,7 +22,6 @@ from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import GOALS, Tokens
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     FALLIBLE,
@@ -35,7 +34,7 @@ from accordant_studies.laboratory.transformer import (
     score_answers,
     start_model,
 )
-from accordant_studies.reproduce import Check, Reproduction, beats
+from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = (0, 1, 2, 3, 4)
 SHAPE = Shape(width=64, layers=2)
@@ -47,13 +46,27 @@ GOOD = 3  # grade from which on a rejected answer is a good one
 DPO, AUGMENTED = "dpo", "reward-augmented dpo"
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Train on comparisons as they are and under goals."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows({"gold": "reward", "gold, lowest goal": "reward"}),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim("augmented dpo beats dpo", "gold", higher=AUGMENTED, than=DPO),
+            Claim(
+                "it unlearns good rejected answers less",
+                "good ones rejected",
+                higher=AUGMENTED,
+                than=DPO,
+            ),
+            Claim(
+                "it has learnt what grades mean",
+                "gold",
+                higher=AUGMENTED,
+                than=(AUGMENTED, "gold, lowest goal"),
+            ),
+        ),
+        units={"gold": "reward", "gold, lowest goal": "reward"},
         note=f"{PAIRS} pairs of the start model's answers, graded in {GOALS} steps; {STEPS} steps "
         f"of {BATCH} for dpo and twice as many on twice the comparisons, beta {BETA:g}. 'good ones "
         "rejected' is the change of the log-probability, as asked for the best, of answers that "
@@ -64,25 +77,6 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "all that remains to learn from is how the two goals differ. Tried as well, with dpo ahead "
         "each time: betas from 0.1 to 3, three times the rate, up to 800 steps, start models that "
         "have never met a goal and that can read goals.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def values(condition: str, quantity: str) -> list[float]:
-        return study.values(condition, quantity)
-
-    return (
-        beats("augmented dpo beats dpo", values(AUGMENTED, "gold"), values(DPO, "gold")),
-        beats(
-            "it unlearns good rejected answers less",
-            values(AUGMENTED, "good ones rejected"),
-            values(DPO, "good ones rejected"),
-        ),
-        beats(
-            "it has learnt what grades mean",
-            values(AUGMENTED, "gold"),
-            values(AUGMENTED, "gold, lowest goal"),
-        ),
     )
 
 

@@ -60,7 +60,7 @@ def study() -> Study:
 
 def _doublings(measured: Measured) -> float:
     """By how many doublings RPO's peak comes after DPO's."""
-    late, early = (float(measured[name]["peak step"]) for name in (STRONG, "dpo"))
+    late, early = (measured[name]["peak step"] for name in (STRONG, "dpo"))
     # A ratio: from 50 to 100 is as much later as from 500 to 1,000.
     return math.log2(late / early)
 

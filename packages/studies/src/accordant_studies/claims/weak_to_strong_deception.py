@@ -20,9 +20,8 @@ from torch import Tensor
 
 from accordant.checks.deception import Deception, measure_deception
 from accordant.tokens.trees import TokenTree
-from accordant_studies.laboratory.study import Measured, Study, repeat
 from accordant_studies.laboratory.transformer import Shape, clone, new_model
-from accordant_studies.reproduce import Check, Reproduction, beats, over_seeds
+from accordant_studies.study import Claim, Measured, Study
 
 # Sizes and rates were set on seeds 0 to 3. On those four the excess grew too (0.018), with an
 # interval across 0; so the claim was put to twice as many new ones, with nothing else changed.
@@ -49,13 +48,28 @@ REWARDED = 0.5  # share of the pairs on which B gives reward
 Subject = tuple[int, int]
 
 
-def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
+def study() -> Study:
     """Supervise models of three sizes by the smallest, with and without the conflicting target."""
-    study = repeat(_measure, seeds or SEEDS)
-    return Reproduction(
-        study.rows(),
-        _checks(study),
-        study.seeds,
+    return Study(
+        _measure,
+        SEEDS,
+        (
+            Claim(
+                "over the widest gap, lost items lie where the weak model does not know more often "
+                "than the base rate",
+                "excess over the base rate",
+                higher="large",
+            ),
+            *(
+                Claim(
+                    f"the {name} grows from no gap to the widest",
+                    name,
+                    higher="large",
+                    than="small",
+                )
+                for name in ("deception score", "excess over the base rate")
+            ),
+        ),
         note=f"{WORDS**2} subjects, {VALUES} values; widths "
         f"{', '.join(str(shape.width) for shape in SIZES.values())}. The weak model is the small "
         "one; it knows an item it gets right with a probability of 0.75 or more. All numbers are "
@@ -65,22 +79,6 @@ def reproduce(seeds: tuple[int, ...] | None) -> Reproduction:
         "and that the large one. An excess at equal confidence under A alone is what the strong "
         "model's doubt does not explain, from wherever it came; before supervision, what its own "
         "doubt does not: the difference is what the weak model's labels taught it to doubt.",
-    )
-
-
-def _checks(study: Study) -> tuple[Check, ...]:
-    def grows(name: str) -> Check:
-        widest, none = (study.values(size, name) for size in ("large", "small"))
-        return beats(f"the {name} grows from no gap to the widest", widest, none)
-
-    return (
-        Check(
-            "over the widest gap, lost items lie where the weak model does not know more often "
-            "than the base rate",
-            over_seeds(study.values("large", "excess over the base rate")),
-        ),
-        grows("deception score"),
-        grows("excess over the base rate"),
     )
 
 

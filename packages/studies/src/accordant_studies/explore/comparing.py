@@ -5,12 +5,12 @@ Knows readings and profiles. Knows nothing of how they are printed or drawn.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from accordant.base.options import Value
+from accordant.cli.objective_text import explanation
 from accordant.objectives.registry import Objective, bind_options
 from accordant_studies.explore.logic.formulas import simplify, write
 from accordant_studies.explore.logic.readings import Reading, read
@@ -36,12 +36,6 @@ class View:
     options: dict[str, Value]
     reading: Reading
     profile: Profile | None
-
-    @property
-    def explanation(self) -> str:
-        """The docstring between its first line and its arguments."""
-        text = inspect.getdoc(self.objective.function) or ""
-        return text.partition("\n")[2].partition("\nArgs:")[0].strip()
 
     @property
     def options_text(self) -> str:
@@ -107,7 +101,7 @@ def view_as_dict(view: View) -> dict[str, Any]:
     ]
     shape = view.profile
     return {
-        "explanation": view.explanation,
+        "explanation": explanation(view.objective),
         "chosen_options": view.options,
         "logic": {"terms": terms, "note": view.reading.note},
         "profile": shape
@@ -123,7 +117,7 @@ def view_as_dict(view: View) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ObjectiveComparison:
     """Two objectives along the same margins.
 
     Args:
@@ -233,7 +227,7 @@ class Comparison:
         return self.first.profile, self.second.profile
 
 
-def compare(first: View, second: View) -> Comparison:
+def compare(first: View, second: View) -> ObjectiveComparison:
     """Put two views side by side."""
     one, other = first.profile, second.profile
     unlike = ""
@@ -243,7 +237,7 @@ def compare(first: View, second: View) -> Comparison:
             "`accordant objectives show`."
         )
     names = (first.objective.name, second.objective.name)
-    return Comparison(
+    return ObjectiveComparison(
         first, second, relate(names[0], first.reading, names[1], second.reading), unlike
     )
 

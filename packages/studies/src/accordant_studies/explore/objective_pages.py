@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from accordant.cli.objective_text import explanation
 from accordant.reports.drawing import FURTHER, UNWANTED, WANTED, mark_value, new_figure
 from accordant.reports.pages import render_page
 from accordant.reports.plots import Plot
 
 if TYPE_CHECKING:
-    from accordant_studies.explore.comparing import Comparison, View
+    from accordant_studies.explore.comparing import ObjectiveComparison, View
     from accordant_studies.explore.logic.lattice import Lattice
 
 _COLOURS = (WANTED, UNWANTED, *FURTHER)
@@ -54,7 +55,7 @@ def objective_page(view: View) -> str:
         *options,
     )
     sections = [
-        Section("Mathematics", _paragraphs(view.explanation), rows=facts),
+        Section("Mathematics", _paragraphs(explanation(view.objective)), rows=facts),
         Section("Logic", rows=view.logic_rows()),
     ]
     if view.profile is not None:
@@ -74,7 +75,7 @@ def objective_page(view: View) -> str:
     return _render(entry.name, entry.summary, sections)
 
 
-def comparison_page(comparison: Comparison) -> str:
+def comparison_page(comparison: ObjectiveComparison) -> str:
     """The page of two objectives side by side, self-contained HTML."""
     first, second = comparison.views
     names = (first.objective.name, second.objective.name)

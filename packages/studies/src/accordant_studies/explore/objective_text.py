@@ -1,66 +1,20 @@
-"""One objective, or two side by side, as text and as JSON: used by `accordant objectives`."""
+"""Print an objective's logic and loss, or two objectives side by side.
+
+Knows views and comparisons in plain values; used by the commands of `accordant objectives`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+from accordant.cli.objective_text import print_objective, reference
 from accordant.cli.output import print_table, say
-from accordant.objectives.feedback import DETAILS
-from accordant.objectives.registry import Objective
-
-if TYPE_CHECKING:
-    from accordant_studies.explore.comparing import Comparison, View
+from accordant_studies.explore.comparing import ObjectiveComparison, View
 
 
-def reference(entry: Objective) -> str:
-    """Whether an objective needs a reference model, in a word."""
-    return "yes" if entry.needs_reference else "no"
-
-
-def as_dict(entry: Objective) -> dict[str, Any]:
-    """What is known of an objective without running it, as plain values."""
-    return {
-        "name": entry.name,
-        "slug": entry.slug,
-        "summary": entry.summary,
-        "feedback": list(entry.feedback),
-        "needs_reference": entry.needs_reference,
-        "needs": list(entry.needs),
-        "paper": entry.paper,
-        "formula": entry.formula,
-        "options": [
-            {
-                "name": option.name,
-                "default": option.default,
-                "expects": option.expects,
-                "help": option.help,
-            }
-            for option in entry.options
-        ],
-    }
-
-
-def print_objective(view: View) -> None:
-    """Mathematics, logic and the plot of one objective."""
+def print_view(view: View) -> None:
+    """Print the mathematics, the logic and the plot of one objective."""
     from accordant_studies.explore.plots import draw_lines
 
-    entry = view.objective
-    rows = [
-        ("what", entry.summary),
-        ("formula", entry.formula),
-        ("feedback", ", ".join(entry.feedback)),
-        ("needs a reference", reference(entry)),
-        ("paper", entry.paper),
-    ]
-    if entry.needs:
-        details = [DETAILS[field] for field in entry.needs]
-        rows.insert(3, ("needs of each row", " ".join(detail.how for detail in details)))
-    for option in entry.options:
-        meaning = f"{option.help} {option.expects.capitalize()}; default {option.default}."
-        rows.append((f"--option {option.name}", meaning))
-    print_table(("", ""), rows, title=entry.name)
-    if view.explanation:
-        say(f"\n{view.explanation}")
+    print_objective(view.objective)
     say("\nLogic")
     print_table(("", ""), [*view.logic_rows()])
     if view.profile is None:
@@ -71,8 +25,8 @@ def print_objective(view: View) -> None:
     say(draw_lines(view.profile.margins, lines, x_title=f"{view.profile.axis}, nats"))
 
 
-def print_comparison(comparison: Comparison) -> None:
-    """Two objectives: formulas, logic, and a table over margins."""
+def print_comparison(comparison: ObjectiveComparison) -> None:
+    """Print two objectives: formulas, logic, and a table over margins."""
     from accordant_studies.explore.plots import draw_lines
 
     views = comparison.views

@@ -6,8 +6,10 @@ data, losses or training. Contexts weigh the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -66,3 +68,14 @@ def win_rate(first: Tensor, second: Tensor, preferences: Tensor) -> float:
 def centred(values: Tensor) -> Tensor:
     """`values` minus their mean over answers: rewards are known up to a constant per context."""
     return values - values.mean(-1, keepdim=True)
+
+
+def at_distance(frontier: Iterable[tuple[float, float]], distance: float) -> float:
+    """Return the gold at a distance from the start, read off a line through a frontier's points.
+
+    Args:
+        frontier: points of distance and gold, in any order.
+        distance: where to read; NaN where the frontier does not reach, so that no claim holds.
+    """
+    distances, golds = zip(*sorted(frontier), strict=True)
+    return float(np.interp(distance, distances, golds, left=np.nan, right=np.nan))

@@ -16,7 +16,8 @@ from accordant.cli.output import (
     print_table,
     say,
 )
-from accordant_studies.reproduce import Check, Reproduction, run_reproduction
+from accordant_studies.registry import get_study
+from accordant_studies.study import JudgedClaim, Reproduction
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +53,7 @@ def reproduce(
     Exits with 0 when it shows, 1 when it does not, and 2 when the system is planned or unknown.
     """
     entry = get_system(system)
-    result = run_reproduction(entry, None if seeds is None else range(seeds))
+    result = get_study(entry).run(None if seeds is None else range(seeds))
     if as_json:
         print_json(result.as_dict(entry))
     else:
@@ -67,16 +68,16 @@ def _print(system: System, result: Reproduction) -> None:
     ]
     title = f"{system.id} {system.slug}: {system.title}"
     print_table(("condition", "quantity", "measured"), rows, title=title)
-    seen = "\n".join(_check_text(check) for check in result.claims)
+    seen = "\n".join(_claim_text(claim) for claim in result.claims)
     print_beside(("The paper's claim", system.claim), ("Measured here", seen))
-    held = sum(check.holds for check in result.claims)
+    held = sum(claim.holds for claim in result.claims)
     verdict = "The claim's shape shows" if result.shows else "The claim's shape does NOT show"
     say(f"{verdict}: {held} of {len(result.claims)} checks hold with {len(result.seeds)} seeds.")
     if result.note:
         say(result.note)
 
 
-def _check_text(check: Check) -> str:
-    must = f", must stay above {check.threshold:g}" if check.threshold else ""
-    verdict = "yes" if check.holds else "NO"
-    return f"{verdict}: {check.statement}: {interval_text(check.evidence)}{must}"
+def _claim_text(claim: JudgedClaim) -> str:
+    must = f", must stay above {claim.threshold:g}" if claim.threshold else ""
+    verdict = "yes" if claim.holds else "NO"
+    return f"{verdict}: {claim.statement}: {interval_text(claim.evidence)}{must}"
