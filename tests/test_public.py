@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 import pytest
 
 import accordant
@@ -12,6 +15,15 @@ from accordant.base.errors import UserError, nearest
 def test_every_public_name_is_there_and_keeps_its_identity(name: str) -> None:
     assert getattr(accordant, name) is getattr(accordant, name)
     assert name in dir(accordant)
+
+
+@pytest.mark.parametrize(
+    "room", [m.name for m in pkgutil.iter_modules(accordant.__path__, "accordant.") if m.ispkg]
+)
+def test_every_name_a_room_lists_is_there(room: str) -> None:
+    package = importlib.import_module(room)
+    for name in getattr(package, "__all__", ()):
+        assert getattr(package, name) is not None
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -22,7 +22,7 @@ from accordant.checks.snapshot import (
     standard_error,
     take_snapshot,
 )
-from accordant.scoring.engine import ScoreOptions, plain_logps, score, unwrap
+from accordant.scoring.engine import ScoreOptions, base_model_of, plain_logps, score
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import train
 from tests.families import tiny_model
@@ -47,7 +47,7 @@ def test_top_k_entropy_and_mass_are_those_of_the_whole_distribution():
     tree = TokenTree((5, 6, 7), ((8, 9, 10, 11),))
     found = score(model, [tree], ScoreOptions(entropy=True, top_k=5))
     ids = torch.tensor([tree.prompt + tree.continuations[0]])
-    logits = type(unwrap(model)).forward(unwrap(model), input_ids=ids).logits[0, 2:-1]
+    logits = type(base_model_of(model)).forward(base_model_of(model), input_ids=ids).logits[0, 2:-1]
     likely = logits.double().softmax(-1).topk(5).values
     raw = -(likely * likely.log()).sum(-1)
     torch.testing.assert_close(found.top_mass.double(), likely.sum(-1), atol=1e-5, rtol=0)

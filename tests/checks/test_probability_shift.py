@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from accordant.checks.probability_shift import measure_shift
-from accordant.scoring.engine import unwrap
+from accordant.scoring.engine import base_model_of
 from accordant.tokens.trees import TokenTree
 from tests.checks.after.trained import biased
 from tests.checks.before.modelled import TOKENIZER, make_model
@@ -20,7 +20,7 @@ TREES = [
 
 def plain(model: torch.nn.Module, prompt: tuple[int, ...], answer: tuple[int, ...]) -> torch.Tensor:
     """Distributions that predict the answer's tokens, float64 `[tokens, vocab]`."""
-    base = unwrap(model)
+    base = base_model_of(model)
     with torch.no_grad():
         logits = type(base).forward(base, torch.tensor([prompt + answer])).logits[0]
     return logits[len(prompt) - 1 : -1].double().softmax(-1)

@@ -12,7 +12,7 @@ from accordant.models.adapters import (
     is_adapted,
     reference_mode,
     trainable_summary,
-    unwrap,
+    without_wrappers,
 )
 from tests.families import CONFIGS, tiny_model
 
@@ -157,5 +157,5 @@ def test_adapters_are_seen_through_wrappers():
 
     model = attach_lora(tiny_model("llama"), LoraOptions(rank=2))
     assert is_adapted(Wrapper(model))
-    assert unwrap(Wrapper(model)) is model
+    assert without_wrappers(Wrapper(model)) is model
     assert not is_adapted(Wrapper(tiny_model("llama")))

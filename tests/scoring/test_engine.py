@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
 from accordant.scoring import attention
-from accordant.scoring.engine import ScoreOptions, pack, plain_logps, score, score_all, unwrap
+from accordant.scoring.engine import (
+    ScoreOptions,
+    base_model_of,
+    pack,
+    plain_logps,
+    score,
+    score_all,
+)
 from accordant.scoring.installation import install
 from accordant.tokens.trees import TokenTree
 from tests.families import CONFIGS, VOCABULARY, tiny_model
@@ -41,7 +48,7 @@ def gradients(model: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_last_mlp_sees_predicting_tokens_only(family: str) -> None:
     model = install(tiny_model(family))
-    backbone = getattr(unwrap(model), unwrap(model).base_model_prefix)
+    backbone = getattr(base_model_of(model), base_model_of(model).base_model_prefix)
     mlp = getattr(backbone, "layers", getattr(backbone, "h", None))[-1].mlp
     seen = []
     inner = next(module for module in mlp.modules() if module is not mlp)
@@ -237,7 +244,7 @@ def test_a_model_that_was_not_prepared_is_refused() -> None:
 def test_a_family_that_ignores_the_tree_is_refused() -> None:
     """A model whose attention is not told of the tree must not be scored silently wrong."""
     model = tiny_model("llama")
-    layer = unwrap(model).model.layers[1]
+    layer = base_model_of(model).model.layers[1]
     original = layer.forward
 
     def forgetful(*args: object, tree_layout: object = None, **kwargs: object) -> object:

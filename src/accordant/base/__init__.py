@@ -1,1 +1,37 @@
-"""What every room uses: errors, files, locks, YAML, settings and options."""
+"""What every room stands on: errors for people, whole files, locks, settings and options.
+
+Knows no room above. Imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "errors": ("UserError", "did_you_mean", "nearest"),
+        "files": ("write_whole",),
+        "locks": ("lock",),
+        "options": (
+            "Count",
+            "Fraction",
+            "HalfOpenHalf",
+            "NonNegative",
+            "Positive",
+            "bind_values",
+            "read_options",
+        ),
+        "public": ("lazy_names",),
+        "setting_values": ("change_settings", "load_settings", "settings_to_yaml"),
+        "settings": (
+            "Option",
+            "OutputSettings",
+            "Settings",
+            "options_of",
+            "options_table",
+            "setting",
+        ),
+        "yaml_files": ("parse_value", "read_yaml", "to_yaml"),
+    },
+)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from accordant.base.errors import UserError
 from accordant.objectives.registry import Objective
-from accordant.scoring.engine import ScoreOptions, evaluating, pack, score_packed, unwrap
+from accordant.scoring.engine import ScoreOptions, base_model_of, evaluating, pack, score_packed
 from accordant.scoring.frozen import Frozen
 from accordant.scoring.residuals import head_products
 from accordant.scoring.scores import Scores, concatenate
@@ -104,7 +104,7 @@ def parameters_of(model: nn.Module, layers: int | None = None) -> list[nn.Parame
     Raises:
         UserError: the model does not have as many.
     """
-    wanted = model.parameters() if layers is None else _last_layers(unwrap(model), layers)
+    wanted = model.parameters() if layers is None else _last_layers(base_model_of(model), layers)
     return [parameter for parameter in wanted if parameter.requires_grad]
 
 

@@ -1,1 +1,30 @@
-"""Models: where they are found, how they are loaded, adapted, identified and saved."""
+"""Models: found by name, loaded, adapted, identified and saved as ordinary folders.
+
+Knows transformers and PEFT. Knows nothing of feedback, losses or sampling.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "adapters": (
+            "LoraOptions",
+            "attach_lora",
+            "is_adapted",
+            "reference_mode",
+            "trainable_summary",
+            "without_wrappers",
+        ),
+        "export": ("export_merged", "merge_adapter"),
+        "facts": ("ModelFacts", "position_limit", "read_facts", "read_model_config"),
+        "identity": ("weights_identity",),
+        "loading": ("LoadedModel", "load", "load_model", "load_tokenizer"),
+        "precision": ("arithmetic",),
+        "saving": ("check_output_folder", "save_model"),
+        "settings": ("AdapterSettings", "HubSettings", "ModelSettings", "Precision"),
+        "sources": ("ModelSource", "resolve_source"),
+    },
+)

@@ -118,12 +118,12 @@ def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any
 
 def is_adapted(model: nn.Module) -> bool:
     """Whether `model` (or what a distributed wrapper holds) carries a PEFT adapter."""
-    inner = unwrap(model)
+    inner = without_wrappers(model)
     return hasattr(inner, "peft_config") and hasattr(inner, "disable_adapter")
 
 
-def unwrap(model: nn.Module) -> Any:
-    """The model inside distributed or compiled wrappers."""
+def without_wrappers(model: nn.Module) -> Any:
+    """Return the model inside distributed or compiled wrappers; a PEFT model stays one."""
     inner: Any = model
     while True:
         deeper = getattr(inner, "_orig_mod", None) or getattr(inner, "module", None)
@@ -155,7 +155,7 @@ def reference_mode(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         if is_adapted(model):
-            stack.enter_context(unwrap(model).disable_adapter())
+            stack.enter_context(without_wrappers(model).disable_adapter())
         model.eval()
         try:
             yield

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.models.adapters import is_adapted, unwrap
+from accordant.models.adapters import is_adapted, without_wrappers
 from accordant.models.loading import load_model
 from accordant.models.quiet import quiet_transformers
 from accordant.models.saving import check_output_folder, save_model
@@ -34,7 +34,7 @@ def merge_adapter(model: nn.Module) -> Any:
     """
     import torch
 
-    inner = unwrap(model)
+    inner = without_wrappers(model)
     if not is_adapted(inner):
         return inner
     dtype = inner.get_base_model().dtype

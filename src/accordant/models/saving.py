@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.models.adapters import is_adapted, unwrap
+from accordant.models.adapters import is_adapted, without_wrappers
 from accordant.models.quiet import quiet_transformers
 from accordant.models.sources import BASE_RECORD, ModelSource
 
@@ -64,7 +64,7 @@ def save_model(
         UserError: the folder exists and `overwrite` is not set, or it cannot be written.
     """
     target = Path(folder)
-    inner = unwrap(model)
+    inner = without_wrappers(model)
     check_output_folder(target, overwrite=overwrite, bytes_needed=saved_bytes(inner))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -37,7 +37,7 @@ from accordant.runs.settings import AlignConfig
 from accordant.runs.watch import make_monitor
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample
-from accordant.scoring.engine import score_all, unwrap
+from accordant.scoring.engine import base_model_of, score_all
 from accordant.scoring.frozen import Frozen, cache_scores, freeze
 from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
@@ -252,7 +252,7 @@ def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
         return None
     return {
         name: (weight.full_tensor() if isinstance(weight, DTensor) else weight).detach().cpu()
-        for name, weight in unwrap(model).state_dict().items()
+        for name, weight in base_model_of(model).state_dict().items()
     }
 
 

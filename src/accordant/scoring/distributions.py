@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.scoring.engine import ScoreOptions, head_settings, unwrap
+from accordant.scoring.engine import ScoreOptions, base_model_of, head_settings
 from accordant.scoring.head import bend
 
 
@@ -23,6 +23,6 @@ def distributions(model: Any, hidden: Tensor) -> Tensor:
         hidden: last hidden states of the predicting positions, `[positions, width]`, as
             `Scores.hidden` holds them.
     """
-    base = unwrap(model)
+    base = base_model_of(model)
     logits = base.get_output_embeddings()(hidden)
     return torch.log_softmax(bend(logits, head_settings(base.config, ScoreOptions())), dim=-1)

@@ -99,8 +99,8 @@ class PackedOutput(NamedTuple):
     hidden: Tensor | None
 
 
-def unwrap(model: nn.Module) -> Any:
-    """The transformers model inside data-parallel, compiled and PEFT wrappers."""
+def base_model_of(model: nn.Module) -> Any:
+    """Return the transformers model inside data-parallel, compiled and PEFT wrappers."""
     inner: Any = model
     while True:
         if hasattr(inner, "get_base_model"):
@@ -171,7 +171,7 @@ def forward_trees(
 ) -> Any:
     """Stand in for a model's forward: score `packed` where it is given, else do as before."""
     if packed is not None:
-        return _forward_packed(unwrap(self), packed, options or ScoreOptions())
+        return _forward_packed(base_model_of(self), packed, options or ScoreOptions())
     earlier = vars(self).get("_accordant_earlier_forward")
     if earlier is not None:
         return earlier(*args, **kwargs)
@@ -180,7 +180,7 @@ def forward_trees(
 
 def is_installed(model: nn.Module) -> bool:
     """Whether `install` has prepared this model (or the one inside its wrappers)."""
-    return bool(getattr(unwrap(model), "_accordant_installed", False))
+    return bool(getattr(base_model_of(model), "_accordant_installed", False))
 
 
 def pack(model: nn.Module, trees: Sequence[TokenTree]) -> PackedTensors:
@@ -312,7 +312,7 @@ def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
         float32 log-probs of each continuation's tokens, `[tokens]` each, with gradients where they
         are enabled.
     """
-    base = unwrap(model)
+    base = base_model_of(model)
     device = next(model.parameters()).device
     results = []
     for continuation in tree.continuations:

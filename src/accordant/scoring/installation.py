@@ -12,7 +12,7 @@ from torch import nn
 
 from accordant.base.errors import UserError
 from accordant.scoring import attention
-from accordant.scoring.engine import forward_trees, unwrap
+from accordant.scoring.engine import base_model_of, forward_trees
 from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.memory import keep_freed_memory
 from accordant.scoring.norms import quicken_norms
@@ -33,7 +33,7 @@ def install(model: Any, *, verify: bool = True) -> Any:
     Raises:
         UserError: the model cannot be scored as token trees.
     """
-    base = unwrap(model)
+    base = base_model_of(model)
     if not hasattr(base, "base_model_prefix") or base.get_output_embeddings() is None:
         raise UserError(
             f"{type(base).__name__} is not a causal language model of transformers.",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
-from accordant.scoring.engine import ScoreOptions, head_settings, unwrap
+from accordant.scoring.engine import ScoreOptions, base_model_of, head_settings
 from accordant.scoring.head import bend
 from accordant.scoring.scores import Scores
 
@@ -31,7 +31,7 @@ def head_products(model: nn.Module, scores: Scores, targets: Tensor) -> Tensor:
     Raises:
         UserError: the head is more than a linear layer.
     """
-    base = unwrap(model)
+    base = base_model_of(model)
     head = base.get_output_embeddings()
     if type(head) is not nn.Linear:
         raise UserError(

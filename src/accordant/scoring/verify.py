@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
-from accordant.scoring.engine import ScoreOptions, evaluating, plain_logps, score, unwrap
+from accordant.scoring.engine import ScoreOptions, base_model_of, evaluating, plain_logps, score
 from accordant.tokens.trees import TokenTree
 
 # Relative difference of hidden states allowed per dtype; bf16 keeps 8 bits and layers add up.
@@ -54,7 +54,7 @@ def verify_model(model: nn.Module) -> None:
     Raises:
         UserError: they differ by more than the dtype explains.
     """
-    base = unwrap(model)
+    base = base_model_of(model)
     parameter = next(base.parameters())
     if parameter.device.type == "meta":
         return
