@@ -16,6 +16,7 @@ from accordant.scoring.frozen import Frozen, cache_scores, freeze
 from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.training.run import train
+from accordant.training.sources import DataSet
 from accordant.training.trainer import Task
 
 
@@ -71,7 +72,7 @@ def run(
             if cached
             else freeze(model, config.precision)
         )
-        task = Task(examples, (), objective, bind_options(objective, {}), reference)
+        task = Task(DataSet(examples, batch), (), objective, bind_options(objective, {}), reference)
         timer = StepTimer()
         train(model, task, config, callbacks=[timer])
     return timer, model

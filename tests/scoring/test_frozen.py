@@ -15,6 +15,7 @@ from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.frozen import Frozen, cache_scores, freeze
 from accordant.scoring.installation import install
 from accordant.training.run import TrainResult, train
+from accordant.training.sources import DataSet
 from accordant.training.trainer import Task
 from tests.families import tiny_model
 from tests.training.runs import curve, make_config, make_examples, weights
@@ -47,7 +48,9 @@ def cached(model: nn.Module, folder: Path, precision: str = "float32") -> Frozen
 
 def learn(model: nn.Module, reference: Frozen, folder: Path, **settings: Any) -> TrainResult:
     objective = get_objective("dpo")
-    task = Task(EXAMPLES, [], objective, bind_options(objective, {}), reference)
+    task = Task(
+        DataSet(EXAMPLES, batch_size=4), [], objective, bind_options(objective, {}), reference
+    )
     return train(model, task, make_config(folder, warmup=0.0, **settings))
 
 

@@ -20,6 +20,7 @@ from accordant.scoring.score_cache import ScoreKey, cached_scores
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import TrainResult, train
+from accordant.training.sources import DataSet
 from accordant.training.trainer import Task
 from tests.families import VOCABULARY, tiny_model
 
@@ -63,17 +64,22 @@ def make_reference(model: nn.Module, examples: Sequence[Example], folder: Path) 
     return Frozen(cached_scores(folder, KEY, examples, partial(score_all, copy.deepcopy(model))))
 
 
-def make_task(method: str, model: nn.Module, folder: Path, *, count: int = 16) -> Task:
+def make_task(
+    method: str, model: nn.Module, folder: Path, *, count: int = 16, batch_size: int = 4
+) -> Task:
     """A task whose reference is another random model, so that every reward differs from zero."""
     examples = make_examples(method, count + 6)
     objective = get_objective(method)
     return Task(
-        train=examples[:count],
+        source=DataSet(
+            examples[:count],
+            batch_size,
+            name_of=lambda example: f"pairs.jsonl, row {example.index + 1}",
+        ),
         held_out=examples[count:],
         objective=objective,
         options=bind_options(objective, {}),
         reference=make_reference(make_model(seed=9), examples, folder),
-        name_of=lambda example: f"pairs.jsonl, row {example.index + 1}",
     )
 
 
@@ -97,8 +103,9 @@ def run(
 ) -> tuple[nn.Module, TrainResult]:
     """Train a tiny model for a few steps; the model and what the run left."""
     model = make_model() if model is None else model
-    task = make_task(method, model, folder / "cache")
-    return model, train(model, task, make_config(folder, **settings))
+    config = make_config(folder, **settings)
+    task = make_task(method, model, folder / "cache", batch_size=config.batch_size)
+    return model, train(model, task, config)
 
 
 def weights(model: nn.Module) -> torch.Tensor:

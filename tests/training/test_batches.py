@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.training.batches import StepSampler, balance, make_rows, pad_rows
+from accordant.training.batches import balance, divide, make_rows, pad_rows
 from tests.training.runs import make_examples
 
 SIZES = st.lists(st.integers(1, 50), min_size=1, max_size=40)
@@ -23,29 +23,17 @@ def test_balance_places_every_item_once_and_evenly(sizes: list[int], parts: int)
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(0, 5))
-def test_every_step_holds_the_same_examples_however_it_is_shared(
-    sizes: list[int], batch: int, parts: int, world: int, epoch: int
+@given(st.integers(1, 30), st.integers(1, 3), st.integers(1, 3))
+def test_every_example_of_a_step_is_in_one_share_of_one_process(
+    count: int, parts: int, world: int
 ) -> None:
-    alone = StepSampler(sizes, batch, seed=1, epoch=epoch)
-    shared = [
-        list(StepSampler(sizes, batch, parts, rank, world, seed=1, epoch=epoch))
-        for rank in range(world)
-    ]
-    assert all(len(mine) == len(alone) * parts for mine in shared)
-    for step, expected in enumerate(alone):
-        found = [i for mine in shared for part in range(parts) for i in mine[step * parts + part]]
-        assert sorted(found) == sorted(expected)
-    assert sorted(i for step in alone for i in step) == list(range(len(sizes)))
-
-
-def test_the_order_changes_with_the_epoch_and_the_seed() -> None:
-    def order(seed: int, epoch: int) -> list[int]:
-        return StepSampler([1] * 50, 10, seed=seed, epoch=epoch).order()
-
-    orders = [order(0, 0), order(0, 1), order(1, 0)]
-    assert order(0, 1) == orders[1]
-    assert len({tuple(one) for one in orders}) == 3
+    examples = make_examples("sft", count)
+    shares = [divide(examples, parts, rank=rank, world=world) for rank in range(world)]
+    assert all(len(mine) == parts for mine in shares)
+    found = [example.index for mine in shares for part in mine for example in part]
+    assert sorted(found) == list(range(count))
+    # Within a share the order of the step is kept: rows do not depend on who else works.
+    assert all(part == sorted(part, key=lambda e: e.index) for mine in shares for part in mine)
 
 
 @settings(max_examples=30, deadline=None)

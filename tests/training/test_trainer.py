@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from accordant.objectives.batch import evaluate
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import get_objective, objective, temporary_objectives
 from accordant.scoring.engine import score, score_all
-from accordant.training.batches import StepSampler
 from accordant.training.run import train
+from accordant.training.sources import DataSet, epoch_order
 from accordant.training.trainer import AlignTrainer, Task
 from tests.training.runs import (
     KINDS,
@@ -36,11 +37,10 @@ def slow_losses(method: str, folder: Path, steps: int) -> tuple[list[float], tor
     """The same run as a plain loop: whole batches in one pass, torch's own AdamW, no trainer."""
     model = make_model()
     task = make_task(method, model, folder)
-    order = StepSampler([e.num_tokens for e in task.train], batch_size=4, seed=0).order()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
     losses = []
     for step in range(steps):
-        examples = [task.train[i] for i in order[4 * step : 4 * step + 4]]
+        examples = task.source.examples(step)
         policy = score(model, [tree for e in examples for tree in e.trees])
         inputs = assemble(task.objective, policy, task.reference.scores(examples), examples)
         output = evaluate(task.objective, inputs, task.options)
@@ -108,7 +108,7 @@ def test_weights_of_examples_are_normalised_over_the_step_not_the_row(tmp_path: 
         for budget in (100_000, 16):
             model = make_model()
             examples = make_examples("sft", 16)
-            task = Task(examples, [], get_objective("by_length"), {"power": 1.0})
+            task = Task(DataSet(examples, 4), [], get_objective("by_length"), {"power": 1.0})
             config = make_config(tmp_path / str(budget), token_budget=budget)
             results.append((weights(model), train(model, task, config), weights(model)))
         (start, one, first), (_, many, second) = results
@@ -116,7 +116,7 @@ def test_weights_of_examples_are_normalised_over_the_step_not_the_row(tmp_path: 
     assert (first - second).abs().max() < 1e-5
     assert (first - start).abs().max() > 1e-4
     tokens = [sum(map(len, e.trees[0].continuations)) for e in examples]
-    order = StepSampler([e.num_tokens for e in examples], batch_size=4, seed=0).order()[:4]
+    order = epoch_order(16, seed=0, epoch=0)[:4]
     logps = score_all(make_model(), [examples[i].trees[0] for i in order]).sum()
     assert curve(one)[0] == pytest.approx(-float(logps.sum()) / sum(tokens[i] for i in order))
 
@@ -165,8 +165,7 @@ def test_nan_stops_the_run_names_the_rows_and_keeps_weights_and_checkpoint(
 ) -> None:
     model = make_model()
     task = make_task("dpo", model, tmp_path / "cache")
-    order = StepSampler([e.num_tokens for e in task.train], batch_size=4, seed=0).order()
-    poisoned = task.train[order[9]]  # third batch
+    poisoned = task.source.examples(2)[1]
 
     class Broken:
         def scores(self, examples):
@@ -175,7 +174,7 @@ def test_nan_stops_the_run_names_the_rows_and_keeps_weights_and_checkpoint(
                 scores.logps[0] = math.nan
             return scores
 
-    broken = Task(task.train, [], task.objective, task.options, Broken(), name_of=task.name_of)
+    broken = replace(task, held_out=[], reference=Broken())
     config = make_config(tmp_path, max_steps=4, save_steps=1, token_budget=16)
     with pytest.raises(UserError) as caught:
         train(model, broken, config)

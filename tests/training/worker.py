@@ -75,10 +75,12 @@ def main(job: dict[str, Any]) -> None:
     install(model, verify=False)
     config = make_config(folder, lora_rank=rank, **job["settings"])
     # Joins the process group, so that the reference is computed by all processes together.
-    args = training_arguments(config, feedback="comparison", examples=16, held_out=6)
+    args = training_arguments(config, feedback="comparison", steps=config.max_steps, held_out=6)
     if config.sharding == "fsdp2":
         allow_sharding_on_cpu()
-    task = make_task(job["method"], model, folder / f"cache-{job['name']}")
+    task = make_task(
+        job["method"], model, folder / f"cache-{job['name']}", batch_size=config.batch_size
+    )
     kill = job.get("kill", "")
     number = int(kill.split()[-1]) if kill else 0
     if kill.startswith("while writing"):

@@ -48,6 +48,7 @@ from accordant.training.arguments import training_arguments
 from accordant.training.processes import is_main_process, is_sharded, leave_processes
 from accordant.training.progress import phase
 from accordant.training.run import train
+from accordant.training.sources import DataSet
 from accordant.training.trainer import Task
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def execute(
     args = training_arguments(
         config,
         feedback=ready.train.record_type,
-        examples=planned.train,
+        steps=planned.steps,
         held_out=planned.held_out,
     )
     aligned = score_aligned(config, ready.aligned, console)
@@ -185,13 +186,17 @@ def execute(
     start = _start(config, ready, model, console)
     held_out = _held_out(ready)
     task = Task(
-        train=ready.encoded.examples,
+        source=DataSet(
+            ready.encoded.examples,
+            config.batch_size,
+            config.seed,
+            name_of=lambda example: _origin(ready, example),
+        ),
         held_out=held_out,
         objective=ready.objective,
         options=ready.options,
         reference=_reference(config, ready, model, console),
         aligned=aligned,
-        name_of=lambda example: _origin(ready, example),
     )
     monitor = make_monitor(config, ready, held_out, console)
     result = train(

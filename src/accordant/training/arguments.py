@@ -16,12 +16,24 @@ if TYPE_CHECKING:
     import torch
     from transformers import TrainingArguments
 
+    from accordant.training.sources import Source
 
-def count_steps(settings: OptimiserSettings, examples: int) -> int:
-    """Optimiser steps of a run on so many training examples."""
+
+def count_steps(settings: OptimiserSettings, source: Source) -> int:
+    """Count the optimiser steps of a run.
+
+    Raises:
+        UserError: the source has no end, and no number of steps is set.
+    """
     if settings.max_steps is not None:
         return settings.max_steps
-    return math.ceil(settings.epochs * math.ceil(examples / settings.batch_size))
+    if source.steps is None:
+        raise UserError(
+            "the examples are made as training goes on, and nothing says when it ends.",
+            where="--max-steps",
+            mend="Give the number of optimiser steps.",
+        )
+    return math.ceil(settings.epochs * source.steps)
 
 
 def evaluation_interval(settings: CheckpointSettings, steps: int) -> int:
@@ -30,14 +42,14 @@ def evaluation_interval(settings: CheckpointSettings, steps: int) -> int:
 
 
 def training_arguments(
-    settings: TrainingSettings, *, feedback: str, examples: int, held_out: int
+    settings: TrainingSettings, *, feedback: str, steps: int, held_out: int
 ) -> TrainingArguments:
     """Arguments of `AlignTrainer`; in a distributed run this also joins the process group.
 
     Args:
         settings: of the run.
         feedback: record type of the data.
-        examples: number of training examples.
+        steps: optimiser steps of the run.
         held_out: number of held-out examples.
 
     Raises:
@@ -47,7 +59,6 @@ def training_arguments(
 
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     shares = processes * settings.gradient_accumulation_steps
-    steps = count_steps(settings, examples)
     constant = "constant_with_warmup" if settings.warmup else "constant"
     return TrainingArguments(
         output_dir=str(settings.output_dir),

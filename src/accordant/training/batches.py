@@ -1,15 +1,13 @@
-"""Which examples a step trains on, and how they are divided among processes, parts and passes.
+"""How the examples of a step are divided among processes, parts and passes.
 
-Knows examples and their sizes. Knows nothing of models, losses or gradients. The order of the data
-depends on the seed and the epoch alone, never on how many processes or parts share the work.
+Knows examples and their sizes. Knows nothing of models, losses or gradients, and not where the
+examples come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
 
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import plan_rows
@@ -80,48 +78,16 @@ def balance(sizes: Sequence[int], parts: int) -> list[list[int]]:
     return [sorted(items) for items in members]
 
 
-@dataclass
-class StepSampler:
-    """Indices of this process's examples, one list for every part of every step of an epoch.
-
-    A step takes `batch_size` consecutive examples of the epoch's order, the last one what is left:
-    nothing is dropped and nothing repeated. Works as the batch sampler of a torch DataLoader.
+def divide(
+    examples: Sequence[Example], parts: int, *, rank: int = 0, world: int = 1
+) -> list[list[Example]]:
+    """Divide the examples of a step evenly; returns this process's share of every part.
 
     Args:
-        sizes: tokens of every example.
-        batch_size: examples per step, over all processes and parts.
-        parts: parts a step is accumulated over.
+        examples: of the step, over all processes.
+        parts: parts the step is accumulated over.
         rank: number of this process.
         world: number of processes.
-        seed: of the order.
-        epoch: pass over the data, from 0; set by the trainer.
     """
-
-    sizes: Sequence[int]
-    batch_size: int
-    parts: int = 1
-    rank: int = 0
-    world: int = 1
-    seed: int = 0
-    epoch: int = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the pass over the data that the next iteration walks."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-len(self.sizes) // self.batch_size) * self.parts
-
-    def order(self) -> list[int]:
-        """All examples in the order of this epoch."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order: list[int] = torch.randperm(len(self.sizes), generator=generator).tolist()
-        return order
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = self.order()
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            shares = balance([self.sizes[i] for i in batch], self.parts * self.world)
-            for part in range(self.parts):
-                yield [batch[i] for i in shares[part * self.world + self.rank]]
+    shares = balance([example.num_tokens for example in examples], parts * world)
+    return [[examples[i] for i in shares[part * world + rank]] for part in range(parts)]

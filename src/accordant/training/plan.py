@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from accordant.tokens.examples import Example
 from accordant.training.arguments import count_steps
-from accordant.training.batches import StepSampler, make_rows
+from accordant.training.batches import divide, make_rows
 from accordant.training.estimate import (
     MemoryEstimate,
     disk_bytes,
@@ -19,6 +19,7 @@ from accordant.training.estimate import (
     read_shapes,
 )
 from accordant.training.settings import TrainingSettings
+from accordant.training.sources import DataSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -92,18 +93,14 @@ def make_plan(
         processes: processes of the run.
     """
     shapes = read_shapes(model, settings)
-    steps = count_steps(settings, len(train))
-    sampler = StepSampler(
-        [example.num_tokens for example in train],
-        settings.batch_size,
-        settings.gradient_accumulation_steps,
-        world=processes,
-        seed=settings.seed,
-    )
+    source = DataSet(train, settings.batch_size, settings.seed)
+    steps = count_steps(settings, source)
+    parts = settings.gradient_accumulation_steps
     rows = [
         row
-        for part in sampler
-        for row in make_rows([train[index] for index in part], settings.token_budget)
+        for step in range(source.steps)
+        for share in divide(source.examples(step), parts, world=processes)
+        for row in make_rows(share, settings.token_budget)
     ]
     largest = max((row.num_tokens for row in rows), default=0)
     return Plan(

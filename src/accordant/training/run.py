@@ -5,7 +5,6 @@ Knows the trainer, checkpoints and settings. Knows nothing of files of feedback,
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from transformers import TrainerCallback, TrainingArguments
 from accordant.base.errors import UserError
 from accordant.scoring.engine import is_installed
 from accordant.scoring.installation import install
-from accordant.tokens.fingerprint import fingerprint_examples
 from accordant.training import checkpoints
-from accordant.training.arguments import optimizer_choice, training_arguments
+from accordant.training.arguments import count_steps, optimizer_choice, training_arguments
 from accordant.training.memory import peak_bytes
 from accordant.training.progress import ProgressReporter
 from accordant.training.settings import TrainingSettings
@@ -107,8 +105,8 @@ def train(
         install(model)
     args = args or training_arguments(
         settings,
-        feedback=task.train[0].kind,
-        examples=len(task.train),
+        feedback=task.source.kind,
+        steps=count_steps(settings, task.source),
         held_out=len(task.held_out),
     )
     identity = resume_settings(settings, task)
@@ -122,7 +120,6 @@ def train(
         model,
         args,
         task,
-        batch_size=settings.batch_size,
         token_budget=settings.token_budget,
         settings=identity,
         callbacks=[*callbacks, _NoLastCheckpoint(), *([reporter] if reporter else [])],
@@ -149,13 +146,11 @@ def train(
 def resume_settings(settings: TrainingSettings, task: Task) -> dict[str, Any]:
     """What a checkpoint of this run must have been made with, JSON values by name."""
     known = settings.model_dump(mode="json")
-    labels = [(one.label, one.rewards, one.votes, one.reward_gap) for one in task.train]
     return {
         **{name: known[name] for name in SHARED},
         "objective": task.objective.name,
         "options": dict(task.options),
-        "data": fingerprint_examples(task.train),
-        "labels": hashlib.sha256(repr(labels).encode()).hexdigest(),
+        **task.source.identity(),
     }
 
 

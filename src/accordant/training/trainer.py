@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,10 @@ from accordant.objectives.registry import Objective
 from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
-from accordant.training.batches import Part, Row, StepSampler, make_rows, pad_rows
+from accordant.training.batches import Part, Row, divide, make_rows, pad_rows
 from accordant.training.learner import Learner
 from accordant.training.processes import gather_objects, reshard, sum_over_processes
+from accordant.training.sources import Source
 from accordant.training.totals import StepTotals, Window
 
 
@@ -47,22 +48,20 @@ class Task:
     """What is trained on what.
 
     Args:
-        train: examples to learn from, at least one.
+        source: gives the examples to learn from.
         held_out: examples to test on; may be empty.
         objective: a registered objective.
         options: its options, from `bind_options`.
         reference: where reference scores come from; None for objectives that need none.
         aligned: where the scores of further frozen models come from, for objectives that read them.
-        name_of: what an example is called in errors, such as its file and row.
     """
 
-    train: Sequence[Example]
+    source: Source
     held_out: Sequence[Example]
     objective: Objective
     options: Mapping[str, Any]
     reference: Frozen | None = None
     aligned: Sequence[Any] = ()
-    name_of: Callable[[Example], str] = field(default=lambda example: f"example {example.index}")
 
     def learner(self, model: nn.Module) -> Learner:
         """Return what gives the losses of `model`, wrapped or not."""
@@ -76,7 +75,6 @@ class AlignTrainer(Trainer):
         model: prepared by `scoring.install`.
         args: as from `arguments.training_arguments`; its batch size is not used.
         task: data, objective and reference.
-        batch_size: examples of a step, over all processes and accumulated parts.
         token_budget: tokens of one pass.
         settings: what a resumed run must share with the one it continues, JSON values by name.
         callbacks: further callbacks of transformers.
@@ -90,7 +88,6 @@ class AlignTrainer(Trainer):
         args: TrainingArguments,
         task: Task,
         *,
-        batch_size: int,
         token_budget: int,
         settings: Mapping[str, Any] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
@@ -101,17 +98,14 @@ class AlignTrainer(Trainer):
             model=model,
             args=args,
             data_collator=tuple,
-            train_dataset=list(task.train),
             eval_dataset=list(task.held_out) or None,
             callbacks=list(callbacks),
             optimizer_cls_and_kwargs=optimizer,
         )
         self.remove_callback(PrinterCallback)
         self.task = task
-        self.batch_size = batch_size
         self.token_budget = token_budget
         self.settings = dict(settings or {})
-        self._filler = min(task.train, key=lambda example: example.num_tokens)
         self._probe = probe
         self._staging: Path | None = None
         self._means: Tensor | None = None
@@ -121,44 +115,47 @@ class AlignTrainer(Trainer):
     # Data: which rows a step runs.
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """This process's share of the data, part by part."""
-        args = self.args
-        sampler = StepSampler(
-            sizes=[example.num_tokens for example in self.task.train],
-            batch_size=self.batch_size,
-            parts=args.gradient_accumulation_steps,
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
-            seed=args.seed if args.data_seed is None else args.data_seed,
-        )
-        return _Loader(self.train_dataset, batch_sampler=sampler, collate_fn=tuple)
+        """Return a loader of as many empty batches as an epoch has parts of steps.
+
+        transformers counts, skips and resumes with it; the examples come from the source, step by
+        step, so that they may be made while training goes on.
+        """
+        source = self.task.source
+        steps = self.args.max_steps if source.steps is None else source.steps
+        batches: list[list[int]] = [[]] * (steps * self.args.gradient_accumulation_steps)
+        known: Any = list(source.known)  # what transformers counts examples by
+        return DataLoader(known, batch_sampler=batches, collate_fn=tuple)
 
     def get_batch_samples(
         self,
-        epoch_iterator: Iterator[tuple[Example, ...]],
+        epoch_iterator: Iterator[tuple[()]],  # noqa: ARG002 - has nothing to give
         num_batches: int,
         device: torch.device,  # noqa: ARG002 - transformers passes it
     ) -> tuple[list[Part], None]:
-        """Take the parts of one step and cut each into rows."""
-        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
-        rows = [self._rows(batch) for batch in batches]
-        counts = [sum(map(len, batches)), sum(row.counts for part in rows for row in part)]
-        examples, all_rows = map(int, sum_over_processes(torch.tensor(counts)))
+        """Ask the source for one step, and cut this process's share of every part into rows."""
+        examples = self.task.source.examples(self.state.global_step, self.model)
+        if not examples:
+            raise ValueError(f"the source has no example for step {self.state.global_step}")
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        shares = divide(examples, num_batches, rank=rank, world=world)
+        rows = [self._rows(share, examples) for share in shares]
         step_rows = tuple(row for part in rows for row in part)
+        count = torch.tensor(sum(row.counts for row in step_rows))
+        is_alone = int(sum_over_processes(count)) == 1
         parts = [
-            Part(tuple(part), step_rows, examples, is_first=index == 0, is_alone=all_rows == 1)
+            Part(tuple(part), step_rows, len(examples), is_first=index == 0, is_alone=is_alone)
             for index, part in enumerate(rows)
         ]
         return parts, None
 
-    def _rows(self, examples: Sequence[Example]) -> list[Row]:
-        """Rows of `examples`, as many in every process where passes are collective (FSDP)."""
-        rows = make_rows(examples, self.token_budget)
+    def _rows(self, share: Sequence[Example], examples: Sequence[Example]) -> list[Row]:
+        """Rows of `share`, as many in every process where passes are collective (FSDP)."""
+        rows = make_rows(share, self.token_budget)
         # A process with nothing to do still takes part in the averaging of gradients.
         count = max(1, len(rows))
         if self.is_fsdp_enabled:
             count = max(gather_objects(count))
-        return pad_rows(rows, count, self._filler)
+        return pad_rows(rows, count, min(examples, key=lambda example: example.num_tokens))
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
         prepared = super()._prepare_for_training(*args, **kwargs)
@@ -168,7 +165,9 @@ class AlignTrainer(Trainer):
 
     def _try_largest_row(self, model: nn.Module) -> None:
         """Run the largest row forward and backward, beside as much memory as a step will hold."""
-        longest_first = sorted(self.task.train, key=lambda example: -example.num_tokens)
+        longest_first = sorted(self.task.source.known, key=lambda example: -example.num_tokens)
+        if not longest_first:
+            return
         row = max(make_rows(longest_first, self.token_budget), key=lambda row: row.num_tokens)
         model.train()
         with torch.random.fork_rng(), memory.reserved_for_optimizer(self.optimizer):
@@ -266,7 +265,7 @@ class AlignTrainer(Trainer):
 
     def _stop(self, what: str) -> None:
         """Stop the run before the weights are touched, in every process."""
-        suspects = gather_objects([self.task.name_of(e) for e in self._step.suspects()])
+        suspects = gather_objects([self.task.source.name_of(e) for e in self._step.suspects()])
         names = [name for part in suspects for name in part]
         shown = "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         kept = checkpoints.list_checkpoints(Path(self.args.output_dir))
@@ -290,7 +289,7 @@ class AlignTrainer(Trainer):
         examples = self.task.held_out if eval_dataset is None else eval_dataset
         share = examples[self.accelerator.process_index :: self.accelerator.num_processes]
         was_training = self.model.training
-        scored = self._assemble_all(self._rows(share))
+        scored = self._assemble_all(self._rows(share, examples))
         means = self._means_of(scored)
         window, learner = Window(), self.task.learner(self.model)
         for row, inputs in scored:
@@ -342,13 +341,6 @@ class AlignTrainer(Trainer):
                 self._staging = None
         if self.args.should_save and self.args.save_total_limit:
             checkpoints.remove_old(folder, self.args.save_total_limit)
-
-
-class _Loader(DataLoader[Any]):
-    """A data loader whose order follows the epoch, as transformers announces it."""
-
-    def set_epoch(self, epoch: int) -> None:
-        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
 
 
 def _nothing(totals: MetricTotals) -> MetricTotals:
