@@ -18,6 +18,7 @@ PAGES = (
     "docs/catalogue.md",
     "docs/adding-a-study.md",
     "docs/models.md",
+    "docs/rewards.md",
     "docs/training.md",
     "docs/sweep.md",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,13 @@ def test_a_registered_reward_scores_a_batch_as_it_scores_one_by_one(reward: Rewa
     # Infinite only where it is said so: of `shorter`, an empty answer.
     infinite = {ANSWERS[row].text for row in np.flatnonzero(~np.isfinite(values).all(1))}
     assert infinite <= ({""} if "empty answer" in reward.description else set())
+
+
+def test_the_guide_names_every_reward() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "rewards.md").read_text(encoding="utf-8")
+    ours = [r.name for r in list_rewards() if "accordant." in str(r.function.__module__)]
+    assert len(ours) >= 3
+    assert all(f"| `{name}` |" in guide for name in ours)
 
 
 def test_no_answers_have_no_rewards() -> None:

@@ -26,8 +26,8 @@ class JudgeSettings(FeedbackSettings):
 
     judge: str | None = setting(
         None,
-        "Who scores answers: rule:concise, shorter, finished, or a function of your own as "
-        "path.py:function.",
+        "Who scores answers: rule:concise, shorter, finished, a function of your own as "
+        "path.py:function, or an expression of them.",
         panel=EVALUATION,
         default_text="rule:concise for the bundled feedback, else finished",
     )

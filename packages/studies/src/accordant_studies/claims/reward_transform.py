@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer, Reward, score_single
 from accordant.rewards.wrappers import Calibrated, Combined, Selected, Transformed, with_reference
-from accordant_studies.study import Claim, Measured, Number, Share, Study
+from accordant_studies.study import Claim, Measured, Share, Study
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def _measure(seed: int) -> Measured:
     seen = gold + OFFSET * random.normal(size=(PROMPTS, 1, 2))
     utilities = [_utilities(seen + ERROR * error, start, random) for error in errors]
     quantiles = random.random((PROMPTS, 1))
-    measured: dict[str, dict[str, Number]] = {name: {} for name in (OURS, *RIVALS)}
+    measured: dict[str, dict[str, float]] = {name: {} for name in (OURS, *RIVALS)}
     for at, divergence in DISTANCES.items():
         scored = utilities["tails" in at]
         policies = {name: _tilt(start, scored[name], divergence) for name in scored}
