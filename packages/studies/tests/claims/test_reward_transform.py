@@ -11,7 +11,7 @@ from accordant_studies.study import Share
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"PROMPTS": 12, "ANSWERS": 60, "REFERENCES": 16}.items():
+    for name, value in {"PROMPTS": 40, "ANSWERS": 60, "REFERENCES": 16}.items():
         monkeypatch.setattr(reward_transform, name, value)
 
 
@@ -25,12 +25,12 @@ def test_every_reward_is_measured_and_the_study_repeats_itself() -> None:
 
 def test_policies_are_tilted_to_the_divergence_asked_for() -> None:
     random = np.random.default_rng(0)
-    start = random.dirichlet(np.ones(60), 12)
+    start = random.dirichlet(np.ones(60), 40)
     utility = random.normal(size=start.shape)
     for distance in (0.1, 1.0, 2.0):
         policy = reward_transform._tilt(start, utility, distance)
         assert policy.sum(1) == pytest.approx(1)
-        assert (policy * np.log(policy / start)).sum() / 12 == pytest.approx(distance, abs=1e-6)
+        assert (policy * np.log(policy / start)).sum() / 40 == pytest.approx(distance, abs=1e-6)
         # Log-ratios are the reward times one number, up to a number for each prompt.
         ratio = np.log(policy / start)
         slope = (ratio[:, 1:] - ratio[:, :1]) / (utility[:, 1:] - utility[:, :1])
