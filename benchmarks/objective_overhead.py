@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import evaluate
+from accordant.objectives.preparations import ScoredPrompts
 from accordant.objectives.registry import Objective, bind_options, get_objective, list_objectives
 from accordant.scoring.engine import score
 from accordant.scoring.installation import install
@@ -40,7 +41,8 @@ def losses_on_pairs() -> list[Objective]:
     return [
         entry
         for entry in list_objectives()
-        if "comparison" in entry.feedback and not entry.scored_prompts
+        if "comparison" in entry.feedback
+        and not any(isinstance(need, ScoredPrompts) for need in entry.prepare)
     ]
 
 
@@ -51,8 +53,7 @@ def examples_of(shape: Shape, vocabulary: int) -> list[Example]:
             "comparison",
             (TokenTree(tuple(prompt), tuple(map(tuple, answers))),),
             index,
-            votes=(3, 1),
-            reward_gap=1.0,
+            numbers={"votes": (3, 1), "reward_gap": (1.0,)},
         )
         for index, (prompt, answers) in enumerate(draw(shape, shape.batch, vocabulary))
     ]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from accordant.objectives.registry import temporary_objectives
+
 ROOT = Path(__file__).parents[1]
 # The other guides are run by the tests of their rooms.
 PAGES = (
@@ -20,6 +22,7 @@ PAGES = (
     "docs/models.md",
     "docs/rewards.md",
     "docs/training.md",
+    "docs/adding-a-preparation.md",
     "docs/sweep.md",
 )
 
@@ -39,7 +42,8 @@ def test_the_blocks_of_a_page_run(
     names: dict[str, object] = {}
     for language, code in found:
         if language == "python":
-            exec(compile(code, page, "exec"), names)
+            with temporary_objectives():
+                exec(compile(code, page, "exec"), names)
             continue
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", code],

@@ -6,7 +6,7 @@ seed; the numbers come from the seed, so that shrinking does not march into kink
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from accordant.objectives.assemble import assemble
 from accordant.objectives.batch import column_means, column_totals, evaluate
 from accordant.objectives.registry import Objective, bind_options
 from accordant.scoring.scores import Scores, from_lists
-from accordant.tokens.examples import Example
+from accordant.tokens.examples import Example, with_answers, with_numbers
 from accordant.tokens.trees import TokenTree
 
 
@@ -65,14 +65,7 @@ def build(
     leaf = policy.logps.requires_grad_() if logps is None else logps
     reference = flat_scores(case.reference, dtype) if objective.needs_reference else None
     scores = replace(policy, logps=leaf)
-    aligned = aligned_scores(case, dtype) if objective.aligned else ()
-    return assemble(objective, scores, reference, case.examples, aligned), leaf
-
-
-def aligned_scores(case: Case, dtype: torch.dtype) -> tuple[Scores, ...]:
-    """Two further frozen models: one that cuts text as the policy does, one with longer answers."""
-    longer = [[(*tokens, -1.5) for tokens in row] for row in case.reference]
-    return flat_scores(case.reference, dtype), flat_scores(longer, dtype)
+    return assemble(objective, scores, reference, case.examples), leaf
 
 
 def global_means(objective: Objective, cases: Sequence[Case], options: dict) -> Tensor | None:
@@ -101,19 +94,17 @@ def cases(draw: st.DrawFn, objective: Objective, min_examples: int = 1) -> Case:
     """A batch of 1 to 4 examples the objective can be trained on, with short answers."""
     kind = draw(st.sampled_from(objective.feedback))
     count = draw(st.integers(min_examples, 4))
-    lengths = [draw(_answer_lengths(kind, mismatched=objective.mismatched)) for _ in range(count)]
-    extra = [draw(_self_samples(objective)) for _ in range(count)]
-    lengths = [own + samples for own, samples in zip(lengths, extra, strict=True)]
+    lengths = [draw(_answer_lengths(kind)) for _ in range(count)]
     examples = tuple(
-        replace(
-            draw(_examples(kind, index, row, mismatched=objective.mismatched)),
-            self_samples=len(samples),
-            weight=draw(_weights(objective)),
-            **draw(_labels(objective)),
-            **draw(_details(objective)),
+        attach(
+            objective,
+            replace(draw(_examples(kind, index, row)), **draw(_labels(objective))),
+            numbers=draw(_numbers_of(objective)),
+            answers=draw(_extra_lengths(objective)),
         )
-        for index, (row, samples) in enumerate(zip(lengths, extra, strict=True))
+        for index, row in enumerate(lengths)
     )
+    lengths = [[len(a) for tree in e.trees for a in tree.continuations] for e in examples]
     seed = torch.Generator().manual_seed(draw(st.integers(0, 2**31 - 1)))
     policy, reference = (
         tuple(tuple(_numbers(n, seed) for n in row) for row in lengths) for _ in range(2)
@@ -147,15 +138,46 @@ def _values(option: Option) -> st.SearchStrategy:
     return st.floats(low + margin * low_open, high - margin * high_open)
 
 
-def _self_samples(objective: Objective) -> st.SearchStrategy[list[int]]:
-    """Lengths of the start model's own answers."""
-    most = 3 if objective.self_samples else 0
-    return st.lists(st.integers(1, 3), min_size=min(most, 1), max_size=most)
+# What preparations attach, by its name: rows of numbers, or lengths of further answers. A density
+# ratio may lie outside of the usual limits, and of two baselines each has a mean of its own.
+NUMBERS: dict[str, st.SearchStrategy[tuple[float, ...] | None]] = {
+    "baseline": st.tuples(st.floats(-3, -0.01), st.floats(-3, -0.01)),
+    "prompt_weight": st.tuples(st.floats(0.1, 12.0)),
+    "reward_gap": st.tuples(st.floats(-2, 8)),
+    "votes": st.none() | st.tuples(st.integers(1, 9), st.integers(0, 9)),
+}
+ANSWERS = {
+    "mismatched": st.lists(st.integers(1, 3), min_size=1, max_size=1),
+    "self_samples": st.lists(st.integers(1, 3), min_size=1, max_size=3),
+}
 
 
-def _weights(objective: Objective) -> st.SearchStrategy[float | None]:
-    """Density ratios of prompts, also outside of the usual limits, where it can ask for them."""
-    return st.floats(0.1, 12.0) if objective.matching else st.none()
+def attach(
+    objective: Objective,
+    example: Example,
+    numbers: Mapping[str, tuple[float, ...] | None],
+    answers: Mapping[str, Sequence[int]],
+) -> Example:
+    """The example as the objective's preparations would leave it."""
+    for need in objective.prepare:
+        name = need.attaches
+        if (row := numbers.get(name)) is not None:
+            example = with_numbers(example, name, row)
+        if name in answers:
+            example = with_answers(example, name, [(7,) * length for length in answers[name]])
+    return example
+
+
+def _numbers_of(
+    objective: Objective,
+) -> st.SearchStrategy[dict[str, tuple[float, ...] | None]]:
+    names = {need.attaches for need in objective.prepare}
+    return st.fixed_dictionaries({name: NUMBERS[name] for name in NUMBERS if name in names})
+
+
+def _extra_lengths(objective: Objective) -> st.SearchStrategy[dict[str, list[int]]]:
+    names = {need.attaches for need in objective.prepare}
+    return st.fixed_dictionaries({name: ANSWERS[name] for name in ANSWERS if name in names})
 
 
 def _labels(objective: Objective) -> st.SearchStrategy[dict[str, bool]]:
@@ -165,14 +187,7 @@ def _labels(objective: Objective) -> st.SearchStrategy[dict[str, bool]]:
     return st.fixed_dictionaries({"label": st.sampled_from(objective.labels)})
 
 
-def _details(objective: Objective) -> st.SearchStrategy[dict[str, object]]:
-    """What records of comparisons may say beyond their type, where the objective reads it."""
-    votes = st.tuples(st.integers(1, 9), st.integers(0, 9))
-    details = {"votes": st.none() | votes, "reward_gap": st.floats(-2, 8)}
-    return st.fixed_dictionaries({name: details[name] for name in objective.needs})
-
-
-def _answer_lengths(kind: str, *, mismatched: bool) -> st.SearchStrategy[list[int]]:
+def _answer_lengths(kind: str) -> st.SearchStrategy[list[int]]:
     fewest, most = {
         "demonstration": (1, 1),
         "binary": (1, 1),
@@ -183,14 +198,11 @@ def _answer_lengths(kind: str, *, mismatched: bool) -> st.SearchStrategy[list[in
     }[kind]
     if kind == "judgment":
         return st.integers(1, 3).map(lambda length: [length, length])
-    extra = int(mismatched)
-    return st.lists(st.integers(1, 3), min_size=fewest + extra, max_size=most + extra)
+    return st.lists(st.integers(1, 3), min_size=fewest, max_size=most)
 
 
 @st.composite
-def _examples(
-    draw: st.DrawFn, kind: str, index: int, lengths: list[int], *, mismatched: bool
-) -> Example:
+def _examples(draw: st.DrawFn, kind: str, index: int, lengths: list[int]) -> Example:
     answers = tuple((7,) * length for length in lengths)
     label = draw(st.booleans()) if kind in ("binary", "judgment") else None
     rewards = None
@@ -202,7 +214,7 @@ def _examples(
         trees = tuple(TokenTree((1,), (answer,)) for answer in answers)
     else:
         trees = (TokenTree((1,), answers),)
-    return Example(kind, trees, index, label, rewards, mismatched)
+    return Example(kind, trees, index, label, rewards)
 
 
 def _numbers(count: int, seed: torch.Generator) -> tuple[float, ...]:

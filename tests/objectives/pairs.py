@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
+from accordant.objectives.inputs import Attached, LossOutput, PairwiseScores, Sequences
 from accordant.scoring.scores import from_lists
 
 Rows = Sequence[Sequence[float]]
@@ -23,14 +23,17 @@ def answers(policy: Rows, reference: Rows | None = None) -> Sequences:
 
 
 def of_log_ratios(
-    chosen: Sequence[float], rejected: Sequence[float], **more: Any
+    chosen: Sequence[float], rejected: Sequence[float], **numbers: Tensor
 ) -> PairwiseScores:
-    """Pairs of one-token answers with these log-ratios; the reference gives each of them -1."""
+    """Pairs of one-token answers with these log-ratios; the reference gives each of them -1.
+
+    Rows of numbers, `[n, k]`, are attached by name.
+    """
 
     def one(values: Sequence[float]) -> Sequences:
         return answers([[value - 1] for value in values], [[-1.0] for _ in values])
 
-    return PairwiseScores(one(chosen), one(rejected), **more)
+    return PairwiseScores(one(chosen), one(rejected), Attached(numbers))
 
 
 def without_reference(chosen: Rows, rejected: Rows) -> PairwiseScores:

@@ -34,10 +34,13 @@ def test_pairs_take_chosen_and_rejected_from_every_tree():
 
 
 def test_the_mismatched_answer_is_kept_apart_from_the_labelled_one():
-    examples = [example("binary", 2, label=label, mismatched=True) for label in (True, False)]
+    examples = [
+        example("binary", 2, label=label, extra_answers={"mismatched": 1})
+        for label in (True, False)
+    ]
     inputs = assemble(get_objective("kto"), numbered(4), numbered(4), examples)
     assert inputs.completion.policy.sum().tolist() == [-1.0, -3.0]
-    assert inputs.mismatched.policy.sum().tolist() == [-2.0, -4.0]
+    assert inputs.attached.extra("mismatched").answers.policy.sum().tolist() == [-2.0, -4.0]
     assert inputs.desirable.tolist() == [True, False]
 
 
@@ -72,7 +75,7 @@ def test_a_reference_the_objective_does_not_need_is_left_out():
             "kto",
             numbered(2),
             numbered(2),
-            [example("binary", 2, mismatched=True)],
+            [example("binary", 2, extra_answers={"mismatched": 1})],
             "no label",
         ),
         (

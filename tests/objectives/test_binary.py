@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from accordant.objectives.batch import column_totals, evaluate
 from accordant.objectives.binary import bco, kto
-from accordant.objectives.inputs import BinaryScores, PairwiseScores, Sequences
+from accordant.objectives.inputs import (
+    Attached,
+    BinaryScores,
+    ExtraAnswers,
+    PairwiseScores,
+    Sequences,
+)
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.scores import from_lists
@@ -28,8 +34,11 @@ def answers(log_ratios: list[float], desirable: list[bool], mismatched: list[flo
         reference = from_lists([[-10.0] for _ in ratios], dtype=torch.float64)
         return Sequences(from_lists([[r - 10.0] for r in ratios], dtype=torch.float64), reference)
 
-    others = None if mismatched is None else sequences(mismatched)
-    return BinaryScores(sequences(log_ratios), torch.tensor(desirable), others)
+    extra = {}
+    if mismatched is not None:
+        owner = torch.arange(len(mismatched))
+        extra["mismatched"] = ExtraAnswers(sequences(mismatched), owner)
+    return BinaryScores(sequences(log_ratios), torch.tensor(desirable), Attached(answers=extra))
 
 
 @given(
@@ -78,7 +87,7 @@ def test_the_mean_is_clamped_after_averaging_the_global_batch_and_not_before():
 
 def test_no_gradient_flows_through_the_zero_point():
     batch = answers([1.0, -1.0], [True, False], [2.0, 3.0])
-    leaf = batch.mismatched.policy.logps.requires_grad_()
+    leaf = batch.attached.extra("mismatched").answers.policy.logps.requires_grad_()
     batch.completion.policy.logps.requires_grad_()
     loss = evaluate(KTO, batch, bind_options(KTO, {})).losses.sum()
     assert torch.autograd.grad(loss, leaf, allow_unused=True) == (None,)
@@ -97,7 +106,7 @@ def run_bco(batch: BinaryScores, **options: object):
 
 
 @given(rows_of_answers, st.floats(0.01, 1))
-def test_bco_without_shift_and_matching_is_binary_cross_entropy(rows, beta):
+def test_bco_without_shift_and_prompt_weights_is_binary_cross_entropy(rows, beta):
     h = torch.tensor([row[0] for row in rows], dtype=torch.float64)
     up = torch.tensor([row[1] for row in rows])
     losses = run_bco(answers(h.tolist(), up.tolist()), beta=beta, shift=False).losses
@@ -159,10 +168,11 @@ def test_no_gradient_flows_through_the_shift():
     assert gradient.tolist() == pytest.approx([float(x) for x in expected])
 
 
-def test_matching_weighs_unwanted_answers_alone_and_within_limits():
+def test_prompt_weights_weigh_unwanted_answers_alone_and_within_limits():
+    weights = torch.tensor([[9.0], [0.1], [2.0], [99.0]], dtype=torch.float64)
     batch = replace(
         answers([0.0] * 4, [True, False, False, False]),
-        weights=torch.tensor([9.0, 0.1, 2.0, 99.0], dtype=torch.float64),
+        attached=Attached({"prompt_weight": weights}),
     )
     plain, matched = (run_bco(batch, match_prompts=choice).losses for choice in (False, True))
     assert (matched / plain).tolist() == pytest.approx([1.0, 0.5, 2.0, 10.0])
@@ -170,6 +180,6 @@ def test_matching_weighs_unwanted_answers_alone_and_within_limits():
     assert (wider.losses / plain).tolist() == pytest.approx([1.0, 0.1, 2.0, 99.0])
 
 
-def test_matching_prompts_that_were_not_weighed_is_a_bug_not_a_weight_of_one():
-    with pytest.raises(ValueError, match="not weighed"):
+def test_prompts_that_were_not_weighed_is_a_bug_not_a_weight_of_one():
+    with pytest.raises(ValueError, match="'prompt_weight' is attached to none"):
         run_bco(answers([1.0], [False]), match_prompts=True)

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from accordant.base.errors import UserError
 from accordant.objectives.assemble import assemble
 from accordant.objectives.binary import d2o
-from accordant.objectives.inputs import BinaryScores, PairwiseScores, SelfSamples, Sequences
+from accordant.objectives.inputs import (
+    Attached,
+    BinaryScores,
+    ExtraAnswers,
+    PairwiseScores,
+    Sequences,
+)
 from accordant.objectives.pairwise import dpo
+from accordant.objectives.preparations import Baselines, Mismatched, SelfSamples
 from accordant.objectives.registry import get_objective, objective, temporary_objectives
 from accordant.scoring.scores import from_lists
 from accordant.tokens.examples import Example
@@ -32,11 +39,13 @@ def sequences(ratios: list[float]) -> Sequences:
 def unwanted(rows: list[tuple[float, list[float]]]) -> BinaryScores:
     """Unwanted answers by log-ratio, each with the log-ratios of its self-samples."""
     owner = [i for i, (_, samples) in enumerate(rows) for _ in samples]
-    samples = SelfSamples(
+    samples = ExtraAnswers(
         sequences([h for _, samples in rows for h in samples]), torch.tensor(owner)
     )
     labels = torch.tensor([False] * len(rows))
-    return BinaryScores(sequences([h for h, _ in rows]), labels, self_samples=samples)
+    return BinaryScores(
+        sequences([h for h, _ in rows]), labels, Attached(answers={"self_samples": samples})
+    )
 
 
 @given(st.lists(row, min_size=1, max_size=4), st.floats(0.01, 2), st.floats(0.01, 2))
@@ -75,7 +84,7 @@ def test_the_loss_is_at_most_the_average_of_dpo_over_the_samples(one, beta: floa
 def test_the_unwanted_answer_falls_and_every_sample_rises_by_its_share():
     scores = unwanted([(1.0, [0.0, 2.0])])
     answer = scores.completion.policy.logps.requires_grad_()
-    samples = scores.self_samples.answers.policy.logps.requires_grad_()
+    samples = scores.attached.extra("self_samples").answers.policy.logps.requires_grad_()
     loss = d2o(scores, beta=0.5, alpha=0.2).losses.sum()
     down, up = torch.autograd.grad(loss, (answer, samples))
     weight = 1 / (1 + math.exp(0.5 - 0.2))
@@ -85,7 +94,9 @@ def test_the_unwanted_answer_falls_and_every_sample_rises_by_its_share():
 
 def example(label: bool, samples: int, index: int = 0) -> Example:
     tree = TokenTree((1,), ((2,),) * (1 + samples))
-    return Example("binary", (tree,), index, label, self_samples=samples)
+    return Example(
+        "binary", (tree,), index, label, extra_answers={"self_samples": samples} if samples else {}
+    )
 
 
 def numbered(count: int):
@@ -96,9 +107,10 @@ def test_self_samples_are_kept_apart_whatever_their_number():
     examples = [example(False, 2), example(False, 1)]
     inputs = assemble(get_objective("d2o"), numbered(5), numbered(5), examples)
     assert inputs.completion.policy.sum().tolist() == [-1.0, -4.0]
-    assert inputs.self_samples.answers.policy.sum().tolist() == [-2.0, -3.0, -5.0]
-    assert inputs.self_samples.example.tolist() == [0, 0, 1]
-    assert inputs.self_samples.mean(torch.tensor([2.0, 4.0, 7.0])).tolist() == [3.0, 7.0]
+    samples = inputs.attached.extra("self_samples")
+    assert samples.answers.policy.sum().tolist() == [-2.0, -3.0, -5.0]
+    assert samples.example.tolist() == [0, 0, 1]
+    assert samples.mean(torch.tensor([2.0, 4.0, 7.0])).tolist() == [3.0, 7.0]
 
 
 def test_any_kind_of_feedback_may_come_with_self_samples():
@@ -108,7 +120,7 @@ def test_any_kind_of_feedback_may_come_with_self_samples():
             name="spin",
             feedback="demonstration",
             needs_reference=True,
-            self_samples=True,
+            prepare=(SelfSamples("samples"),),
             paper="none",
             formula="none",
         )
@@ -117,17 +129,17 @@ def test_any_kind_of_feedback_may_come_with_self_samples():
             raise AssertionError
 
         tree = TokenTree((1,), ((2,), (3,)))
-        examples = [Example("demonstration", (tree,), 0, self_samples=1)] * 2
+        examples = [Example("demonstration", (tree,), 0, extra_answers={"self_samples": 1})] * 2
         inputs = assemble(get_objective("spin"), numbered(4), numbered(4), examples)
     assert inputs.completion.policy.sum().tolist() == [-1.0, -3.0]
-    assert inputs.self_samples.answers.log_ratio().tolist() == [0.0, 0.0]
+    assert inputs.attached.extra("self_samples").answers.log_ratio().tolist() == [0.0, 0.0]
 
 
 def test_an_objective_that_reads_none_is_not_disturbed_by_self_samples():
     inputs = assemble(get_objective("kto"), *_kto_scores(), [_kto_example()])
     assert inputs.completion.policy.sum().tolist() == [-1.0]
-    assert inputs.mismatched.policy.sum().tolist() == [-2.0]
-    assert inputs.self_samples is None
+    assert inputs.attached.extra("mismatched").answers.policy.sum().tolist() == [-2.0]
+    assert set(inputs.attached.answers) == {"mismatched"}
 
 
 def _kto_scores():
@@ -136,7 +148,8 @@ def _kto_scores():
 
 def _kto_example() -> Example:
     tree = TokenTree((1,), ((2,),) * 3)
-    return Example("binary", (tree,), 0, label=True, mismatched=True, self_samples=1)
+    extra = {"mismatched": 1, "self_samples": 1}
+    return Example("binary", (tree,), 0, label=True, extra_answers=extra)
 
 
 def test_self_samples_that_are_missing_are_a_bug():
@@ -160,18 +173,39 @@ def test_wanted_answers_are_refused_with_row_count_and_a_way_out():
     assert "Keep the rows with `label` false" in text
 
 
-@pytest.mark.parametrize("fields", [{"mismatched": True}, {"aligned": True}])
-def test_self_samples_go_with_no_other_added_scores(fields):
-    with pytest.raises(ValueError, match="self-samples go with neither"):
-        objective(
-            name="odd",
+def test_preparations_go_together_in_any_number():
+    with temporary_objectives():
+
+        @objective(
+            name="all",
             feedback="binary",
-            needs_reference=True,
-            self_samples=True,
-            paper="p",
-            formula="f",
-            **fields,
+            needs_reference=False,
+            prepare=(Mismatched(), SelfSamples("samples"), Baselines()),
+            paper="none",
+            formula="none",
         )
+        def everything(answers, *, samples: int = 1):
+            """Everything at once."""
+            raise AssertionError
+
+        made = [
+            Example(
+                "binary",
+                (TokenTree((1,), ((2,),) * 4),),
+                0,
+                label=True,
+                numbers={"baseline": (-0.5, -0.25 * n)},
+                extra_answers={"mismatched": 1, "self_samples": 2},
+            )
+            for n in range(2)
+        ]
+        inputs = assemble(get_objective("all"), numbered(8), None, made)
+    assert inputs.completion.policy.sum().tolist() == [-1.0, -5.0]
+    assert inputs.attached.extra("mismatched").answers.policy.sum().tolist() == [-2.0, -6.0]
+    samples = inputs.attached.extra("self_samples")
+    assert samples.answers.policy.sum().tolist() == [-3.0, -4.0, -7.0, -8.0]
+    assert samples.example.tolist() == [0, 0, 1, 1]
+    assert inputs.attached.row("baseline").tolist() == [[-0.5, 0.0], [-0.5, -0.25]]
 
 
 def test_an_objective_with_self_samples_says_how_many():
@@ -179,7 +213,7 @@ def test_an_objective_with_self_samples_says_how_many():
         name="odd",
         feedback="binary",
         needs_reference=True,
-        self_samples=True,
+        prepare=(SelfSamples("samples"),),
         paper="p",
         formula="f",
     )

@@ -14,10 +14,11 @@ from accordant.objectives.batch import loss_totals
 from accordant.objectives.demonstration import poft, sft
 from accordant.objectives.inputs import DemonstrationScores, PairwiseScores, Sequences
 from accordant.objectives.pairwise import dpo
-from accordant.objectives.registry import get_objective, objective
+from accordant.objectives.registry import get_objective
 from accordant.scoring.scores import from_lists
-from accordant.tokens.examples import Example
+from accordant.tokens.examples import Example, with_answers
 from accordant.tokens.trees import TokenTree
+from accordant.training.preparations.baselines import with_baselines
 
 
 def demonstrations(logps: list[list[float]]) -> DemonstrationScores:
@@ -41,10 +42,15 @@ def test_answers_weigh_as_many_as_they_have_tokens(logps):
     assert output.losses.tolist() == pytest.approx([-sum(t) / len(t) for t in logps])
 
 
-def against(policy: list[list[float]], *aligned: list[list[float]]) -> DemonstrationScores:
-    """Demonstrations with their tokens' log-probabilities, also under aligned models."""
-    scores = [from_lists(rows, dtype=torch.float64) for rows in (policy, *aligned)]
-    return DemonstrationScores(Sequences(scores[0], aligned=tuple(scores[1:])))
+def against(policy: list[list[float]], *baselines: list[list[float]]) -> DemonstrationScores:
+    """Demonstrations with their tokens' log-probabilities, also under baselines."""
+    scores, *others = (from_lists(rows, dtype=torch.float64) for rows in (policy, *baselines))
+    examples = with_baselines([demonstration()] * len(policy), others)
+    return assemble(get_objective("poft"), scores, None, examples)
+
+
+def demonstration() -> Example:
+    return Example("demonstration", (TokenTree((1,), ((2,),)),), 0)
 
 
 tokens = st.lists(st.floats(-9, 0), min_size=1, max_size=5)
@@ -60,78 +66,66 @@ def test_poft_compares_token_means_of_every_model_over_its_own_tokens(rows):
 
 
 def test_poft_worked_number():
-    # S = -1.2 against an aligned -1.0: -log sigmoid(-0.2).
+    # S = -1.2 against a baseline's -1.0: -log sigmoid(-0.2).
     output = poft(against([[-1.0, -1.4]], [[-1.5, -0.5]]))
     assert output.losses.item() == pytest.approx(0.798139, abs=1e-6)
-    assert output.metrics["aligned/margins"].item() == pytest.approx(-0.2)
+    assert output.metrics["baseline/margins"].item() == pytest.approx(-0.2)
 
 
-def test_an_answer_weighs_less_the_further_the_policy_has_passed_the_aligned_models():
+def test_an_answer_weighs_less_the_further_the_policy_has_passed_the_baselines():
     scores = against([[-4.0], [-2.0], [-1.0]], [[-2.0], [-2.0], [-2.0]])
     policy = scores.completion.policy.logps.requires_grad_()
     output = poft(scores)
     (gradient,) = torch.autograd.grad(output.losses.sum(), policy)
     assert (-gradient).tolist() == pytest.approx([1 / (1 + math.exp(x)) for x in (-2, 0, 1)])
-    torch.testing.assert_close(-gradient, output.metrics["aligned/weights"])
+    torch.testing.assert_close(-gradient, output.metrics["baseline/weights"])
 
 
 @given(st.floats(-9, 0), st.floats(-9, 0))
-def test_poft_is_dpo_without_a_rejected_answer(policy: float, aligned: float):
-    # One token, one aligned model, beta 1; the rejected answer moves nowhere: h = 0.
+def test_poft_is_dpo_without_a_rejected_answer(policy: float, baseline: float):
+    # One token, one baseline, beta 1; the rejected answer moves nowhere: h = 0.
     chosen, rejected = (
         Sequences(
             from_lists([[one]], dtype=torch.float64), from_lists([[two]], dtype=torch.float64)
         )
-        for one, two in ((policy, aligned), (-1.0, -1.0))
+        for one, two in ((policy, baseline), (-1.0, -1.0))
     )
-    loss = poft(against([[policy]], [[aligned]])).losses
+    loss = poft(against([[policy]], [[baseline]])).losses
     torch.testing.assert_close(loss, dpo(PairwiseScores(chosen, rejected), beta=1.0).losses)
 
 
 @given(tokens, tokens)
-def test_the_same_aligned_model_twice_changes_nothing(policy, aligned):
-    once, twice = against([policy], [aligned]), against([policy], [aligned], [aligned])
+def test_the_same_baseline_twice_changes_nothing(policy, baseline):
+    once, twice = against([policy], [baseline]), against([policy], [baseline], [baseline])
     torch.testing.assert_close(poft(once).losses, poft(twice).losses)
 
 
-def demonstration() -> Example:
-    return Example("demonstration", (TokenTree((1,), ((2,),)),), 0)
-
-
-def test_aligned_scores_reach_the_loss_without_gradient_and_on_their_own_tokens():
-    own, other = from_lists([[-1.0]]), from_lists([[-2.0, -4.0]])
+def test_scores_of_baselines_reach_the_loss_without_gradient_and_on_their_own_tokens():
+    other = from_lists([[-2.0, -4.0]])
     other.logps.requires_grad_()
-    inputs = assemble(get_objective("poft"), own, None, [demonstration()], [other])
-    assert inputs.completion.aligned[0].mean().tolist() == [-3.0]
-    assert not inputs.completion.aligned[0].logps.requires_grad
+    examples = with_baselines([demonstration()], [other])
+    inputs = assemble(get_objective("poft"), from_lists([[-1.0]]), None, examples)
+    assert inputs.attached.row("baseline").tolist() == [[-3.0]]
+    assert not inputs.attached.row("baseline").requires_grad
 
 
-def test_an_objective_that_reads_none_is_given_no_aligned_scores():
+def test_an_objective_that_reads_none_is_given_no_scores_of_baselines():
     scores = from_lists([[-1.0]])
-    assert (
-        assemble(get_objective("sft"), scores, None, [demonstration()], [scores]).completion.aligned
-        == ()
-    )
+    examples = with_baselines([demonstration()], [scores])
+    assert assemble(get_objective("sft"), scores, None, examples).attached.numbers == {}
 
 
-@pytest.mark.parametrize(
-    ("aligned", "message"),
-    [([], "needs scores of aligned"), ([from_lists([[-1.0], [-1.0]])], "different continuations")],
-)
-def test_aligned_scores_that_are_missing_or_of_other_answers_are_a_bug(aligned, message):
-    with pytest.raises(ValueError, match=message):
-        assemble(get_objective("poft"), from_lists([[-1.0]]), None, [demonstration()], aligned)
+@pytest.mark.parametrize("baselines", [[], [from_lists([[-1.0], [-1.0]])]])
+def test_scores_of_no_baseline_or_of_other_answers_are_a_bug(baselines):
+    with pytest.raises(ValueError, match="no scores of baselines, or not of 1 answers"):
+        with_baselines([demonstration()], baselines)
+    with pytest.raises(ValueError, match="needs scores of baselines in every example"):
+        assemble(get_objective("poft"), from_lists([[-1.0]]), None, [demonstration()])
 
 
-@pytest.mark.parametrize("field", ["mismatched", "scored_prompts"])
-def test_aligned_models_score_the_records_own_answers_alone(field: str):
-    with pytest.raises(ValueError, match="own answers and nothing else"):
-        objective(
-            name="odd",
-            feedback="binary",
-            needs_reference=False,
-            aligned=True,
-            paper="p",
-            formula="f",
-            **{field: True},
-        )
+def test_baselines_score_every_answer_of_a_record_and_no_extra_one():
+    pair = Example("comparison", (TokenTree((1,), ((2,), (3,))),), 0)
+    both = [from_lists([[-1.0], [-2.0], [-3.0], [-4.0]]), from_lists([[-5.0, -7.0]] * 4)]
+    first, second = with_baselines([with_answers(pair, "self_samples", [(4,)]), pair], both)
+    assert first.numbers["baseline"] == (-1.0, -6.0, -2.0, -6.0)
+    assert second.numbers["baseline"] == (-3.0, -6.0, -4.0, -6.0)

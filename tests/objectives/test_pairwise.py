@@ -337,7 +337,7 @@ def test_tdpos_divergence_is_the_kl_on_average_over_answers_of_the_reference():
 
 
 def joined(prompts: Sequences, completions: Sequences) -> Sequences:
-    """Answers with their prompts' tokens before them, as `encode(scored_prompts=True)` has them."""
+    """Answers with their prompts' tokens before them, as `ScoredPrompts` has them."""
 
     def rows(first: Scores | None, second: Scores | None) -> list[list[float]]:
         assert first is not None

@@ -1,4 +1,4 @@
-"""Losses that read votes or scores of a pair, and how pairs without them are told."""
+"""Losses that read votes or scores of a pair."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.base.errors import UserError
-from accordant.feedback.records import Comparison, Origin
 from accordant.objectives.assemble import assemble
-from accordant.objectives.feedback import DETAILS, check_details
 from accordant.objectives.inputs import PairwiseScores
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.pairwise_graded import irepo, mm_dpo
-from accordant.objectives.registry import get_objective, objective
+from accordant.objectives.registry import get_objective
 from accordant.scoring.scores import from_lists
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
@@ -79,7 +76,9 @@ def test_more_voices_for_the_same_share_ask_for_a_larger_margin():
 
 
 def rated(margins: list[float], gaps: list[float]) -> PairwiseScores:
-    return of_log_ratios(margins, [0.0] * len(margins), reward_gaps=torch.tensor(gaps).double())
+    return of_log_ratios(
+        margins, [0.0] * len(margins), reward_gap=torch.tensor(gaps).double()[:, None]
+    )
 
 
 @given(st.floats(-20, 20), st.floats(0, 6), st.floats(0, 2), st.floats(0.05, 2))
@@ -111,66 +110,23 @@ def test_clear_pairs_get_more_of_the_first_gradient():
     assert slopes[0] > slopes[1] > slopes[2]
 
 
-# What the records must say
+# From examples to scores
 
 
-def comparison(row: int = 1, **details) -> Comparison:
-    return Comparison("p", "a", "b", Origin("pairs.jsonl", row), **details)
-
-
-def test_feedback_without_votes_is_refused_with_what_to_add():
-    entry = get_objective("irepo")
-    with pytest.raises(UserError, match="'irepo' needs votes, and 2 of 2 records have none") as e:
-        check_details(entry, [comparison(), comparison()], "pairs.jsonl")
-    assert "`votes_chosen` and `votes_rejected`" in e.value.mend
-    check_details(entry, [comparison(), comparison(votes=(3, 1))])
-
-
-def test_every_pair_needs_scores_where_a_loss_scales_with_them():
-    entry = get_objective("mm_dpo")
-    with pytest.raises(UserError, match="1 of 2 records have none") as error:
-        check_details(entry, [comparison(margin=1.0), comparison(2)])
-    assert error.value.where == "pairs.jsonl, row 2"
-    assert "`score_chosen` and `score_rejected`" in error.value.mend
-    check_details(entry, [comparison(margin=1.0), comparison(rewards=(3.0, 2.5))])
-
-
-def test_scores_that_were_exchanged_are_noticed():
-    wrong = [comparison(rewards=(1.0, 4.0)), comparison(margin=-2.0), comparison(margin=1.0)]
-    with pytest.raises(UserError, match="2 of 3 records score the rejected one higher"):
-        check_details(get_objective("mm_dpo"), wrong)
-
-
-def test_other_losses_ask_for_nothing():
-    check_details(get_objective("dpo"), [comparison()])
-
-
-def test_a_detail_that_is_none_is_a_mistake_in_the_loss():
-    with pytest.raises(ValueError, match=f"'votse' is no detail.*{', '.join(DETAILS)}"):
-        objective(
-            name="odd",
-            feedback="comparison",
-            needs_reference=False,
-            needs=("votse",),
-            paper="none",
-            formula="none",
-        )
-
-
-def example(**details) -> Example:
-    return Example("comparison", (TokenTree((1,), ((2,), (3,))),), 0, **details)
+def example(**numbers) -> Example:
+    return Example("comparison", (TokenTree((1,), ((2,), (3,))),), 0, numbers=numbers)
 
 
 def test_votes_and_gaps_reach_the_scores_in_order():
     scores = from_lists([[-1.0]] * 4)
     mixed = [example(votes=(5, 2)), example()]
     inputs = assemble(get_objective("irepo"), scores, scores, mixed)
-    assert inputs.votes.tolist() == [[5.0, 2.0], [1.0, 0.0]]
-    assert inputs.reward_gaps is None
-    gaps = [example(reward_gap=0.5), example(reward_gap=-1.0)]
+    assert inputs.attached.row("votes").tolist() == [[5.0, 2.0], [1.0, 0.0]]
+    assert set(inputs.attached.numbers) == {"votes"}
+    gaps = [example(reward_gap=(0.5,)), example(reward_gap=(-1.0,))]
     inputs = assemble(get_objective("mm_dpo"), scores, scores, gaps)
-    assert inputs.reward_gaps.tolist() == [0.5, -1.0]
-    assert inputs.votes is None
+    assert inputs.attached.number("reward_gap").tolist() == [0.5, -1.0]
+    assert set(inputs.attached.numbers) == {"reward_gap"}
     with pytest.raises(ValueError, match="needs a reward gap"):
         assemble(get_objective("mm_dpo"), scores, scores, mixed)
 

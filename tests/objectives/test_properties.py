@@ -17,7 +17,7 @@ from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from tests.objectives.generators import (
     Case,
-    aligned_scores,
+    attach,
     build,
     cases,
     flat_scores,
@@ -131,7 +131,8 @@ def test_descent_raises_what_was_preferred_and_lowers_what_was_not(objective: Ob
                 assert row[0] < 0 < row[-1]
             elif kind == "binary":
                 assert row[0] < 0 if example.label else row[0] > 0
-                assert all(total < 0 for total in row[len(row) - example.self_samples :])
+                samples = example.extra_answers.get("self_samples", 0)
+                assert all(total < 0 for total in row[len(row) - samples :])
             else:
                 assert row[0] < 0
 
@@ -146,8 +147,7 @@ def test_the_reference_and_what_is_logged_carry_no_gradient(
     policy, reference = (flat_scores(rows, torch.float32) for rows in (case.policy, case.reference))
     policy.logps.requires_grad_()
     reference.logps.requires_grad_()
-    aligned = aligned_scores(case, torch.float32) if objective.aligned else ()
-    inputs = assemble(objective, policy, reference, case.examples, aligned)
+    inputs = assemble(objective, policy, reference, case.examples)
     output = evaluate(objective, inputs, bind_options(objective, {}))
     gradient = torch.autograd.grad(output.losses.sum(), reference.logps, allow_unused=True)
     assert gradient == (None,)
@@ -166,7 +166,7 @@ def test_there_is_one_loss_per_example_and_one_reward_per_answer(
     output = evaluate(objective, inputs, bind_options(objective, {}))
     assert output.losses.shape == (len(case.examples),)
     answers = sum(
-        len(row) - objective.mismatched - example.self_samples
+        len(row) - sum(example.extra_answers.values())
         for row, example in zip(case.policy, case.examples, strict=True)
     )
     assert output.rewards is None or output.rewards.shape == (answers,)
@@ -195,25 +195,18 @@ def _misordered(objective: Objective) -> dict[str, Case]:
     found = {}
     for kind in objective.feedback:
         answers = {"demonstration": 1, "binary": 1, "ranking": 3}.get(kind, 2)
-        answers += objective.mismatched + objective.self_samples
         trees = (TokenTree((1,), ((2,),) * answers),)
         if kind in ("joint_pair", "judgment"):
             trees = tuple(TokenTree((1,), ((2,),)) for _ in range(answers))
         labels = (True, False) if kind == "binary" else (None, None)
         labels = (objective.labels * 2)[:2] or labels
+        numbers = {"votes": (2.0, 1.0), "reward_gap": (1.0,), "baseline": (-3.0,)}
+        extra = {"mismatched": [1], "self_samples": [1]}
         examples = tuple(
-            Example(
-                kind,
-                trees,
-                i,
-                label,
-                mismatched=objective.mismatched,
-                self_samples=int(objective.self_samples),
-                votes=(2, 1),
-                reward_gap=1.0,
-            )
+            attach(objective, Example(kind, trees, i, label), numbers, extra)
             for i, label in enumerate(labels)
         )
+        answers += sum(examples[0].extra_answers.values())
         empty = Case(examples, (((0.0,),) * answers,) * 2, ())
         wrong = {
             (e, c): -2.0 if labels[e] is False else -8.0 + 2 * c

@@ -14,6 +14,7 @@ from accordant.feedback.records import RECORD_TYPES
 from accordant.objectives import registry
 from accordant.objectives.batch import evaluate
 from accordant.objectives.inputs import ListwiseScores, LossOutput, PairwiseScores, Sequences
+from accordant.objectives.preparations import PromptWeights
 from accordant.objectives.registry import (
     bind_options,
     get_objective,
@@ -26,6 +27,7 @@ from accordant.scoring.scores import from_lists
 
 FILE = '''
 from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives.preparations import PromptWeights
 from accordant.objectives.registry import objective
 
 
@@ -169,13 +171,13 @@ def test_a_loss_without_docstring_or_scores_is_refused():
             """Ratings have no scores yet."""
 
 
-def test_matching_must_be_asked_for_by_an_option_that_is_true_or_false():
+def test_prompt_weights_are_asked_for_by_an_option_that_is_true_or_false():
     def loss(answers, *, match: float = 0.0):
         """Thumbs."""
 
     for option in ("match", "matched"):
-        with pytest.raises(TypeError, match=f"an option '{option}', true or false"):
-            register("matching", feedback="binary", matching=option)(loss)
+        with pytest.raises(TypeError, match=f"an option `{option}` \\(true or false\\)"):
+            register("weighing", feedback="binary", prepare=(PromptWeights(option),))(loss)
 
 
 def test_a_shift_of_two_columns_is_averaged_where_each_applies():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import torch
 from rich.console import Console
 
 from accordant.base.errors import UserError
-from accordant.runs.align import prepare, run_align
-from accordant.runs.matching import weigh_prompts
+from accordant.runs.align import Prepared, prepare, run_align
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.installation import install
+from accordant.training.preparations import Parts, run_preparations
 from tests.runs.test_chat import loaded_model
 
 
@@ -56,16 +57,30 @@ def config_of(folder: Path, model: Path, data: list[dict[str, Any]], **options: 
     )
 
 
+def weigh(ready: Prepared, model: torch.nn.Module, console: Console) -> Parts:
+    """The examples of a prepared run, as `align` prepares them with this model."""
+    bench = replace(ready.bench, policy=lambda: model, console=console)
+    parts = Parts(ready.encoded.examples, ready.encoded_held_out.examples)
+    return run_preparations(bench, parts)
+
+
 def test_prompts_of_wanted_answers_weigh_more_than_those_of_unwanted_ones(tmp_path, model):
     config = config_of(tmp_path, model, rows(), match_prompts=True)
     ready, start, text = prepare(config), install(loaded_model().model), io.StringIO()
-    weighed = weigh_prompts(config, ready, start, Console(file=text, width=200))
-    examples = weighed.encoded.examples
+    weighed = weigh(ready, start, Console(file=text, width=200))
+    examples = weighed.train
     texts = [ready.train.records[example.index].prompt for example in examples]
-    numbers = [e.weight for e, t in zip(examples, texts, strict=True) if str(t).startswith("what")]
-    words = [e.weight for e, t in zip(examples, texts, strict=True) if str(t).startswith("say")]
+    numbers, words = (
+        [
+            example.numbers["prompt_weight"][0]
+            for example, prompt in zip(examples, texts, strict=True)
+            if str(prompt).startswith(begin)
+        ]
+        for begin in ("what", "say")
+    )
     assert sum(numbers) / len(numbers) > 1 > sum(words) / len(words)
-    assert all(example.weight is not None for example in weighed.encoded_held_out.examples)
+    assert len(weighed.held_out) == len(ready.encoded_held_out.examples) > 0
+    assert all(example.has("prompt_weight") for example in weighed.held_out)
     assert [e.trees for e in examples] == [e.trees for e in ready.encoded.examples]
     assert "Prompts matched: a classifier tells prompts" in text.getvalue()
 
@@ -73,7 +88,8 @@ def test_prompts_of_wanted_answers_weigh_more_than_those_of_unwanted_ones(tmp_pa
 def test_nothing_is_weighed_unless_the_option_says_so(tmp_path, model):
     config = config_of(tmp_path, model, rows())
     ready = prepare(config)
-    assert weigh_prompts(config, ready, torch.nn.Module(), Console(quiet=True)) is ready
+    same = weigh(ready, torch.nn.Module(), Console(quiet=True))
+    assert same == Parts(ready.encoded.examples, ready.encoded_held_out.examples)
 
 
 def test_a_whole_run_with_matching(tmp_path, model):
@@ -85,8 +101,11 @@ def test_a_whole_run_with_matching(tmp_path, model):
     assert "Prompts matched" in text.getvalue()
 
 
-def test_one_sided_thumbs_are_told_before_training(tmp_path, model):
-    data = [row | {"label": True} for row in rows(12)]
+@pytest.mark.parametrize("thumbs_down", [0, 1])
+def test_one_sided_thumbs_are_told_before_weights_are_loaded(tmp_path, model, thumbs_down):
+    data = [row | {"label": n >= thumbs_down} for n, row in enumerate(rows(12))]
     config = config_of(tmp_path, model, data, match_prompts=True)
-    with pytest.raises(UserError, match="different prompts with a thumb up"):
-        run_align(config, dry_run=False, console=Console(quiet=True))
+    with pytest.raises(UserError, match="different prompts with a thumb up") as error:
+        prepare(config.model_copy(update={"held_out": 0.0}))
+    assert f"and {thumbs_down} with a thumb down" in error.value.message
+    assert error.value.where == "--option match_prompts"

@@ -1,4 +1,4 @@
-"""Whole align runs that need more than scores of the records' answers: judgments, aligned models,
+"""Whole align runs that need more than scores of the records' answers: judgments, baselines,
 the start model's own answers, goals."""
 
 from __future__ import annotations
@@ -6,23 +6,26 @@ from __future__ import annotations
 import copy
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 from transformers import AutoModelForCausalLM
 
 from accordant.base.errors import UserError
 from accordant.models.loading import load_model, load_tokenizer
-from accordant.runs.align import AlignOutcome, prepare, run_align
-from accordant.runs.aligned import score_aligned
-from accordant.runs.self_samples import draw_self_samples
+from accordant.objectives.preparations import Baselines
+from accordant.runs.align import AlignOutcome, Prepared, prepare, run_align
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import score
 from accordant.scoring.installation import install
+from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering
+from accordant.training.preparations import Parts, run_preparations
 from tests.families import CONFIGS
 from tests.runs.test_chat import loaded_model
 from tests.tokens.small_tokenizers import TOKENIZERS
@@ -72,8 +75,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("aligned"), seed=5)
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("baseline"), seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,14 @@ def run(folder: Path, model: Path, rows: str, **settings: Any) -> tuple[AlignOut
     return outcome, report, text.getvalue()
 
 
+def prepared(ready: Prepared, model: nn.Module | None = None) -> tuple[Example, ...]:
+    """All examples of a run as `align` prepares them, with this model as the policy."""
+    bench = replace(ready.bench, policy=lambda: model, console=Console(quiet=True))
+    held_out = ready.encoded_held_out
+    parts = Parts(ready.encoded.examples, () if held_out is None else held_out.examples)
+    return run_preparations(bench, parts).all
+
+
 def logged(report: dict, name: str) -> list[float]:
     return [row[name] for row in report["curves"] if name in row]
 
@@ -155,72 +166,76 @@ def test_judgments_without_a_verdict_are_refused_by_row(
     assert "`is_good` true or false, found none" in error.value.message
 
 
-# --- aligned models -----------------------------------------------------------------------------
+# --- baselines ----------------------------------------------------------------------------------
 
 
-def test_poft_compares_with_aligned_models(
-    tmp_path: Path, model: Path, aligned: Path, foreign: Path
+def test_poft_compares_with_baselines(
+    tmp_path: Path, model: Path, baseline: Path, foreign: Path
 ) -> None:
-    names = (str(aligned), str(foreign))
+    names = (str(baseline), str(foreign))
     outcome, report, text = run(
-        tmp_path, model, "demonstration", method="poft", aligned_model=names
+        tmp_path, model, "demonstration", method="poft", baseline_model=names
     )
     assert outcome.method == "poft"
-    margins = logged(report, "aligned/margins")
+    margins = logged(report, "baseline/margins")
     assert margins[-1] > margins[0]
-    assert f"scores of {aligned}: 16 records" in text
+    assert f"scores of {baseline}: 16 records" in text
 
 
-def test_an_aligned_models_scores_are_those_of_its_own_reading(
-    tmp_path: Path, model: Path, aligned: Path, foreign: Path
+def test_a_baselines_scores_are_those_of_its_own_reading(
+    tmp_path: Path, model: Path, baseline: Path, foreign: Path
 ) -> None:
-    names = (str(aligned), str(foreign))
-    config = settings_of(tmp_path, model, "demonstration", method="poft", aligned_model=names)
+    names = (str(baseline), str(foreign))
+    config = settings_of(tmp_path, model, "demonstration", method="poft", baseline_model=names)
     ready = prepare(config)
-    examples = ready.encoded.examples[3:5]
-    for one, name in zip(
-        score_aligned(config, ready.aligned, Console(quiet=True)), names, strict=True
-    ):
-        found = one.scores(examples)
-        reader = install(load_model(name, dtype="float32", device="cpu").model)
-        own = [ready.aligned[names.index(name)].examples[e.index].trees[0] for e in examples]
+    examples = prepared(ready)
+    readers = ready.bench.memory[Baselines()]
+    for column, (name, reader) in enumerate(zip(names, readers, strict=True)):
+        loaded = install(load_model(name, dtype="float32", device="cpu").model)
+        own = [example.trees[0] for example in reader.examples]
         with torch.no_grad():
-            torch.testing.assert_close(found.logps, score(reader, own).logps)
-    mine = load_tokenizer(str(foreign))
-    text = mine.decode(own[0].prompt)
-    record = ready.train.records[examples[0].index]
+            means = score(loaded, own).mean()
+        attached = torch.tensor([example.numbers["baseline"][column] for example in examples])
+        torch.testing.assert_close(attached, means)
+    text = load_tokenizer(str(foreign)).decode(own[3].prompt)
+    record = ready.train.records[examples[3].index]
     assert text.endswith(f"user\n{record.prompt}<|im_end|>\n<|im_start|>assistant\n")
-    assert ready.aligned[1].rendering == Rendering()
-    assert ready.aligned[0].examples[examples[0].index] == examples[0]
+    assert readers[1].rendering == Rendering()
+    assert readers[0].examples[3].trees == examples[3].trees
 
 
-def test_aligned_scores_are_computed_once(
-    tmp_path: Path, model: Path, aligned: Path, monkeypatch: pytest.MonkeyPatch
+def test_scores_of_baselines_are_computed_once(
+    tmp_path: Path, model: Path, baseline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     common = {
         "method": "poft",
-        "aligned_model": (str(aligned),),
+        "baseline_model": (str(baseline),),
         "cache_dir": tmp_path / "cache",
         "report": False,
         "held_out": 0.0,
     }
     config = settings_of(tmp_path, model, "demonstration", **common)
-    first = score_aligned(config, prepare(config).aligned, Console(quiet=True))[0]
-    assert first.cached.computed == 16
-    again = score_aligned(config, prepare(config).aligned, Console(quiet=True))[0]
-    assert again.cached.computed == 0
+    first = prepared(prepare(config))
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr("accordant.scoring.frozen.score_all", refuse)
+    assert prepared(prepare(config)) == first
+    with pytest.raises(AssertionError, match="scored again"):
+        prepared(prepare(config.model_copy(update={"precision": "bf16"})))
 
 
-def test_aligned_models_are_asked_for_and_not_ignored(
-    tmp_path: Path, model: Path, aligned: Path
+def test_baselines_are_asked_for_and_not_ignored(
+    tmp_path: Path, model: Path, baseline: Path
 ) -> None:
     with pytest.raises(UserError, match="none is named"):
         prepare(settings_of(tmp_path, model, "demonstration", method="poft"))
-    with pytest.raises(UserError, match="does not read scores of aligned"):
-        prepare(settings_of(tmp_path, model, "demonstration", aligned_model=(str(aligned),)))
+    with pytest.raises(UserError, match="does not read scores of baselines"):
+        prepare(settings_of(tmp_path, model, "demonstration", baseline_model=(str(baseline),)))
 
 
-def test_a_row_an_aligned_model_cannot_read_is_named(
+def test_a_row_a_baseline_cannot_read_is_named(
     tmp_path: Path, model: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
@@ -233,7 +248,7 @@ def test_a_row_an_aligned_model_cannot_read_is_named(
         model,
         "demonstration",
         method="poft",
-        aligned_model=(str(foreign),),
+        baseline_model=(str(foreign),),
         held_out=0.0,
     )
     with pytest.raises(UserError, match="cannot read this row") as error:
@@ -267,21 +282,21 @@ def test_self_samples_are_the_start_models_and_drawn_once(
     config = settings_of(tmp_path, model, "unwanted", method="d2o", options={"samples": 2})
     ready = prepare(config)
     loaded = install(load_model(str(model), dtype="float32", device="cpu").model)
-    first = draw_self_samples(config, ready, loaded, Console(quiet=True))
-    for part in (first.encoded, first.encoded_held_out):
-        for example in part.examples:
-            assert example.self_samples == 2
-            assert len(example.trees[0].continuations) == 3
-            assert all(len(run) <= 5 for run in example.trees[0].continuations[1:])
+    first = prepared(ready, loaded)
+    assert len(first) == len(ready.encoded.examples) + len(ready.encoded_held_out.examples)
+    for example in first:
+        assert example.extra_answers == {"self_samples": 2}
+        assert len(example.trees[0].continuations) == 3
+        assert all(0 < len(run) <= 5 for run in example.trees[0].continuations[1:])
 
     def refuse(*_: Any) -> None:
         raise AssertionError("drawn again")
 
     monkeypatch.setattr("accordant.sampling.sampler.generate", refuse)
-    assert draw_self_samples(config, ready, loaded, Console(quiet=True)) == first
-    other = config.model_copy(update={"seed": 1})
+    assert prepared(ready, loaded) == first
+    other = prepare(config.model_copy(update={"seed": 1, "overwrite": True}))
     with pytest.raises(AssertionError, match="drawn again"):
-        draw_self_samples(other, ready, loaded, Console(quiet=True))
+        prepared(other, loaded)
 
 
 def test_the_plan_counts_self_samples_at_their_full_length(tmp_path: Path, model: Path) -> None:

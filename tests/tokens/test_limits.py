@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from accordant.base.errors import UserError
-from accordant.feedback.records import Binary, Comparison, Demonstration, JointPair, Origin
+from accordant.feedback.records import Comparison, Demonstration, JointPair, Origin
 from accordant.tokens.rendering import Encoded, Rendering, encode
 from tests.tokens.small_tokenizers import TOKENIZERS
 
@@ -87,66 +87,3 @@ def test_a_limit_that_leaves_nothing_is_an_error(chatml: Any) -> None:
         encode(comparisons([50, 60]), chatml, PLAIN, max_tokens=10, truncation="drop")
     with pytest.raises(UserError, match="at least 2"):
         encode(comparisons([1]), chatml, PLAIN, max_tokens=1, truncation="drop")
-
-
-def binaries(prompts: list[str]) -> list[Binary]:
-    return [Binary(prompt, f" answer {i}", i % 2 == 0) for i, prompt in enumerate(prompts)]
-
-
-def test_mismatched_answers_are_the_next_examples_and_the_first_follows_the_last(
-    chatml: Any,
-) -> None:
-    records = binaries(["a", "b", "c"])
-    own = [e.trees[0] for e in encode(records, chatml, Rendering(), max_tokens=None).examples]
-    encoded = encode(records, chatml, Rendering(), max_tokens=None, mismatched=True)
-    assert all(example.mismatched for example in encoded.examples)
-    for i, example in enumerate(encoded.examples):
-        tree = example.trees[0]
-        assert tree.prompt == own[i].prompt
-        assert tree.continuations == (
-            own[i].continuations[0],
-            own[(i + 1) % 3].continuations[0],
-        )
-    assert [example.label for example in encoded.examples] == [True, False, True]
-
-
-def test_answers_to_the_same_prompt_are_no_mismatch(chatml: Any) -> None:
-    records = binaries(["a", "a", "b"])
-    encoded = encode(records, chatml, PLAIN, max_tokens=None, mismatched=True)
-    given = [chatml.decode(e.trees[0].continuations[1][:-1]) for e in encoded.examples]
-    assert given == [" answer 2", " answer 2", " answer 0"]
-    same = encode(records[:2], chatml, PLAIN, max_tokens=None, mismatched=True)
-    given = [chatml.decode(e.trees[0].continuations[1][:-1]) for e in same.examples]
-    assert given == [" answer 1", " answer 0"]
-
-
-def test_mismatched_answers_keep_to_the_limit(chatml: Any) -> None:
-    records = [
-        Binary(" dog" * 30, " yes", True),
-        Binary(" fox", " dog" * 30, True),
-        Binary(" cat", " no", True),
-    ]
-    encoded = encode(records, chatml, PLAIN, max_tokens=40, mismatched=True)
-    check_limit(encoded, 40)
-    with pytest.raises(UserError, match="no other record's answer fits"):
-        encode(records[:2], chatml, PLAIN, max_tokens=40, mismatched=True)
-
-
-def test_mismatched_answers_need_two_records_of_one_answer(chatml: Any) -> None:
-    with pytest.raises(UserError, match="at least 2 records, found 1"):
-        encode(binaries(["a"]), chatml, PLAIN, max_tokens=None, mismatched=True)
-    with pytest.raises(UserError, match="found comparison records"):
-        encode(comparisons([1, 2]), chatml, PLAIN, max_tokens=None, mismatched=True)
-
-
-def test_scored_prompts_move_into_the_continuations_but_for_their_first_token(chatml: Any) -> None:
-    records = [JointPair("question one", "yes", "two", "no"), Comparison("p", "a", "b")]
-    plain = encode(records, chatml, Rendering(), max_tokens=None).examples
-    moved = encode(records, chatml, Rendering(), max_tokens=None, scored_prompts=True).examples
-    for before, after in zip(plain, moved, strict=True):
-        for tree, whole in zip(before.trees, after.trees, strict=True):
-            assert len(whole.prompt) == 1
-            assert [(*whole.prompt, *c) for c in whole.continuations] == [
-                (*tree.prompt, *c) for c in tree.continuations
-            ]
-    assert plain[0].num_tokens == moved[0].num_tokens

@@ -54,7 +54,8 @@ def make_examples(method: str, count: int, *, seed: int = 0) -> list[Example]:
                 trees=(TokenTree(draw(), tuple(draw() for _ in range(many))),),
                 index=index,
                 label=bool(number(0, 2)) if method == "kto" else None,
-                mismatched=method == "kto",
+                extra_answers={"mismatched": 1} if method == "kto" else {},
+                id=f"pairs.jsonl, row {index + 1}",
             )
         )
     return examples
@@ -74,7 +75,6 @@ def make_task(
         source=DataSet(
             examples[:count],
             batch_size,
-            name_of=lambda example: f"pairs.jsonl, row {example.index + 1}",
         ),
         held_out=examples[count:],
         objective=objective,

@@ -23,7 +23,7 @@ from accordant.scoring.frozen import freeze
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import train
-from accordant.training.sources import DataSet, epoch_order, index_name
+from accordant.training.sources import DataSet, epoch_order
 from accordant.training.trainer import Task
 from tests.families import VOCABULARY
 from tests.training.runs import curve, make_config, make_examples, make_model, run, weights
@@ -60,7 +60,6 @@ class Rewarded:
     steps = None
     known = ()
     on_policy = True
-    name_of = staticmethod(index_name)
 
     def examples(self, step: int, policy: nn.Module) -> Sequence[Example]:
         self.seen.append((step, weights(policy)))

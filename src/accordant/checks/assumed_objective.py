@@ -32,8 +32,7 @@ def pair_objective(
     """
     objective = get_objective(method or USUAL[record_type])
     check_feedback(objective, {record_type})
-    reads_more = objective.self_samples or objective.aligned or objective.mismatched
-    if reads_more or objective.scored_prompts or "reward_gap" in objective.needs:
+    if any(not need.optional for need in objective.prepare):
         raise UserError(
             f"objective {objective.name!r} reads more than the log-probabilities of two answers.",
             where="method",

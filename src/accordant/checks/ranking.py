@@ -67,11 +67,11 @@ def needed_loss(gaps: Tensor, beta: float) -> Tensor:
     return torch.nn.functional.softplus(beta * gaps)
 
 
-def vote_shares(votes: list[tuple[int, int] | None]) -> Tensor:
+def vote_shares(votes: list[tuple[float, ...] | None]) -> Tensor:
     """Share of votes for the chosen answer, float64 `[n]`; NaN where nobody counted."""
     shares = [won / (won + lost) if (won + lost) else float("nan") for won, lost in _filled(votes)]
     return torch.tensor(shares, dtype=torch.float64)
 
 
-def _filled(votes: list[tuple[int, int] | None]) -> list[tuple[int, int]]:
+def _filled(votes: list[tuple[float, ...] | None]) -> list[tuple[float, ...]]:
     return [(0, 0) if pair is None else pair for pair in votes]

@@ -10,7 +10,7 @@ import inspect
 from typing import Any
 
 from accordant.cli.output import print_table, say
-from accordant.objectives.feedback import DETAILS
+from accordant.objectives.preparations import Detail
 from accordant.objectives.registry import Objective
 
 
@@ -27,7 +27,8 @@ def objective_as_dict(entry: Objective) -> dict[str, Any]:
         "summary": entry.summary,
         "feedback": list(entry.feedback),
         "needs_reference": entry.needs_reference,
-        "needs": list(entry.needs),
+        "needs": [need.attaches for need in _details(entry)],
+        "on_policy": entry.on_policy,
         "paper": entry.paper,
         "formula": entry.formula,
         "options": [
@@ -48,6 +49,11 @@ def explanation(entry: Objective) -> str:
     return text.partition("\n")[2].partition("\nArgs:")[0].strip()
 
 
+def _details(entry: Objective) -> list[Detail]:
+    """List what the objective's records must say beyond their type."""
+    return [need for need in entry.prepare if isinstance(need, Detail)]
+
+
 def print_objective(entry: Objective) -> None:
     """Print an objective's mathematics, feedback, options and paper."""
     rows = [
@@ -57,8 +63,7 @@ def print_objective(entry: Objective) -> None:
         ("needs a reference", reference(entry)),
         ("paper", entry.paper),
     ]
-    if entry.needs:
-        details = [DETAILS[field] for field in entry.needs]
+    if details := _details(entry):
         rows.insert(3, ("needs of each row", " ".join(detail.how for detail in details)))
     for option in entry.options:
         meaning = f"{option.help} {option.expects.capitalize()}; default {option.default}."

@@ -1,6 +1,7 @@
 """From the engine's scores to the record an objective takes.
 
-Knows how continuations of each record type are ordered. Knows nothing of models or text.
+Knows how continuations of each record type are ordered, and where attached answers stand. Knows
+nothing of models, text, or of how preparations are made.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from torch import Tensor
 
 from accordant.objectives.feedback import check_feedback, check_labels
 from accordant.objectives.inputs import (
+    Attached,
     BinaryScores,
     DemonstrationScores,
+    ExtraAnswers,
     JudgmentScores,
     ListwiseScores,
     PairwiseScores,
-    SelfSamples,
     Sequences,
 )
 from accordant.tokens.examples import Example
@@ -36,7 +38,6 @@ def assemble(
     policy: Scores,
     reference: Scores | None,
     examples: Sequence[Example],
-    aligned: Sequence[Scores] = (),
 ) -> Any:
     """Build the scores record that `objective` takes.
 
@@ -47,20 +48,19 @@ def assemble(
         policy: scores of all continuations of all trees of `examples`, in order.
         reference: the reference's scores of the same continuations; None when the objective needs
             none.
-        examples: records in tokens, of types and with labels the objective can use.
-        aligned: scores of the same continuations under further frozen models, each on its own
-            tokens; at least one when the objective reads them.
+        examples: records in tokens, of types and with labels the objective can use, and prepared
+            as it asks.
 
     Returns:
         an instance of `objective.inputs`.
 
     Raises:
         UserError: the examples are of a type, or carry a label, the objective cannot use.
-        ValueError: scores and examples do not belong together.
+        ValueError: scores and examples do not belong together, or a preparation was not done.
     """
     check_feedback(objective, {example.kind for example in examples})
     check_labels(objective, examples)
-    expected = sum(_counts(examples)) + sum(example.self_samples for example in examples)
+    expected = sum(len(tree.continuations) for example in examples for tree in example.trees)
     if policy.count != expected:
         raise ValueError(f"{policy.count} scores for {expected} continuations")
     if objective.needs_reference:
@@ -73,51 +73,58 @@ def assemble(
         reference = None
     if objective.inputs not in _BUILDERS:
         raise ValueError(f"nothing builds {objective.inputs.__name__}")
-    scores = Sequences(policy, reference, _aligned(objective, expected, aligned))
-    own, samples = _own_and_samples(scores, examples)
-    inputs = _BUILDERS[objective.inputs](own, examples)
-    if objective.self_samples:
-        if not all(example.self_samples for example in examples):
-            raise ValueError(f"objective {objective.name!r} needs self-samples in every example")
-        inputs = replace(inputs, self_samples=samples)
-    if "reward_gap" in objective.needs and inputs.reward_gaps is None:
-        raise ValueError(f"objective {objective.name!r} needs a reward gap in every example")
-    if objective.scored_prompts and any(len(t.prompt) > 1 for e in examples for t in e.trees):
-        raise ValueError(f"objective {objective.name!r} needs prompts scored with their answers")
-    if objective.mismatched and inputs.mismatched is None:
-        raise ValueError(f"objective {objective.name!r} needs mismatched answers in every example")
-    return inputs
+    for need in objective.prepare:
+        if not need.optional and not all(map(need.is_done, examples)):
+            raise ValueError(f"objective {objective.name!r} needs {need.noun} in every example")
+    scores = Sequences(policy, reference)
+    groups = _groups(examples)
+    inputs = _BUILDERS[objective.inputs](_select(scores, groups[_OWN]), examples)
+    if not objective.prepare:
+        return inputs
+    return replace(inputs, attached=_attached(objective, scores, examples, groups))
 
 
-def _aligned(objective: Objective, expected: int, aligned: Sequence[Scores]) -> tuple[Scores, ...]:
-    if not objective.aligned:
-        return ()
-    if not aligned:
-        raise ValueError(f"objective {objective.name!r} needs scores of aligned models")
-    if any(scores.count != expected for scores in aligned):
-        raise ValueError("aligned and policy scores are of different continuations")
-    return tuple(scores.detach() for scores in aligned)
+# Name of the record's own answers among the groups of continuations.
+_OWN = ""
+Group = list[tuple[int, int]]  # continuation and the example it belongs to
 
 
-def _own_and_samples(
-    scores: Sequences, examples: Sequence[Example]
-) -> tuple[Sequences, SelfSamples | None]:
-    """The records' own answers, and apart from them what the start model answered itself."""
-    if not any(example.self_samples for example in examples):
-        return scores, None
-    own: list[int] = []
-    sampled: list[int] = []
-    owners: list[int] = []
+def _groups(examples: Sequence[Example]) -> dict[str, Group]:
+    """Tell the records' own answers from each kind of attached ones."""
+    groups: dict[str, Group] = {_OWN: []}
     first = 0
-    for place, (example, count) in enumerate(zip(examples, _counts(examples), strict=True)):
-        end = first + count + example.self_samples
-        own.extend(range(first, first + count))
-        sampled.extend(range(first + count, end))
-        owners.extend([place] * example.self_samples)
-        first = end
-    device = scores.policy.lengths.device
-    taken, others, owner = (torch.tensor(part, device=device) for part in (own, sampled, owners))
-    return scores.select(taken), SelfSamples(scores.select(others), owner)
+    for place, (example, own) in enumerate(zip(examples, _counts(examples), strict=True)):
+        for name, count in ((_OWN, own), *example.extra_answers.items()):
+            groups.setdefault(name, []).extend((at, place) for at in range(first, first + count))
+            first += count
+    return groups
+
+
+def _select(scores: Sequences, group: Group) -> Sequences:
+    if len(group) == scores.policy.count:
+        return scores
+    return scores.select(torch.tensor([at for at, _ in group], device=scores.policy.lengths.device))
+
+
+def _attached(
+    objective: Objective,
+    scores: Sequences,
+    examples: Sequence[Example],
+    groups: dict[str, Group],
+) -> Attached:
+    """What the objective's preparations gave to all of the examples."""
+    numbers, answers = {}, {}
+    for need in objective.prepare:
+        name = need.attaches
+        if any(name in example.numbers for example in examples):
+            given = [example.numbers.get(name, need.default) for example in examples]
+            rows = [row for row in given if row is not None]
+            if len(rows) == len(examples):
+                numbers[name] = scores.policy.logps.new_tensor(rows)
+        if all(name in example.extra_answers for example in examples):
+            owner = torch.tensor([n for _, n in groups[name]], device=scores.policy.lengths.device)
+            answers[name] = ExtraAnswers(_select(scores, groups[name]), owner)
+    return Attached(numbers, answers)
 
 
 def _demonstrations(scores: Sequences, examples: Sequence[Example]) -> DemonstrationScores:
@@ -126,44 +133,18 @@ def _demonstrations(scores: Sequences, examples: Sequence[Example]) -> Demonstra
 
 
 def _binary(scores: Sequences, examples: Sequence[Example]) -> BinaryScores:
-    counts = _counts(examples)
-    answers = [count - example.mismatched for count, example in zip(counts, examples, strict=True)]
-    _expect(1, answers)
+    _expect(1, _counts(examples))
     if any(example.label is None for example in examples):
         raise ValueError("a binary example has no label")
     device = scores.policy.lengths.device
     desirable = torch.tensor([example.label for example in examples], device=device)
-    weights = _weights(examples, scores.policy.logps)
-    first = _starts(counts)
-    matched = scores.select(torch.tensor(first, device=device))
-    if not all(example.mismatched for example in examples):
-        return BinaryScores(matched, desirable, weights=weights)
-    others = torch.tensor([start + 1 for start in first], device=device)
-    return BinaryScores(matched, desirable, scores.select(others), weights=weights)
+    return BinaryScores(scores, desirable)
 
 
 def _pairs(scores: Sequences, examples: Sequence[Example]) -> PairwiseScores:
     _expect(2, _counts(examples))
     chosen = torch.arange(0, 2 * len(examples), 2, device=scores.policy.lengths.device)
-    return PairwiseScores(
-        scores.select(chosen),
-        scores.select(chosen + 1),
-        votes=_votes(examples, scores.policy.logps),
-        reward_gaps=_reward_gaps(examples, scores.policy.logps),
-    )
-
-
-def _votes(examples: Sequence[Example], like: Tensor) -> Tensor | None:
-    """Votes of all pairs, `[n, 2]`, one for the choice where a pair has none; None if none has."""
-    if all(example.votes is None for example in examples):
-        return None
-    votes = [example.votes or (1, 0) for example in examples]
-    return like.new_tensor(votes)
-
-
-def _reward_gaps(examples: Sequence[Example], like: Tensor) -> Tensor | None:
-    gaps = [example.reward_gap for example in examples if example.reward_gap is not None]
-    return _like(gaps, like) if len(gaps) == len(examples) else None
+    return PairwiseScores(scores.select(chosen), scores.select(chosen + 1))
 
 
 def _rankings(scores: Sequences, examples: Sequence[Example]) -> ListwiseScores:
@@ -201,34 +182,15 @@ _BUILDERS: dict[type, Builder] = {
 }
 
 
-def _weights(examples: Sequence[Example], like: Tensor) -> Tensor | None:
-    """`Example.weight` of all examples, or None where none of them has one."""
-    given = [example.weight for example in examples if example.weight is not None]
-    if given and len(given) != len(examples):
-        raise ValueError(f"{len(given)} of {len(examples)} examples have a weight")
-    return _like(given, like) if given else None
-
-
 def _counts(examples: Sequence[Example]) -> list[int]:
-    """Continuations of every example, over all of its trees, without self-samples."""
-    return [
-        sum(len(tree.continuations) for tree in example.trees) - example.self_samples
-        for example in examples
-    ]
+    """Count every example's own answers, over all of its trees."""
+    return [sum(len(tree.continuations) for tree in example.own_trees) for example in examples]
 
 
 def _expect(answers: int, counts: list[int]) -> None:
     for place, count in enumerate(counts):
         if count != answers:
             raise ValueError(f"example {place} has {count} answers where {answers} are expected")
-
-
-def _starts(counts: list[int]) -> list[int]:
-    starts, total = [], 0
-    for count in counts:
-        starts.append(total)
-        total += count
-    return starts
 
 
 def _like(numbers: list[float], tensor: Tensor) -> Tensor:

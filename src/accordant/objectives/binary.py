@@ -13,6 +13,7 @@ from pydantic import Field
 from accordant.base.options import Count, NonNegative, Positive
 from accordant.objectives._math import join, log_sigmoid, where
 from accordant.objectives.inputs import BinaryScores, LossOutput
+from accordant.objectives.preparations import Mismatched, PromptWeights, SelfSamples
 from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
@@ -26,16 +27,14 @@ def mismatched_log_ratios(answers: BinaryScores, **options: object) -> Tensor:
         ValueError: the mismatched answers were not scored.
     """
     del options  # the same whatever the options are
-    if answers.mismatched is None:
-        raise ValueError("mismatched answers were not scored")
-    return answers.mismatched.log_ratio().detach().unsqueeze(1)
+    return answers.attached.extra("mismatched").answers.log_ratio().detach().unsqueeze(1)
 
 
 @objective(
     name="kto",
     feedback="binary",
     needs_reference=True,
-    mismatched=True,
+    prepare=(Mismatched(),),
     batch_means=mismatched_log_ratios,
     paper="arXiv:2402.01306 KTO: Model Alignment as Prospect Theoretic Optimization, eq. 8",
     formula="up: desirable_weight (1 - sigmoid(beta (h - z0))); "
@@ -82,7 +81,7 @@ def rewards_by_label(answers: BinaryScores, *, beta: float, **options: object) -
     feedback="binary",
     needs_reference=True,
     batch_means=rewards_by_label,
-    matching="match_prompts",
+    prepare=(PromptWeights("match_prompts"),),
     paper="arXiv:2404.04656 Binary Classifier Optimization for Large Language Model Alignment",
     formula="up: -desirable_weight log sigmoid(beta h - d); "
     "down: -undesirable_weight w(x) log sigmoid(d - beta h); "
@@ -112,15 +111,16 @@ def bco(
     mean of 0, which is where both begin.
 
     Where thumbs up and thumbs down came for different kinds of prompts, the label can be told from
-    the prompt alone and the classifier learns that. Matching weighs every unwanted answer by how
-    much commoner its prompt is among wanted answers; the density ratios are estimated before
-    training by logistic regression on mean hidden states of the start model, every prompt's by a
-    classifier that has not seen it. The losses are averaged over all answers, whatever their
+    the prompt alone and the classifier learns that. Prompt weights multiply every unwanted answer's
+    loss by how much commoner its prompt is among wanted answers; the density ratios are estimated
+    before training by logistic regression on mean hidden states of the start model, every prompt's
+    by a classifier that has not seen it. The losses are averaged over all answers, whatever their
     weight.
 
     Args:
         means: mean reward of wanted and of unwanted answers over the global batch, `[2]`.
-        shift: whether to subtract d; without it and without matching this is binary cross-entropy.
+        shift: whether to subtract d; without it and without prompt weights this is binary
+            cross-entropy.
         match_prompts: whether to weigh unwanted answers by the density ratio of their prompts.
         min_density_ratio: smallest density ratio; what is less counts as this.
         max_density_ratio: largest density ratio; what is more counts as this.
@@ -132,9 +132,8 @@ def bco(
     gains = -desirable_weight * log_sigmoid(rewards - delta)
     pains = -undesirable_weight * log_sigmoid(delta - rewards)
     if match_prompts:
-        if answers.weights is None:
-            raise ValueError("prompts were not weighed")
-        pains = pains * answers.weights.clamp(min_density_ratio, max_density_ratio)
+        weights = answers.attached.number("prompt_weight")
+        pains = pains * weights.clamp(min_density_ratio, max_density_ratio)
     losses = where(answers.desirable, gains, pains)
     return LossOutput(losses, rewards.detach(), metrics={"delta": delta})
 
@@ -144,7 +143,7 @@ def bco(
     feedback="binary",
     needs_reference=True,
     labels=(False,),
-    self_samples=True,
+    prepare=(SelfSamples("samples"),),
     paper="arXiv:2403.03419 Negating Negatives: Alignment with Human Negative Samples via "
     "Distributional Dispreference Optimization",
     formula="-log sigmoid(beta mean_k h(s_k) - alpha h(y)), y unwanted, s_k what the start model "
@@ -167,9 +166,8 @@ def d2o(
         samples: answers the start model gives to every prompt before training.
     """
     del samples  # seen to by whoever draws them
-    if answers.self_samples is None:
-        raise ValueError("self-samples were not scored")
-    anchors = beta * answers.self_samples.mean(answers.self_samples.answers.log_ratio())
+    drawn = answers.attached.extra("self_samples")
+    anchors = beta * drawn.mean(drawn.answers.log_ratio())
     unwanted = alpha * answers.completion.log_ratio()
     return LossOutput(
         -log_sigmoid(anchors - unwanted),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from accordant.objectives._math import log_sigmoid
 from accordant.objectives.inputs import DemonstrationScores, LossOutput
+from accordant.objectives.preparations import Baselines
 from accordant.objectives.registry import objective
 
 
@@ -33,27 +34,27 @@ def sft(demonstrations: DemonstrationScores) -> LossOutput:
     name="poft",
     feedback="demonstration",
     needs_reference=False,
-    aligned=True,
+    prepare=(Baselines(),),
     paper="arXiv:2412.12865 Preference-Oriented Supervised Fine-Tuning: Favoring Target Model Over "
     "Aligned Large Language Models",
     formula="-log sigmoid(S - mean_k S_k), S = mean_t log pi(y_t | x, y_<t), S_k the same under "
-    "aligned model k",
+    "baseline k",
 )
 def poft(demonstrations: DemonstrationScores) -> LossOutput:
-    """Preference-oriented fine-tuning: find an answer likelier than aligned models find it.
+    """Preference-oriented fine-tuning: find an answer likelier than baselines find it.
 
-    The models named by `--aligned-model` are frozen; the policy is preferred to them on the same
-    answer, as a chosen answer is to a rejected one. An answer's gradient fades as the policy passes
-    the aligned models on it. Answers they hold likely keep their weight long; bad demonstrations,
-    which they hold unlikely, are soon passed and then weigh little.
+    The baselines, aligned models named by `--baseline-model`, are frozen; the policy is preferred
+    to them on the same answer, as a chosen answer is to a rejected one. An answer's gradient fades
+    as the policy passes the baselines on it. Answers they hold likely keep their weight long; bad
+    demonstrations, which they hold unlikely, are soon passed and then weigh little.
 
     Log-probabilities are averaged over tokens, each model's over its own, so that models with
-    other tokenizers can be compared with; the scores of several aligned models are averaged before
+    other tokenizers can be compared with; the scores of several baselines are averaged before
     the sigmoid. Every example weighs the same.
     """
-    answers = demonstrations.completion
-    baselines = [scores.mean() for scores in answers.aligned]
-    margins = answers.policy.mean() - sum(baselines[1:], baselines[0]) / len(baselines)
+    baselines = demonstrations.attached.row("baseline").unbind(1)
+    mean = sum(baselines[1:], baselines[0]) / len(baselines)
+    margins = demonstrations.completion.policy.mean() - mean
     lead = margins.detach()
-    logged = {"aligned/margins": lead, "aligned/weights": (-lead).sigmoid()}
+    logged = {"baseline/margins": lead, "baseline/weights": (-lead).sigmoid()}
     return LossOutput(-log_sigmoid(margins), metrics=logged)

@@ -5,14 +5,12 @@ Knows names of record types. Knows nothing of scores, and never imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
 
 if TYPE_CHECKING:
-    from accordant.feedback.records import Record
     from accordant.objectives.registry import Objective
     from accordant.tokens.examples import Example
 
@@ -68,73 +66,24 @@ RELABELLINGS: dict[tuple[str, str], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """Something a record may say beyond its type that an objective may need.
-
-    Args:
-        name: in words.
-        how: how to write it into the data.
-        everywhere: whether every record must say it; otherwise one must, and the objective has a
-            default for the others.
-    """
-
-    name: str
-    how: str
-    everywhere: bool
-
-
-# By the name of the record's field.
-DETAILS = {
-    "votes": Detail(
-        "votes",
-        "Add columns `votes_chosen` and `votes_rejected`: how many people preferred each answer. "
-        "For pairs labelled once, `ipo` and `dpo` need no votes.",
-        everywhere=False,
-    ),
-    "reward_gap": Detail(
-        "scores",
-        "Add columns `score_chosen` and `score_rejected` (what each answer was rated by people or "
-        "a reward model), or `margin`, their difference.",
-        everywhere=True,
-    ),
-}
-
-
-def check_details(objective: Objective, records: Sequence[Record], where: str = "") -> None:
-    """Make sure that records say what `objective` needs to know beyond their type.
-
-    Args:
-        objective: a registered objective.
-        records: of types it can be trained on.
-        where: file or data set, for the error.
+def check_sampling(objective: Objective) -> None:
+    """Refuse an objective whose answers must be the policy's own to whoever only has a file.
 
     Raises:
-        UserError: a detail is missing, or scores put the rejected answers above the chosen ones.
+        UserError: it is registered with `on_policy=True`.
     """
-    for field in objective.needs:
-        detail = DETAILS[field]
-        values = [getattr(record, field, None) for record in records]
-        lacking = [r for r, value in zip(records, values, strict=True) if value is None]
-        if lacking and (detail.everywhere or len(lacking) == len(records)):
-            raise UserError(
-                f"objective {objective.name!r} needs {detail.name}, and {len(lacking):,} of "
-                f"{len(records):,} records have none.",
-                where=str(lacking[0].origin or where) if detail.everywhere else where,
-                mend=f"{detail.how} `--columns FIELD=COLUMN` names columns called otherwise.",
-            )
-        if field == "reward_gap":
-            _check_gaps(objective, [value for value in values if value is not None], where)
-
-
-def _check_gaps(objective: Objective, gaps: Sequence[float], where: str) -> None:
-    against = sum(gap < 0 for gap in gaps)
-    if 2 * against > len(gaps):
+    if objective.on_policy:
+        fitting = [
+            other.name
+            for other in _all_objectives()
+            if set(other.feedback) & set(objective.feedback) and not other.on_policy
+        ]
         raise UserError(
-            f"objective {objective.name!r} scales with how much better the chosen answer is, but "
-            f"{against:,} of {len(gaps):,} records score the rejected one higher.",
-            where=where,
-            mend="Exchange the two columns of scores, or change the sign of `margin`.",
+            f"objective {objective.name!r} learns from answers the policy gives as it is, at every "
+            "step; those of a file are older, or another's, and its gradient on them is wrong.",
+            where="--method",
+            mend="Use it in a loop, which samples from the policy, or choose an objective for "
+            f"given answers: {', '.join(fitting)}.",
         )
 
 
@@ -162,17 +111,12 @@ def check_feedback(objective: Objective, kinds: Collection[str], where: str = ""
     )
 
 
-def check_labels(
-    objective: Objective,
-    examples: Sequence[Example],
-    place: Callable[[Example], str] = lambda example: f"example {example.index}",
-) -> None:
+def check_labels(objective: Objective, examples: Sequence[Example]) -> None:
     """Make sure that every example carries a label `objective` can use.
 
     Args:
         objective: a registered objective.
         examples: records in tokens.
-        place: what an example is called in the error, such as its file and row.
 
     Raises:
         UserError: a label it cannot use, or none; names the first such row and says what to do.
@@ -188,7 +132,7 @@ def check_labels(
     raise UserError(
         f"objective {objective.name!r} learns from rows with `{column}` {wanted}, found {found} "
         f"here and {len(wrong):,} such rows in {len(examples):,}.",
-        where=place(first),
+        where=first.id,
         mend=f"Keep the rows with `{column}` {wanted}, or choose an objective that takes the "
         "others.",
     )

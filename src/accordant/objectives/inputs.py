@@ -5,7 +5,8 @@ Knows scores and labels. Knows nothing of models, tokenizers, trainers or files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,13 +22,10 @@ class Sequences:
     Args:
         policy: of the model that is trained.
         reference: of the frozen reference, on the same tokens.
-        aligned: of further frozen models, for objectives registered with `aligned=True`. Each has
-            its own tokens, whose number may differ from the policy's: compare means, not sums.
     """
 
     policy: Scores
     reference: Scores | None = None
-    aligned: tuple[Scores, ...] = ()
 
     def log_ratio(self) -> Tensor:
         """h = log policy(y|x) - log reference(y|x), summed over tokens, float32 `[n]`.
@@ -52,13 +50,12 @@ class Sequences:
     def select(self, indices: Tensor) -> Sequences:
         """The sequences at `indices` (int64 `[m]`), in that order."""
         reference = None if self.reference is None else self.reference.select(indices)
-        aligned = tuple(scores.select(indices) for scores in self.aligned)
-        return Sequences(self.policy.select(indices), reference, aligned)
+        return Sequences(self.policy.select(indices), reference)
 
 
 @dataclass(frozen=True, slots=True)
-class SelfSamples:
-    """Answers the start model gave to the prompts itself, flat.
+class ExtraAnswers:
+    """Answers that were attached to the examples, flat.
 
     Args:
         answers: example by example, `m` sequences.
@@ -76,11 +73,55 @@ class SelfSamples:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """What preparations gave to `n` examples, by the names in `objectives.preparations`.
+
+    Args:
+        numbers: float32 `[n, k]`, k numbers of every example, without gradient.
+        answers: further answers to the examples' prompts.
+    """
+
+    numbers: Mapping[str, Tensor] = field(default_factory=dict)
+    answers: Mapping[str, ExtraAnswers] = field(default_factory=dict)
+
+    def number(self, name: str) -> Tensor:
+        """The single number every example has under `name`, `[n]`.
+
+        Raises:
+            ValueError: it was not attached.
+        """
+        return self.row(name).squeeze(1)
+
+    def row(self, name: str) -> Tensor:
+        """The numbers every example has under `name`, `[n, k]`.
+
+        Raises:
+            ValueError: they were not attached.
+        """
+        if name not in self.numbers:
+            raise ValueError(f"{name!r} is attached to none of the examples, or not to all")
+        return self.numbers[name]
+
+    def extra(self, name: str) -> ExtraAnswers:
+        """The further answers under `name`.
+
+        Raises:
+            ValueError: they were not attached.
+        """
+        if name not in self.answers:
+            raise ValueError(f"{name!r} answers were not scored")
+        return self.answers[name]
+
+
+NOTHING = Attached()
+
+
+@dataclass(frozen=True, slots=True)
 class DemonstrationScores:
-    """`n` answers to imitate."""
+    """`n` answers to imitate; `attached`, here and below, is what preparations gave."""
 
     completion: Sequences
-    self_samples: SelfSamples | None = None
+    attached: Attached = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,38 +131,21 @@ class BinaryScores:
     Args:
         completion: the answers, `n` sequences.
         desirable: bool `[n]`.
-        mismatched: for objectives registered with `mismatched=True`, every prompt with another
-            example's answer, `n` sequences; None otherwise.
-        self_samples: here and in the other records, for objectives registered with
-            `self_samples=True`, the start model's own answers; None otherwise.
-        weights: `Example.weight` of every answer, float32 `[n]`; None where nobody weighed them.
+        attached: what preparations gave.
     """
 
     completion: Sequences
     desirable: Tensor
-    mismatched: Sequences | None = None
-    self_samples: SelfSamples | None = None
-    weights: Tensor | None = None
+    attached: Attached = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class PairwiseScores:
-    """`n` comparisons: `chosen` and `rejected` hold `n` sequences each, in the same order.
-
-    Args:
-        chosen: the preferred answers.
-        rejected: the others.
-        votes: people who preferred the chosen and the rejected answer, `[n, 2]`; None where nobody
-            counted.
-        reward_gaps: by how much the chosen answer was rated higher, float32 `[n]`; None unless
-            every pair was rated.
-    """
+    """`n` comparisons: `chosen` and `rejected` hold `n` sequences each, in the same order."""
 
     chosen: Sequences
     rejected: Sequences
-    self_samples: SelfSamples | None = None
-    votes: Tensor | None = None
-    reward_gaps: Tensor | None = None
+    attached: Attached = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +156,13 @@ class ListwiseScores:
         completions: all answers of all rankings, ranking by ranking, best first: `m` sequences.
         ranking: ranking every answer belongs to, int64 `[m]`, not decreasing, from 0 to `n` - 1.
         rewards: number every answer was ranked by, float32 `[m]`; without numbers, minus its rank.
+        attached: what preparations gave.
     """
 
     completions: Sequences
     ranking: Tensor
     rewards: Tensor
-    self_samples: SelfSamples | None = None
+    attached: Attached = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +173,13 @@ class JudgmentScores:
         judged: the answers, given the prompt and the judgment, `n` sequences.
         plain: the same tokens, given the prompt alone, `n` sequences.
         good: whether the judgment approves of the answer, bool `[n]`.
+        attached: what preparations gave.
     """
 
     judged: Sequences
     plain: Sequences
     good: Tensor
+    attached: Attached = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pydantic import Field
 from accordant.base.options import Fraction, HalfOpenHalf, NonNegative, Positive
 from accordant.objectives._math import bounded_exp, join, log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
+from accordant.objectives.preparations import ScoredPrompts
 from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def dove(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     slug="dove",
     feedback=("joint_pair", "comparison"),
     needs_reference=True,
-    scored_prompts=True,
+    prepare=(ScoredPrompts(),),
     paper="arXiv:2404.00530 Comparing Bad Apples to Good Oranges: Aligning Large Language Models "
     "via Joint Preference Optimization",
     formula="-log sigmoid(beta (H(x_w, y_w) - H(x_l, y_l))), H = log pi(x, y) - log ref(x, y)",

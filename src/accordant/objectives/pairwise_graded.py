@@ -13,6 +13,7 @@ from accordant.base.options import NonNegative, Positive
 from accordant.objectives._math import log_sigmoid
 from accordant.objectives.inputs import LossOutput, PairwiseScores
 from accordant.objectives.pairwise import implicit_rewards
+from accordant.objectives.preparations import RewardGaps, Votes
 from accordant.objectives.registry import Beta, objective
 
 
@@ -20,7 +21,7 @@ from accordant.objectives.registry import Beta, objective
     name="irepo",
     feedback="comparison",
     needs_reference=True,
-    needs=("votes",),
+    prepare=(Votes(),),
     paper="arXiv:2405.15230 iREPO: implicit Reward Pairwise Difference based Empirical Preference "
     "Optimization",
     formula="(beta m - log(p / (1 - p)))^2, p = (votes for chosen + s) / (votes + 2 s), "
@@ -39,11 +40,12 @@ def irepo(pairs: PairwiseScores, *, beta: Beta = 0.1, smoothing: Positive = 1.0)
         smoothing: votes added to each side (Laplace); larger trusts few votes less.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
-    if pairs.votes is None:
+    votes = pairs.attached.numbers.get("votes")
+    if votes is None:
         target = chosen.new_tensor(math.log1p(1 / smoothing)).expand_as(chosen)
     else:
-        votes = (pairs.votes + smoothing).log()
-        target = votes[:, 0] - votes[:, 1]
+        shares = (votes + smoothing).log()
+        target = shares[:, 0] - shares[:, 1]
     losses = (beta * (chosen - rejected) - target) ** 2
     metrics = {"target": target.detach()}
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)
@@ -54,7 +56,7 @@ def irepo(pairs: PairwiseScores, *, beta: Beta = 0.1, smoothing: Positive = 1.0)
     slug="mm-rlhf",
     feedback="comparison",
     needs_reference=True,
-    needs=("reward_gap",),
+    prepare=(RewardGaps(),),
     paper="arXiv:2502.10391 MM-RLHF: The Next Step Forward in Multimodal LLM Alignment",
     formula="-log sigmoid(b m), b = beta (1 + weight (1 - exp(-rate max(0, gap))))",
 )
@@ -75,10 +77,8 @@ def mm_dpo(
         weight: by how much beta can grow; 0 is DPO.
         rate: how fast it grows with the gap, per unit of the scores.
     """
-    if pairs.reward_gaps is None:
-        raise ValueError("mm_dpo needs reward gaps")
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
-    gaps = pairs.reward_gaps.clamp(min=0)
+    gaps = pairs.attached.number("reward_gap").clamp(min=0)
     scaled = beta * (1 - weight * (-rate * gaps).expm1())
     losses = -log_sigmoid(scaled * (chosen - rejected))
     metrics = {"beta": scaled.detach()}

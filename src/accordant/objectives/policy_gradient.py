@@ -92,6 +92,7 @@ DIVERGENCES: Mapping[str, Divergence] = {
     slug="f-dpg",
     feedback="ranking",
     needs_reference=True,
+    on_policy=True,
     paper="arXiv:2302.08215 Aligning Language Models with Preferences through f-divergence "
     "Minimization, theorem 1",
     formula="D_f(pi || p), with gradient mean_i (f'(t_i) - b_i) grad log pi(y_i|x); t = pi / p, "

@@ -24,7 +24,7 @@ from accordant.base.options import Value, bind_values, read_options
 from accordant.base.settings import Option
 from accordant.feedback.records import RECORD_TYPES
 from accordant.objectives import inputs as input_records
-from accordant.objectives.feedback import DETAILS
+from accordant.objectives.preparations import Preparation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,10 +80,9 @@ class Objective:
         name: as on the command line.
         slug: name of the published system in the catalogue; equals `name` unless stated.
         summary: first line of its docstring.
-        feedback: record types it can be trained on, keys of `data.records.RECORD_TYPES`.
+        feedback: record types it can be trained on, keys of `feedback.records.RECORD_TYPES`.
         inputs: record of scores it takes, a class of `objectives.inputs`.
         needs_reference: whether it reads the reference model's scores.
-        mismatched: whether every prompt is also scored with another example's answer.
         paper: where it comes from.
         formula: the loss in plain text.
         options: what the user may set.
@@ -94,15 +93,9 @@ class Objective:
             reach `function` as the keyword `means`, `[k]`, without gradient.
         labels: labels its examples may carry, `(False,)` for a loss on unwanted answers alone;
             empty where it does not ask for one.
-        self_samples: whether it reads answers the start model gave to the prompts itself, as many
-            as its option `samples` says.
-        aligned: whether it reads scores of further frozen models (`--aligned-model`).
-        matching: name of the option, true or false, that asks for prompts to be weighed before
-            training: `Example.weight` then holds the density ratio of the example's prompt, how
-            much commoner such prompts are among wanted answers than among unwanted ones. None for
-            objectives that never ask.
-        needs: what its records must say beyond their type, keys of `feedback.DETAILS`.
-        scored_prompts: whether prompts are scored with their answers, as one text.
+        prepare: what its examples must have been given before it can run, in the order it is done.
+        on_policy: whether its answers must be samples of the policy as it is: a loop gives them,
+            a file of feedback cannot.
     """
 
     name: str
@@ -111,18 +104,18 @@ class Objective:
     feedback: tuple[str, ...]
     inputs: type
     needs_reference: bool
-    mismatched: bool
     paper: str
     formula: str
     options: tuple[Option, ...]
     function: Callable[..., LossOutput]
     batch_means: Callable[..., Tensor] | None = None
     labels: tuple[bool, ...] = ()
-    self_samples: bool = False
-    aligned: bool = False
-    matching: str | None = None
-    needs: tuple[str, ...] = ()
-    scored_prompts: bool = False
+    prepare: tuple[Preparation, ...] = ()
+    on_policy: bool = False
+
+    def declared(self, kind: type[Preparation]) -> bool:
+        """Whether a preparation of this kind is asked for."""
+        return any(isinstance(need, kind) for need in self.prepare)
 
 
 def objective(
@@ -133,14 +126,10 @@ def objective(
     paper: str,
     formula: str,
     batch_means: Callable[..., Tensor] | None = None,
-    mismatched: bool = False,
     slug: str | None = None,
     labels: tuple[bool, ...] = (),
-    self_samples: bool = False,
-    aligned: bool = False,
-    matching: str | None = None,
-    needs: tuple[str, ...] = (),
-    scored_prompts: bool = False,
+    prepare: tuple[Preparation, ...] = (),
+    on_policy: bool = False,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an objective; the function itself is left as it is.
 
@@ -148,23 +137,16 @@ def objective(
     in the docstring's `Args`. The fields are those of `Objective`.
 
     Raises:
-        ValueError: the name is taken or misspelt, `feedback` names no record type, or `needs` no
-            detail of records.
-        TypeError: the function's signature cannot be read as above.
+        ValueError: the name is taken or misspelt, or `feedback` names no record type.
+        TypeError: the function's signature cannot be read as above, or lacks an option that one of
+            its preparations reads.
     """
-    if self_samples and (mismatched or aligned):
-        raise ValueError("self-samples go with neither mismatched answers nor aligned models")
-    if aligned and (mismatched or scored_prompts):
-        raise ValueError("aligned models score the records' own answers and nothing else")
     kinds = (feedback,) if isinstance(feedback, str) else feedback
     for kind in kinds:
         if kind not in RECORD_TYPES:
             raise ValueError(f"{kind!r} is not a record type; they are {', '.join(RECORD_TYPES)}")
     if not kinds:
         raise ValueError("an objective needs at least one type of feedback")
-    for detail in needs:
-        if detail not in DETAILS:
-            raise ValueError(f"{detail!r} is no detail of records; they are {', '.join(DETAILS)}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"{name!r} is no name: use small letters, digits and underscores")
 
@@ -174,10 +156,9 @@ def objective(
             raise TypeError(f"objective {name!r} needs a docstring")
         options = read_options(function)
         types = {option.name: option.type_name for option in options}
-        if self_samples and types.get("samples") != "whole number":
-            raise TypeError(f"objective {name!r} needs an option `samples`, a whole number")
-        if matching and types.get(matching) != "true or false":
-            raise TypeError(f"objective {name!r} needs an option {matching!r}, true or false")
+        for option, kind in ((o, k) for need in prepare for o, k in need.options.items()):
+            if types.get(option) != kind:
+                raise TypeError(f"objective {name!r} needs an option `{option}` ({kind})")
         _register(
             Objective(
                 name=name,
@@ -186,18 +167,14 @@ def objective(
                 feedback=kinds,
                 inputs=_inputs_of(function, kinds[0]),
                 needs_reference=needs_reference,
-                mismatched=mismatched,
                 paper=paper,
                 formula=formula,
                 options=options,
                 function=function,
                 batch_means=batch_means,
                 labels=labels,
-                self_samples=self_samples,
-                aligned=aligned,
-                matching=matching,
-                needs=needs,
-                scored_prompts=scored_prompts,
+                prepare=prepare,
+                on_policy=on_policy,
             )
         )
         return function
@@ -206,7 +183,7 @@ def objective(
 
 
 def get_objective(name: str) -> Objective:
-    """The objective called `name`.
+    """Return the objective called `name`.
 
     Raises:
         UserError: there is none; names the nearest.
@@ -222,7 +199,7 @@ def get_objective(name: str) -> Objective:
 
 
 def list_objectives() -> tuple[Objective, ...]:
-    """All registered objectives, sorted by name."""
+    """List the registered objectives, sorted by name."""
     _load_families()
     return tuple(_registered[name] for name in sorted(_registered))
 
@@ -284,7 +261,7 @@ def temporary_objectives() -> Iterator[None]:
 
 
 def is_built_in(objective: Objective) -> bool:
-    """Whether the objective comes with accordant rather than from a user's file."""
+    """Say whether the objective comes with accordant rather than from a user's file."""
     return objective.function.__module__.startswith("accordant.")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from accordant.feedback.loading import Feedback
     from accordant.objectives.registry import Objective
     from accordant.rewards.reward import Reward
-    from accordant.runs.aligned import AlignedModel
     from accordant.runs.relabel import Relabelled
-    from accordant.tokens.examples import Example
     from accordant.tokens.rendering import Encoded, Rendering
     from accordant.training.plan import Plan
+    from accordant.training.preparations.mechanism import Workbench
 
 DEFAULT_METHODS = {
     "comparison": "dpo",
@@ -50,11 +49,11 @@ class Prepared:
         judge: who compares answers before and after.
         tokenizer: of the model to train.
         rendering: how records become text.
-        encoded: training records in tokens.
-        encoded_held_out: held-out records in tokens.
+        encoded: training records in tokens, prepared as far as it takes no model.
+        encoded_held_out: held-out records, likewise.
         plan: what the run will do.
         relabelled: what the relabelling made of the feedback, and the questions to ask.
-        aligned: further frozen models, with the records as they read them.
+        bench: what the objective's preparations may use.
     """
 
     read: tuple[Feedback, ...]
@@ -69,7 +68,7 @@ class Prepared:
     encoded_held_out: Encoded | None
     plan: Plan
     relabelled: Relabelled
-    aligned: tuple[AlignedModel, ...] = ()
+    bench: Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
     Raises:
         UserError: there is none, or it cannot be trained on this feedback.
     """
-    from accordant.objectives.feedback import check_details, check_feedback
+    from accordant.objectives.feedback import check_feedback, check_sampling
     from accordant.objectives.registry import get_objective, load_objective_file
 
     if config.objective_file is not None:
@@ -136,8 +135,8 @@ def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
             mend="Name one; `accordant objectives` lists them.",
         )
     objective = get_objective(name)
+    check_sampling(objective)
     check_feedback(objective, {feedback.record_type}, where=feedback.source)
-    check_details(objective, feedback.records, where=feedback.source)
     return objective
 
 
@@ -148,23 +147,27 @@ def prepare(config: AlignConfig) -> Prepared:
         UserError: anything the user can mend.
     """
     from accordant.models.facts import read_facts
-    from accordant.objectives.feedback import check_details
+    from accordant.objectives.feedback import check_labels
     from accordant.objectives.registry import bind_options
     from accordant.rewards.expression import find_reward
-    from accordant.runs.aligned import check_aligned, read_aligned
     from accordant.runs.relabel import relabel
-    from accordant.runs.self_samples import planned_examples
     from accordant.tokens.rendering import encode
     from accordant.training.plan import make_plan
+    from accordant.training.preparations.mechanism import (
+        Parts,
+        Workbench,
+        check_preparations,
+        plan_preparations,
+    )
 
     read = _read(config)
     relabelled = relabel(config, *_split(config, read))
     train, held_out = relabelled.train, relabelled.held_out
     objective = choose_objective(config, train)
-    if held_out is not None:
-        check_details(objective, held_out.records, where=held_out.source)
     options = bind_options(objective, config.options)
-    check_aligned(config, objective)
+    feedback = (train,) if held_out is None else (train, held_out)
+    bench = Workbench(objective, options, config, feedback)
+    check_preparations(bench)
     judge = find_reward(config.judge_name, where="option --judge", noun="judge")
     if config.stop_on is not None and not config.watch:
         raise UserError(
@@ -180,15 +183,15 @@ def prepare(config: AlignConfig) -> Prepared:
         # Saved with the model, so that who talks to it later uses the template it learnt.
         tokenizer.chat_template = rendering.chat_template
 
+    max_tokens = config.max_length or facts.positions
+
     def encoded(feedback: Feedback) -> Encoded:
         return encode(
             feedback.records,
             tokenizer,
             rendering,
-            max_tokens=config.max_length or facts.positions,
+            max_tokens=max_tokens,
             truncation=config.truncation,
-            mismatched=objective.mismatched,
-            scored_prompts=objective.scored_prompts,
         )
 
     first = encoded(train)
@@ -199,18 +202,23 @@ def prepare(config: AlignConfig) -> Prepared:
             where=train.source,
             mend="Raise --max-length, or choose another --truncation.",
         )
-    parts = [(train, first)]
-    if held_out is not None and second is not None:
-        parts.append((held_out, second))
-    for feedback, one in parts:
-        _check_labels(objective, feedback, one)
-    planned = [
-        planned_examples(config, objective, options, p.examples, facts.positions) for _, p in parts
-    ]
+    parts = Parts(first.examples, () if second is None else second.examples)
+    check_labels(objective, parts.train)
+    check_labels(objective, parts.held_out)
+    bench = replace(
+        bench,
+        tokenizer=tokenizer,
+        rendering=rendering,
+        max_tokens=max_tokens,
+        positions=facts.positions,
+        stop_ids=first.end_of_turn_ids,
+    )
+    parts = plan_preparations(bench, parts)
     plan = make_plan(
         facts.config,
         config,
-        *planned,
+        parts.train,
+        parts.held_out,
         processes=int(os.environ.get("WORLD_SIZE", "1")),
     )
     return Prepared(
@@ -222,21 +230,12 @@ def prepare(config: AlignConfig) -> Prepared:
         judge=judge,
         tokenizer=tokenizer,
         rendering=rendering,
-        encoded=first,
-        encoded_held_out=second,
+        encoded=replace(first, examples=parts.train),
+        encoded_held_out=second and replace(second, examples=parts.held_out),
         plan=plan,
         relabelled=relabelled,
-        aligned=read_aligned(config, tokenizer, rendering, parts),
+        bench=bench,
     )
-
-
-def _check_labels(objective: Objective, feedback: Feedback, encoded: Encoded) -> None:
-    from accordant.objectives.feedback import check_labels
-
-    def place(example: Example) -> str:
-        return str(feedback.records[example.index].origin)
-
-    check_labels(objective, encoded.examples, place)
 
 
 def _is_first_process() -> bool:

@@ -35,14 +35,8 @@ Pairs = Callable[[torch.Tensor], HeldOutLogps]
 
 
 def held_out_scores(model: nn.Module, examples: Sequence[Example], budget: int) -> Scores:
-    """Scores of the examples' own answers (not of those put beside them), example by example."""
-
-    def own(example: Example, tree: TokenTree) -> TokenTree:
-        answers = len(tree.continuations) - example.mismatched - example.self_samples
-        return TokenTree(tree.prompt, tree.continuations[:answers])
-
-    trees = [own(example, tree) for example in examples for tree in example.trees]
-    return score_all(model, trees, budget)
+    """Score the examples' own answers (not those attached to them), example by example."""
+    return score_all(model, [tree for e in examples for tree in e.own_trees], budget)
 
 
 def held_out_results(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,14 @@ from torch import Tensor, nn
 
 from accordant.feedback.records import flat
 from accordant.models.adapters import LoraOptions, attach_lora, is_adapted, reference_mode
-from accordant.models.loading import load
+from accordant.models.loading import LoadedModel, load
 from accordant.models.saving import save_model
 from accordant.reports.report import one_line, print_summary, write_report
 from accordant.reports.results import HeldOutResults, KlEstimate, WinRate
 from accordant.rewards.reward import Reward, read_answer
 from accordant.rewards.wrappers import FEW, compares, with_reference
 from accordant.runs.align import AlignOutcome, Prepared, model_folder
-from accordant.runs.aligned import score_aligned
 from accordant.runs.generations import compare_generations
-from accordant.runs.matching import weigh_prompts
 from accordant.runs.measure import (
     as_text,
     divergence,
@@ -32,7 +31,6 @@ from accordant.runs.measure import (
     sample_trees,
 )
 from accordant.runs.reporting import build_report
-from accordant.runs.self_samples import draw_self_samples
 from accordant.runs.settings import AlignConfig
 from accordant.runs.watch import make_monitor
 from accordant.sampling.sampler import LocalSampler
@@ -45,6 +43,7 @@ from accordant.tokens.examples import Example
 from accordant.tokens.fingerprint import fingerprint_tokenizer
 from accordant.tokens.rendering import encode_prompt
 from accordant.training.arguments import training_arguments
+from accordant.training.preparations.mechanism import Parts, run_preparations
 from accordant.training.processes import is_main_process, is_sharded, leave_processes
 from accordant.training.progress import phase
 from accordant.training.run import train
@@ -82,13 +81,20 @@ def _with_adapter(config: AlignConfig, model: nn.Module) -> nn.Module:
 
 
 def _held_out(ready: Prepared) -> tuple[Example, ...]:
-    """Held-out examples, numbered on behind the training ones: the cache knows both by number."""
-    if ready.encoded_held_out is None:
-        return ()
-    behind = 1 + max(example.index for example in ready.encoded.examples)
-    return tuple(
-        replace(example, index=behind + example.index)
-        for example in ready.encoded_held_out.examples
+    return () if ready.encoded_held_out is None else ready.encoded_held_out.examples
+
+
+def _run_preparations(
+    ready: Prepared, policy: Callable[[], nn.Module], console: Console
+) -> Prepared:
+    """Return `ready` with its examples prepared as the objective asks."""
+    bench = replace(ready.bench, policy=policy, console=console)
+    parts = run_preparations(bench, Parts(ready.encoded.examples, _held_out(ready)))
+    held_out = ready.encoded_held_out
+    return replace(
+        ready,
+        encoded=replace(ready.encoded, examples=parts.train),
+        encoded_held_out=held_out and replace(held_out, examples=parts.held_out),
     )
 
 
@@ -178,11 +184,14 @@ def execute(
         steps=planned.steps,
         held_out=planned.held_out,
     )
-    aligned = score_aligned(config, ready.aligned, console)
-    loaded = load(config)
-    model = install(_with_adapter(config, loaded.model))
-    ready = draw_self_samples(config, ready, model, console)
-    ready = weigh_prompts(config, ready, model, console)
+
+    @cache
+    def policy() -> tuple[LoadedModel, nn.Module]:
+        loaded = load(config)
+        return loaded, install(_with_adapter(config, loaded.model))
+
+    ready = _run_preparations(ready, lambda: policy()[1], console)
+    loaded, model = policy()
     start = _start(config, ready, model, console)
     held_out = _held_out(ready)
     task = Task(
@@ -190,13 +199,11 @@ def execute(
             ready.encoded.examples,
             config.batch_size,
             config.seed,
-            name_of=lambda example: _origin(ready, example),
         ),
         held_out=held_out,
         objective=ready.objective,
         options=ready.options,
         reference=_reference(config, ready, model, console),
-        aligned=aligned,
     )
     monitor = make_monitor(config, ready, held_out, console)
     result = train(
@@ -237,16 +244,6 @@ def execute(
     print_summary(report, console)
     console.print(f"Report: {html}", markup=False, highlight=False)
     return replace(outcome, report=str(html), summary=one_line(report))
-
-
-def _origin(ready: Prepared, example: Example) -> str:
-    """File and row of a training or held-out example."""
-    first = len(ready.train.records)
-    behind = 1 + max(one.index for one in ready.encoded.examples)
-    if example.index < min(first, behind):
-        return str(ready.train.records[example.index].origin)
-    assert ready.held_out is not None
-    return str(ready.held_out.records[example.index - behind].origin)
 
 
 def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:

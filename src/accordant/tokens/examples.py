@@ -1,11 +1,13 @@
 """A feedback record in tokens: what training, scoring and the reference cache work on.
 
-Knows token trees and labels. Knows nothing of text or models; `data.rendering` makes these.
+Knows token trees, labels, and what was attached to a record under a name: numbers, and further
+answers to its prompt. Knows nothing of text, models, or of who attaches what and why.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from accordant.tokens.trees import TokenTree
 
@@ -15,24 +17,20 @@ class Example:
     """One record in tokens.
 
     Args:
-        kind: record type, a key of `data.records.RECORD_TYPES`.
+        kind: record type, a key of `feedback.records.RECORD_TYPES`.
         trees: one tree, or two for a joint pair (chosen, then rejected) and for a judgment (the
             answer after prompt and judgment, then after the prompt alone, in the same tokens).
             Continuations stand in the order of the record: chosen then rejected for a comparison,
-            best first for a ranking.
-        index: place in the data set after loading, from 0; names the row in caches and reports.
+            best first for a ranking. Extra answers follow those of the last tree.
+        index: place of the record in its data set, from 0.
         label: thumb of a binary record or verdict of a judgment, None elsewhere.
         rewards: numbers a ranking's order came from, best first; None where there are none.
-        votes: people who preferred the chosen and the rejected answer of a comparison; None where
-            nobody counted.
-        reward_gap: by how much a comparison's chosen answer was rated higher; None where it was
-            not rated.
-        mismatched: whether the last continuation of the tree is another example's answer, put
-            there for objectives that estimate a baseline from mismatched pairs (KTO).
-        self_samples: how many of the tree's last continuations are answers the start model gave
-            itself, put there for objectives that compare with them (D2O).
-        weight: how much the example counts for objectives that read it, such as the density ratio
-            of its prompt (BCO); None where nobody weighed it.
+        numbers: rows of numbers by name: what the record says beyond its type (`votes`,
+            `reward_gap`), and what preparations computed (`prompt_weight`, `baseline`).
+        extra_answers: how many of the last tree's last continuations are no part of the record,
+            by name (`mismatched`, `self_samples`), in the order they stand in.
+        id: what the example is called wherever a run names it, such as its file and row; the same
+            in all copies and unique within a run.
     """
 
     kind: str
@@ -40,13 +38,55 @@ class Example:
     index: int
     label: bool | None = None
     rewards: tuple[float, ...] | None = None
-    mismatched: bool = False
-    votes: tuple[int, int] | None = None
-    reward_gap: float | None = None
-    self_samples: int = 0
-    weight: float | None = None
+    # Left out of the hash, as dicts have none; equality compares them.
+    numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
+    extra_answers: Mapping[str, int] = field(default_factory=dict, hash=False)
+    id: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", f"example {self.index}")
 
     @property
     def num_tokens(self) -> int:
         """Tokens the example takes in a packed row."""
         return sum(tree.num_tokens for tree in self.trees)
+
+    @property
+    def own_trees(self) -> tuple[TokenTree, ...]:
+        """The trees with the record's own answers alone."""
+        extra = sum(self.extra_answers.values())
+        if not extra:
+            return self.trees
+        last = self.trees[-1]
+        return (*self.trees[:-1], TokenTree(last.prompt, last.continuations[:-extra]))
+
+    def has(self, name: str) -> bool:
+        """Whether numbers or answers are attached under this name."""
+        return name in self.numbers or name in self.extra_answers
+
+
+def with_numbers(example: Example, name: str, values: Sequence[float]) -> Example:
+    """Return the example with a row of numbers under `name`, in place of an earlier one."""
+    return replace(example, numbers={**example.numbers, name: tuple(values)})
+
+
+def with_answers(example: Example, name: str, answers: Sequence[tuple[int, ...]]) -> Example:
+    """Return the example with further answers to its last prompt, in place of earlier ones.
+
+    Args:
+        example: a record in tokens.
+        name: of the answers.
+        answers: their token ids, at least one.
+    """
+    kept = [run for tree in example.own_trees[-1:] for run in tree.continuations]
+    place = len(kept)
+    counts: dict[str, int] = {}
+    for other, count in example.extra_answers.items():
+        if other != name:
+            kept += example.trees[-1].continuations[place : place + count]
+            counts[other] = count
+        place += count
+    tree = TokenTree(example.trees[-1].prompt, (*kept, *answers))
+    counts[name] = len(answers)
+    return replace(example, trees=(*example.trees[:-1], tree), extra_answers=counts)

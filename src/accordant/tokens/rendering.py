@@ -28,10 +28,8 @@ from accordant.tokens.judgment_prompts import JUDGMENT_PROMPT, with_judgment
 from accordant.tokens.lengths import Lengths
 from accordant.tokens.limits import (
     Truncation,
-    add_mismatched,
     example_length,
     limit_examples,
-    score_prompts,
 )
 from accordant.tokens.template import (
     Format,
@@ -140,8 +138,6 @@ def encode(
     *,
     max_tokens: int | None,
     truncation: Truncation = "error",
-    mismatched: bool = False,
-    scored_prompts: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoded:
     """Turn records into token trees.
@@ -153,9 +149,6 @@ def encode(
         max_tokens: tokens a prompt and one continuation may have together; None for no limit.
         truncation: what to do with longer ones; `truncate-prompt-left` cuts prompts from the left,
             never answers, and drops records whose answer alone is too long.
-        mismatched: give every example another example's answer as its last continuation (KTO).
-        scored_prompts: let every tree begin with its first token alone, so that the rest of the
-            prompt is scored with the answer (joint preferences over prompts and answers).
         progress: called with records done and records in all.
 
     Raises:
@@ -164,10 +157,8 @@ def encode(
     """
     form = read_format(tokenizer, rendering)
 
-    def place(index: int) -> str:
-        origin = records[index].origin
-        return str(origin) if origin is not None else f"record {index + 1}"
-
+    names = _name_records(records)
+    place = names.__getitem__
     examples: list[Example] = []
     # One object per token id: a token of a tuple then takes 8 bytes and not 40.
     vocabulary = list(range(len(tokenizer)))
@@ -181,14 +172,9 @@ def encode(
         if progress is not None:
             progress(len(examples), len(records))
     lengths = _lengths(examples)
-    limited = limit_examples(examples, max_tokens, truncation, tokenizer.bos_token_id, place)
-    kept = limited.examples
-    if mismatched:
-        kept = add_mismatched(kept, max_tokens, place)
-    if scored_prompts:
-        kept = score_prompts(kept)
+    limited = limit_examples(examples, max_tokens, truncation, tokenizer.bos_token_id)
     return Encoded(
-        examples=kept,
+        examples=limited.examples,
         lengths=lengths,
         truncated=limited.truncated,
         dropped=limited.dropped,
@@ -197,6 +183,17 @@ def encode(
         end_of_turn_ids=end_of_turn_ids(tokenizer, rendering),
         notes=_notes(form),
     )
+
+
+def _name_records(records: Sequence[Record]) -> list[str]:
+    """Return where each record was read, told apart where several come from one row."""
+    counts: dict[str, int] = {}
+    names = []
+    for number, record in enumerate(records, 1):
+        name = str(record.origin or f"record {number}")
+        counts[name] = counts.get(name, 0) + 1
+        names.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
+    return names
 
 
 # --- text ---------------------------------------------------------------------------------------
@@ -343,9 +340,20 @@ def _example(
         index=index,
         label=label,
         rewards=record.rewards if isinstance(record, Ranking) else None,
-        votes=record.votes if isinstance(record, Comparison) else None,
-        reward_gap=record.reward_gap if isinstance(record, Comparison) else None,
+        numbers=_numbers(record),
+        id=where,
     )
+
+
+def _numbers(record: Record) -> dict[str, tuple[float, ...]]:
+    """Return what a record says in numbers beyond its type, by field."""
+    numbers: dict[str, tuple[float, ...]] = {}
+    if isinstance(record, Comparison):
+        if record.votes is not None:
+            numbers["votes"] = record.votes
+        if record.reward_gap is not None:
+            numbers["reward_gap"] = (record.reward_gap,)
+    return numbers
 
 
 def _intern(tree: TokenTree, vocabulary: Sequence[int]) -> TokenTree:

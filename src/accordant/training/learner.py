@@ -59,14 +59,12 @@ class Learner:
         policy: what is trained: a model prepared by `scoring.install`, wrapped or not, or
             one that scores trees by itself.
         reference: scored for objectives that need a reference; None for the others.
-        aligned: further frozen models, for objectives that read them.
     """
 
     objective: Objective
     options: Mapping[str, Any]
     policy: Policy
     reference: Frozen | None = None
-    aligned: Sequence[Any] = ()
 
     def prepare(self, examples: Sequence[Example]) -> Callable[[], Any]:
         """Lay `examples` out and read the frozen models, once for any number of steps on them.
@@ -80,9 +78,8 @@ class Learner:
         reference = None
         if self.reference is not None and self.objective.needs_reference:
             reference = self.reference.scores(examples).to(device)
-        aligned = [model.scores(examples).to(device) for model in self.aligned]
         score = lay_out(self.policy, [tree for example in examples for tree in example.trees])
-        return lambda: assemble(self.objective, score(), reference, examples, aligned)
+        return lambda: assemble(self.objective, score(), reference, examples)
 
     def inputs(self, examples: Sequence[Example]) -> Any:
         """Score `examples` and return the record of scores the objective takes."""

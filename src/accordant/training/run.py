@@ -47,7 +47,7 @@ SHARED = (
     "max_grad_norm",
     "optimizer_moments",
     "seed",
-    "aligned_model",
+    "baseline_model",
 )
 
 

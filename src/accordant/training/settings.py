@@ -19,7 +19,7 @@ TRAINING = "Training"
 class PreparationSettings(Settings):
     """Settings of what some objectives need before the first step."""
 
-    aligned_model: tuple[str, ...] = setting(
+    baseline_model: tuple[str, ...] = setting(
         (),
         "Frozen model to compare the policy with, for objectives that do; repeatable. Named like "
         "--model; its tokenizer may be another one.",

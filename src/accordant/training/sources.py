@@ -7,13 +7,14 @@ the trainer divides what a source gives among them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from accordant.objectives.preparations import DETAILS
 from accordant.tokens.examples import Example
 from accordant.tokens.fingerprint import fingerprint_examples
 
@@ -56,18 +57,9 @@ class Source(Protocol):
         """
         ...
 
-    def name_of(self, example: Example) -> str:
-        """Return what an example is called in errors, such as its file and row."""
-        ...
-
     def identity(self) -> Mapping[str, str]:
         """Return what a resumed run must share with the one it continues, by name."""
         ...
-
-
-def index_name(example: Example) -> str:
-    """Name an example by its place in the data set."""
-    return f"example {example.index}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +72,11 @@ class DataSet:
         known: examples to learn from, at least one.
         batch_size: examples of a step.
         seed: of the order.
-        name_of: what an example is called in errors.
     """
 
     known: Sequence[Example]
     batch_size: int
     seed: int = 0
-    name_of: Callable[[Example], str] = index_name
     on_policy = False
 
     @property
@@ -107,8 +97,10 @@ class DataSet:
         return [self.known[index] for index in order[first : first + self.batch_size]]
 
     def identity(self) -> Mapping[str, str]:
-        """Return hashes of tokens and labels."""
-        labels = [(e.label, e.rewards, e.votes, e.reward_gap) for e in self.known]
+        """Return hashes of tokens and of what the records say of them."""
+        # What preparations computed is left out: it need not be equal to the last bit.
+        names = [detail.attaches for detail in DETAILS]
+        labels = [(e.label, e.rewards, [e.numbers.get(n) for n in names]) for e in self.known]
         return {
             "data": fingerprint_examples(self.known),
             "labels": hashlib.sha256(repr(labels).encode()).hexdigest(),

@@ -48,12 +48,11 @@ class Task:
     """What is trained on what.
 
     Args:
-        source: gives the examples to learn from.
+        source: gives the examples to learn from, prepared as the objective asks.
         held_out: examples to test on; may be empty.
         objective: a registered objective.
         options: its options, from `bind_options`.
         reference: where reference scores come from; None for objectives that need none.
-        aligned: where the scores of further frozen models come from, for objectives that read them.
     """
 
     source: Source
@@ -61,11 +60,10 @@ class Task:
     objective: Objective
     options: Mapping[str, Any]
     reference: Frozen | None = None
-    aligned: Sequence[Any] = ()
 
     def learner(self, model: nn.Module) -> Learner:
         """Return what gives the losses of `model`, wrapped or not."""
-        return Learner(self.objective, self.options, model, self.reference, self.aligned)
+        return Learner(self.objective, self.options, model, self.reference)
 
 
 class AlignTrainer(Trainer):
@@ -265,7 +263,7 @@ class AlignTrainer(Trainer):
 
     def _stop(self, what: str) -> None:
         """Stop the run before the weights are touched, in every process."""
-        suspects = gather_objects([self.task.source.name_of(e) for e in self._step.suspects()])
+        suspects = gather_objects([e.id for e in self._step.suspects()])
         names = [name for part in suspects for name in part]
         shown = "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         kept = checkpoints.list_checkpoints(Path(self.args.output_dir))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from accordant.sampling.sampler import LocalSampler
+from accordant.sampling.samples import SamplingOptions
+from accordant.training.preparations.self_samples import with_own_answers
 from accordant_studies.claims import d2o
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.transformer import Schooling, Shape, start_model
@@ -38,9 +41,10 @@ def test_the_labels_are_rude_answers_and_nothing_else() -> None:
     for example in unwanted:
         assert example.label is False
         assert language.manner_share(example.trees[0].continuations[0], "rude") > 0
-    drawn = d2o._own_answers(start, unwanted, 3, 1)
-    assert {len(answers) for answers in drawn.values()} == {3}
-    assert drawn == d2o._own_answers(start, unwanted, 3, 1)
+    options = SamplingOptions(12, seed=1, stop_ids=(language.END,), samples_per_prompt=3)
+    drawn, again = (with_own_answers(unwanted, LocalSampler(start), options) for _ in range(2))
+    assert all(example.extra_answers == {"self_samples": 3} for example in drawn)
+    assert drawn == again
 
 
 @pytest.mark.study

@@ -24,7 +24,7 @@ def test_dealt_gaps_are_the_same_gaps_on_other_pairs() -> None:
     examples = labelling.comparisons(world, labelling.every_pair(world), rewards)
     dealt = mm_rlhf._dealt(examples, seed=1)
     assert [e.trees for e in dealt] == [e.trees for e in examples]
-    gaps = [[e.reward_gap or 0.0 for e in row] for row in (examples, dealt)]
+    gaps = [[e.numbers["reward_gap"] for e in row] for row in (examples, dealt)]
     assert gaps[0] != gaps[1]
     assert sorted(gaps[0]) == sorted(gaps[1])
 

@@ -250,10 +250,10 @@ def test_comparisons_keep_gaps_and_votes_turned_with_the_answers() -> None:
     rewards = torch.tensor([[0.0, 2.0, 5.0]])
     votes = labelling.voted_comparisons(world, pairs, torch.tensor([1, 4]), voters=5)
     assert [e.trees[0].continuations for e in votes] == [((1,), (0,)), ((1,), (2,))]
-    assert [e.votes for e in votes] == [(4, 1), (4, 1)]
-    gaps = [e.reward_gap for e in labelling.comparisons(world, pairs, rewards)]
-    assert gaps == [-2.0, -3.0]
-    assert {e.reward_gap for e in labelling.comparisons(world, pairs)} == {None}
+    assert [e.numbers["votes"] for e in votes] == [(4, 1), (4, 1)]
+    gaps = [e.numbers["reward_gap"] for e in labelling.comparisons(world, pairs, rewards)]
+    assert gaps == [(-2.0,), (-3.0,)]
+    assert not any(e.has("reward_gap") for e in labelling.comparisons(world, pairs))
 
 
 def test_rankings_are_sorted_and_keep_their_numbers() -> None:

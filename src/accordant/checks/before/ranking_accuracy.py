@@ -127,7 +127,7 @@ def _shares(inputs: CheckInputs, found: PairPass) -> Tensor:
     from accordant.checks.ranking import vote_shares
 
     examples = examples_of(inputs)
-    return vote_shares([examples[pair.example].votes for pair in found.pairs])
+    return vote_shares([examples[pair.example].numbers.get("votes") for pair in found.pairs])
 
 
 def _ideal(gaps: Tensor, shares: Tensor, assumed: float, beta: float) -> Tensor:

@@ -190,8 +190,8 @@ def _prepare(config: AlignConfig, known: dict[str, Prepared]) -> Prepared:
 
     key = config.model_dump_json(exclude=_AFTER_ENCODING)
     first = known.get(key)
-    # How many answers of its own a model gives is an option, and they are part of the plan.
-    if first is None or first.objective.self_samples:
+    # What examples are prepared with may depend on options, and is part of the plan.
+    if first is None or any(need.options for need in first.objective.prepare):
         known[key] = prepare(config)
         return known[key]
     held_out = first.encoded_held_out
@@ -219,5 +219,5 @@ def _fingerprint(examples: Sequence[Example]) -> str:
 
     digest = hashlib.sha256(fingerprint_examples(examples).encode())
     for example in examples:
-        digest.update(repr(replace(example, trees=())).encode())
+        digest.update(repr(replace(example, trees=(), id="-")).encode())
     return digest.hexdigest()

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
 from accordant.scoring.pooling import prompt_states
-from accordant.tokens.examples import Example
-from accordant.training.matching import density_ratios
+from accordant.statistics.density_ratios import density_ratios
+from accordant.tokens.examples import Example, with_numbers
 from accordant_studies.laboratory.language import OBJECTS, Tokens, make_prompt, quality
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
@@ -155,4 +155,7 @@ def _weighed(
     rows = [numbers[prompt] for prompt in asked.prompts]
     vectors = prompt_states(start, list(numbers)).double().numpy()[rows]
     ratios = density_ratios(vectors, asked.wanted, rows, vectors[:0], seed=seed)
-    return [replace(e, weight=ratio) for e, ratio in zip(examples, ratios.train, strict=True)]
+    return [
+        with_numbers(example, "prompt_weight", (ratio,))
+        for example, ratio in zip(examples, ratios.train, strict=True)
+    ]

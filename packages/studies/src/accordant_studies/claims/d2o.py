@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from accordant.runs.self_samples import own_answers, with_self_samples
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
 from accordant.tokens.examples import Example
+from accordant.training.preparations.self_samples import with_own_answers
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import END, Tokens
 from accordant_studies.laboratory.training import minibatches, train
@@ -100,8 +100,7 @@ def _measure(seed: int) -> Measured:
             options = SamplingOptions(
                 12, seed=seed + 100 * run, stop_ids=(END,), samples_per_prompt=count
             )
-            drawn = own_answers(LocalSampler(start), unwanted, options)
-            examples = with_self_samples(unwanted, drawn)
+            examples = with_own_answers(unwanted, LocalSampler(start), options)
             runs[name].append(_run(start, examples, weight, (held_out, target), seed))
     measured = {"start": _quantities([start], held_out, seed)}
     same = runs[D2O][0].stop

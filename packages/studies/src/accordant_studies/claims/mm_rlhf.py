@@ -9,12 +9,10 @@ with its own betas dealt to pairs at random.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from accordant.tokens.examples import Example
+from accordant.tokens.examples import Example, with_numbers
 from accordant_studies.laboratory import exact, labelling, worlds
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.worlds import TabularPolicy
@@ -67,7 +65,7 @@ def _measure(seed: int) -> Measured:
     pairs = labelling.draw_pairs(world, start.logps(), PAIRS, seed + 1)
     votes = labelling.vote(pairs, gold, seed + 2, flips=FLIPS)
     examples = labelling.comparisons(world, labelling.majority(pairs, votes, 1), rated)
-    gaps = torch.tensor([example.reward_gap for example in examples], dtype=torch.float64)
+    gaps = torch.tensor([e.numbers["reward_gap"][0] for e in examples], dtype=torch.float64)
     mean = BETA * float((1 - WEIGHT * (-RATE * gaps.clamp(min=0)).expm1()).mean())
     scaling = {"beta": BETA, "weight": WEIGHT, "rate": RATE}
     return {
@@ -83,7 +81,7 @@ def _dealt(examples: list[Example], seed: int) -> list[Example]:
     """The same examples with each other's gaps."""
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
     return [
-        replace(example, reward_gap=examples[other].reward_gap)
+        with_numbers(example, "reward_gap", examples[other].numbers["reward_gap"])
         for example, other in zip(examples, order, strict=True)
     ]
 

@@ -1,7 +1,7 @@
 """S50: preference-oriented fine-tuning against imitation when demonstrations are corrupted.
 
 Knows the laboratory. A small transformer learns to write politely from few demonstrations, for many
-passes, starting from a fallible writer; the corrupted ones name wrong objects. The aligned models
+passes, starting from a fallible writer; the corrupted ones name wrong objects. The baselines
 are two other fallible writers, taught apart: none of them has seen a demonstration. How much
 corruption hurts is the accuracy lost between clean and corrupted demonstrations, per objective.
 """
@@ -31,7 +31,7 @@ from accordant_studies.laboratory.transformer import (
 from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(10, 22))
-ALIGNED = (100, 200)  # seeds of the aligned models, the same for every seed of the study
+BASELINES = (100, 200)  # seeds of the baselines, the same for every seed of the study
 SHAPE = Shape(width=64, layers=2)
 DEMONSTRATIONS = 500
 CORRUPTED = 0.3  # share of the demonstrations
@@ -83,7 +83,7 @@ def _spared(seed: Measured, quantity: str) -> float:
 
 def _measure(seed: int) -> Measured:
     start = start_model(seed, Schooling(), SHAPE)
-    aligned = [start_model(teacher, Schooling(), SHAPE) for teacher in ALIGNED]
+    baselines = [start_model(teacher, Schooling(), SHAPE) for teacher in BASELINES]
     prompts, pool = language.split_prompts(PROMPTS, seed)
     measured = {"start": _quantities(start, prompts, seed)}
     for kind, share in ((CLEAN, 0.0), (DIRTY, CORRUPTED)):
@@ -91,11 +91,11 @@ def _measure(seed: int) -> Measured:
         for objective in OBJECTIVES:
             policy = clone(start)
             batches = minibatches(examples, BATCH, seed, STEPS * BATCH // DEMONSTRATIONS)
-            models = aligned if objective == "poft" else ()
-            train(policy, objective, batches, steps=STEPS, lr=LR, aligned=models)
+            models = baselines if objective == "poft" else ()
+            train(policy, objective, batches, steps=STEPS, lr=LR, baselines=models)
             measured[f"{objective}, {kind}"] = _quantities(policy, prompts, seed)
             if objective == "poft" and kind == DIRTY:
-                weight = _relative_weight(policy, aligned, examples, bad)
+                weight = _relative_weight(policy, baselines, examples, bad)
                 measured[f"{objective}, {kind}"]["weight of corrupted"] = weight
     return measured
 
@@ -121,12 +121,12 @@ def _quantities(model: Any, prompts: Sequence[Tokens], seed: int) -> dict[str, f
 
 
 def _relative_weight(
-    policy: Any, aligned: Sequence[Any], examples: Sequence[Example], bad: Sequence[bool]
+    policy: Any, baselines: Sequence[Any], examples: Sequence[Example], bad: Sequence[bool]
 ) -> float:
     """Mean of sigmoid(mean_k S_k - S) over corrupted demonstrations, over that of clean ones."""
     trees = [example.trees[0] for example in examples]
     with torch.no_grad():
-        baseline = sum(score(model, trees).mean() for model in aligned) / len(aligned)
+        baseline = sum(score(model, trees).mean() for model in baselines) / len(baselines)
         weights = (baseline - score(policy, trees).mean()).sigmoid().tolist()
     corrupted = [w for w, is_bad in zip(weights, bad, strict=True) if is_bad]
     clean = [w for w, is_bad in zip(weights, bad, strict=True) if not is_bad]

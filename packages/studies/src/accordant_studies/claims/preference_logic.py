@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from accordant.objectives.batch import evaluate
-from accordant.objectives.inputs import PairwiseScores
+from accordant.objectives.inputs import Attached, PairwiseScores
 from accordant.objectives.registry import Objective, bind_options, is_built_in, list_objectives
 from accordant.tokens.examples import Example
 from accordant_studies.explore.logic.compiling import Term, compile_terms
@@ -102,7 +102,8 @@ def _recompiled_gap(entry: Objective, seed: int) -> float:
     """Largest difference between a loss and its compiled formula, relative to 1 + loss."""
     chances = np.random.default_rng(seed).uniform(0.02, 0.98, (SAMPLES, 4))
     pairs = replace(
-        random_pairs(chances, per_token=True), reward_gaps=torch.zeros(SAMPLES, dtype=torch.float64)
+        random_pairs(chances, per_token=True),
+        attached=Attached({"reward_gap": torch.zeros(SAMPLES, 1, dtype=torch.float64)}),
     )
     expected = evaluate(entry, pairs, bind_options(entry, {})).losses
     found = compile_terms(read(entry).terms, pairs).losses

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 from accordant.checks.ranking import ideal_gaps, ranked_right, vote_shares
 from accordant.scoring.engine import score_all
 from accordant.statistics.estimates import area_under_curve
-from accordant.tokens.examples import Example
+from accordant.tokens.examples import Example, with_numbers
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory.language import Tokens, draw_prompts, quality
 from accordant_studies.laboratory.training import minibatches, train
@@ -82,7 +81,7 @@ def _measure(seed: int) -> Measured:
     learn, held_out = examples[:PAIRS], examples[PAIRS:]
     first = _gaps(start, held_out)
     best, trained = _train(start, learn, held_out, first, seed)
-    shares = vote_shares([example.votes for example in held_out])
+    shares = vote_shares([example.numbers.get("votes") for example in held_out])
     ideal = ideal_gaps(first, shares, BETA)
     wrong, stays = first < 0, (first < 0) & (trained <= 0)
     harder = area_under_curve(-first[stays], -first[wrong & ~stays])
@@ -161,4 +160,4 @@ def _vote(
     if 2 * won < VOTERS:
         answers, won = (second, first), VOTERS - won
     example = Example("comparison", (TokenTree(prompt, answers),), index)
-    return replace(example, votes=(won, VOTERS - won))
+    return with_numbers(example, "votes", (won, VOTERS - won))

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.objectives.inputs import (
+    Attached,
     BinaryScores,
     DemonstrationScores,
+    ExtraAnswers,
     ListwiseScores,
     PairwiseScores,
-    SelfSamples,
     Sequences,
 )
 from accordant.objectives.registry import bind_options
@@ -131,11 +132,7 @@ def _answers(objective: Objective, margins: tuple[float, ...]) -> tuple[Sequence
     policy.logps.requires_grad_()
     still = from_lists([[CENTRE] * TOKENS] * len(margins), dtype=torch.float64)
     return (
-        Sequences(
-            policy,
-            still if objective.needs_reference else None,
-            (still,) if objective.aligned else (),
-        ),
+        Sequences(policy, still if objective.needs_reference else None),
         policy.logps,
     )
 
@@ -146,16 +143,31 @@ def _still(objective: Objective, count: int) -> Sequences:
     return replace(sequences, policy=sequences.policy.detach())
 
 
-def _self_samples(objective: Objective, count: int) -> SelfSamples | None:
+def _attached(objective: Objective, count: int) -> Attached:
+    """Attach to examples what preparations would where the policy stands at the reference.
+
+    Further answers are as likely as under the reference, baselines as well; weights are 1 and gaps
+    0. There are no votes.
+    """
     import torch
 
-    if not objective.self_samples:
-        return None
-    return SelfSamples(_still(objective, count), torch.arange(count))
+    numbers = {"baseline": CENTRE, "prompt_weight": 1.0, "reward_gap": 0.0}
+    names = [need.attaches for need in objective.prepare]
+    return Attached(
+        {
+            name: torch.full((count, 1), number, dtype=torch.float64)
+            for name, number in numbers.items()
+            if name in names
+        },
+        {
+            name: ExtraAnswers(_still(objective, count), torch.arange(count))
+            for name in ("mismatched", "self_samples")
+            if name in names
+        },
+    )
 
 
 def _comparisons(objective: Objective, margins: tuple[float, ...]) -> Any:
-    import torch
 
     count = len(margins)
     chosen, raised = _answers(objective, tuple(margin / 2 for margin in margins))
@@ -163,8 +175,7 @@ def _comparisons(objective: Objective, margins: tuple[float, ...]) -> Any:
     inputs = PairwiseScores(
         chosen,
         rejected,
-        _self_samples(objective, count),
-        reward_gaps=torch.zeros(count, dtype=torch.float64),
+        _attached(objective, count),
     )
     return inputs, {"chosen": raised, "rejected": lowered}, ("",)
 
@@ -188,9 +199,7 @@ def _thumbs(objective: Objective, margins: tuple[float, ...]) -> Any:
     inputs = BinaryScores(
         answers,
         torch.tensor(labels).repeat_interleave(count),
-        _still(objective, count * len(labels)) if objective.mismatched else None,
-        _self_samples(objective, count * len(labels)),
-        torch.ones(count * len(labels), dtype=torch.float64),
+        _attached(objective, count * len(labels)),
     )
     names = tuple("desirable" if label else "undesirable" for label in labels)
     return inputs, {"answer": leaf}, names
@@ -198,7 +207,7 @@ def _thumbs(objective: Objective, margins: tuple[float, ...]) -> Any:
 
 def _demonstrations(objective: Objective, margins: tuple[float, ...]) -> Any:
     answers, leaf = _answers(objective, margins)
-    inputs = DemonstrationScores(answers, _self_samples(objective, len(margins)))
+    inputs = DemonstrationScores(answers, _attached(objective, len(margins)))
     return inputs, {"answer": leaf}, ("",)
 
 

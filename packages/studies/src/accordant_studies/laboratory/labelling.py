@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from accordant.tokens.examples import Example
+from accordant.tokens.examples import Example, with_numbers
 from accordant_studies.laboratory.worlds import World
 
 
@@ -135,13 +135,17 @@ def comparisons(world: World, pairs: Pairs, rewards: Tensor | None = None) -> li
         rewards: what the answers were rated, `[contexts, answers]`; kept as the pairs' gaps for
             objectives that read them. None where nobody rated them.
     """
-    gaps = [None] * pairs.count if rewards is None else pairs.gaps(rewards).tolist()
-    rows = zip(
-        pairs.contexts.tolist(), pairs.first.tolist(), pairs.second.tolist(), gaps, strict=True
-    )
+    columns = (pairs.contexts, pairs.first, pairs.second)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    examples = [
+        Example("comparison", (world.tree(context, (first, second)),), index)
+        for index, (context, first, second) in enumerate(rows)
+    ]
+    if rewards is None:
+        return examples
     return [
-        Example("comparison", (world.tree(context, (first, second)),), index, reward_gap=gap)
-        for index, (context, first, second, gap) in enumerate(rows)
+        with_numbers(example, "reward_gap", (gap,))
+        for example, gap in zip(examples, pairs.gaps(rewards).tolist(), strict=True)
     ]
 
 
@@ -153,7 +157,7 @@ def voted_comparisons(
     turned = preferred.first != pairs.first
     wins = torch.where(turned, voters - votes, votes).tolist()
     return [
-        replace(example, votes=(won, voters - won))
+        with_numbers(example, "votes", (won, voters - won))
         for example, won in zip(comparisons(world, preferred), wins, strict=True)
     ]
 

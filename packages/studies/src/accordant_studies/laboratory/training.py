@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.frozen import Frozen, freeze
 from accordant.tokens.examples import Example
-from accordant.tokens.limits import add_mismatched
 from accordant.training.learner import Learner
 from accordant.training.optimizer import CompensatedAdamW
+from accordant.training.preparations.baselines import with_baselines
+from accordant.training.preparations.mechanism import Workbench, prepare_examples
 
 Watch = Callable[[int], Mapping[str, float]]
 
@@ -29,8 +30,8 @@ class Batch:
     """What one step is taken on.
 
     Args:
-        examples: records in tokens, at least one. An objective that needs mismatched answers is
-            given them.
+        examples: records in tokens, at least one. They are prepared as the
+            objective asks, as far as it takes no model.
         weights: how much every example counts, `[n]`, besides the objective's own weights; with
             the probabilities of all possible examples the loss is the population's. None for 1.
     """
@@ -50,7 +51,7 @@ def train(
     steps: int,
     lr: float,
     reference: nn.Module | None = None,
-    aligned: Sequence[nn.Module] = (),
+    baselines: Sequence[nn.Module] = (),
     options: Mapping[str, object] | None = None,
     optimizer: Literal["adam", "compensated", "sgd"] = "adam",
     watch: Watch | None = None,
@@ -66,7 +67,7 @@ def train(
         steps: optimiser steps.
         lr: learning rate, constant.
         reference: frozen; the policy as it stands when None.
-        aligned: further frozen policies, for objectives that read them.
+        baselines: further frozen policies, for objectives that read them.
         options: of the objective.
         optimizer: Adam (betas 0.9 and 0.999), the same for weights in bfloat16, or plain gradient
             descent for claims about gradients.
@@ -77,7 +78,8 @@ def train(
     Returns:
         what `watch` returned, each with its `step`.
     """
-    losses = _losses_of(make_learner(policy, objective, reference, aligned, options), batches)
+    learner = make_learner(policy, objective, reference, options)
+    losses = _losses_of(learner, batches, [Frozen(model, adapter=True) for model in baselines])
     kinds = {"adam": torch.optim.Adam, "compensated": CompensatedAdamW, "sgd": torch.optim.SGD}
     mover = kinds[optimizer]([p for p in policy.parameters() if p.requires_grad], lr=lr)
     seen: list[dict[str, float]] = []
@@ -102,14 +104,13 @@ def population_loss(
     options: Mapping[str, object] | None = None,
 ) -> Tensor:
     """The weighted mean loss of one batch, a scalar with gradient; see `train`."""
-    return _prepare(make_learner(policy, objective, reference, (), options), batch)()
+    return _prepare(make_learner(policy, objective, reference, options), batch)()
 
 
 def make_learner(
     policy: nn.Module,
     objective: str,
     reference: nn.Module | None = None,
-    aligned: Sequence[nn.Module] = (),
     options: Mapping[str, object] | None = None,
 ) -> Learner:
     """Return the learner of a policy; arguments as for `train`."""
@@ -118,7 +119,7 @@ def make_learner(
     if entry.needs_reference:
         beside = freeze(policy) if reference is None else Frozen(reference, adapter=True)
     bound = bind_options(entry, options or {})
-    return Learner(entry, bound, policy, beside, [Frozen(p, adapter=True) for p in aligned])
+    return Learner(entry, bound, policy, beside)
 
 
 def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int = 1) -> list[Batch]:
@@ -132,28 +133,33 @@ def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int =
     return batches
 
 
-def _losses_of(learner: Learner, batches: Batches) -> Callable[[int], Tensor]:
+def _losses_of(
+    learner: Learner, batches: Batches, baselines: Sequence[Frozen]
+) -> Callable[[int], Tensor]:
     """The loss of every step, with batches of a sequence laid out when they first come."""
     if callable(batches):
-        return lambda step: _prepare(learner, batches(step))()
+        return lambda step: _prepare(learner, batches(step), baselines)()
     prepared: dict[int, Callable[[], Tensor]] = {}
 
     def loss(step: int) -> Tensor:
         index = step % len(batches)
         if index not in prepared:
-            prepared[index] = _prepare(learner, batches[index])
+            prepared[index] = _prepare(learner, batches[index], baselines)
         return prepared[index]()
 
     return loss
 
 
-def _prepare(learner: Learner, batch: Batch) -> Callable[[], Tensor]:
+def _prepare(
+    learner: Learner, batch: Batch, baselines: Sequence[Frozen] = ()
+) -> Callable[[], Tensor]:
     """The loss of a batch as a function of the policy's weights alone."""
     entry = learner.objective
     if batch.weights is not None and entry.batch_means is not None:
         raise ValueError(f"the batch statistics of {entry.name!r} know no weights")
     examples = batch.examples
-    if entry.mismatched:
-        examples = add_mismatched(examples, None, lambda index: f"example {index}")
+    if baselines:
+        examples = with_baselines(examples, [model.scores(examples) for model in baselines])
+    examples = prepare_examples(Workbench(entry, learner.options), examples)
     inputs = learner.prepare(examples)
     return lambda: learner.evaluate(inputs(), weights=batch.weights).mean

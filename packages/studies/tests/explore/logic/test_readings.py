@@ -11,7 +11,7 @@ from tests.objectives.generators import options_of
 
 from accordant.base.options import Positive
 from accordant.objectives.batch import evaluate
-from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
+from accordant.objectives.inputs import Attached, LossOutput, PairwiseScores, Sequences
 from accordant.objectives.registry import (
     bind_options,
     get_objective,
@@ -32,8 +32,8 @@ PAIRWISE = [
 ]
 
 
-def random_batch(seed: int, **labels: torch.Tensor) -> PairwiseScores:
-    """Pairs with answers of unlike lengths, in float64."""
+def random_batch(seed: int) -> PairwiseScores:
+    """Pairs with answers of unlike lengths, in float64, rated alike."""
     drawn = np.random.default_rng(seed)
     lengths = drawn.integers(1, 5, (2, 6))
 
@@ -43,7 +43,9 @@ def random_batch(seed: int, **labels: torch.Tensor) -> PairwiseScores:
         )
 
     chosen, rejected = (Sequences(scores(side), scores(side)) for side in (0, 1))
-    return PairwiseScores(chosen, rejected, **labels)
+    return PairwiseScores(
+        chosen, rejected, Attached({"reward_gap": torch.zeros(6, 1, dtype=torch.float64)})
+    )
 
 
 @pytest.mark.parametrize("entry", PAIRWISE, ids=lambda entry: entry.name)
@@ -55,7 +57,7 @@ def test_compiling_what_was_decompiled_gives_the_registered_loss(entry, data, se
     if not reading.terms:
         assert reading.note.startswith("none")
         return
-    pairs = random_batch(seed, reward_gaps=torch.zeros(6, dtype=torch.float64))
+    pairs = random_batch(seed)
     expected = evaluate(entry, pairs, options).losses
     torch.testing.assert_close(
         compile_terms(reading.terms, pairs).losses, expected, rtol=1e-6, atol=1e-8

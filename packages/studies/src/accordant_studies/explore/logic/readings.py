@@ -93,7 +93,7 @@ def form(ratio: str) -> Structure:
 
 
 def _recognised(objective: Objective, options: Options) -> Reading:
-    if objective.inputs is not PairwiseScores or objective.needs or objective.self_samples:
+    if objective.inputs is not PairwiseScores or any(n.attaches for n in objective.prepare):
         return Reading((), f"none: {_NOT_PAIRS}")
     from accordant_studies.explore.logic.recognising import recognise
 
@@ -262,7 +262,7 @@ _READINGS: dict[str, Callable[[Options], list[Term]]] = {
 
 _NOTES = {
     "sft": "y_w is the demonstrated answer.",
-    "poft": "y_w is the demonstrated answer, and M' the mean of the aligned models.",
+    "poft": "y_w is the demonstrated answer, and M' the mean of the baselines.",
     "dove": "The two answers may be to different prompts: read x as each answer's own.",
     "dove_joint": "A proposition is about a whole exchange: prompt and answer.",
     "mm_dpo": "The scale grows with the rated gap of each pair; shown is that of an even pair.",

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accordant.base.errors import UserError
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -65,17 +63,12 @@ def density_ratios(
         seed: of the division into parts.
 
     Raises:
-        UserError: fewer than two different prompts of either label.
+        ValueError: fewer than two different prompts of either label.
     """
     labels, groups = np.asarray(wanted, dtype=bool), np.asarray(prompts)
     counts = [len(set(groups[labels == side].tolist())) for side in (True, False)]
     if min(counts) < 2:
-        raise UserError(
-            f"matching compares the prompts of wanted and unwanted answers, and there are "
-            f"{counts[0]} different prompts with a thumb up and {counts[1]} with a thumb down.",
-            where="--option match_prompts",
-            mend="Leave it false, or give thumbs of both kinds for several prompts each.",
-        )
+        raise ValueError(f"{counts[0]} and {counts[1]} different prompts: two of each are needed")
     parts = _parts(labels, groups, min(FOLDS, *counts), seed)
     tried = [(_unseen(vectors, labels, parts, penalty, seed), penalty) for penalty in PENALTIES]
     losses = [_balanced(-_log_chance(odds, labels), labels) for odds, _ in tried]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accordant.base.errors import UserError
-from accordant.training import matching
-from accordant.training.matching import density_ratios
+from accordant.statistics import density_ratios as module
+from accordant.statistics.density_ratios import density_ratios
 
 RATES = (0.9, 0.1)  # share of thumbs up in each of two groups of prompts
 
@@ -77,7 +76,7 @@ def test_the_same_rows_and_seed_give_the_same_ratios():
 
 
 def test_many_rows_are_fitted_on_a_part_that_keeps_the_rare_label(monkeypatch):
-    monkeypatch.setattr(matching, "MOST_FITTED", 100)
+    monkeypatch.setattr(module, "MOST_FITTED", 100)
     vectors, wanted, group = two_groups(1000, rates=(0.99, 0.9))
     found = density_ratios(vectors, wanted, range(1000), vectors[:0])
     assert len(found.train) == 1000
@@ -86,5 +85,5 @@ def test_many_rows_are_fitted_on_a_part_that_keeps_the_rare_label(monkeypatch):
 
 @pytest.mark.parametrize("labels", [[True] * 6, [True] * 5 + [False]])
 def test_one_sided_thumbs_are_told(labels):
-    with pytest.raises(UserError, match="thumb down"):
+    with pytest.raises(ValueError, match="two of each"):
         density_ratios(np.zeros((6, 3)), labels, range(6), np.zeros((0, 3)))

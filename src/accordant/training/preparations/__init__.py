@@ -1,0 +1,19 @@
+"""How what objectives ask for is prepared: one file each, and the one place that calls them."""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "mechanism": (
+            "Parts",
+            "Workbench",
+            "check_preparations",
+            "plan_preparations",
+            "prepares",
+            "run_preparations",
+        ),
+    },
+)

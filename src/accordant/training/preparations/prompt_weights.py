@@ -1,0 +1,123 @@
+"""How much commoner an example's prompt is among wanted answers than among unwanted ones (BCO).
+
+Knows examples and the policy. Composes the engine's vectors of prompts with the estimate of density
+ratios in `statistics`; adds no mechanism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from accordant.base.errors import UserError
+from accordant.objectives.preparations import PromptWeights
+from accordant.tokens.examples import Example, with_numbers
+from accordant.training.preparations.mechanism import Parts, Workbench, prepares
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from accordant.statistics.density_ratios import DensityRatios
+
+Prompt = tuple[int, ...]
+
+
+def plan(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
+    """Make sure that there are prompts of both labels to compare.
+
+    Raises:
+        UserError: fewer than two different prompts of either label.
+    """
+    if not bench.options[need.asked]:
+        return parts
+    up, down = (
+        len({_prompt(example) for example in parts.train if bool(example.label) is label})
+        for label in (True, False)
+    )
+    if min(up, down) < 2:
+        raise UserError(
+            f"matching compares the prompts of wanted and unwanted answers, and there are "
+            f"{up} different prompts with a thumb up and {down} with a thumb down.",
+            where=f"--option {need.asked}",
+            mend="Leave it false, or give thumbs of both kinds for several prompts each.",
+        )
+    return parts
+
+
+def run(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
+    """Attach the density ratio of every example's prompt, if the option asks for it."""
+    from accordant.statistics.density_ratios import density_ratios
+
+    if not bench.options[need.asked]:
+        return parts
+    assert bench.console is not None
+    numbers = {prompt: n for n, prompt in enumerate(dict.fromkeys(map(_prompt, parts.all)))}
+    vectors = _vectors(bench, list(numbers)).double().numpy()
+    rows, further = (
+        [numbers[_prompt(example)] for example in part] for part in (parts.train, parts.held_out)
+    )
+    ratios = density_ratios(
+        vectors[rows],
+        [bool(example.label) for example in parts.train],
+        rows,
+        vectors[further],
+        seed=bench.settings.seed,
+    )
+    bench.console.print(_describe(ratios), markup=False, highlight=False)
+    weights = ratios.train + ratios.others
+    return parts.with_examples(
+        [with_numbers(e, need.attaches, (w,)) for e, w in zip(parts.all, weights, strict=True)]
+    )
+
+
+def _prompt(example: Example) -> Prompt:
+    return example.trees[0].prompt
+
+
+def _vectors(bench: Workbench, prompts: Sequence[Prompt]) -> Tensor:
+    """Return vectors of all prompts, `[prompts, width]`; every process computes its share."""
+    from accordant.models.adapters import reference_mode
+    from accordant.models.precision import arithmetic
+    from accordant.scoring.pooling import prompt_states
+    from accordant.training.processes import process_count, process_number, sum_over_processes
+    from accordant.training.progress import phase
+
+    assert bench.policy is not None
+    assert bench.console is not None
+    model = bench.policy()
+    share = list(range(process_number(), len(prompts), process_count()))
+    # One without a share scores a prompt all the same: it must know the width.
+    mine = [prompts[index] for index in share or [0]]
+    with (
+        phase(bench.console, f"weighing {len(prompts):,} prompts") as show,
+        reference_mode(model),
+        arithmetic(model, bench.settings.precision),
+    ):
+        states = prompt_states(
+            model,
+            mine,
+            bench.settings.token_budget,
+            progress=lambda done: show(f"weighing prompts {done:,}/{len(mine):,}"),
+        )
+    whole = states.new_zeros(len(prompts), states.shape[1])
+    if share:
+        whole[share] = states
+    return sum_over_processes(whole)
+
+
+def _describe(ratios: DensityRatios) -> str:
+    if ratios.accuracy == 0.5:
+        return (
+            "Prompts matched: nothing tells prompts of wanted from those of unwanted answers, so "
+            "all weigh 1."
+        )
+    ordered = sorted(ratios.train)
+    low, high = (ordered[round(q * (len(ordered) - 1))] for q in (0.05, 0.95))
+    return (
+        f"Prompts matched: a classifier tells prompts of wanted from those of unwanted answers "
+        f"{ratios.accuracy:.0%} of the time (half is chance); density ratios {low:.2g} to "
+        f"{high:.2g} (5 % to 95 %)."
+    )
+
+
+prepares(PromptWeights, plan=plan, run=run)
