@@ -20,7 +20,6 @@ from accordant.checks.findings import (
     reaches,
     worst,
 )
-from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check, get_check, list_checks
 from accordant.feedback.records import Origin
 from accordant.statistics.interval import Interval
@@ -50,13 +49,6 @@ def test_severities_are_ordered_and_only_ok_is_not_raised():
     assert worst(()) == "ok"
 
 
-def test_shared_results_are_made_once():
-    inputs, made = CheckInputs(feedback=None), []
-    for _ in range(3):
-        assert inputs.once("pass", lambda: made.append(1) or 7) == 7
-    assert made == [1]
-
-
 def test_checks_are_found_by_being_there_and_say_what_they_do():
     for one in list_checks():
         assert one.title, one.name
@@ -64,21 +56,13 @@ def test_checks_are_found_by_being_there_and_say_what_they_do():
         assert get_check(one.name) == one
     names = [one.name for one in list_checks()]
     assert len(set(names)) == len(names)
-    modules = {one.function.__module__ for one in list_checks()}
+    modules = {one.module for one in list_checks()}
     assert len(modules) == len(names), "one file per check"
 
 
 def test_an_unknown_check_is_a_user_error():
     with pytest.raises(UserError, match="no check 'nothing of the kind'"):
         get_check("nothing of the kind")
-
-
-def test_a_check_with_a_model_says_its_cost(monkeypatch):
-    monkeypatch.setattr(registry, "_registered", {})
-    with pytest.raises(ValueError, match="what it costs"):
-        check(name="x", title="X", when="before", needs=("model",))
-    with pytest.raises(ValueError, match="no such thing"):
-        check(name="x", title="X", when="before", needs=("money",))
 
 
 def test_listing_checks_loads_no_model_library():
@@ -116,22 +100,3 @@ def test_options_of_checks_are_told_apart_by_the_checks_name(monkeypatch):
             registry.bind_options([one], wrong)
     with pytest.raises(UserError, match="is not run"):
         registry.bind_options([], {"far.share": 1})
-
-
-def test_the_cost_of_a_check_knows_its_options(monkeypatch):
-    monkeypatch.setattr(registry, "_registered", {})
-    monkeypatch.setattr(registry, "_load_all", lambda: None)
-    costs = {
-        "plain": lambda inputs: {"pass": 7.0},
-        "named": lambda inputs, *, share=0.5: {"pass": 100 * share},
-        "all": lambda inputs, **options: {"pass": 10 * options["share"]},
-    }
-    found = {}
-    for name, cost in costs.items():
-
-        @check(name=name, title=name, when="before", needs=("model",), cost=cost)
-        def far(inputs, *, share: float = 0.5, other: int = 1):
-            """Says how far."""
-
-        found[name] = get_check(name).passes(CheckInputs(feedback=None), {"share": 0.2, "other": 3})
-    assert found == {"plain": {"pass": 7.0}, "named": {"pass": 20.0}, "all": {"pass": 2.0}}

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from accordant.base.errors import UserError
 from accordant.checks import registry
-from accordant.checks.findings import Finding
-from accordant.checks.inputs import CheckInputs, count_tokens
+from accordant.checks.inputs import CheckInputs
+from accordant.checks.outcome import Outcome
+from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.registry import check, list_checks
 from accordant.feedback.records import RECORD_TYPES
 from accordant.reports.check_report import CheckReport
@@ -45,8 +46,8 @@ def only_these(monkeypatch: pytest.MonkeyPatch) -> dict[str, registry.Check]:
     return registry._registered
 
 
-def made(name: str, **changes: Any) -> Finding:
-    return Finding(name, name, "ok", name, Interval(1.0, 1.0, 1.0, 1), name, **changes)
+def made() -> Outcome:
+    return Outcome("looks", Interval(1.0, 1.0, 1.0, 1), "It looked.")
 
 
 def settings(tmp_path: Path, model: object, kind: str = "comparison", **more: Any) -> CheckConfig:
@@ -127,27 +128,15 @@ def test_options_reach_their_check_and_misspelt_ones_are_refused(tmp_path, model
 
 def test_a_pass_that_checks_share_is_counted_and_made_once(tmp_path, model, only_these):
     passes = []
-
-    def make(inputs: CheckInputs) -> float:
-        def go() -> float:
-            passes.append(inputs.model)
-            return 1.0
-
-        return inputs.once("shared", go)
-
+    shared = Pass(
+        "shared", lambda inputs: passes.append(inputs.model), count_tokens, needs=("model",)
+    )
     for name in ("first", "second"):
 
-        @check(
-            name=name,
-            title=name,
-            when="before",
-            needs=("model",),
-            cost=lambda inputs: {"shared": count_tokens(inputs)},
-        )
-        def look(inputs: CheckInputs, name: str = name) -> Finding:
+        @check(name=name, title=name, when="before", reads=(shared,))
+        def look(inputs: CheckInputs, _: None) -> Outcome:
             """Looks."""
-            make(inputs)
-            return made(name)
+            return made()
 
     config = settings(tmp_path, model, only=("first", "second"))
     ready, plan = plan_check(config)
@@ -284,17 +273,17 @@ def test_with_a_reference_the_checks_of_after_training_are_those_that_run(
 ):
     seen = []
 
-    @check(
-        name="moved",
-        title="Moved",
-        when="after",
+    both = Pass(
+        "both",
+        lambda inputs: seen.append((inputs.model, inputs.reference)),
+        lambda inputs: 2.0 * count_tokens(inputs),
         needs=("model", "reference"),
-        cost=lambda inputs: {"both": 2.0 * count_tokens(inputs)},
     )
-    def moved(inputs: CheckInputs) -> Finding:
+
+    @check(name="moved", title="Moved", when="after", reads=(both,))
+    def moved(inputs: CheckInputs, _: None) -> Outcome:
         """Looks at both."""
-        seen.append((inputs.model, inputs.reference))
-        return made("moved")
+        return made()
 
     _, plan = plan_check(settings(tmp_path, model))
     assert "(--reference)" in plan.not_run["moved"]
@@ -312,16 +301,12 @@ def test_with_a_reference_the_checks_of_after_training_are_those_that_run(
 
 
 def test_models_with_different_tokenizers_are_not_compared(tmp_path, model, only_these):
-    @check(
-        name="moved",
-        title="Moved",
-        when="after",
-        needs=("reference", "model"),
-        cost=lambda _: {},
-    )
-    def moved(_: CheckInputs) -> Finding:
+    both = Pass("both", lambda _: None, lambda _: 0.0, needs=("reference", "model"))
+
+    @check(name="moved", title="Moved", when="after", reads=(both,))
+    def moved(inputs: CheckInputs, _: None) -> Outcome:
         """Looks at both."""
-        return made("moved")
+        return made()
 
     other = tmp_path / "other"
     loaded = loaded_model(template="{% for m in messages %}{{ m['content'] }}<end>{% endfor %}")

@@ -33,14 +33,14 @@ Count = Annotated[int, Field(ge=1)]
 _TYPES = ("number", "whole number", "true or false", "text")
 
 
-def read_options(function: Callable[..., Any]) -> tuple[Option, ...]:
-    """Return the options of `function`: its keyword-only parameters but those the trainer passes.
+def read_options(*functions: Callable[..., Any]) -> tuple[Option, ...]:
+    """Return the options of functions: their keyword-only parameters but those the trainer passes.
 
     Raises:
         TypeError: an option has no default or no annotation, or its type is none of float, int,
             bool, str or a `Literal` of texts.
     """
-    options = tuple(describe_field((name,), field) for name, field in _fields(function).items())
+    options = tuple(describe_field((name,), field) for name, field in _fields(*functions).items())
     for option in options:
         if option.type_name not in _TYPES and not option.choices:
             raise TypeError(
@@ -49,7 +49,11 @@ def read_options(function: Callable[..., Any]) -> tuple[Option, ...]:
     return options
 
 
-def _fields(function: Callable[..., Any]) -> dict[str, FieldInfo]:
+def _fields(*functions: Callable[..., Any]) -> dict[str, FieldInfo]:
+    return {k: field for function in functions for k, field in _fields_of(function).items()}
+
+
+def _fields_of(function: Callable[..., Any]) -> dict[str, FieldInfo]:
     helps = _argument_helps(inspect.getdoc(function) or "")
     fields = {}
     for name, parameter in inspect.signature(function).parameters.items():
@@ -68,14 +72,17 @@ def _fields(function: Callable[..., Any]) -> dict[str, FieldInfo]:
 
 
 @functools.cache
-def _model(function: Callable[..., Any]) -> type[Settings]:
-    """Make the settings model of a function's options: only for those that someone sets."""
-    fields: Any = {name: (field.annotation, field) for name, field in _fields(function).items()}
-    return create_model(function.__name__, __base__=Settings, **fields)
+def _model(*functions: Callable[..., Any]) -> type[Settings]:
+    """Make the settings model of functions' options: only for those that someone sets."""
+    fields: Any = {name: (field.annotation, field) for name, field in _fields(*functions).items()}
+    return create_model(functions[0].__name__, __base__=Settings, **fields)
 
 
 def bind_values(
-    function: Callable[..., Any], given: Mapping[str, object], where: str
+    function: Callable[..., Any],
+    given: Mapping[str, object],
+    where: str,
+    *others: Callable[..., Any],
 ) -> dict[str, Value]:
     """Check the user's values and fill in the defaults.
 
@@ -86,6 +93,7 @@ def bind_values(
         function: what takes the options.
         given: option names and values.
         where: place named in errors.
+        others: further functions, whose options come with its own.
 
     Returns:
         one value of the right type for every option.
@@ -93,13 +101,13 @@ def bind_values(
     Raises:
         UserError: an unknown option, a value of the wrong type or out of range.
     """
-    known = {option.name: option for option in read_options(function)}
+    known = {option.name: option for option in read_options(function, *others)}
     for name in given:
         if name not in known:
             mend = did_you_mean(name, known, f"Its options: {', '.join(known) or 'none'}.")
             raise UserError(f"there is no option {name!r}.", where=where, mend=mend)
     try:
-        return dict(_model(function).model_validate(dict(given)))
+        return dict(_model(function, *others).model_validate(dict(given)))
     except ValidationError as error:
         option = known[str(error.errors()[0]["loc"][0])]
         raise UserError(

@@ -6,7 +6,7 @@ a report is these records field by field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,6 +83,25 @@ class Series:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of_intervals(
+        cls,
+        name: str,
+        numbers: Iterable[Interval],
+        labels: Iterable[str] = (),
+        xs: Iterable[float] = (),
+    ) -> Series:
+        """Make the series of some estimates with their intervals."""
+        kept = tuple(numbers)
+        return cls(
+            name,
+            tuple(number.estimate for number in kept),
+            tuple(xs),
+            tuple(number.low for number in kept),
+            tuple(number.high for number in kept),
+            tuple(labels),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +191,21 @@ class Finding:
         return self.severity != "ok"
 
 
+def measures_of(numbers: Mapping[str, Interval], unit: str = "number") -> tuple[Measure, ...]:
+    """Make measures of one unit from intervals by name."""
+    return tuple(Measure(name, number, unit) for name, number in numbers.items())
+
+
 def reaches(severity: Severity, level: Severity) -> bool:
     """Whether `severity` is `level` or worse."""
     return SEVERITIES.index(severity) >= SEVERITIES.index(level)
 
 
+def worst_of(*severities: Severity) -> Severity:
+    """Return the worst of some severities, `ok` of none."""
+    return max(severities, key=SEVERITIES.index, default="ok")
+
+
 def worst(findings: Iterable[Finding]) -> Severity:
-    """The worst severity of findings, `ok` of none."""
-    return max((f.severity for f in findings), key=SEVERITIES.index, default="ok")
+    """Return the worst severity of findings, `ok` of none."""
+    return worst_of(*(finding.severity for finding in findings))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from accordant.feedback.loading import Feedback
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from accordant.rewards.reward import Reward
     from accordant.tokens.examples import Example
     from accordant.tokens.rendering import Encoded, Rendering
-
-Value = TypeVar("Value")
 
 
 class NotApplicableError(Exception):
@@ -47,7 +45,7 @@ class CheckInputs:
         seed: of whatever is random.
         advance: called with the tokens that were worked on since the last call, so that progress
             shows.
-        shared: results by name, see `once`.
+        shared: results of passes, see `passes.Pass.read`.
     """
 
     feedback: Feedback
@@ -65,22 +63,4 @@ class CheckInputs:
     token_budget: int = 4096
     seed: int = 0
     advance: Callable[[int], None] = lambda _: None
-    shared: dict[str, Any] = field(default_factory=dict)
-
-    def once(self, name: str, make: Callable[[], Value]) -> Value:
-        """The result called `name`; made the first time a check asks for it, then shared.
-
-        A pass of a model over all rows is made this way, so that it costs the same however many
-        checks read it.
-        """
-        if name not in self.shared:
-            self.shared[name] = make()
-        value: Value = self.shared[name]
-        return value
-
-
-def count_tokens(inputs: CheckInputs) -> int:
-    """Tokens of one forward pass of the packed engine over the feedback, prompts counted once."""
-    if inputs.encoded is None:
-        return 0
-    return sum(example.num_tokens for example in inputs.encoded.examples)
+    shared: dict[Any, Any] = field(default_factory=dict)

@@ -55,7 +55,7 @@ def read_findings(history: RunHistory) -> tuple[Finding, ...]:
     found = []
     for one in list_checks("during"):
         try:
-            found.append(one.function(history))
+            found.append(one(history))
         except NotApplicableError:
             continue
     return tuple(found)

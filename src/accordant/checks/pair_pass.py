@@ -1,28 +1,26 @@
-"""The passes of the models that checks of pairs share, and rows of their findings.
+"""Passes of the models over all preferences of the feedback, and rows of what they find.
 
 Knows pairs, their readings and the records they come from. Knows no check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from accordant.checks.findings import FindingRow
-from accordant.checks.inputs import CheckInputs, NotApplicableError, count_tokens
+from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.passes import TOKENS, Pass, count_tokens
+from accordant.checks.ranking import PairLogps
 from accordant.checks.texts import preference_row
 from accordant.feedback.records import Origin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from accordant.checks.pairs import Pair
-    from accordant.checks.ranking import PairLogps
+    from accordant.checks.pairs import Pair, Reading
     from accordant.tokens.examples import Example
-
-NAME = "pairs"
-REFERENCE = "pairs, by the reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,114 +38,69 @@ class PairPass:
     similarities: Tensor
 
 
-def cost_of_pass(inputs: CheckInputs) -> Mapping[str, float]:
-    """Tokens of the shared pass."""
-    return {NAME: float(count_tokens(inputs))}
+def _by_model(inputs: CheckInputs) -> PairPass:
+    from accordant.checks.pairs import LOGPS, list_pairs
+    from accordant.checks.similarity import CHES
+
+    columns = _walk(inputs, inputs.model, {"logps": LOGPS, "ches": CHES})
+    pairs = tuple(list_pairs(examples_of(inputs)))
+    return PairPass(pairs, PairLogps.of(columns["logps"]), columns["ches"])
 
 
-def pair_pass(inputs: CheckInputs) -> PairPass:
-    """The shared pass, made when the first check asks for it.
+def _by_reference(inputs: CheckInputs) -> PairLogps:
+    from accordant.checks.pairs import LOGPS
 
-    Raises:
-        NotApplicableError: no record states a preference.
-    """
-    return inputs.once(NAME, lambda: _walk(inputs))
+    return PairLogps.of(_walk(inputs, inputs.reference, {"logps": LOGPS})["logps"])
 
 
-def cost_of_both(inputs: CheckInputs) -> Mapping[str, float]:
-    """Tokens of the shared passes of the model and of its reference."""
-    tokens = float(count_tokens(inputs))
-    return {NAME: tokens, REFERENCE: tokens}
+def _walk(inputs: CheckInputs, model: Any, readings: dict[str, Reading]) -> dict[str, Tensor]:
+    from accordant.checks.pairs import list_pairs, read_pairs
+
+    examples = examples_of(inputs)
+    if not list_pairs(examples):
+        raise NotApplicableError("no record prefers one answer to another")
+    return read_pairs(
+        model, examples, readings, row_tokens=inputs.token_budget, advance=inputs.advance
+    )
 
 
-def cost_of_gaps(inputs: CheckInputs) -> Mapping[str, float]:
-    """Tokens of the passes behind `preference_gaps`; none without a model."""
-    if inputs.encoded is None:
-        return {}
-    return cost_of_both(inputs) if inputs.with_reference else cost_of_pass(inputs)
-
-
-def reference_logps(inputs: CheckInputs) -> PairLogps:
-    """Log-probabilities of the same pairs under the reference, made when first asked for.
-
-    Raises:
-        NotApplicableError: no record states a preference.
-    """
-    return inputs.once(REFERENCE, lambda: _walk_reference(inputs))
-
-
-def preference_gaps(inputs: CheckInputs) -> Tensor:
+def _gaps(inputs: CheckInputs) -> Tensor:
     """How much the model prefers the chosen answer of every pair, float64 `[pairs]`.
 
     With a reference it is the difference of implicit rewards over beta (Rafailov et al. 2023,
     equation 5), in nats: what training made of the model's taste. Without one it is the difference
     of log-probabilities per token: what the model would rather say, whatever the lengths.
-
-    Raises:
-        NotApplicableError: no record states a preference.
     """
-    found = pair_pass(inputs).logps
+    logps = PAIRS.read(inputs).logps
     if inputs.reference is None:
-        return found.gaps_per_token
-    return found.gaps - reference_logps(inputs).gaps
+        return logps.gaps_per_token
+    return logps.gaps - REFERENCE_LOGPS.read(inputs).gaps
 
 
-def _walk(inputs: CheckInputs) -> PairPass:
-    from accordant.checks.pairs import LOGPS, read_pairs
-    from accordant.checks.ranking import PairLogps
-    from accordant.checks.similarity import CHES
-
-    pairs = _pairs_of(inputs)
-    found = read_pairs(
-        inputs.model,
-        examples_of(inputs),
-        {"logps": LOGPS, "ches": CHES},
-        row_tokens=inputs.token_budget,
-        advance=inputs.advance,
-    )
-    return PairPass(pairs, PairLogps.of(found["logps"]), found["ches"])
+def _reference_cost(inputs: CheckInputs) -> float:
+    return count_tokens(inputs) if inputs.with_reference else 0.0
 
 
-def _walk_reference(inputs: CheckInputs) -> PairLogps:
-    from accordant.checks.pairs import LOGPS, read_pairs
-    from accordant.checks.ranking import PairLogps
-
-    _pairs_of(inputs)
-    found = read_pairs(
-        inputs.reference,
-        examples_of(inputs),
-        {"logps": LOGPS},
-        row_tokens=inputs.token_budget,
-        advance=inputs.advance,
-    )
-    return PairLogps.of(found["logps"])
-
-
-def _pairs_of(inputs: CheckInputs) -> tuple[Pair, ...]:
-    from accordant.checks.pairs import list_pairs
-
-    pairs = tuple(list_pairs(examples_of(inputs)))
-    if not pairs:
-        raise NotApplicableError("no record prefers one answer to another")
-    return pairs
+PAIRS = Pass("pairs", _by_model, count_tokens, needs=("model",))
+REFERENCE_LOGPS = Pass(
+    "pairs, by the reference", _by_reference, _reference_cost, needs=("model", "reference")
+)
+GAPS = Pass("preference gaps", _gaps, uses=("model", "reference"), reads=(PAIRS, REFERENCE_LOGPS))
 
 
 def examples_of(inputs: CheckInputs) -> Sequence[Example]:
-    """The feedback in tokens."""
-    assert inputs.encoded is not None
-    return inputs.encoded.examples
+    """Return the feedback in tokens."""
+    return TOKENS.read(inputs).examples
 
 
 def pair_row(inputs: CheckInputs, pair: Pair, value: float, note: str = "") -> FindingRow:
-    """The row of a finding that shows one pair; of a ranking it names the two answers."""
+    """Make the row that shows one pair; of a ranking it names the two answers."""
     example = examples_of(inputs)[pair.example]
     record = inputs.feedback.records[example.index]
     return preference_row(record, pair.chosen, pair.rejected, value, note)
 
 
-def origins_of(inputs: CheckInputs, pairs: Sequence[Pair]) -> tuple[Origin, ...]:
-    """Rows that state any of these pairs, each once, in order."""
-    records = inputs.feedback.records
+def origins_of(inputs: CheckInputs, pairs: Sequence[Pair]) -> list[Origin | None]:
+    """Return where the records that state these pairs were read, in order."""
     examples = examples_of(inputs)
-    origins = (records[examples[pair.example].index].origin for pair in pairs)
-    return tuple(dict.fromkeys(origin for origin in origins if origin is not None))
+    return [inputs.feedback.records[examples[pair.example].index].origin for pair in pairs]

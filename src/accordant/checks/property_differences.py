@@ -15,7 +15,8 @@ import numpy as np
 
 from accordant.base.errors import UserError
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.pair_pass import examples_of, pair_pass, preference_gaps
+from accordant.checks.pair_pass import GAPS, PAIRS, examples_of
+from accordant.checks.passes import Pass
 from accordant.checks.properties import Measure, measurable, words_of
 from accordant.checks.texts import answers_of, preferred, prompts_of
 from accordant.feedback.records import Comparison, Ranking, Record, flat
@@ -41,7 +42,7 @@ class PropertyDifferences:
         names: the `k` properties.
         places: record, preferred answer and other answer of every pair, int64 `[n, 3]`.
         amounts: how much more the preferred answer has, float64 `[n, k]`, in the property's unit.
-        gaps: `pair_pass.preference_gaps` of every pair, float64 `[n]`, NaN where the model could
+        gaps: `pair_pass.GAPS` of every pair, float64 `[n]`, NaN where the model could
             not read it; None without a model.
     """
 
@@ -66,23 +67,25 @@ class PropertyDifferences:
         return replace(self, places=self.places[kept], amounts=self.amounts[kept], gaps=gaps)
 
 
-def property_differences(inputs: CheckInputs, *, judged: bool = False) -> PropertyDifferences:
-    """Measure every answer once and subtract, pair by pair; shared between checks.
+def measure_properties(inputs: CheckInputs, *, judged: bool = False) -> PropertyDifferences:
+    """Measure every answer once and subtract, pair by pair.
+
+    A reward is told that the model ended every answer itself, as nothing else is known of an
+    answer of the feedback.
 
     Args:
-        inputs: comparisons or rankings; its model is read where there is one.
-        judged: whether the reward is one more property. It is told that the model ended every
-            answer itself, as nothing else is known of an answer of the feedback.
+        inputs: comparisons or rankings; their model is read where there is one.
+        judged: whether the judge's score is one more property.
 
     Raises:
         NotApplicableError: no record prefers one answer to another.
     """
-    measured = inputs.once(f"properties, judged: {judged}", lambda: _measure(inputs, judged))
+    measured = _measure(inputs, judged)
     gaps = _gaps(inputs)
     if gaps is None:
         return measured
-    found = [gaps.get(tuple(place), np.nan) for place in measured.places.tolist()]
-    return replace(measured, gaps=np.array(found, np.float64))
+    known = [gaps.get(tuple(place), np.nan) for place in measured.places.tolist()]
+    return replace(measured, gaps=np.array(known, np.float64))
 
 
 def pair_places(record: Record) -> list[tuple[int, int]]:
@@ -195,11 +198,16 @@ def _gaps(inputs: CheckInputs) -> dict[Place, float] | None:
     if inputs.model is None or inputs.encoded is None:
         return None
     try:
-        gaps = preference_gaps(inputs).tolist()
+        gaps = GAPS.read(inputs).tolist()
     except NotApplicableError:
         return None
     examples = examples_of(inputs)
     return {
         (examples[pair.example].index, pair.chosen, pair.rejected): gap
-        for pair, gap in zip(pair_pass(inputs).pairs, gaps, strict=True)
+        for pair, gap in zip(PAIRS.read(inputs).pairs, gaps, strict=True)
     }
+
+
+PROPERTY_DIFFERENCES = Pass(
+    "properties", measure_properties, uses=("model", "reference"), reads=(GAPS,)
+)

@@ -1,16 +1,19 @@
 """Which of two answers a model finds likelier, which it could, and how hard the change is.
 
-Knows log-probabilities, lengths and votes. Knows nothing of models, data or verdicts. All numbers
-are float64; log-probabilities are in nats. After Chen et al. 2024, 'Preference Learning Algorithms
+Knows log-probabilities, lengths and votes. Knows nothing of models, data or verdicts, and loads
+torch only where it makes tensors, as checks that are merely listed import it. All numbers are
+float64; log-probabilities are in nats. After Chen et al. 2024, 'Preference Learning Algorithms
 Do Not Learn Preference Rankings'.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class PairLogps:
     def gaps(self) -> Tensor:
         """Log-probability of the chosen answer minus that of the rejected one, nats."""
         return self.chosen - self.rejected
+
+    @property
+    def right(self) -> Tensor:
+        """`ranked_right` of the gaps."""
+        return ranked_right(self.gaps)
 
     @property
     def gaps_per_token(self) -> Tensor:
@@ -55,6 +63,8 @@ def ideal_gaps(gaps: Tensor, preferred: Tensor, beta: float) -> Tensor:
             gap is infinite.
         beta: of the objective.
     """
+    import torch
+
     return gaps + torch.logit(preferred.double()) / beta
 
 
@@ -64,14 +74,15 @@ def needed_loss(gaps: Tensor, beta: float) -> Tensor:
     c = log ref(l) - log ref(w) is minus the reference's gap. It is log 2, the loss at the start,
     for a pair the reference ranks equal, and the lower the worse the reference ranks the pair.
     """
+    import torch
+
     return torch.nn.functional.softplus(beta * gaps)
 
 
-def vote_shares(votes: list[tuple[float, ...] | None]) -> Tensor:
-    """Share of votes for the chosen answer, float64 `[n]`; NaN where nobody counted."""
-    shares = [won / (won + lost) if (won + lost) else float("nan") for won, lost in _filled(votes)]
+def vote_shares(votes: Sequence[tuple[float, ...] | None]) -> Tensor:
+    """Return the share of votes for the chosen answer, float64 `[n]`; NaN where nobody counted."""
+    import torch
+
+    counted = [(0, 0) if pair is None else pair for pair in votes]
+    shares = [won / (won + lost) if won + lost else float("nan") for won, lost in counted]
     return torch.tensor(shares, dtype=torch.float64)
-
-
-def _filled(votes: list[tuple[float, ...] | None]) -> list[tuple[float, ...]]:
-    return [(0, 0) if pair is None else pair for pair in votes]

@@ -1,8 +1,9 @@
 """The registry of checks: a dict of frozen records, filled by a decorator.
 
-Knows names, needs and costs. Never imports torch, so that listing checks is instant; a check
-imports it when it runs. Every module of `before`, `during` and `after` whose name has no underscore
-in front is a check, and is found by being there.
+Knows declarations: names, passes, scales, options; completes a check's outcome to a finding. Never
+imports torch, so that listing checks is instant; a pass imports it when it is made. Every module of
+`before`, `during` and `after` whose name has no underscore in front is a check, and is found by
+being there.
 """
 
 from __future__ import annotations
@@ -13,20 +14,25 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from itertools import islice
+from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack, get_args, overload
 
 from accordant.base.errors import UserError, nearest
-from accordant.base.options import bind_values, read_options
+from accordant.base.options import Count, bind_values, read_options
 from accordant.base.settings import Option
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.passes import Need, Pass, options_of
 from accordant.feedback.records import RECORD_TYPES
 
 When = Literal["before", "during", "after"]
-Need = Literal["held_out", "tokenizer", "model", "reference"]
-Function = TypeVar("Function", bound="Callable[..., Finding]")
-Cost = Callable[..., Mapping[str, float]]
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
+SHOWN = "shown"  # the option that says how many rows are listed
 _STAGES = get_args(When)
 _registered: dict[str, Check] = {}
 
@@ -35,37 +41,100 @@ _registered: dict[str, Check] = {}
 class Check:
     """One registered check and all that is known of it without running it.
 
+    Calling it runs it: `check(inputs, **options) -> Finding`, with the defaults of options that are
+    not given. It raises `NotApplicableError` where the inputs say nothing about its question.
+
     Args:
         name: as in `--only`.
         title: heading.
         summary: first line of its docstring.
         when: before, during or after training.
-        needs: what it reads besides the feedback. `model` and `reference` include the tokenizer.
-        uses: what it reads besides, where it is there; it runs without it too.
+        passes: what it reads; the function takes their results, in order.
         feedback: record types it applies to; empty for all.
         paper: where it comes from; empty for plain sense.
-        cost: tokens it puts through a model, by name of the pass, one forward pass of one token
-            counting 1 and its gradient 2 more: `cost(inputs)`, with those options of the check
-            that it names. Passes of one name are made once (`CheckInputs.once`) however many checks
-            name them. None for checks that need no model.
-        options: what the user may set (`--option NAME.OPTION=VALUE`): the keyword-only parameters
-            of the function, with their help in its docstring's `Args`.
-        function: the check. Before and after training: `function(inputs, **options) -> Finding`;
-            it raises `NotApplicableError` where the inputs says nothing about its question.
-            During training: the callback calls it as it documents.
+        scale: how its number becomes a severity, where no rule of its own decides.
+        options: what the user may set (`--option NAME.OPTION=VALUE`).
+        functions: whose keyword-only parameters the options are: first the check's own,
+            `function(inputs, *results, **options) -> Outcome`, then its passes' and what says how
+            many rows are listed. The inputs are `CheckInputs` before and after training, and the
+            `RunHistory` during it.
     """
 
     name: str
     title: str
     summary: str
     when: When
-    needs: tuple[Need, ...]
-    uses: tuple[Need, ...]
+    passes: tuple[Pass[Any], ...]
     feedback: tuple[str, ...]
     paper: str
-    cost: Cost | None
+    scale: Scale | None
     options: tuple[Option, ...]
-    function: Callable[..., Finding]
+    functions: tuple[Callable[..., Any], ...]
+
+    def __call__(self, inputs: Any, **options: Any) -> Finding:
+        """Run the check.
+
+        Raises:
+            NotApplicableError: the inputs say nothing about its question.
+            TypeError: there is no such option.
+        """
+        values: dict[str, Any] = {option.name: option.default for option in self.options}
+        if options.keys() - values.keys():
+            raise TypeError(f"check '{self.name}' has no option {options.keys() - values.keys()}")
+        values |= options
+        results = (one.read(inputs, **values) for one in self.passes)
+        function = self.functions[0]
+        taken = {option.name: values[option.name] for option in options_of(function)}
+        outcome: Outcome = function(inputs, *results, **taken)
+        step = inputs.last.step if self.when == "during" else None
+        return self._complete(outcome, values.get(SHOWN), step)
+
+    def _complete(self, outcome: Outcome, shown: int | None, step: int | None) -> Finding:
+        scale = outcome.scale or self.scale
+        severity = outcome.severity or (scale.severity(outcome.number) if scale else "ok")
+        concerned, rows = outcome.concerned, outcome.rows
+        # Rows may be made one by one, at a cost: where their count is told, no more are made.
+        if concerned is None:
+            rows = tuple(rows)
+            concerned = len(rows)
+        return Finding(
+            check=self.name,
+            title=self.title,
+            severity=severity,
+            quantity=outcome.quantity,
+            number=outcome.number,
+            sentence=outcome.says,
+            unit=outcome.unit,
+            mend="" if severity == "ok" else outcome.mend,
+            threshold=scale.held_against(outcome.number) if scale else None,
+            rows=tuple(islice(rows, shown)),
+            row_unit=outcome.row_unit,
+            concerned=concerned,
+            drop=tuple(dict.fromkeys(origin for origin in outcome.drop if origin is not None)),
+            measures=tuple(outcome.measures),
+            charts=tuple(outcome.charts),
+            step=step,
+        )
+
+    @property
+    def module(self) -> str:
+        """Where it is written."""
+        return self.functions[0].__module__
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What it reads besides the feedback."""
+        return tuple(dict.fromkeys(need for one in self.passes for need in one.needs))
+
+    @property
+    def uses(self) -> tuple[Need, ...]:
+        """What it reads besides, where it is there; it runs without it too."""
+        return tuple(dict.fromkeys(need for one in self.passes for need in one.uses))
+
+    @property
+    def reads_model(self) -> bool:
+        """Whether it puts tokens through a model where there is one."""
+        return bool({"model", "reference"} & {*self.needs, *self.uses})
 
     @property
     def reads(self) -> str:
@@ -77,64 +146,93 @@ class Check:
         """Whether it can be run on records of this type."""
         return not self.feedback or record_type in self.feedback
 
-    def passes(self, inputs: CheckInputs, options: Mapping[str, Any]) -> Mapping[str, float]:
-        """What it costs on these inputs with these options; empty without a model."""
-        if self.cost is None:
-            return {}
-        parameters = inspect.signature(self.cost).parameters.values()
-        if any(one.kind is one.VAR_KEYWORD for one in parameters):
-            return self.cost(inputs, **options)
-        named = {one.name for one in parameters}
-        return self.cost(inputs, **{k: v for k, v in options.items() if k in named})
+    def costs(
+        self, inputs: CheckInputs, options: Mapping[str, Any] | None = None
+    ) -> dict[str, float]:
+        """Count the tokens it puts through models, by name of the pass; none without a model.
+
+        Args:
+            inputs: without models.
+            options: of the check; defaults for the rest.
+        """
+        values = {option.name: option.default for option in self.options} | dict(options or {})
+        return {k: v for one in self.passes for k, v in one.costs(inputs, values).items()}
 
 
+class Declared(TypedDict, total=False):
+    """What a check declares besides its passes, as in `Check`.
+
+    `shown` says how many rows are listed by default, and what the option of that name says of them.
+    """
+
+    name: Required[str]
+    title: Required[str]
+    when: Required[When]
+    feedback: tuple[str, ...]
+    paper: str
+    scale: Scale | None
+    shown: tuple[int, str]
+
+
+@overload
 def check(
-    *,
-    name: str,
-    title: str,
-    when: When,
-    needs: tuple[Need, ...] = (),
-    uses: tuple[Need, ...] = (),
-    feedback: tuple[str, ...] = (),
-    paper: str = "",
-    cost: Cost | None = None,
-) -> Callable[[Function], Function]:
-    """Register the decorated function as a check; the function itself is left as it is.
-
-    The fields are those of `Check`.
+    *, reads: tuple[()] = (), **declared: Unpack[Declared]
+) -> Callable[[Callable[[Any], Outcome]], Check]: ...
+@overload
+def check(
+    *, reads: tuple[Pass[A]], **declared: Unpack[Declared]
+) -> Callable[[Callable[[Any, A], Outcome]], Check]: ...
+@overload
+def check(
+    *, reads: tuple[Pass[A], Pass[B]], **declared: Unpack[Declared]
+) -> Callable[[Callable[[Any, A, B], Outcome]], Check]: ...
+@overload
+def check(
+    *, reads: tuple[Pass[A], Pass[B], Pass[C], Pass[D]], **declared: Unpack[Declared]
+) -> Callable[[Callable[[Any, A, B, C, D], Outcome]], Check]: ...
+def check(
+    *, reads: tuple[Pass[Any], ...] = (), **declared: Unpack[Declared]
+) -> Callable[[Callable[..., Outcome]], Check]:
+    """Register the decorated function, which takes the results of its passes, as a check.
 
     Raises:
         ValueError: the name is taken, or a word is not one that is known.
     """
-    unknown = {*needs, *uses} - {*get_args(Need)} | {*feedback} - RECORD_TYPES.keys()
-    if unknown or when not in _STAGES:
-        raise ValueError(
-            f"check '{name}': {when=}, {needs=}, {uses=} or {feedback=} names no such thing"
-        )
-    if cost is None and {"model", "reference"} & {*needs, *uses} and when != "during":
-        raise ValueError(f"check '{name}' needs a model, so it must say what it costs")
+    name, when, feedback = declared["name"], declared["when"], declared.get("feedback", ())
+    if when not in _STAGES or {*feedback} - RECORD_TYPES.keys():
+        raise ValueError(f"check '{name}': {when=} or {feedback=} names no such thing")
 
-    def register(function: Function) -> Function:
+    def register(function: Callable[..., Outcome]) -> Check:
         known = _registered.get(name)
-        if known is not None and known.function.__module__ != function.__module__:
+        if known is not None and known.module != function.__module__:
             raise ValueError(f"there are two checks called '{name}'")
-        summary = (inspect.getdoc(function) or "").partition("\n")[0]
+        listed = (_listing(*declared["shown"]),) if "shown" in declared else ()
+        functions = (function, *(one.run for one in reads), *listed)
         _registered[name] = Check(
             name,
-            title,
-            summary,
+            declared["title"],
+            (inspect.getdoc(function) or "").partition("\n")[0],
             when,
-            needs,
-            uses,
+            reads,
             feedback,
-            paper,
-            cost,
-            read_options(function),
-            function,
+            declared.get("paper", ""),
+            declared.get("scale"),
+            read_options(*functions),
+            functions,
         )
-        return function
+        return _registered[name]
 
     return register
+
+
+def _listing(count: int, words: str) -> Callable[..., None]:
+    """Make the function whose option says how many rows are listed."""
+
+    def listing(*, shown: Count = count) -> None:
+        del shown
+
+    listing.__doc__ = f"List rows.\n\n    Args:\n        shown: {words}"
+    return listing
 
 
 @functools.cache
@@ -197,6 +295,8 @@ def bind_options(checks: Iterable[Check], given: Mapping[str, object]) -> dict[s
             mend="Leave them out, or let it run.",
         )
     return {
-        name: bind_values(one.function, by_check.get(name, {}), where=f"check '{name}'")
+        name: bind_values(
+            one.functions[0], by_check.get(name, {}), f"check '{name}'", *one.functions[1:]
+        )
         for name, one in chosen.items()
     }

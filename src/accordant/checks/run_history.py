@@ -5,15 +5,17 @@ Knows numbers. Knows nothing of models, trainers or thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from accordant.checks.findings import Chart, Mark, Series
 
 NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look at the model.
+    """What was measured of the model at one step.
 
     Args:
         step: optimiser steps done; 0 is the start.
@@ -46,7 +48,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RunHistory:
-    """All measurements of a run so far.
+    """All snapshots of a run so far.
 
     Args:
         snapshots: in the order of their steps, the start first.
@@ -72,12 +74,24 @@ class RunHistory:
 
     @property
     def steps(self) -> tuple[float, ...]:
-        """Steps of all measurements."""
-        return tuple(float(one.step) for one in self.snapshots)
+        """Steps of all snapshots."""
+        return tuple(float(snapshot.step) for snapshot in self.snapshots)
 
     def over_steps(self, value: Callable[[Snapshot], float]) -> tuple[float, ...]:
-        """One number of every measurement."""
-        return tuple(value(one) for one in self.snapshots)
+        """Return one number of every snapshot."""
+        return tuple(value(snapshot) for snapshot in self.snapshots)
+
+    def chart(
+        self,
+        title: str,
+        note: str,
+        y_title: str,
+        lines: Mapping[str, Callable[[Snapshot], float]],
+        *marks: Mark,
+    ) -> Chart:
+        """Make the chart of numbers of every snapshot over the steps."""
+        series = (Series(name, self.over_steps(value), self.steps) for name, value in lines.items())
+        return Chart("lines", title, note, "step", y_title, tuple(series), marks)
 
 
 def changes(now: tuple[float, ...], start: tuple[float, ...]) -> tuple[float, ...]:

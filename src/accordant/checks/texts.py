@@ -5,7 +5,7 @@ Knows records. Knows nothing of tokens, models or checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from accordant.checks.findings import FindingRow, Passage
@@ -71,14 +71,36 @@ def preferred(count: int, rewards: Sequence[float] | None) -> list[tuple[int, in
     ]
 
 
+def record_row(
+    record: Record,
+    value: float,
+    note: str = "",
+    *,
+    also: Iterable[Record] = (),
+    passages: Iterable[Passage] | None = None,
+) -> FindingRow:
+    """Make the row of a finding that shows a record.
+
+    Args:
+        record: the record.
+        value: its number.
+        note: what is wrong with it.
+        also: further records that it concerns.
+        passages: texts to show; all of the record when None.
+    """
+    others = tuple(other.origin for other in also if other.origin is not None)
+    shown = passages_of(record) if passages is None else tuple(passages)
+    return FindingRow(value, shown, record.origin, others, note)
+
+
 def preference_row(
     record: Record, better: int, worse: int, value: float, note: str = ""
 ) -> FindingRow:
-    """The row of a finding that shows one preference; of a ranking it names the two answers."""
+    """Make the row that shows one preference; of a ranking it names the two answers."""
     if isinstance(record, Ranking):
         places = f"answer {better + 1} over {worse + 1}"
         note = f"{places}; {note}" if note else places
-    return FindingRow(value, passages_of(record), record.origin, note=note)
+    return record_row(record, value, note)
 
 
 def preferences_of(record: Record) -> tuple[tuple[Text, Text], ...]:

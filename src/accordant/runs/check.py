@@ -215,7 +215,7 @@ def _run_all(
             begin(one.title)
             started = time.monotonic()
             try:
-                findings.append(one.function(shown, **ready.options[one.name]))
+                findings.append(one(shown, **ready.options[one.name]))
             except NotApplicableError as reason:
                 not_run.append(NotRun(one.name, str(reason)))
             seconds[one.name] = time.monotonic() - started

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.registry import Check, Need, bind_options, get_check, list_checks
+from accordant.checks.passes import Need
+from accordant.checks.registry import Check, bind_options, get_check, list_checks
 from accordant.feedback.loading import Feedback
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record
@@ -50,9 +51,7 @@ class PreparedCheck:
     @property
     def needs_model(self) -> bool:
         """Whether a check to run reads a model."""
-        return self.inputs.encoded is not None and any(
-            {"model", "reference"} & {*one.needs, *one.uses} for one in self.checks
-        )
+        return self.inputs.encoded is not None and any(one.reads_model for one in self.checks)
 
 
 def prepare_check(config: CheckConfig) -> PreparedCheck:
@@ -80,7 +79,7 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
         inputs = _with_tokens(config, inputs)
     passes: dict[str, float] = {}
     for one in checks:
-        for name, tokens in one.passes(inputs, options[one.name]).items():
+        for name, tokens in one.costs(inputs, options[one.name]).items():
             passes[name] = max(tokens, passes.get(name, 0.0))
     return PreparedCheck(inputs, checks, options, not_run, passes)
 
@@ -108,7 +107,7 @@ def _choose(
         else:
             checks.append(one)
     # What costs least comes first: its findings are seen early.
-    checks.sort(key=lambda one: one.cost is not None)
+    checks.sort(key=lambda one: one.reads_model)
     if not checks:
         raise UserError(
             "no check is left to run.",

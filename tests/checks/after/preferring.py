@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from accordant.checks import pair_pass
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.pair_pass import PairPass
+from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass
 from accordant.checks.pairs import list_pairs
 from accordant.checks.ranking import PairLogps
 from accordant.feedback.records import Comparison, Origin
@@ -76,6 +75,6 @@ def modelled(
         rows.append([gap + noise * _logistic(draw) - 30.0, -30.0, 8.0, 8.0])
     columns = torch.tensor(rows, dtype=torch.float64)
     same = torch.tensor([[-30.0, -30.0, 8.0, 8.0]] * len(rows), dtype=torch.float64)
-    ready.shared[pair_pass.NAME] = PairPass(pairs, PairLogps.of(columns), torch.zeros(len(rows), 3))
-    ready.shared[pair_pass.REFERENCE] = PairLogps.of(same)
+    ready.shared[PAIRS.key()] = PairPass(pairs, PairLogps.of(columns), torch.zeros(len(rows), 3))
+    ready.shared[REFERENCE_LOGPS.key()] = PairLogps.of(same)
     return ready

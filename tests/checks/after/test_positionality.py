@@ -119,7 +119,7 @@ def test_without_a_table_it_says_what_it_needs() -> None:
 
 def test_it_is_registered_with_its_options() -> None:
     entry = get_check("positionality")
-    assert (entry.when, entry.needs, entry.cost) == ("after", (), None)
+    assert (entry.when, entry.needs, entry.costs(INPUTS)) == ("after", (), {})
     assert all(option.help for option in entry.options)
     bound = bind_options([entry], {"positionality.annotations": "a.csv"})
     assert bound["positionality"]["annotations"] == "a.csv"

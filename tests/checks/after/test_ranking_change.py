@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accordant.checks import pair_pass
 from accordant.checks.after.ranking_change import ranking_change
 from accordant.checks.findings import Finding
-from accordant.checks.pair_pass import PairPass
+from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass
 from accordant.checks.pairs import list_pairs
 from accordant.checks.ranking import PairLogps
 from tests.checks.after.trained import trained
@@ -28,8 +27,8 @@ def judged(before: list[float], after: list[float]) -> Finding:
     ready = trained(comparisons(len(before)), lambda model: model)
     assert ready.encoded is not None
     pairs = tuple(list_pairs(ready.encoded.examples))
-    ready.shared[pair_pass.NAME] = PairPass(pairs, logps(after), torch.zeros(len(after), 3))
-    ready.shared[pair_pass.REFERENCE] = logps(before)
+    ready.shared[PAIRS.key()] = PairPass(pairs, logps(after), torch.zeros(len(after), 3))
+    ready.shared[REFERENCE_LOGPS.key()] = logps(before)
     return ranking_change(ready)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from accordant.checks.after._sampled import Sampling, cost_of_sampling, sample_both
+from accordant.checks.after._sampled import SAMPLED
 from accordant.checks.after.frontier import frontier
 from accordant.checks.after.probability_moved import probability_moved
 from accordant.checks.after.reward_curve import reward_curve
@@ -42,9 +42,10 @@ def towards_vowels(judge: Judge = likes, shift: float = 1.5) -> CheckInputs:
 
 def test_answers_are_scored_by_both_models_one_by_one() -> None:
     ready = towards_vowels()
-    found = sample_both(ready, Sampling(3, 4, 6))
+    size = {"prompts": 3, "samples": 4, "max_new_tokens": 6}
+    found = SAMPLED.read(ready, **size)
     assert len(found.prompts) == 3
-    assert sample_both(ready, Sampling(3, 4, 6)) is found
+    assert SAMPLED.read(ready, **size) is found
     from accordant.sampling.sampler import LocalSampler
     from accordant.sampling.samples import SamplingOptions
     from accordant.tokens.rendering import encode_prompt
@@ -95,7 +96,7 @@ def test_a_model_that_moved_away_from_the_judge_is_below_the_frontier() -> None:
 def test_the_number_is_the_distance_to_the_best_of_k_at_the_same_divergence() -> None:
     ready = towards_vowels()
     found = frontier(ready, **SIZE)
-    answers = sample_both(ready, Sampling(**SIZE))
+    answers = SAMPLED.read(ready, **SIZE)
     best = np.mean(
         [best_of_win_rates([one.score for one in group]) for group in answers.by_reference], axis=0
     )
@@ -162,6 +163,6 @@ def test_without_a_judge_nothing_is_sampled() -> None:
 
 def test_what_it_costs_names_what_is_shared() -> None:
     ready, size = towards_vowels(), {"prompts": 4, "samples": 3}
-    one, other = (cost_of_sampling(ready, **size, max_new_tokens=tokens) for tokens in (8, 9))
+    one, other = (SAMPLED.costs(ready, {**size, "max_new_tokens": tokens}) for tokens in (8, 9))
+    assert one == {"sampled answers (3 to each of 4 prompts, 8 tokens)": 2.0 * 4 * 3 * 8 * 3}
     assert one.keys() != other.keys()
-    assert one.keys() == {Sampling(4, 3, 8).name}

@@ -134,7 +134,7 @@ def test_without_a_table_it_says_what_it_needs() -> None:
 
 def test_it_is_registered_with_its_options() -> None:
     entry = get_check("weak-to-strong")
-    assert (entry.when, entry.needs, entry.cost) == ("after", (), None)
+    assert (entry.when, entry.needs, entry.costs(INPUTS)) == ("after", (), {})
     assert all(option.help for option in entry.options)
     bound = bind_options([entry], {"weak-to-strong.confidence": "0.8"})
     assert bound["weak-to-strong"]["confidence"] == 0.8

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from accordant.base.errors import UserError
-from accordant.checks import pair_pass
 from accordant.checks.before.ranking_accuracy import ranking_accuracy
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.pair_pass import PairPass
+from accordant.checks.pair_pass import PAIRS, PairPass
 from accordant.checks.pairs import list_pairs
 from accordant.checks.ranking import PairLogps
 from accordant.feedback.records import Comparison, Origin
@@ -32,7 +31,7 @@ def known(gaps: list[float], votes: list[tuple[int, int] | None] | None = None) 
     rows = [[gap - 40.0, -40.0, 4.0, 8.0] for gap in gaps]
     logps = PairLogps.of(torch.tensor(rows, dtype=torch.float64))
     pairs = tuple(list_pairs(ready.encoded.examples))
-    ready.shared[pair_pass.NAME] = PairPass(pairs, logps, torch.zeros(len(gaps), 3))
+    ready.shared[PAIRS.key()] = PairPass(pairs, logps, torch.zeros(len(gaps), 3))
     return ready
 
 
@@ -100,5 +99,5 @@ def test_a_real_model_gives_the_numbers_of_its_pass() -> None:
     ]
     ready = make_inputs(records)
     found = ranking_accuracy(ready)
-    gaps = pair_pass.pair_pass(ready).logps.gaps
+    gaps = PAIRS.read(ready).logps.gaps
     assert measure(found, "ranking accuracy") == float((gaps > 0).double().mean())

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from accordant.base.options import Count
+from accordant.checks.findings import FindingRow, Passage
 from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.passes import TOKENS, Pass
 from accordant.checks.texts import prompts_of
 from accordant.feedback.records import flat
 from accordant.rewards.reward import Answer, read_answer, score_single
@@ -22,31 +24,8 @@ if TYPE_CHECKING:
     from accordant.feedback.records import Text
     from accordant.rewards.reward import Reward
 
-PROMPTS, SAMPLES, TOKENS = 32, 8, 64
 Prompts = Annotated[int, Field(ge=2)]
 Samples = Annotated[int, Field(ge=3)]
-Tokens = Count
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How much is sampled; checks with the same settings read the same answers.
-
-    Args:
-        prompts: at most so many, from held-out records where there are some.
-        samples: answers to each, from either model.
-        max_new_tokens: of an answer.
-    """
-
-    prompts: int = PROMPTS
-    samples: int = SAMPLES
-    max_new_tokens: int = TOKENS
-
-    @property
-    def name(self) -> str:
-        """The pass it is."""
-        size = f"{self.samples} to each of {self.prompts} prompts, {self.max_new_tokens} tokens"
-        return f"sampled answers ({size})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,59 +59,76 @@ class Sampled:
     by_reference: tuple[tuple[SampledAnswer, ...], ...]
 
 
-def cost_of_sampling(
-    _: CheckInputs, *, prompts: int, samples: int, max_new_tokens: int
-) -> Mapping[str, float]:
-    """Tokens sampled by both models, and scored by both; prompts not counted."""
-    sampling = Sampling(prompts, samples, max_new_tokens)
-    return {sampling.name: 2.0 * prompts * samples * max_new_tokens * 3}
+def _cost(_: CheckInputs, prompts: int, samples: int, max_new_tokens: int) -> float:
+    """Count tokens sampled by both models, and scored by both; prompts not counted."""
+    return 2.0 * prompts * samples * max_new_tokens * 3
 
 
-def sample_both(inputs: CheckInputs, sampling: Sampling) -> Sampled:
-    """Answers of both models at temperature 1, made when the first check asks for them.
+def _sample(
+    inputs: CheckInputs, *, prompts: Prompts = 32, samples: Samples = 8, max_new_tokens: Count = 64
+) -> Sampled:
+    """Sample answers of both models at temperature 1.
+
+    Args:
+        prompts: prompts to answer, from held-out records where there are some.
+        samples: answers to each, from either model.
+        max_new_tokens: of an answer.
 
     Raises:
         NotApplicableError: there is no reward, or no prompt leaves room for an answer.
     """
-    return inputs.once(sampling.name, lambda: _sample(inputs, sampling))
-
-
-def _sample(inputs: CheckInputs, sampling: Sampling) -> Sampled:
     from accordant.sampling.sampler import LocalSampler
     from accordant.sampling.samples import SamplingOptions
 
-    assert inputs.encoded is not None
     if inputs.reward is None:
         raise NotApplicableError("it needs a judge of answers")
-    asked = _prompts(inputs, sampling)
+    asked = _prompts(inputs, prompts, max_new_tokens)
     if not asked:
         raise NotApplicableError("no prompt leaves room for an answer")
-    texts, prompts = zip(*asked, strict=True)
+    texts, tokens = zip(*asked, strict=True)
     options = SamplingOptions(
-        max_new_tokens=sampling.max_new_tokens,
-        samples_per_prompt=sampling.samples,
-        stop_ids=tuple(inputs.encoded.end_of_turn_ids),
+        max_new_tokens=max_new_tokens,
+        samples_per_prompt=samples,
+        stop_ids=tuple(TOKENS.read(inputs).end_of_turn_ids),
         seed=inputs.seed,
     )
     sides = []
     for model in (inputs.model, inputs.reference):
-        groups = LocalSampler(model).sample(prompts, options)
+        groups = LocalSampler(model).sample(tokens, options)
         inputs.advance(sum(len(sample.completion) for group in groups for sample in group))
         sides.append(
             [
                 read_answer(text, sample, inputs.tokenizer, prompt)
-                for text, prompt, group in zip(texts, prompts, groups, strict=True)
+                for text, prompt, group in zip(texts, tokens, groups, strict=True)
                 for sample in group
             ]
         )
     # The reference's answers are at hand, so a reward that compares with them can.
     reward = with_reference(inputs.reward, sides[1])
-    ours, theirs = (_scored(inputs, reward, answers, sampling.samples) for answers in sides)
+    ours, theirs = (_scored(inputs, reward, answers, samples) for answers in sides)
     return Sampled(inputs.reward.name, tuple(texts), ours, theirs)
 
 
-def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[int, ...]]]:
-    """Different prompts that leave room for an answer: as read, and in tokens."""
+SAMPLED = Pass(
+    "sampled answers ({samples} to each of {prompts} prompts, {max_new_tokens} tokens)",
+    _sample,
+    _cost,
+    needs=("model", "reference"),
+)
+
+
+def answer_row(
+    value: float, note: str, prompt: str, answers: Mapping[str, SampledAnswer]
+) -> FindingRow:
+    """Make the row that shows sampled answers to a prompt, by what each is called."""
+    shown = (Passage(name, answer.text) for name, answer in answers.items())
+    return FindingRow(value, (Passage("prompt", prompt), *shown), note=note)
+
+
+def _prompts(
+    inputs: CheckInputs, count: int, max_new_tokens: int
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Choose different prompts that leave room for an answer: as read, and in tokens."""
     from accordant.models.facts import position_limit
     from accordant.tokens.rendering import encode_prompt
 
@@ -145,9 +141,9 @@ def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[i
     asked: list[tuple[str, tuple[int, ...]]] = []
     for text in different:
         tokens = encode_prompt(text, inputs.tokenizer, inputs.rendering)
-        if limit is None or len(tokens) + sampling.max_new_tokens <= limit:
+        if limit is None or len(tokens) + max_new_tokens <= limit:
             asked.append((flat(text), tokens))
-        if len(asked) == sampling.prompts:
+        if len(asked) == count:
             break
     return asked
 
@@ -155,7 +151,7 @@ def _prompts(inputs: CheckInputs, sampling: Sampling) -> list[tuple[str, tuple[i
 def _scored(
     inputs: CheckInputs, reward: Reward, answers: Sequence[Answer], samples: int
 ) -> tuple[tuple[SampledAnswer, ...], ...]:
-    """What both models and the reward make of answers, `samples` to each prompt in a row."""
+    """Score answers by both models and the reward, `samples` to each prompt in a row."""
     import torch
 
     from accordant.scoring.engine import score_all

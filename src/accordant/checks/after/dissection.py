@@ -5,40 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.findings import Chart, FindingRow, Mark, Series, measures_of
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.pair_pass import cost_of_gaps
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.property_differences import (
+    PROPERTY_DIFFERENCES,
+    PropertyDifferences,
+    scenarios_of,
+)
 from accordant.checks.registry import check
+from accordant.checks.texts import preference_row
+from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import wilson_interval
 from accordant.statistics.interval import Interval
+from accordant.statistics.logistic import (
+    Weights,
+    draw_weights,
+    fit_grouped,
+    fit_logistic,
+    probability_draws,
+    sigmoid,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accordant.checks.property_differences import PropertyDifferences
-    from accordant.statistics.logistic import Weights
-
     Floats = NDArray[np.float64]
 
-TITLE = "Preference dissection"
-SOURCE = (
-    "one half says nothing; raised where the posterior leaves it out at 5 % over all properties "
-    "(Holm 1979). Model and prior as in Li et al. 2024, weights standardised"
-)
 ALIKE = 0.95  # correlation from which on two properties cannot be told apart
 FOLDS = 5
 NAMED = 5  # properties in a sentence
@@ -74,25 +72,40 @@ class _Dissected:
     told: Interval
     scenarios: tuple[tuple[str, tuple[Interval, ...]], ...]
 
+    @property
+    def sides(self) -> list[tuple[str, tuple[Interval, ...]]]:
+        """Name and probabilities of those who prefer: people, and the model where there is one."""
+        sides = [("labels", self.people.probabilities)]
+        return sides if self.model is None else [*sides, ("model", self.model.probabilities)]
+
+    def series(self, name: str, numbers: Sequence[Interval], places: Sequence[int]) -> Series:
+        """Make the series of some properties, by their places."""
+        labels = [self.names[place] for place in places]
+        return Series.of_intervals(name, [numbers[place] for place in places], labels)
+
 
 @check(
     name="dissection",
-    title=TITLE,
+    title="Preference dissection",
     when="after",
-    uses=("model", "reference"),
+    reads=(PROPERTY_DIFFERENCES,),
     feedback=("comparison", "ranking"),
     paper="arXiv:2402.11296 Dissecting Human and LLM Preferences",
-    cost=cost_of_gaps,
+    scale=Scale(
+        "one half says nothing; raised where the posterior leaves it out at 5 % over all "
+        "properties (Holm 1979). Model and prior as in Li et al. 2024, weights standardised",
+        threshold=0.5,
+    ),
+    shown=(50, "pairs to list at most, those the properties speak against most."),
 )
 def dissection(
     inputs: CheckInputs,
+    found: PropertyDifferences,
     *,
     least: Count = 20,
     by: Literal["auto", "file", "prompt", "none"] = "auto",
     exact: bool = False,
-    judged: bool = False,
-    shown: Count = 50,
-) -> Finding:
+) -> Outcome:
     """How probable an answer is to be preferred for one property when nothing else differs.
 
     Every pair becomes a row of -1, 0 and 1: which answer has more of each property. A Bayesian
@@ -108,46 +121,36 @@ def dissection(
             three classes, or none; auto takes the file where there are a few.
         exact: whether probabilities come from draws of the posterior and not from its Laplace
             approximation; slow on large data. The two differ by a few points where few pairs do.
-        judged: whether the judge's score is one more property.
-        shown: pairs to list at most, those the properties speak against most.
     """
-    from accordant.checks.property_differences import property_differences, scenarios_of
-
-    found = property_differences(inputs, judged=judged)
     kept, left_out = _columns(found, least)
     groups = scenarios_of(inputs.feedback.records, found, by)
     dissected = _dissect(found, kept, left_out, groups, exact)
-    order = _order(dissected.people)
-    first, opposed = order[0], _opposed(dissected)
+    order, opposed = _order(dissected.people), _opposed(dissected)
     clear = bool(dissected.people.sure.any())
-    rows = _rows(inputs, found, kept, dissected)
-    return Finding(
-        check="dissection",
-        title=TITLE,
-        severity=_severity(clear, opposed),
-        quantity="probability of preferring the answer with more when only this differs: "
-        f"{dissected.names[first]}",
-        number=dissected.people.probabilities[first],
+    return Outcome(
+        "probability of preferring the answer with more when only this differs: "
+        f"{dissected.names[order[0]]}",
+        dissected.people.probabilities[order[0]],
+        _says(dissected, order, opposed),
+        "If a property is not what you want to reward, add pairs that differ in it the other way "
+        "round, and read the pairs below: a label that all properties speak against may be a slip.",
         unit="share",
-        sentence=_sentence(dissected, order, opposed),
-        mend="If a property is not what you want to reward, add pairs that differ in it the other "
-        "way round, and read the pairs below: a label that all properties speak against may be a "
-        "slip."
-        if clear or opposed
-        else "",
-        threshold=Threshold(0.5, SOURCE),
-        rows=rows[:shown],
+        severity="warning" if opposed else "info" if clear else "ok",
+        rows=_rows(inputs, found, kept, dissected),
         row_unit="share",
-        concerned=len(rows),
-        measures=_measures(dissected, order),
+        measures=measures_of(
+            {
+                "preferences told by the properties, on pairs left out of the fit": dissected.told,
+                **{
+                    f"{dissected.names[place]}, {side}": numbers[place]
+                    for place in order
+                    for side, numbers in (*dissected.sides, *dissected.scenarios)
+                },
+            },
+            "share",
+        ),
         charts=_charts(dissected, order),
     )
-
-
-def _severity(clear: bool, opposed: Sequence[int]) -> Severity:
-    if opposed:
-        return "warning"
-    return "info" if clear else "ok"
 
 
 def _columns(found: PropertyDifferences, least: int) -> tuple[list[int], tuple[str, ...]]:
@@ -191,8 +194,6 @@ def _dissect(
     groups: tuple[tuple[str, ...], NDArray[np.int64]] | None,
     exact: bool,
 ) -> _Dissected:
-    from accordant.statistics.logistic import fit_grouped
-
     x, weights = found.signs[:, kept], _record_weights(found.records)
     ones = np.ones(len(x))
     model = None
@@ -222,9 +223,6 @@ def _record_weights(records: NDArray[np.int64]) -> Floats:
 
 
 def _fit(x: Floats, y: Floats, weights: Floats, exact: bool) -> _Side:
-    from accordant.statistics.corrections import holm
-    from accordant.statistics.logistic import draw_weights, fit_logistic, probability_draws
-
     fitted = fit_logistic(x, y, weights)
     normal = NormalDist()
     tails = [2 * normal.cdf(-abs(z)) for z in fitted.mean / fitted.deviations]
@@ -236,8 +234,6 @@ def _fit(x: Floats, y: Floats, weights: Floats, exact: bool) -> _Side:
 
 def _told(x: Floats, weights: Floats, records: NDArray[np.int64]) -> Interval:
     """Share of records whose preference the rest of the data tells, ties half."""
-    from accordant.statistics.logistic import fit_logistic
-
     right, folds = 0.0, records % FOLDS
     for fold in range(FOLDS):
         out = folds == fold
@@ -266,7 +262,7 @@ def _percent(one: Interval) -> str:
     return f"{one.estimate:.0%} ({100 * one.low:.0f} to {100 * one.high:.0f})"
 
 
-def _sentence(dissected: _Dissected, order: Sequence[int], opposed: Sequence[int]) -> str:
+def _says(dissected: _Dissected, order: Sequence[int], opposed: Sequence[int]) -> str:
     people, model, names = dissected.people, dissected.model, dissected.names
     clear = [place for place in order if people.sure[place]]
     parts = []
@@ -291,78 +287,44 @@ def _sentence(dissected: _Dissected, order: Sequence[int], opposed: Sequence[int
     return " ".join(said)
 
 
-def _measures(dissected: _Dissected, order: Sequence[int]) -> tuple[Measure, ...]:
-    told = "preferences told by the properties, on pairs left out of the fit"
-    measures = [Measure(told, dissected.told, "share")]
-    sides = [("labels", dissected.people.probabilities)]
-    if dissected.model is not None:
-        sides.append(("model", dissected.model.probabilities))
-    for place in order:
-        for side, own in (*sides, *dissected.scenarios):
-            measures.append(Measure(f"{dissected.names[place]}, {side}", own[place], "share"))
-    return tuple(measures)
-
-
 def _rows(
     inputs: CheckInputs, found: PropertyDifferences, kept: list[int], dissected: _Dissected
-) -> tuple[FindingRow, ...]:
-    """Pairs whose label the properties speak against, by the probability that they give it."""
-    from accordant.checks.texts import preference_row
-    from accordant.statistics.logistic import sigmoid
-
+) -> list[FindingRow]:
+    """List pairs whose label the properties speak against, by the probability they give it."""
     parts = found.signs[:, kept] * dissected.people.weights.mean
     chances = sigmoid(parts.sum(axis=1))
-    order = [place for place in np.argsort(chances, kind="stable") if chances[place] < 0.5]
     rows = []
-    for place in order:
-        against = np.argsort(parts[place], kind="stable")[:3]
-        named = [dissected.names[one] for one in against if parts[place, one] < 0]
-        note = f"against it: {', '.join(named)}"
-        record, better, worse = found.places[place].tolist()
-        shown = inputs.feedback.records[record]
-        rows.append(preference_row(shown, better, worse, float(chances[place]), note))
-    return tuple(rows)
+    for place in np.argsort(chances, kind="stable"):
+        if chances[place] < 0.5:
+            against = np.argsort(parts[place], kind="stable")[:3]
+            named = [dissected.names[column] for column in against if parts[place, column] < 0]
+            record, better, worse = found.places[place].tolist()
+            shown, note = inputs.feedback.records[record], f"against it: {', '.join(named)}"
+            rows.append(preference_row(shown, better, worse, float(chances[place]), note))
+    return rows
 
 
-def _charts(dissected: _Dissected, order: Sequence[int]) -> tuple[Chart, ...]:
-    sides = [("labels", dissected.people.probabilities)]
-    if dissected.model is not None:
-        sides.append(("model", dissected.model.probabilities))
+def _charts(dissected: _Dissected, order: Sequence[int]) -> list[Chart]:
     ranked = sorted(order, key=lambda place: -dissected.people.weights.mean[place])
-    look: dict[str, Any] = {
-        "x_title": "",
-        "y_title": "probability of preferring",
-        "marks": (Mark(0.5, "says nothing", vertical=False),),
-    }
-    whole = Chart(
-        kind="bars",
-        title="When only this differs",
-        note="How probable the answer with more of a property is to be preferred, all else equal.",
-        series=tuple(_series(name, own, dissected.names, ranked) for name, own in sides),
-        **look,
-    )
-    if not dissected.scenarios:
-        return (whole,)
-    parted = Chart(
-        kind="bars",
-        title="By scenario",
-        note="The same, for the clearest properties; few pairs of a scenario lean on all others.",
-        series=tuple(
-            _series(name, own, dissected.names, order[:BY_SCENARIO])
-            for name, own in dissected.scenarios
-        ),
-        **look,
-    )
-    return whole, parted
-
-
-def _series(
-    name: str, own: Sequence[Interval], names: Sequence[str], places: Sequence[int]
-) -> Series:
-    return Series(
-        name,
-        tuple(own[place].estimate for place in places),
-        low=tuple(own[place].low for place in places),
-        high=tuple(own[place].high for place in places),
-        labels=tuple(names[place] for place in places),
-    )
+    views = [
+        (
+            "When only this differs",
+            "How probable the answer with more of a property is to be preferred, all else equal.",
+            tuple(dissected.series(name, numbers, ranked) for name, numbers in dissected.sides),
+        )
+    ]
+    if dissected.scenarios:
+        clearest = order[:BY_SCENARIO]
+        views.append(
+            (
+                "By scenario",
+                "The same, for the clearest properties; few pairs of a scenario lean on all "
+                "others.",
+                tuple(dissected.series(*scenario, clearest) for scenario in dissected.scenarios),
+            )
+        )
+    half = (Mark(0.5, "says nothing", vertical=False),)
+    return [
+        Chart("bars", title, note, "", "probability of preferring", series, half)
+        for title, note, series in views
+    ]

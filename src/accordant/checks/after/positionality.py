@@ -3,62 +3,75 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Measure,
-    Passage,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.annotations import Annotations, read_annotations
+from accordant.checks.findings import Chart, FindingRow, Measure, Passage, Series, Severity
 from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.passes import Pass
 from accordant.checks.registry import check
+from accordant.statistics.groups import agree_with_groups, compare_groups
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from accordant.checks.annotations import Annotations
     from accordant.statistics.groups import GroupAgreement, GroupDifference
 
-    Agreements = Mapping[str, tuple[GroupAgreement, ...]]
-    Differences = Mapping[str, tuple[GroupDifference, ...]]
+    # Each with the property of the annotators that parts them into groups.
+    Agreements = list[tuple[str, GroupAgreement]]
+    Differences = list[tuple[str, GroupDifference]]
 
 # A correlation over fewer items than four has no interval.
 Items = Annotated[int, Field(ge=4)]
 People = Annotated[int, Field(ge=2)]
 
-TITLE = "Whom labels and predictions agree with"
-THRESHOLD = Threshold(
-    0.0,
-    "no difference; each comparison's interval is widened by the number of comparisons of its "
-    "property (Bonferroni, as in Santy et al. 2023)",
-)
 SMALL = 0.1  # a difference of correlations that Cohen 1988 (chapter 4) calls small
 NAMED = 8  # groups that a sentence lists at most
 
 
+def _read(_: CheckInputs, *, annotations: str = "", axes: str = "") -> Annotations:
+    """Read who rated what how.
+
+    Args:
+        annotations: table with the columns item, annotator, rating, and label or prediction (or
+            both); every further column is a property of the annotators.
+        axes: columns that are properties, separated by commas; empty for all further columns.
+    """
+    if not annotations:
+        raise NotApplicableError(
+            "it needs ratings by people whose groups are known "
+            "(`--option positionality.annotations=FILE`)"
+        )
+    names = [name.strip() for name in axes.split(",") if name.strip()]
+    return read_annotations(annotations, names)
+
+
+ANNOTATIONS = Pass("annotations", _read)
+
+
 @check(
     name="positionality",
-    title=TITLE,
+    title="Whom labels and predictions agree with",
     when="after",
+    reads=(ANNOTATIONS,),
     paper="arXiv:2306.01943 NLPositionality: Characterizing Design Biases of Datasets and Models",
+    scale=Scale(
+        "no difference; each comparison's interval is widened by the number of comparisons of its "
+        "property (Bonferroni, as in Santy et al. 2023)",
+        threshold=0.0,
+    ),
+    shown=(50, "groups to list at most."),
 )
 def positionality(
     inputs: CheckInputs,
+    table: Annotations,
     *,
-    annotations: str = "",
-    axes: str = "",
     min_annotators: People = 10,
     min_items: Items = 30,
-    shown: Count = 50,
-) -> Finding:
+) -> Outcome:
     """Groups of people whose ratings agree most and least with the labels or predictions.
 
     For every group of every property of the annotators: Pearson's r between the group's mean rating
@@ -69,98 +82,60 @@ def positionality(
     means of few ratings agree less with anything.
 
     Args:
-        annotations: table with the columns item, annotator, rating, and label or prediction (or
-            both); every further column is a property of the annotators.
-        axes: columns that are properties, separated by commas; empty for all further columns.
         min_annotators: people a group needs to be tested.
         min_items: items it has to have rated.
-        shown: groups to list at most.
     """
-    if not annotations:
-        raise NotApplicableError(
-            "it needs ratings by people whose groups are known "
-            "(`--option positionality.annotations=FILE`)"
-        )
-    from accordant.checks.annotations import read_annotations
-    from accordant.statistics.groups import agree_with_groups, compare_groups
-
-    names = [name.strip() for name in axes.split(",") if name.strip()]
-    table = read_annotations(annotations, names)
     arguments = {"annotators": min_annotators, "items": min_items, "seed": inputs.seed}
-    found = {
-        axis: agree_with_groups(table.ratings, groups, table.targets, **arguments)
+    found = [
+        (axis, agreement)
         for axis, groups in table.axes.items()
-    }
-    compared = {
-        axis: compare_groups(table.ratings, groups, table.targets, **arguments)
+        for agreement in agree_with_groups(table.ratings, groups, table.targets, **arguments)
+    ]
+    compared = [
+        (axis, difference)
         for axis, groups in table.axes.items()
-    }
-    return _finding(table, found, compared, shown)
-
-
-def _finding(table: Annotations, found: Agreements, compared: Differences, shown: int) -> Finding:
-    axis, widest = _widest(compared)
-    severity = _severity(compared)
-    rows = _rows(found)
-    return Finding(
-        check="positionality",
-        title=TITLE,
-        severity=severity,
-        quantity=_quantity(axis, widest),
-        number=Interval(math.nan, math.nan, math.nan, 0) if widest is None else widest.number,
-        sentence=" ".join(_sentences(table, found, compared)),
-        mend="Say whose view the labels are; ask people of the groups that agree least, or keep "
-        "several labels per item instead of one. For predictions, look at the items on which the "
-        "two groups differ most."
-        if severity != "ok"
-        else "",
-        threshold=THRESHOLD,
-        rows=tuple(rows[:shown]),
-        concerned=len(rows),
-        measures=tuple(_measures(compared)),
-        charts=tuple(_charts(found)),
+        for difference in compare_groups(table.ratings, groups, table.targets, **arguments)
+    ]
+    # What is beyond chance comes first, and within that what is largest.
+    compared.sort(key=lambda pair: (not pair[1].number.low > 0, -pair[1].number.estimate))
+    beyond = [(axis, d) for axis, d in compared if d.number.low > 0]
+    charts = (_chart(axis, [a for of, a in found if of == axis]) for axis in table.axes)
+    return Outcome(
+        _quantity(compared),
+        compared[0][1].number if compared else Interval(math.nan, math.nan, math.nan, 0),
+        " ".join(_says(table, found, compared, beyond)),
+        "Say whose view the labels are; ask people of the groups that agree least, or keep several "
+        "labels per item instead of one. For predictions, look at the items on which the two "
+        "groups differ most.",
+        severity=_severity(beyond),
+        rows=_rows(found),
+        measures=list(_measures(table, compared)),
+        charts=[chart for chart in charts if chart.series],
     )
 
 
-def _raised(compared: Differences) -> list[tuple[str, GroupDifference]]:
-    """Differences whose interval excludes 0, the largest first, each with its property."""
-    pairs = [(axis, one) for axis, own in compared.items() for one in own if one.number.low > 0]
-    return sorted(pairs, key=lambda pair: -pair[1].number.estimate)
-
-
-def _widest(compared: Differences) -> tuple[str, GroupDifference | None]:
-    """The largest difference that is beyond chance, else the largest there is."""
-    raised = _raised(compared)
-    everything = [(axis, one) for axis, own in compared.items() for one in own]
-    if not everything:
-        return "", None
-    return raised[0] if raised else max(everything, key=lambda pair: pair[1].number.estimate)
-
-
-def _severity(compared: Differences) -> Severity:
-    raised = _raised(compared)
-    if not raised:
+def _severity(beyond: Differences) -> Severity:
+    """By the largest difference that is beyond chance."""
+    if not beyond:
         return "ok"
-    return "warning" if raised[0][1].number.estimate >= SMALL else "info"
+    return "warning" if beyond[0][1].number.estimate >= SMALL else "info"
 
 
-def _quantity(axis: str, widest: GroupDifference | None) -> str:
-    if widest is None:
+def _quantity(ordered: Differences) -> str:
+    if not ordered:
         return "difference in agreement (Pearson's r) between two groups"
+    axis, widest = ordered[0]
     return (
         f"difference in agreement (Pearson's r) with the {widest.target}s, {axis} "
         f"'{widest.first}' over '{widest.second}'"
     )
 
 
-def _sentences(table: Annotations, found: Agreements, compared: Differences) -> Iterator[str]:
+def _says(
+    table: Annotations, found: Agreements, compared: Differences, beyond: Differences
+) -> Iterator[str]:
     for target in table.targets:
-        tested = [
-            (axis, one)
-            for axis, own in found.items()
-            for one in own
-            if one.tested and one.target == target
-        ]
+        tested = [(axis, a) for axis, a in found if a.tested and a.target == target]
         if not tested:
             yield f"No group is large enough to say whom the {target}s agree with."
             continue
@@ -168,27 +143,36 @@ def _sentences(table: Annotations, found: Agreements, compared: Differences) -> 
         least = min(tested, key=lambda pair: pair[1].r.estimate)
         agreed = f"The {target}s agree most with {_described(*most)}"
         yield f"{agreed}." if len(tested) == 1 else f"{agreed} and least with {_described(*least)}."
-    raised = _raised(compared)
-    if raised:
-        listed = [
-            f"{axis} '{one.first}' over '{one.second}' (by {one.number.estimate:.2f}, "
-            f"{one.target}s)"
-            for axis, one in raised[:NAMED]
+    if beyond:
+        sides = [
+            f"{axis} '{d.first}' over '{d.second}' (by {d.number.estimate:.2f}, {d.target}s)"
+            for axis, d in beyond
         ]
-        more = f", and {len(raised) - NAMED} more" if len(raised) > NAMED else ""
         yield (
             "Beyond chance, and at equal numbers of ratings, they side with "
-            f"{'; '.join(listed)}{more}: whoever trains on them or trusts them takes that side."
+            f"{_listed(sides, '; ')}: whoever trains on them or trusts them takes that side."
         )
-    elif any(compared.values()):
+    elif compared:
         yield "No two groups of one property differ beyond chance."
-    yield from _too_small(found)
+    small = {
+        f"{axis} '{a.group}' ({a.annotators} people, {a.r.count} items)": None
+        for axis, a in found
+        if not a.tested
+    }
+    if small:
+        yield f"Too small or too uniform to be tested: {_listed(list(small), ', ')}."
 
 
-def _described(axis: str, one: GroupAgreement) -> str:
+def _listed(names: Sequence[str], separator: str) -> str:
+    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return separator.join(names[:NAMED]) + more
+
+
+def _described(axis: str, agreement: GroupAgreement) -> str:
+    r = agreement.r
     return (
-        f"{axis} '{one.group}' (r {one.r.estimate:.2f}, {one.r.low:.2f} to {one.r.high:.2f}, "
-        f"{_written(one.corrected)}, {one.annotators} people, {one.r.count} items)"
+        f"{axis} '{agreement.group}' (r {r.estimate:.2f}, {r.low:.2f} to {r.high:.2f}, "
+        f"{_written(agreement.corrected)}, {agreement.annotators} people, {r.count} items)"
     )
 
 
@@ -196,72 +180,51 @@ def _written(p: float) -> str:
     return "corrected p under 0.001" if p < 0.001 else f"corrected p {p:.2g}"
 
 
-def _too_small(found: Agreements) -> Iterator[str]:
-    small = {
-        f"{axis} '{one.group}' ({one.annotators} people, {one.r.count} items)": None
-        for axis, own in found.items()
-        for one in own
-        if not one.tested
-    }
-    if small:
-        names = list(small)
-        more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"Too small or too uniform to be tested: {', '.join(names[:NAMED])}{more}."
-
-
 def _rows(found: Agreements) -> list[FindingRow]:
-    """Every group, the one agreed with least first; those that were not tested come last."""
+    """List every group, the one agreed with least first; those not tested come last."""
     rows = []
-    for axis, own in found.items():
-        for one in own:
-            group = Passage("group", f"{axis} '{one.group}'")
-            passages = (group, Passage("agreement", _detail(one)))
-            note = f"with the {one.target}s" if one.tested else "too small or too uniform"
-            rows.append(FindingRow(one.r.estimate, passages, note=note))
+    for axis, agreement in found:
+        group = Passage("group", f"{axis} '{agreement.group}'")
+        passages = (group, Passage("agreement", _detail(agreement)))
+        note = f"with the {agreement.target}s" if agreement.tested else "too small or too uniform"
+        rows.append(FindingRow(agreement.r.estimate, passages, note=note))
     return sorted(rows, key=lambda row: (math.isnan(row.value), row.value))
 
 
-def _detail(one: GroupAgreement) -> str:
-    size = f"{one.annotators} people, {one.r.count} items, {one.ratings} ratings"
-    if not one.tested:
+def _detail(agreement: GroupAgreement) -> str:
+    r = agreement.r
+    size = f"{agreement.annotators} people, {r.count} items, {agreement.ratings} ratings"
+    if not agreement.tested:
         return f"not tested: {size}"
     return (
-        f"r with the {one.target}s {one.r.estimate:.3f}, 95 % interval {one.r.low:.3f} to "
-        f"{one.r.high:.3f}, {_written(one.corrected)} (p {one.p:.2g}); {size}"
+        f"r with the {agreement.target}s {r.estimate:.3f}, 95 % interval {r.low:.3f} to "
+        f"{r.high:.3f}, {_written(agreement.corrected)} (p {agreement.p:.2g}); {size}"
     )
 
 
-def _measures(compared: Differences) -> Iterator[Measure]:
-    for axis, own in compared.items():
-        for one in sorted(own, key=lambda d: -d.number.estimate):
-            said = f"{axis}: '{one.first}' over '{one.second}', {one.target}s"
-            yield Measure(said, one.number)
+def _measures(table: Annotations, compared: Differences) -> Iterator[Measure]:
+    for axis in table.axes:
+        ordered = sorted((d for of, d in compared if of == axis), key=lambda d: -d.number.estimate)
+        for d in ordered:
+            yield Measure(f"{axis}: '{d.first}' over '{d.second}', {d.target}s", d.number)
 
 
-def _charts(found: Agreements) -> Iterator[Chart]:
-    for axis, own in found.items():
-        series = _series([one for one in own if one.tested])
-        if series:
-            yield Chart(
-                "bars",
-                f"Agreement by {axis}",
-                "How closely each group's mean ratings follow the labels or predictions; groups "
-                "with few ratings per item come out lower than they are.",
-                axis,
-                "Pearson's r",
-                series,
+def _chart(axis: str, agreements: Sequence[GroupAgreement]) -> Chart:
+    tested = [agreement for agreement in agreements if agreement.tested]
+    targets = dict.fromkeys(agreement.target for agreement in tested)
+    return Chart(
+        "bars",
+        f"Agreement by {axis}",
+        "How closely each group's mean ratings follow the labels or predictions; groups with few "
+        "ratings per item come out lower than they are.",
+        axis,
+        "Pearson's r",
+        tuple(
+            Series.of_intervals(
+                f"{target}s",
+                [agreement.r for agreement in tested if agreement.target == target],
+                [agreement.group for agreement in tested if agreement.target == target],
             )
-
-
-def _series(tested: Sequence[GroupAgreement]) -> tuple[Series, ...]:
-    return tuple(
-        Series(
-            f"{target}s",
-            tuple(one.r.estimate for one in own),
-            low=tuple(one.r.low for one in own),
-            high=tuple(one.r.high for one in own),
-            labels=tuple(one.group for one in own),
-        )
-        for target in dict.fromkeys(one.target for one in tested)
-        if (own := [one for one in tested if one.target == target])
+            for target in targets
+        ),
     )

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from accordant.base.options import Count
-from accordant.checks.after._sampled import (
-    PROMPTS,
-    SAMPLES,
-    TOKENS,
-    Prompts,
-    Sampled,
-    Samples,
-    Sampling,
-    Tokens,
-    cost_of_sampling,
-    sample_both,
-)
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Passage,
-    Series,
-    Severity,
-    Threshold,
-)
-from accordant.checks.inputs import CheckInputs, count_tokens
-from accordant.checks.pair_pass import (
-    cost_of_both,
-    examples_of,
-    pair_pass,
-    reference_logps,
-)
+from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
+from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Series
+from accordant.checks.inputs import CheckInputs
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, examples_of
+from accordant.checks.passes import Pass, count_tokens
+from accordant.checks.ranking import PairLogps
 from accordant.checks.registry import check
+from accordant.statistics.estimates import bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,42 +21,53 @@ if TYPE_CHECKING:
     from accordant.checks.probability_shift import ProbabilityShift
     from accordant.statistics.interval import Interval
 
-TITLE = "Where the probability went"
-THRESHOLD = Threshold(0.0, "the chosen answers are to gain probability (Razin et al. 2024)")
+SCALE = Scale(
+    "the chosen answers are to gain probability (Razin et al. 2024)", surely_below={0.0: "warning"}
+)
 SERIOUS = 0.1  # of the log-probability at the start, as in the check during training
 _TOKENS_NAMED = 3
-_PASS = "next-token distributions of both"
 
 
-def _cost(
-    inputs: CheckInputs, *, prompts: int, samples: int, max_new_tokens: int
-) -> Mapping[str, float]:
-    return {
-        **cost_of_both(inputs),
-        **cost_of_sampling(inputs, prompts=prompts, samples=samples, max_new_tokens=max_new_tokens),
-        _PASS: 2.0 * count_tokens(inputs),
-    }
+def _measure(inputs: CheckInputs) -> ProbabilityShift:
+    from accordant.checks.probability_shift import measure_shift
+
+    return measure_shift(
+        inputs.model,
+        inputs.reference,
+        [tree for example in examples_of(inputs) for tree in example.trees],
+        row_tokens=inputs.token_budget,
+        advance=inputs.advance,
+    )
+
+
+SHIFT = Pass(
+    "next-token distributions of both",
+    _measure,
+    lambda inputs: 2.0 * count_tokens(inputs),
+    needs=("model", "reference"),
+)
 
 
 @check(
     name="probability-moved",
-    title=TITLE,
+    title="Where the probability went",
     when="after",
-    needs=("model", "reference"),
+    reads=(PAIRS, REFERENCE_LOGPS, SHIFT, SAMPLED),
     feedback=("comparison", "joint_pair", "ranking"),
     paper="arXiv:2410.08847 Unintentional Unalignment: Likelihood Displacement in Direct "
     "Preference Optimization",
-    cost=_cost,
+    scale=SCALE,
+    shown=(10, "answers listed."),
 )
 def probability_moved(
     inputs: CheckInputs,
+    pairs: PairPass,
+    before: PairLogps,
+    shift: ProbabilityShift,
+    answers: Sampled,
     *,
     tokens: Count = 12,
-    shown: Count = 10,
-    prompts: Prompts = PROMPTS,
-    samples: Samples = SAMPLES,
-    max_new_tokens: Tokens = TOKENS,
-) -> Finding:
+) -> Outcome:
     """Which tokens and answers gained what the others lost.
 
     Next-token distributions of the model and its reference are compared where answers begin and
@@ -89,55 +77,28 @@ def probability_moved(
 
     Args:
         tokens: tokens shown in each chart.
-        shown: answers listed.
-        prompts: prompts to answer, from held-out records where there are some.
-        samples: answers to each, from either model.
-        max_new_tokens: of an answer.
-
-    Raises:
-        NotApplicableError: no record states a preference, or no prompt leaves room for an answer.
     """
-    from accordant.checks.probability_shift import measure_shift
-    from accordant.statistics.estimates import paired_difference
-
-    after, before = pair_pass(inputs).logps, reference_logps(inputs)
-    number = paired_difference(before.chosen, after.chosen)
-    found = inputs.once(
-        _PASS,
-        lambda: measure_shift(
-            inputs.model,
-            inputs.reference,
-            [tree for example in examples_of(inputs) for tree in example.trees],
-            row_tokens=inputs.token_budget,
-            advance=inputs.advance,
-        ),
-    )
-    severity: Severity = "warning" if number.high < THRESHOLD.value else "ok"
+    number = paired_difference(before.chosen, pairs.logps.chosen)
+    rejected = paired_difference(before.rejected, pairs.logps.rejected)
+    severity = SCALE.severity(number)
     if severity == "warning" and number.estimate < SERIOUS * float(before.chosen.mean()):
         severity = "serious"
-    rejected = paired_difference(before.rejected, after.rejected)
-    answers = sample_both(inputs, Sampling(prompts, samples, max_new_tokens))
-    return Finding(
-        check="probability-moved",
-        title=TITLE,
-        severity=severity,
-        quantity="change of the chosen answers' log-probability, an answer",
-        number=number,
+    return Outcome(
+        "change of the chosen answers' log-probability, an answer",
+        number,
+        f"The chosen answers changed by {number.estimate:+.2f} nats each, the rejected ones by "
+        f"{rejected.estimate:+.2f}. {_gained(inputs, shift)}",
+        "Look at what gained: if it is what nobody asked for, add an SFT term (rpo), lower the "
+        "learning rate, or leave out the pairs that `accordant check --only ches --filter` names, "
+        "and train again.",
         unit="nats",
-        sentence=_sentence(inputs, found, number, rejected),
-        mend="Look at what gained: if it is what nobody asked for, add an SFT term (rpo), lower "
-        "the learning rate, or leave out the pairs that `accordant check --only ches --filter` "
-        "names, and train again."
-        if severity != "ok"
-        else "",
-        threshold=THRESHOLD,
-        rows=_rows(answers, shown),
+        severity=severity,
+        rows=_rows(answers),
         row_unit="nats",
-        concerned=len(answers.prompts),
-        measures=_measures(found, rejected),
+        measures=_measures(shift, rejected),
         charts=(
-            _chart(inputs, found.first_change, "Where an answer begins", tokens),
-            _chart(inputs, found.change, "Everywhere in the answers", tokens),
+            _chart(inputs, shift.first_change, "Where an answer begins", tokens),
+            _chart(inputs, shift.change, "Everywhere in the answers", tokens),
         ),
     )
 
@@ -146,59 +107,39 @@ def _named(inputs: CheckInputs, tokens: list[int]) -> list[str]:
     return [repr(inputs.tokenizer.decode([token])) for token in tokens]
 
 
-def _sentence(
-    inputs: CheckInputs, found: ProbabilityShift, chosen: Interval, rejected: Interval
-) -> str:
-    moved = float(found.first_variation.mean())
-    elsewhere = float(found.first_elsewhere.mean()) / moved if moved else 0.0
-    best = found.first_change.topk(_TOKENS_NAMED)
-    named = ", ".join(
-        f"{name} {change:+.1%}"
-        for name, change in zip(
-            _named(inputs, best.indices.tolist()), best.values.tolist(), strict=True
-        )
-        if change > 0
-    )
+def _gained(inputs: CheckInputs, shift: ProbabilityShift) -> str:
+    moved = float(shift.first_variation.mean())
+    elsewhere = float(shift.first_elsewhere.mean()) / moved if moved else 0.0
+    best = shift.first_change.topk(_TOKENS_NAMED)
+    names = _named(inputs, best.indices.tolist())
+    gains = zip(names, best.values.tolist(), strict=True)
+    named = ", ".join(f"{name} {change:+.1%}" for name, change in gains if change > 0)
     return (
-        f"The chosen answers changed by {chosen.estimate:+.2f} nats each, the rejected ones by "
-        f"{rejected.estimate:+.2f}. Where an answer begins, {moved:.1%} of the probability has "
-        f"moved, {elsewhere:.0%} of it to tokens that begin no answer of the feedback; most was "
-        f"gained by {named or 'no token'}."
+        f"Where an answer begins, {moved:.1%} of the probability has moved, {elsewhere:.0%} of it "
+        f"to tokens that begin no answer of the feedback; most was gained by {named or 'no token'}."
     )
 
 
-def _rows(answers: Sampled, shown: int) -> tuple[FindingRow, ...]:
-    """Of the model's own answers, the one to each prompt that gained most."""
+def _rows(answers: Sampled) -> list[FindingRow]:
+    """List, of the model's own answers, the one to each prompt that gained most."""
     rows = []
-    for prompt, ours, theirs in zip(
-        answers.prompts, answers.by_model, answers.by_reference, strict=True
-    ):
-        best = max(ours, key=lambda one: one.log_ratio)
-        passages = (
-            Passage("prompt", prompt),
-            Passage("answer that gained", best.text),
-            Passage("answer of the reference", theirs[0].text),
-        )
-        rows.append(FindingRow(best.log_ratio, passages, note=f"{best.tokens:,} tokens"))
-    return tuple(sorted(rows, key=lambda row: -row.value)[:shown])
+    sides = (answers.prompts, answers.by_model, answers.by_reference)
+    for prompt, ours, theirs in zip(*sides, strict=True):
+        best = max(ours, key=lambda answer: answer.log_ratio)
+        shown = {"answer that gained": best, "answer of the reference": theirs[0]}
+        rows.append(answer_row(best.log_ratio, f"{best.tokens:,} tokens", prompt, shown))
+    return sorted(rows, key=lambda row: -row.value)
 
 
-def _measures(found: ProbabilityShift, rejected: Interval) -> tuple[Measure, ...]:
-    from accordant.statistics.estimates import bootstrap_mean
-
+def _measures(shift: ProbabilityShift, rejected: Interval) -> tuple[Measure, ...]:
+    shares = {
+        "probability moved where answers begin": shift.first_variation,
+        "of it gained by tokens that begin no answer of the feedback": shift.first_elsewhere,
+        "probability moved at a token of the answers": shift.variation,
+    }
     return (
         Measure("change of the rejected answers' log-probability", rejected, "nats"),
-        Measure(
-            "probability moved where answers begin", bootstrap_mean(found.first_variation), "share"
-        ),
-        Measure(
-            "of it gained by tokens that begin no answer of the feedback",
-            bootstrap_mean(found.first_elsewhere),
-            "share",
-        ),
-        Measure(
-            "probability moved at a token of the answers", bootstrap_mean(found.variation), "share"
-        ),
+        *(Measure(name, bootstrap_mean(values), "share") for name, values in shares.items()),
     )
 
 

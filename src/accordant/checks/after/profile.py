@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from accordant.base.options import Count
+from accordant.checks.factors import (
+    FactorComparison,
+    FactorScores,
+    compare_factors,
+    score_factors,
+)
 from accordant.checks.findings import (
     Chart,
-    Finding,
     FindingRow,
     Mark,
     Measure,
     Series,
     Severity,
-    Threshold,
+    measures_of,
+    worst_of,
 )
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.pair_pass import cost_of_gaps
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.property_differences import PROPERTY_DIFFERENCES, PropertyDifferences
 from accordant.checks.registry import check
+from accordant.checks.texts import preference_row
+from accordant.statistics.corrections import holm
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accordant.checks.factors import FactorComparison, FactorScores
-    from accordant.checks.property_differences import PropertyDifferences
-
-TITLE = "Preferences factor by factor"
-# How far from 0 the whole interval of a difference must lie.
-LEVELS: tuple[tuple[float, Severity], ...] = ((0.3, "serious"), (0.1, "warning"), (0.0, "info"))
-SOURCE = (
+SCALE = Scale(
     "chosen here: the whole interval clear of 0, and no chance at 5 % over all factors (exact sign "
-    "test, Holm 1979); scores as in Oh et al. 2024"
+    "test, Holm 1979); scores as in Oh et al. 2024",
+    surely_off={0.0: "info", 0.1: "warning", 0.3: "serious"},
+    middle=0.0,
+    threshold=0.0,
 )
 NAMED = 4  # factors in a sentence
 
@@ -55,22 +61,21 @@ class _Factor:
     @property
     def size(self) -> float:
         """What factors are ordered by: how far the interval lies from 0."""
-        found = self.feedback if self.difference is None else self.difference
-        return float(np.nan_to_num(max(found.low, -found.high), nan=-1.0))
+        number = self.feedback if self.difference is None else self.difference
+        return float(np.nan_to_num(max(number.low, -number.high), nan=-1.0))
 
 
 @check(
     name="profile",
-    title=TITLE,
+    title="Preferences factor by factor",
     when="after",
-    uses=("model", "reference"),
+    reads=(PROPERTY_DIFFERENCES,),
     feedback=("comparison", "ranking"),
     paper="arXiv:2410.06965 Uncovering Factor Level Preferences to Improve Human-Model Alignment",
-    cost=cost_of_gaps,
+    scale=SCALE,
+    shown=(50, "rows to list at most."),
 )
-def profile(
-    inputs: CheckInputs, *, least: Count = 20, judged: bool = False, shown: Count = 50
-) -> Finding:
+def profile(inputs: CheckInputs, found: PropertyDifferences, *, least: Count = 20) -> Outcome:
     """Which factors the feedback rewards, and where the model's preferences differ from it.
 
     A factor is a property that a program measures: length, hedging, lists and others. Its score is
@@ -85,89 +90,70 @@ def profile(
 
     Args:
         least: records that must differ in a factor for it to be judged.
-        judged: whether the judge's score is one more factor.
-        shown: rows to list at most.
     """
-    from accordant.checks.property_differences import property_differences
-
-    found = property_differences(inputs, judged=judged)
     if found.gaps is None:
-        return _of_feedback(inputs, found, least, shown)
-    return _of_model(inputs, found.take(np.isfinite(found.gaps)), least, shown)
+        return _of_feedback(inputs, found, least)
+    trained = inputs.reference is not None
+    return _of_model(inputs, found.take(np.isfinite(found.gaps)), least, trained)
 
 
-def _of_feedback(
-    inputs: CheckInputs, found: PropertyDifferences, least: int, shown: int
-) -> Finding:
-    """What the labels reward."""
-    from accordant.checks.factors import score_factors
-    from accordant.statistics.corrections import holm
-
+def _of_feedback(inputs: CheckInputs, found: PropertyDifferences, least: int) -> Outcome:
+    """Report what the labels reward."""
     scores = score_factors(found.signs, np.ones(len(found.places)), found.records)
     places = _judged(scores, least)
     sure = holm(scores.p_values[places])
     factors = [
-        _Factor(found.names[place], place, scores.scores[place], sure=bool(own))
-        for place, own in zip(places, sure, strict=True)
+        _Factor(found.names[place], place, scores.scores[place], sure=bool(clear))
+        for place, clear in zip(places, sure, strict=True)
     ]
-    factors.sort(key=lambda one: (not one.sure, -one.size))
-    clear = [one for one in factors if one.sure]
-    wanted = np.array([np.sign(one.feedback.estimate) for one in clear])
-    return Finding(
-        check="profile",
-        title=TITLE,
+    factors.sort(key=lambda factor: (not factor.sure, -factor.size))
+    clear = [factor for factor in factors if factor.sure]
+    wanted = np.array([np.sign(factor.feedback.estimate) for factor in clear])
+    outcome = Outcome(
+        f"score of the feedback: {factors[0].name}",
+        factors[0].feedback,
+        _labels_say(clear, len(factors)),
+        "Where the labels reward what you do not want, add pairs that differ in it the other way "
+        "round; with a model, this check tells what training took up.",
         severity="info" if clear else "ok",
-        quantity=f"score of the feedback: {factors[0].name}",
-        number=factors[0].feedback,
-        sentence=_labels_sentence(clear, len(factors)),
-        mend="Where the labels reward what you do not want, add pairs that differ in it the other "
-        "way round; with a model, this check tells what training took up."
-        if clear
-        else "",
-        threshold=Threshold(0.0, SOURCE),
-        **_rows(inputs, found, clear, wanted, shown),
         measures=_measures(factors),
         charts=(_chart(factors),),
     )
+    return _with_rows(outcome, inputs, found, clear, wanted)
 
 
-def _of_model(inputs: CheckInputs, found: PropertyDifferences, least: int, shown: int) -> Finding:
-    """Where the model prefers otherwise than the feedback."""
-    from accordant.checks.factors import compare_factors
-
+def _of_model(
+    inputs: CheckInputs, found: PropertyDifferences, least: int, trained: bool
+) -> Outcome:
+    """Report where the model prefers otherwise than the feedback."""
     assert found.gaps is not None
-    trained = inputs.reference is not None
     sides = np.ones(len(found.places))
     enough = np.count_nonzero(found.signs, axis=0) >= least
     compared = compare_factors(found.signs, sides, found.gaps, found.records, ordered=enough)
     factors = _compare(found.names, compared, _judged(compared.first, least))
-    factors.sort(key=lambda one: (one.severity == "ok", -one.size))
-    raised = [one for one in factors if one.severity != "ok"]
+    factors.sort(key=lambda factor: (factor.severity == "ok", -factor.size))
+    raised = [factor for factor in factors if factor.severity != "ok"]
     worst = factors[0]
     assert worst.difference is not None
     # Pairs that the model decides against the label, the way it leans more than the feedback.
-    wanted = np.array([-np.sign(one.difference.estimate) for one in raised if one.difference])
-    against = found.take(found.gaps < 0)
-    return Finding(
-        check="profile",
-        title=TITLE,
-        severity=_worst(raised, trained),
-        quantity=f"score of the model minus score of the feedback: {worst.name}",
-        number=worst.difference,
-        sentence=_model_sentence(raised, factors, compared, trained),
-        mend="Read the rows in which the model goes with the factor against the label. Add pairs "
-        "that differ in it the other way round; for length, train length-normalised (`ln_dpo`, "
-        "`simpo`)."
-        if raised
-        else "",
-        threshold=Threshold(0.0, SOURCE),
-        **_rows(inputs, against, raised, wanted, shown),
-        measures=(
-            Measure("agreement of both orders of factors, Kendall's tau", compared.agreement),
-            *_measures(factors),
-        ),
+    leans = np.array([-np.sign(f.difference.estimate) for f in raised if f.difference])
+    severity = worst_of(*(factor.severity for factor in raised))
+    if severity == "serious" and not trained:
+        # It is not known what training did, and longer answers are likelier per token.
+        severity = "warning"
+    agreement = Measure("agreement of both orders of factors, Kendall's tau", compared.agreement)
+    outcome = Outcome(
+        f"score of the model minus score of the feedback: {worst.name}",
+        worst.difference,
+        _model_says(raised, factors, compared, trained),
+        "Read the rows in which the model goes with the factor against the label. Add pairs that "
+        "differ in it the other way round; for length, train length-normalised (`ln_dpo`, "
+        "`simpo`).",
+        severity=severity,
+        measures=(agreement, *_measures(factors)),
         charts=(_chart(factors),),
     )
+    return _with_rows(outcome, inputs, found.take(found.gaps < 0), raised, leans)
 
 
 def _judged(scores: FactorScores, least: int) -> list[int]:
@@ -185,26 +171,17 @@ def _judged(scores: FactorScores, least: int) -> list[int]:
 def _compare(
     names: Sequence[str], compared: FactorComparison, places: Sequence[int]
 ) -> list[_Factor]:
-    from accordant.statistics.corrections import holm
-
     differs = holm(compared.p_values[places])
     prefers = holm(compared.second.p_values[places])
     factors = []
     for place, sure, model_sure in zip(places, differs, prefers, strict=True):
         feedback, model = compared.first.scores[place], compared.second.scores[place]
         difference = compared.differences[place]
-        severity = _severity(difference, bool(sure))
+        severity = SCALE.severity(difference) if sure else "ok"
         if severity == "ok" and model_sure and difference.excludes(0) and _alone(feedback, model):
             severity = "info"
         factors.append(_Factor(names[place], place, feedback, model, difference, severity))
     return factors
-
-
-def _severity(difference: Interval, sure: bool) -> Severity:
-    distance = max(difference.low, -difference.high)
-    if not sure:
-        return "ok"
-    return next((severity for level, severity in LEVELS if distance > level), "ok")
 
 
 def _alone(feedback: Interval, model: Interval) -> bool:
@@ -212,23 +189,12 @@ def _alone(feedback: Interval, model: Interval) -> bool:
     return not feedback.excludes(0) or feedback.estimate * model.estimate < 0
 
 
-def _worst(raised: Sequence[_Factor], trained: bool) -> Severity:
-    """The worst severity, none of which is serious without a reference.
-
-    Without one it is not known what training did, and longer answers are likelier per token.
-    """
-    order: tuple[Severity, ...] = ("serious", "warning", "info")
-    if not trained and any(one.severity == "serious" for one in raised):
-        return "warning"
-    return next((level for level in order if any(o.severity == level for o in raised)), "ok")
-
-
 def _share(score: Interval) -> float:
     """Share of preferences that go to the answer with more."""
     return (1 + score.estimate) / 2
 
 
-def _labels_sentence(clear: Sequence[_Factor], judged: int) -> str:
+def _labels_say(clear: Sequence[_Factor], judged: int) -> str:
     if not clear:
         return f"The labels neither reward nor avoid any of {judged} factors beyond chance."
     said = "; ".join(
@@ -243,7 +209,7 @@ def _labels_sentence(clear: Sequence[_Factor], judged: int) -> str:
     )
 
 
-def _model_sentence(
+def _model_says(
     raised: Sequence[_Factor],
     factors: Sequence[_Factor],
     compared: FactorComparison,
@@ -280,50 +246,46 @@ def _model_sentence(
     )
 
 
-def _rows(
+def _with_rows(
+    outcome: Outcome,
     inputs: CheckInputs,
     found: PropertyDifferences,
     factors: Sequence[_Factor],
     wanted: NDArray[np.float64],
-    shown: int,
-) -> dict[str, Any]:
-    """Pairs that go with most of these factors; `wanted` is the sign that follows each."""
-    from accordant.checks.texts import preference_row
-
+) -> Outcome:
+    """Add the pairs that go with most of these factors; `wanted` is the sign that follows each."""
     if not factors:
-        return {}
-    follows = found.signs[:, [one.place for one in factors]] == wanted
+        return outcome
+    follows = found.signs[:, [factor.place for factor in factors]] == wanted
     counts = follows.sum(axis=1)
-    order = np.argsort(-counts, kind="stable")
     rows: list[FindingRow] = []
-    for place in order[:shown]:
+    for place in np.argsort(-counts, kind="stable"):
         if counts[place]:
-            names = [one.name for one, own in zip(factors, follows[place], strict=True) if own]
+            names = [f.name for f, goes in zip(factors, follows[place], strict=True) if goes]
             record, better, worse = found.places[place].tolist()
-            records = inputs.feedback.records
-            value, note = float(counts[place]), ", ".join(names)
-            rows.append(preference_row(records[record], better, worse, value, note))
-    return {"rows": tuple(rows), "row_unit": "factors", "concerned": int((counts > 0).sum())}
+            shown, note = inputs.feedback.records[record], ", ".join(names)
+            rows.append(preference_row(shown, better, worse, float(counts[place]), note))
+    return replace(outcome, rows=rows, row_unit="factors")
 
 
 def _measures(factors: Sequence[_Factor]) -> tuple[Measure, ...]:
-    measures = []
-    for one in factors:
-        name = f"{one.name} (differs in {one.feedback.count:,})"
-        if one.model is None:
-            measures.append(Measure(name, one.feedback))
+    numbers: dict[str, Interval] = {}
+    for factor in factors:
+        name = f"{factor.name} (differs in {factor.feedback.count:,})"
+        if factor.model is None:
+            numbers[name] = factor.feedback
         else:
-            measures.append(Measure(f"{name}, feedback", one.feedback))
-            measures.append(Measure(f"{name}, model", one.model))
-    return tuple(measures)
+            numbers |= {f"{name}, feedback": factor.feedback, f"{name}, model": factor.model}
+    return measures_of(numbers)
 
 
 def _chart(factors: Sequence[_Factor]) -> Chart:
-    ordered = sorted(factors, key=lambda one: -one.feedback.estimate)
-    series = [_series("feedback", ordered, [one.feedback for one in ordered])]
-    models = [one.model for one in ordered if one.model is not None]
+    ordered = sorted(factors, key=lambda factor: -factor.feedback.estimate)
+    names = [factor.name for factor in ordered]
+    series = [Series.of_intervals("feedback", [factor.feedback for factor in ordered], names)]
+    models = [factor.model for factor in ordered if factor.model is not None]
     if models:
-        series.append(_series("model", ordered, models))
+        series.append(Series.of_intervals("model", models, names))
     return Chart(
         "bars",
         "What is preferred, factor by factor",
@@ -332,14 +294,4 @@ def _chart(factors: Sequence[_Factor]) -> Chart:
         "score of the factor",
         tuple(series),
         (Mark(0.0, vertical=False),),
-    )
-
-
-def _series(name: str, factors: Sequence[_Factor], scores: Sequence[Interval]) -> Series:
-    return Series(
-        name,
-        tuple(one.estimate for one in scores),
-        low=tuple(one.low for one in scores),
-        high=tuple(one.high for one in scores),
-        labels=tuple(one.name for one in factors),
     )

@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.findings import Chart, FindingRow, Measure, Series
 from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
-from accordant.checks.texts import key_of, passages_of
+from accordant.checks.texts import key_of, record_row
 from accordant.feedback.records import Binary, Comparison, Judgment, Rating, Record
 from accordant.statistics.agreement import Metric, krippendorff_alpha, pairwise_agreement
 from accordant.statistics.interval import Interval
@@ -30,12 +22,11 @@ from accordant.statistics.interval import Interval
 if TYPE_CHECKING:
     from accordant.feedback.records import Text
 
-THRESHOLD = Threshold(
-    0.667,
+SCALE = Scale(
     "Krippendorff 2004, Content analysis, chapter 11: below it not even tentative conclusions; 0.8 "
     "is what he asks for",
+    surely_below={0.8: "info", 0.667: "warning", 0.2: "serious"},
 )
-RELIABLE, SERIOUS = 0.8, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +42,10 @@ class _Item:
     title="Annotator agreement",
     when="before",
     feedback=("comparison", "binary", "rating", "judgment"),
+    scale=SCALE,
+    shown=(50, "items to list at most, the most disputed first."),
 )
-def agreement(inputs: CheckInputs, *, shown: Count = 50) -> Finding:
+def agreement(inputs: CheckInputs) -> Outcome:
     """Krippendorff's alpha of labels on the same item: 1 is full agreement, 0 is chance.
 
     Items are comparisons with votes, and any pair, answer or rating that stands in several rows;
@@ -60,9 +53,6 @@ def agreement(inputs: CheckInputs, *, shown: Count = 50) -> Finding:
     not by who won, as alpha would count the winner's name as agreement. Ratings are compared by
     their squared difference, and the attribute that is agreed on least gives the number. The
     interval is a bootstrap over items.
-
-    Args:
-        shown: items to list at most, the most disputed first.
     """
     records = inputs.feedback.records
     groups = {name: items for name, items in _groups(records).items() if items}
@@ -73,46 +63,32 @@ def agreement(inputs: CheckInputs, *, shown: Count = 50) -> Finding:
         name: krippendorff_alpha([item.values for item in items], metric)
         for name, items in groups.items()
     }
-    name = min(alphas, key=lambda one: np.nan_to_num(alphas[one].estimate, nan=np.inf))
+    name = min(alphas, key=lambda group: np.nan_to_num(alphas[group].estimate, nan=np.inf))
     alpha, items = alphas[name], groups[name]
-    raised = _severity(alpha)
-    rows = _rows(records, items)
-    return Finding(
-        check="agreement",
-        title="Annotator agreement",
-        severity=raised,
-        quantity=f"Krippendorff's alpha{f' of {name}' if name else ''}",
-        number=alpha,
-        sentence=_sentence(alpha, len(items)),
-        mend="Ask more people per item, sharpen the instructions, weigh rows by their votes "
-        "(`irepo`, `--option label_smoothing`), or leave disputed items out."
-        if raised != "ok"
-        else "",
-        threshold=THRESHOLD,
-        rows=tuple(rows[:shown]) if raised != "ok" else (),
+    raised = SCALE.severity(alpha) != "ok"
+    return Outcome(
+        f"Krippendorff's alpha{f' of {name}' if name else ''}",
+        alpha,
+        _says(alpha, len(items), raised),
+        "Ask more people per item, sharpen the instructions, weigh rows by their votes (`irepo`, "
+        "`--option label_smoothing`), or leave disputed items out.",
+        rows=_rows(records, items) if raised else (),
         row_unit="disagreement",
-        concerned=len(rows) if raised != "ok" else 0,
         measures=tuple(_measures(groups, alphas)),
         charts=(_chart(items),),
     )
 
 
-def _severity(alpha: Interval) -> Severity:
-    if not alpha.high < RELIABLE:
-        return "ok"
-    if alpha.high < SERIOUS:
-        return "serious"
-    return "warning" if alpha.high < THRESHOLD.value else "info"
-
-
-def _sentence(alpha: Interval, items: int) -> str:
+def _says(alpha: Interval, items: int, raised: bool) -> str:
     if np.isnan(alpha.estimate):
         return f"All labels of {items:,} items are the same, so agreement beyond chance is unknown."
-    said = f"Over {items:,} items judged more than once, people agree {alpha.estimate:.0%} of the "
-    said += "way from chance to certainty"
-    if _severity(alpha) == "ok":
-        return f"{said}."
-    return f"{said}: much of what is learnt from single labels is one person's view or a slip."
+    agreed = (
+        f"Over {items:,} items judged more than once, people agree {alpha.estimate:.0%} of the way "
+        "from chance to certainty"
+    )
+    if not raised:
+        return f"{agreed}."
+    return f"{agreed}: much of what is learnt from single labels is one person's view or a slip."
 
 
 def _measures(
@@ -177,23 +153,14 @@ def _item(prompt: Text, answer: Text) -> tuple[str, str]:
 
 
 def _rows(records: Sequence[Record], items: Sequence[_Item]) -> list[FindingRow]:
-    """Disputed items, by the share of pairs of people who say something else."""
-    found = []
+    """List disputed items, by the share of pairs of people who say something else."""
+    rows = []
     for item in items:
         disagreement = 1 - pairwise_agreement([item.values]).estimate
         if disagreement > 0:
-            first, *others = item.rows
-            also = (records[place].origin for place in others)
-            found.append(
-                FindingRow(
-                    disagreement,
-                    passages_of(records[first]),
-                    records[first].origin,
-                    tuple(origin for origin in also if origin is not None),
-                    f"{len(item.values)} labels",
-                )
-            )
-    return sorted(found, key=lambda row: -row.value)
+            first, *others = (records[place] for place in item.rows)
+            rows.append(record_row(first, disagreement, f"{len(item.values)} labels", also=others))
+    return sorted(rows, key=lambda row: -row.value)
 
 
 def _chart(items: Sequence[_Item]) -> Chart:

@@ -7,26 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from accordant.base.options import Count
-from accordant.checks.findings import (
-    Finding,
-    FindingRow,
-    Measure,
-    Passage,
-    Severity,
-    Threshold,
-)
+from accordant.checks.findings import FindingRow, Passage, measures_of
 from accordant.checks.inputs import CheckInputs
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, passages_of, prompts_of
+from accordant.checks.texts import answers_of, passages_of, prompts_of, record_row
 from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import wilson_interval
 from accordant.tokens.examples import Example
-from accordant.tokens.rendering import encode_prompt
+from accordant.tokens.rendering import Encoded, encode_prompt
 
-THRESHOLD = Threshold(
-    0.01, "chosen here: one row in a hundred; such rows train tokens that are never generated"
-)
 # What templates of common model families write, in text that should be without it.
 MARKS = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|user|"
@@ -38,56 +29,52 @@ MARKS = re.compile(
 SAME = "two answers are the same in tokens"
 
 
-@check(name="boundaries", title="Token boundaries", when="before", needs=("tokenizer",))
-def boundaries(inputs: CheckInputs, *, shown: Count = 100) -> Finding:
+SCALE = Scale(
+    "chosen here: one row in a hundred; such rows train tokens that are never generated",
+    above={0.0: "info", 0.01: "warning"},
+)
+
+
+@check(
+    name="boundaries",
+    title="Token boundaries",
+    when="before",
+    reads=(TOKENS,),
+    scale=SCALE,
+    shown=(100, "rows to list at most."),
+)
+def boundaries(inputs: CheckInputs, encoded: Encoded) -> Outcome:
     """Rows whose prompt, tokenised alone, is not how the row begins, and other token trouble.
 
     Looked for: records the tokenizer or the template refuses; a token that straddles prompt and
     answer, so that generation never starts as training did; marks of a chat template or of roles
     within answers; characters lost in an earlier conversion; tokens the model does not know;
     answers of a pair that are the same in tokens; empty answers.
-
-    Args:
-        shown: rows to list at most.
     """
     records = inputs.feedback.records
-    assert inputs.encoded is not None
-    found: dict[int, list[str]] = {
-        place: [f"refused: {reason}"] for place, reason in inputs.refused.items()
-    }
-    for example in (*inputs.encoded.examples, *inputs.too_long):
+    troubles = {place: [f"refused: {reason}"] for place, reason in inputs.refused.items()}
+    for example in (*encoded.examples, *inputs.too_long):
         record = records[example.index]
         notes = [*_in_tokens(example, record, inputs), *_in_text(record)]
         if notes:
-            found[example.index] = list(dict.fromkeys(notes))
-    kinds = Counter(kind for notes in found.values() for kind in {*map(_kind, notes)})
-    useless = [p for p, notes in found.items() if {"refused", SAME} & {*map(_kind, notes)}]
-    share = wilson_interval(len(found), len(records))
-    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
-    return Finding(
-        check="boundaries",
-        title="Token boundaries",
-        severity=_severity(share.estimate, len(inputs.refused)),
-        quantity="rows with trouble in tokens",
-        number=share,
+            troubles[example.index] = list(dict.fromkeys(notes))
+    kinds = Counter(kind for notes in troubles.values() for kind in {*map(_kind, notes)})
+    useless = [p for p, notes in troubles.items() if {"refused", SAME} & {*map(_kind, notes)}]
+    share = wilson_interval(len(troubles), len(records))
+    ordered = sorted(troubles.items(), key=lambda item: (-len(item[1]), item[0]))
+    return Outcome(
+        "rows with trouble in tokens",
+        share,
+        _says(len(troubles), len(records), kinds),
+        "Mend the texts, or choose --chat, --chat-template or --end-of-turn to suit them; "
+        "`--filter FILE` leaves out rows that are refused or whose answers are the same.",
         unit="share",
-        sentence=_sentence(len(found), len(records), kinds),
-        mend="Mend the texts, or choose --chat, --chat-template or --end-of-turn to suit them; "
-        "`--filter FILE` leaves out rows that are refused or whose answers are the same."
-        if found
-        else "",
-        threshold=THRESHOLD,
-        rows=tuple(_row(records[place], notes) for place, notes in ordered[:shown]),
+        severity="serious" if inputs.refused else SCALE.severity(share),
+        rows=[_row(records[place], notes) for place, notes in ordered],
         row_unit="problems",
-        concerned=len(found),
-        drop=tuple(
-            dict.fromkeys(
-                origin for place in sorted(useless) if (origin := records[place].origin) is not None
-            )
-        ),
-        measures=tuple(
-            Measure(kind, wilson_interval(count, len(records)), "share")
-            for kind, count in kinds.most_common()
+        drop=(records[place].origin for place in sorted(useless)),
+        measures=measures_of(
+            {k: wilson_interval(count, len(records)) for k, count in kinds.most_common()}, "share"
         ),
     )
 
@@ -96,15 +83,7 @@ def _kind(note: str) -> str:
     return note.partition(":")[0]
 
 
-def _severity(share: float, refused: int) -> Severity:
-    if refused:
-        return "serious"
-    if share == 0:
-        return "ok"
-    return "warning" if share > THRESHOLD.value else "info"
-
-
-def _sentence(rows: int, total: int, kinds: Counter[str]) -> str:
+def _says(rows: int, total: int, kinds: Counter[str]) -> str:
     if not rows:
         return f"Prompts and answers of all {total:,} rows meet cleanly in tokens."
     parts = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.most_common(4))
@@ -152,6 +131,5 @@ def _in_text(record: Record) -> Iterator[str]:
 
 def _row(record: Record, notes: Sequence[str]) -> FindingRow:
     listed = Passage("problems", "\n".join(notes))
-    return FindingRow(
-        float(len(notes)), (listed, *passages_of(record)), record.origin, note=notes[0][:80]
-    )
+    passages = (listed, *passages_of(record))
+    return record_row(record, float(len(notes)), notes[0][:80], passages=passages)

@@ -3,60 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from accordant.base.errors import UserError
 from accordant.base.options import Count, Fraction, Positive
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    Mark,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.assumed_objective import pair_objective
+from accordant.checks.findings import Chart, Mark, Measure, Series, measures_of
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.pair_pass import (
-    cost_of_pass,
-    examples_of,
-    origins_of,
-    pair_pass,
-    pair_row,
-)
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
+from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
-from accordant.statistics.interval import Interval
 from accordant.statistics.rank_correlation import spearman
 
 if TYPE_CHECKING:
-    from accordant.checks.pair_pass import PairPass
-    from accordant.checks.pairs import Pair
+    from accordant.statistics.interval import Interval
 
 Steps = Annotated[int, Field(ge=0)]
 Score = Literal["length-normalised", "plain"]
 
-TITLE = "Likelihood displacement to expect"
-COLUMN = {"length-normalised": 0, "plain": 1}
-THRESHOLD = Threshold(
-    0.0,
+COLUMN = {"length-normalised": "length-normalised CHES", "plain": "CHES"}
+PROBED = Scale(
     "the whole interval of the rank correlation lies above it: higher scores went with a greater "
     "fall (Razin et al. 2024, section 5)",
+    surely_above={0.0: "info"},
 )
 UPPER = 0.25  # share of pairs with the highest scores whose chosen answers are looked at
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """Which pairs `--filter` leaves out: places of pairs, the highest score first, and in words."""
-
-    dropped: tuple[int, ...]
-    value: float
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +44,99 @@ class _Probe:
     changes: tuple[float, ...]
     words: str
 
+    def of(self, values: Sequence[float]) -> list[float]:
+        """Return those of the values, one a pair of the feedback, that are of its pairs."""
+        return [values[place] for place in self.places]
 
-def _cost(
-    inputs: CheckInputs, *, probe_steps: int = 0, probe_pairs: int = 64
-) -> Mapping[str, float]:
-    costs = dict(cost_of_pass(inputs))
-    if probe_steps:
-        from accordant.checks.trial_steps import TrialSteps, trial_cost
+    def fall_with(self, values: Sequence[float]) -> Interval:
+        """Correlate the ranks of values, one a pair of the feedback, with the fall."""
+        return spearman(self.of(values), [-change for change in self.changes])
 
-        examples = examples_of(inputs)
-        share = min(1.0, probe_pairs / max(len(examples), 1))
-        tokens = share * sum(example.num_tokens for example in examples)
-        pairs = min(probe_pairs, len(examples))
-        costs["probe run"] = trial_cost(tokens, pairs, TrialSteps(probe_steps))
-    return costs
+    def upper(self, scores: Sequence[float]) -> Interval:
+        """Return the mean change of the chosen answers of the pairs with the highest scores."""
+        paired = zip(self.of(scores), self.changes, strict=True)
+        ordered = sorted(paired, key=lambda pair: -pair[0])
+        return bootstrap_mean([change for _, change in ordered[: math.ceil(UPPER * len(ordered))]])
 
 
-@check(
-    name="ches",
-    title=TITLE,
-    when="before",
-    needs=("model",),
-    feedback=("comparison", "joint_pair", "ranking"),
-    paper="arXiv:2410.08847 Unintentional Unalignment: Likelihood Displacement in Direct "
-    "Preference Optimization",
-    cost=_cost,
-)
-def ches(
+def _run_probe(
     inputs: CheckInputs,
     *,
-    score: Score = "length-normalised",
-    drop: Fraction = 0.1,
-    above: float | None = None,
     probe_steps: Steps = 0,
     probe_pairs: Count = 64,
     probe_rate: Positive = 1e-5,
     method: str | None = None,
-    shown: Count = 50,
-) -> Finding:
+) -> _Probe | None:
+    """Train a copy of the model for a few steps, and measure what the pairs lose.
+
+    Args:
+        probe_steps: optimiser steps of the probe run; 0 for none.
+        probe_pairs: pairs of the probe run, drawn at random.
+        probe_rate: its learning rate (AdamW in float32).
+        method: objective of the probe run; the usual one for the feedback when none.
+    """
+    if not probe_steps:
+        return None
+    import torch
+
+    from accordant.checks.trial_steps import TrialSteps, trial_changes
+
+    examples = examples_of(inputs)
+    # Of pairs alone, the place of an example is that of its pair.
+    if any(example.kind == "ranking" for example in examples):
+        raise UserError(
+            "the probe run trains on pairs, and these are rankings.",
+            where="ches.probe_steps",
+            mend="Leave it out, or write each ranking as comparisons.",
+        )
+    objective, bound = pair_objective(method, None, inputs.feedback.record_type)
+    generator = torch.Generator().manual_seed(inputs.seed)
+    places = torch.randperm(len(examples), generator=generator)[:probe_pairs].tolist()
+    changes = trial_changes(
+        inputs.model,
+        [examples[place] for place in places],
+        objective,
+        bound,
+        TrialSteps(probe_steps, learning_rate=probe_rate, token_budget=inputs.token_budget),
+        advance=inputs.advance,
+    )
+    words = f"{probe_steps} steps of {objective.name} on {len(places):,} pairs"
+    return _Probe(tuple(places), tuple(changes[:, 0].tolist()), words)
+
+
+def _probe_cost(inputs: CheckInputs, probe_steps: int, probe_pairs: int) -> float:
+    if not probe_steps:
+        return 0.0
+    from accordant.checks.trial_steps import TrialSteps, trial_cost
+
+    examples = examples_of(inputs)
+    share = min(1.0, probe_pairs / max(len(examples), 1))
+    tokens = share * sum(example.num_tokens for example in examples)
+    return trial_cost(tokens, min(probe_pairs, len(examples)), TrialSteps(probe_steps))
+
+
+PROBE = Pass("probe run", _run_probe, _probe_cost, needs=("model",))
+
+
+@check(
+    name="ches",
+    title="Likelihood displacement to expect",
+    when="before",
+    reads=(PAIRS, PROBE),
+    feedback=("comparison", "joint_pair", "ranking"),
+    paper="arXiv:2410.08847 Unintentional Unalignment: Likelihood Displacement in Direct "
+    "Preference Optimization",
+    shown=(50, "pairs to list at most, the highest scores first."),
+)
+def ches(
+    inputs: CheckInputs,
+    found: PairPass,
+    probe: _Probe | None,
+    *,
+    score: Score = "length-normalised",
+    drop: Fraction = 0.1,
+    above: float | None = None,
+) -> Outcome:
     """CHES: how much a chosen answer's hidden states lie along the rejected one's.
 
     With S the sum of an answer's last hidden states over the positions that predict its tokens,
@@ -119,194 +151,112 @@ def ches(
         score: the score that orders and filters: length-normalised or plain.
         drop: share of pairs, those with the highest scores, that `--filter` leaves out.
         above: leaves out pairs with a score above this instead.
-        probe_steps: optimiser steps of the probe run; 0 for none.
-        probe_pairs: pairs of the probe run, drawn at random.
-        probe_rate: its learning rate (AdamW in float32).
-        method: objective of the probe run; the usual one for the feedback when none.
-        shown: pairs to list at most, the highest scores first.
     """
-    found = pair_pass(inputs)
-    scores: list[float] = found.similarities[:, COLUMN[score]].tolist()
-    cut = _cut(scores, drop, above)
-    probe = None
-    if probe_steps:
-        probe = _run_probe(inputs, found.pairs, probe_steps, probe_pairs, probe_rate, method)
-    number = _positive(scores) if probe is None else _correlation(scores, probe)
-    severity: Severity = "ok" if probe is None else _severity(number, scores, probe)
+    columns = _columns(inputs, found)
+    scores = columns[COLUMN[score]]
     order = sorted(range(len(scores)), key=lambda place: -scores[place])
-    return Finding(
-        check="ches",
-        title=TITLE,
-        severity=severity,
-        quantity=f"pairs with a {score} CHES score above 0"
-        if probe is None
-        else f"rank correlation of the {score} CHES score with the fall of the chosen answer",
-        number=number,
-        unit="share" if probe is None else "number",
-        sentence=_sentence(scores, number, cut, probe),
-        mend="`--filter FILE` leaves the pairs with the highest scores out; look at them first: "
-        "they are often two ways to say the same."
-        if severity != "ok"
-        else "",
-        threshold=None if probe is None else THRESHOLD,
-        rows=tuple(pair_row(inputs, found.pairs[p], scores[p]) for p in order[:shown]),
-        row_unit="number",
-        concerned=len(cut.dropped),
-        drop=origins_of(inputs, [found.pairs[place] for place in cut.dropped]),
-        measures=_measures(inputs, found, score, probe),
-        charts=_charts(scores, cut, score, probe),
+    if above is None:
+        dropped = order[: math.floor(drop * len(scores))]
+        least, which = scores[dropped[-1]] if dropped else math.inf, f"in the highest {drop:.0%}"
+    else:
+        dropped = [place for place in order if scores[place] > above]
+        least, which = above, f"with a score above {above:g}"
+    left_out = f"`--filter` leaves out the {len(dropped):,} of {len(scores):,} pairs {which}."
+    marks = (Mark(least, "left out by --filter"),) if math.isfinite(least) else ()
+    histogram = Chart(
+        "histogram",
+        "CHES scores",
+        "To the right, pairs whose chosen answer is expected to lose most.",
+        f"{score} CHES score",
+        "pairs",
+        (Series("pairs", tuple(scores)),),
+        marks,
     )
-
-
-def _cut(scores: Sequence[float], drop: float, above: float | None) -> _Cut:
-    order = sorted(range(len(scores)), key=lambda place: -scores[place])
-    if above is not None:
-        chosen = tuple(place for place in order if scores[place] > above)
-        return _Cut(chosen, above, f"with a score above {above:g}")
-    chosen = tuple(order[: math.floor(drop * len(scores))])
-    value = scores[chosen[-1]] if chosen else math.inf
-    return _Cut(chosen, value, f"in the highest {drop:.0%}")
-
-
-def _positive(scores: Sequence[float]) -> Interval:
-    return wilson_interval(sum(value > 0 for value in scores), len(scores))
-
-
-def _correlation(scores: Sequence[float], probe: _Probe) -> Interval:
-    return spearman([scores[p] for p in probe.places], [-change for change in probe.changes])
-
-
-def _upper(scores: Sequence[float], probe: _Probe) -> Interval:
-    """Mean change of the chosen answers of the probe's pairs with the highest scores."""
-    paired = zip((scores[place] for place in probe.places), probe.changes, strict=True)
-    ordered = sorted(paired, key=lambda one: -one[0])
-    return bootstrap_mean([change for _, change in ordered[: math.ceil(UPPER * len(ordered))]])
-
-
-def _severity(number: Interval, scores: Sequence[float], probe: _Probe) -> Severity:
-    if not number.low > THRESHOLD.value:
-        return "ok"
-    return "warning" if _upper(scores, probe).high < 0 else "info"
-
-
-def _run_probe(
-    inputs: CheckInputs,
-    pairs: Sequence[Pair],
-    steps: int,
-    count: int,
-    rate: float,
-    method: str | None,
-) -> _Probe:
-    import torch
-
-    from accordant.checks.assumed_objective import pair_objective
-    from accordant.checks.trial_steps import TrialSteps, trial_changes
-
-    examples = examples_of(inputs)
-    if any(example.kind == "ranking" for example in examples):
-        raise UserError(
-            "the probe run trains on pairs, and these are rankings.",
-            where="ches.probe_steps",
-            mend="Leave it out, or write each ranking as comparisons.",
-        )
-    objective, bound = pair_objective(method, None, inputs.feedback.record_type)
-    generator = torch.Generator().manual_seed(inputs.seed)
-    places = torch.randperm(len(examples), generator=generator)[:count].tolist()
-    changes = trial_changes(
-        inputs.model,
-        [examples[place] for place in places],
-        objective,
-        bound,
-        TrialSteps(steps, learning_rate=rate, token_budget=inputs.token_budget),
-        advance=inputs.advance,
-    )
-    # Of pairs alone, so the place of an example is that of its pair.
-    assert len(pairs) == len(examples)
-    words = f"{steps} steps of {objective.name} on {len(places):,} pairs"
-    return _Probe(tuple(places), tuple(changes[:, 0].tolist()), words)
-
-
-def _sentence(scores: Sequence[float], number: Interval, cut: _Cut, probe: _Probe | None) -> str:
-    left = f"`--filter` leaves out the {len(cut.dropped):,} of {len(scores):,} pairs {cut.words}."
     if probe is None:
-        return (
-            "Scores alone give no verdict: they order the pairs by how much the chosen answer is "
-            f"expected to lose. `--option ches.probe_steps=8` measures it. {left}"
-        )
-    upper = _upper(scores, probe)
-    said = (
-        f"Over {probe.words}, scores and the fall of chosen answers have a rank correlation of "
-        f"{number.estimate:+.2f}; the quarter with the highest scores changed by "
-        f"{upper.estimate:+.2f} nats."
+        outcome = _by_scores(columns, score, left_out)
+    else:
+        outcome = _by_probe(columns, score, left_out, probe)
+    return replace(
+        outcome,
+        rows=(pair_row(inputs, found.pairs[place], scores[place]) for place in order),
+        concerned=len(dropped),
+        drop=origins_of(inputs, [found.pairs[place] for place in dropped]),
+        charts=(histogram, *outcome.charts),
     )
-    if number.low > 0:
-        return f"{said} The scores tell which pairs displace likelihood here. {left}"
-    return f"{said} The scores do not tell which pairs lose here. {left}"
 
 
-def _measures(
-    inputs: CheckInputs, found: PairPass, score: Score, probe: _Probe | None
-) -> tuple[Measure, ...]:
+def _columns(inputs: CheckInputs, found: PairPass) -> dict[str, list[float]]:
+    """Return every similarity of the answers of a pair, by name."""
     from accordant.checks.pairs import tokens_of
     from accordant.checks.similarity import COLUMNS, edit_similarity
 
     examples = examples_of(inputs)
-    columns = dict(zip(COLUMNS, found.similarities.T.tolist(), strict=True))
-    columns["edit similarity"] = [
+    edits = [
         edit_similarity(*(tokens_of(examples[p.example], a) for a in (p.chosen, p.rejected)))
         for p in found.pairs
     ]
-    if probe is not None:
-        fell = [-change for change in probe.changes]
-        return (
-            *(
-                Measure(
-                    f"rank correlation of the fall with {name}",
-                    spearman([values[place] for place in probe.places], fell),
-                )
-                for name, values in columns.items()
-            ),
-            Measure("change of chosen answers, all", bootstrap_mean(probe.changes), "nats"),
-            Measure(
-                "change of chosen answers, highest quarter",
-                _upper(columns[COLUMNS[COLUMN[score]]], probe),
-                "nats",
-            ),
-        )
-    chosen = COLUMNS[COLUMN[score]]
-    return tuple(
-        Measure(f"rank correlation with {name}", spearman(columns[chosen], values))
-        for name, values in columns.items()
-        if name != chosen
+    return dict(zip(COLUMNS, found.similarities.T.tolist(), strict=True)) | {
+        "edit similarity": edits
+    }
+
+
+def _by_scores(columns: dict[str, list[float]], score: Score, left_out: str) -> Outcome:
+    """Report the scores alone, which give no verdict."""
+    scores = columns[COLUMN[score]]
+    others = (name for name in columns if name != COLUMN[score])
+    return Outcome(
+        f"pairs with a {score} CHES score above 0",
+        wilson_interval(sum(value > 0 for value in scores), len(scores)),
+        "Scores alone give no verdict: they order the pairs by how much the chosen answer is "
+        f"expected to lose. `--option ches.probe_steps=8` measures it. {left_out}",
+        unit="share",
+        measures=measures_of(
+            {f"rank correlation with {name}": spearman(scores, columns[name]) for name in others}
+        ),
     )
 
 
-def _charts(
-    scores: Sequence[float], cut: _Cut, score: Score, probe: _Probe | None
-) -> tuple[Chart, ...]:
-    marks = (Mark(cut.value, "left out by --filter"),) if math.isfinite(cut.value) else ()
-    charts = [
-        Chart(
-            "histogram",
-            "CHES scores",
-            "To the right, pairs whose chosen answer is expected to lose most.",
-            f"{score} CHES score",
-            "pairs",
-            (Series("pairs", tuple(scores)),),
-            marks,
-        )
-    ]
-    if probe is not None:
-        held = tuple(scores[place] for place in probe.places)
-        charts.append(
+def _by_probe(
+    columns: dict[str, list[float]], score: Score, left_out: str, probe: _Probe
+) -> Outcome:
+    """Hold the scores against what happened to the chosen answers of the probe run."""
+    scores = columns[COLUMN[score]]
+    number, upper = probe.fall_with(scores), probe.upper(scores)
+    told = number.low > 0
+    verdict = (
+        "The scores tell which pairs displace likelihood here."
+        if told
+        else "The scores do not tell which pairs lose here."
+    )
+    return Outcome(
+        f"rank correlation of the {score} CHES score with the fall of the chosen answer",
+        number,
+        f"Over {probe.words}, scores and the fall of chosen answers have a rank correlation of "
+        f"{number.estimate:+.2f}; the quarter with the highest scores changed by "
+        f"{upper.estimate:+.2f} nats. {verdict} {left_out}",
+        "`--filter FILE` leaves the pairs with the highest scores out; look at them first: they "
+        "are often two ways to say the same.",
+        scale=PROBED,
+        severity="warning" if told and upper.high < 0 else None,
+        measures=(
+            *measures_of(
+                {
+                    f"rank correlation of the fall with {name}": probe.fall_with(values)
+                    for name, values in columns.items()
+                }
+            ),
+            Measure("change of chosen answers, all", bootstrap_mean(probe.changes), "nats"),
+            Measure("change of chosen answers, highest quarter", upper, "nats"),
+        ),
+        charts=(
             Chart(
                 "points",
                 "Scores and what happened",
                 f"Pairs of the probe run ({probe.words}).",
                 f"{score} CHES score",
                 "change of the chosen answer's log-probability, nats",
-                (Series("pairs", probe.changes, held),),
+                (Series("pairs", probe.changes, tuple(probe.of(scores))),),
                 (Mark(0.0, "unchanged", vertical=False),),
-            )
-        )
-    return tuple(charts)
+            ),
+        ),
+    )

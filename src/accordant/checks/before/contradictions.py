@@ -6,20 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from accordant.base.options import Count
-from accordant.checks.findings import Finding, FindingRow, Measure, Severity, Threshold
+from accordant.checks.findings import FindingRow, measures_of
 from accordant.checks.inputs import CheckInputs
+from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
-from accordant.checks.texts import key_of, passages_of, preferences_of, prompts_of
-from accordant.feedback.records import Binary, Judgment, Origin, Record
+from accordant.checks.texts import key_of, passages_of, preferences_of, prompts_of, record_row
+from accordant.feedback.records import Binary, Judgment, Record
 from accordant.statistics.estimates import wilson_interval
-
-THRESHOLD = Threshold(
-    0.01,
-    "chosen here: one row in a hundred; of rows that contradict each other no model can fit more "
-    "than half",
-)
-SERIOUS = 0.1
 
 Key = tuple[str, ...]
 
@@ -38,66 +31,55 @@ class _Conflict:
     title="Contradictions",
     when="before",
     feedback=("comparison", "ranking", "joint_pair", "binary", "judgment"),
+    scale=Scale(
+        "chosen here: one row in a hundred; of rows that contradict each other no model can fit "
+        "more than half",
+        above={0.0: "info", 0.01: "warning", 0.1: "serious"},
+    ),
+    shown=(100, "conflicts to list at most."),
 )
-def contradictions(inputs: CheckInputs, *, shown: Count = 100) -> Finding:
+def contradictions(inputs: CheckInputs) -> Outcome:
     """Rows that cannot all be right: a pair preferred both ways, a cycle, a label for and against.
 
     All preferences on one prompt make a graph with an arrow from the preferred answer to the other.
     Every preference within a strongly connected part of it is contradicted by the others there. Of
     a pair that stands both ways the rarer direction is to be left out, and both where they are
     equally frequent; of a longer cycle, and of an answer preferred to itself, all rows.
-
-    Args:
-        shown: conflicts to list at most.
     """
     records = inputs.feedback.records
-    conflicts = list(_preferences(records))
-    conflicts += _labels(records)
-    conflicts.sort(key=lambda one: (-len(one.rows), one.rows))
-    rows = {row for one in conflicts for row in one.rows}
-    share = wilson_interval(len(rows), len(records))
-    kinds = Counter(one.note for one in conflicts)
-    return Finding(
-        check="contradictions",
-        title="Contradictions",
-        severity=_severity(share.estimate),
-        quantity="rows that another row contradicts",
-        number=share,
+    conflicts = [*_preferences(records), *_labels(records)]
+    conflicts.sort(key=lambda conflict: (-len(conflict.rows), conflict.rows))
+    rows = {row for conflict in conflicts for row in conflict.rows}
+    kinds = Counter(conflict.note for conflict in conflicts)
+    dropped = sorted({place for conflict in conflicts for place in conflict.drop})
+    return Outcome(
+        "rows that another row contradicts",
+        wilson_interval(len(rows), len(records)),
+        _says(len(rows), len(records), kinds),
+        "Decide which label is right, or leave them out: `--filter FILE` does.",
         unit="share",
-        sentence=_sentence(len(rows), len(records), kinds),
-        mend="Decide which label is right, or leave them out: `--filter FILE` does."
-        if rows
-        else "",
-        threshold=THRESHOLD,
-        rows=tuple(_row(records, one) for one in conflicts[:shown]),
+        rows=[_row(records, conflict) for conflict in conflicts],
         row_unit="rows",
-        concerned=len(conflicts),
-        drop=_origins(records, conflicts),
-        measures=tuple(
-            Measure(kind, wilson_interval(_count(conflicts, kind), len(records)), "share")
-            for kind in kinds
+        drop=(records[place].origin for place in dropped),
+        measures=measures_of(
+            {kind: wilson_interval(_count(conflicts, kind), len(records)) for kind in kinds},
+            "share",
         ),
     )
 
 
-def _severity(share: float) -> Severity:
-    if share == 0:
-        return "ok"
-    return "serious" if share > SERIOUS else "warning" if share > THRESHOLD.value else "info"
-
-
-def _sentence(rows: int, total: int, kinds: Mapping[str, int]) -> str:
+def _says(rows: int, total: int, kinds: Mapping[str, int]) -> str:
     if not rows:
         return f"None of {total:,} rows contradicts another."
-    found = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.items())
+    counts = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.items())
     return (
-        f"{rows:,} of {total:,} rows cannot all be right ({found}): their gradients cancel, and "
+        f"{rows:,} of {total:,} rows cannot all be right ({counts}): their gradients cancel, and "
         "the accuracy that can be reached is lower by as much."
     )
 
 
 def _count(conflicts: Sequence[_Conflict], kind: str) -> int:
-    return len({row for one in conflicts if one.note == kind for row in one.rows})
+    return len({row for c in conflicts if c.note == kind for row in c.rows})
 
 
 def _preferences(records: Sequence[Record]) -> Iterator[_Conflict]:
@@ -175,19 +157,11 @@ def _labels(records: Sequence[Record]) -> Iterator[_Conflict]:
 
 
 def _row(records: Sequence[Record], conflict: _Conflict) -> FindingRow:
-    first, *others = conflict.rows
-    also = (records[place].origin for place in others)
-    texts = [p for place in conflict.rows[:6] for p in passages_of(records[place])]
-    return FindingRow(
-        value=float(len(conflict.rows)),
-        passages=tuple(texts),
-        origin=records[first].origin,
-        also=tuple(origin for origin in also if origin is not None),
-        note=conflict.note,
+    first, *others = (records[place] for place in conflict.rows)
+    return record_row(
+        first,
+        float(len(conflict.rows)),
+        conflict.note,
+        also=others,
+        passages=(text for record in (first, *others[:5]) for text in passages_of(record)),
     )
-
-
-def _origins(records: Sequence[Record], conflicts: Sequence[_Conflict]) -> tuple[Origin, ...]:
-    places = sorted({place for one in conflicts for place in one.drop})
-    found = (records[place].origin for place in places)
-    return tuple(dict.fromkeys(origin for origin in found if origin is not None))

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
-from accordant.base.options import Count, Fraction
-from accordant.checks.findings import Finding, FindingRow, Measure, Severity, Threshold
+from accordant.base.options import Fraction
+from accordant.checks.findings import FindingRow, measures_of
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs, runs_of, similarity_of
+from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, key_of, passages_of, prompts_of
-from accordant.feedback.records import Origin, Record, flat
+from accordant.checks.texts import answers_of, key_of, passages_of, prompts_of, record_row
+from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import wilson_interval
 
-THRESHOLD = Threshold(
-    0.01,
-    "chosen here: one row in a hundred; a repeated row weighs as many times as it stands there",
-)
 LABELS = ("label", "judgment", "ratings")
 
 
-@check(name="duplicates", title="Repeated rows", when="before")
-def duplicates(inputs: CheckInputs, *, similarity: Fraction = 0.8, shown: Count = 100) -> Finding:
+@check(
+    name="duplicates",
+    title="Repeated rows",
+    when="before",
+    scale=Scale(
+        "chosen here: one row in a hundred; a repeated row weighs as many times as it stands there",
+        above={0.0: "info", 0.01: "warning"},
+    ),
+    shown=(100, "rows to list at most."),
+)
+def duplicates(inputs: CheckInputs, *, similarity: Fraction = 0.8) -> Outcome:
     """Rows that repeat an earlier one: the same texts, or texts that share most of their words.
 
     Two rows are nearly the same when their answers, and their prompts, have at least `similarity`
@@ -31,43 +36,32 @@ def duplicates(inputs: CheckInputs, *, similarity: Fraction = 0.8, shown: Count 
 
     Args:
         similarity: shared runs of five words from which on two rows are nearly the same.
-        shown: rows to list at most.
     """
     records = inputs.feedback.records
     exact = _exact(records)
     near = _near(records, similarity, exact)
-    found = [*((i, j, 1.0) for i, j in exact.items()), *near]
-    found.sort(key=lambda one: (-one[2], one[0]))
-    rows = [_row(records, *one, exact=one[0] in exact) for one in found]
-    share = wilson_interval(len(found), len(records))
-    return Finding(
-        check="duplicates",
-        title="Repeated rows",
-        severity=_severity(share.estimate, THRESHOLD.value),
-        quantity="rows that repeat an earlier one",
-        number=share,
+    repeats = [*((i, j, 1.0) for i, j in exact.items()), *near]
+    repeats.sort(key=lambda repeat: (-repeat[2], repeat[0]))
+    return Outcome(
+        "rows that repeat an earlier one",
+        wilson_interval(len(repeats), len(records)),
+        _says(len(exact), len(near), len(records)),
+        "Leave the later ones out: `--filter FILE` does.",
         unit="share",
-        sentence=_sentence(len(exact), len(near), len(records)),
-        mend="Leave the later ones out: `--filter FILE` does." if found else "",
-        threshold=THRESHOLD,
-        rows=tuple(rows[:shown]),
+        rows=[_row(records, *repeat, exact=repeat[0] in exact) for repeat in repeats],
         row_unit="share",
-        concerned=len(found),
-        drop=_origins(records, [place for place, *_ in found]),
-        measures=(
-            Measure("the same texts", wilson_interval(len(exact), len(records)), "share"),
-            Measure("nearly the same", wilson_interval(len(near), len(records)), "share"),
+        drop=(records[place].origin for place in sorted(place for place, *_ in repeats)),
+        measures=measures_of(
+            {
+                "the same texts": wilson_interval(len(exact), len(records)),
+                "nearly the same": wilson_interval(len(near), len(records)),
+            },
+            "share",
         ),
     )
 
 
-def _severity(share: float, threshold: float) -> Severity:
-    if share == 0:
-        return "ok"
-    return "warning" if share > threshold else "info"
-
-
-def _sentence(exact: int, near: int, total: int) -> str:
+def _says(exact: int, near: int, total: int) -> str:
     if not exact + near:
         return f"None of {total:,} rows repeats another."
     return (
@@ -77,40 +71,39 @@ def _sentence(exact: int, near: int, total: int) -> str:
 
 
 def _exact(records: Sequence[Record]) -> dict[int, int]:
-    """The earlier row of every row that repeats one, white space aside."""
+    """Find the earlier row of every row that repeats one, white space aside."""
     firsts: dict[tuple[object, ...], int] = {}
-    found = {}
+    repeats = {}
     for place, record in enumerate(records):
         texts = map(key_of, (*prompts_of(record), *(answer for _, answer in answers_of(record))))
-        first = firsts.setdefault((*texts, *_said(record)), place)
+        first = firsts.setdefault((*texts, *_labels(record)), place)
         if first != place:
-            found[place] = first
-    return found
+            repeats[place] = first
+    return repeats
 
 
 def _near(
     records: Sequence[Record], least: float, exact: dict[int, int]
 ) -> list[tuple[int, int, float]]:
-    """(row, earlier row, similarity) of rows that are nearly but not exactly the same."""
+    """Find (row, earlier row, similarity) of rows that are nearly but not exactly the same."""
     places = [place for place in range(len(records)) if place not in exact]
-    parts = [_parts(records[place]) for place in places]
-    whole = [" ".join(texts) for texts in parts]
-    found: dict[int, tuple[int, float]] = {}
-    for pair in near_pairs(whole, least):
+    texts = [_texts(records[place]) for place in places]
+    repeats: dict[int, tuple[int, float]] = {}
+    for pair in near_pairs([" ".join(row) for row in texts], least):
         i, j = places[pair.first], places[pair.second]
-        if j in found or _said(records[i]) != _said(records[j]):
+        if j in repeats or _labels(records[i]) != _labels(records[j]):
             continue
-        if _alike(parts[pair.first], parts[pair.second], least):
-            found[j] = (i, pair.similarity)
-    return [(j, i, share) for j, (i, share) in found.items()]
+        if _alike(texts[pair.first], texts[pair.second], least):
+            repeats[j] = (i, pair.similarity)
+    return [(j, i, share) for j, (i, share) in repeats.items()]
 
 
-def _said(record: Record) -> tuple[str, ...]:
+def _labels(record: Record) -> tuple[str, ...]:
     """What was said of its answers, where that is no part of their order."""
     return tuple(passage.text for passage in passages_of(record) if passage.label in LABELS)
 
 
-def _parts(record: Record) -> list[str]:
+def _texts(record: Record) -> list[str]:
     return [*map(flat, prompts_of(record)), *(flat(answer) for _, answer in answers_of(record))]
 
 
@@ -130,21 +123,11 @@ def _alike(first: Sequence[str], second: Sequence[str], least: float) -> bool:
 def _row(
     records: Sequence[Record], place: int, first: int, share: float, *, exact: bool
 ) -> FindingRow:
-    earlier = records[first].origin
-    return FindingRow(
-        value=share,
-        passages=tuple(
-            itertools.chain(
-                passages_of(records[place]),
-                () if exact else passages_of(records[first]),
-            )
-        ),
-        origin=records[place].origin,
-        also=(earlier,) if earlier is not None else (),
-        note="the same" if exact else "nearly the same",
+    earlier = () if exact else passages_of(records[first])
+    return record_row(
+        records[place],
+        share,
+        "the same" if exact else "nearly the same",
+        also=(records[first],),
+        passages=(*passages_of(records[place]), *earlier),
     )
-
-
-def _origins(records: Sequence[Record], places: Sequence[int]) -> tuple[Origin, ...]:
-    found = (records[place].origin for place in sorted(places))
-    return tuple(dict.fromkeys(origin for origin in found if origin is not None))

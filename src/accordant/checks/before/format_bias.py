@@ -7,28 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Series, Severity
 from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
-from accordant.checks.texts import passages_of, preferences_of
+from accordant.checks.texts import preferences_of, record_row
 from accordant.feedback.records import Record, flat
+from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import sign_test, wilson_interval
 from accordant.statistics.interval import Interval
 
-LEVEL = 0.05
-LEVELS: tuple[tuple[float, Severity], ...] = ((0.35, "serious"), (0.2, "warning"), (0.05, "info"))
-SOURCE = (
+SCALE = Scale(
     "chosen here: the whole interval 20 points off one half, and no chance at 5 % over all forms "
-    "looked for (exact sign test, Holm 1979)"
+    "looked for (exact sign test, Holm 1979)",
+    surely_off={0.05: "info", 0.2: "warning", 0.35: "serious"},
 )
 
 
@@ -87,8 +79,10 @@ class _Bias:
     title="Format bias",
     when="before",
     feedback=("comparison", "ranking", "joint_pair"),
+    scale=SCALE,
+    shown=(50, "rows to list at most."),
 )
-def format_bias(inputs: CheckInputs, *, least: Count = 20, shown: Count = 50) -> Finding:
+def format_bias(inputs: CheckInputs, *, least: Count = 20) -> Outcome:
     """Which forms are preferred as such: lists, headings, bold text, refusals, hedges and others.
 
     For every form, of the preferences in which one answer has it and the other has not: how often
@@ -98,34 +92,27 @@ def format_bias(inputs: CheckInputs, *, least: Count = 20, shown: Count = 50) ->
 
     Args:
         least: preferences that must differ in a form for it to be judged.
-        shown: rows to list at most.
     """
     records = inputs.feedback.records
-    biases = [one for one in _biases(records) if one.share.count >= least]
+    biases = [bias for bias in _biases(records) if bias.share.count >= least]
     if not biases:
         raise NotApplicableError(f"no form of answers tells apart {least} preferences or more")
-    sure = _sure(biases)
-    biases.sort(key=lambda one: (one.form not in sure, -one.distance))
-    worst, severity = biases[0], _severity(biases[0], sure)
-    raised = [one for one in biases if _severity(one, sure) != "ok"]
-    return Finding(
-        check="format-bias",
-        title="Format bias",
-        severity=severity,
-        quantity=f"preferences for the answer with: {worst.form}",
-        number=worst.share,
+    rejected = holm([bias.p_value for bias in biases], 0.05)
+    sure = {bias.form for bias, clear in zip(biases, rejected, strict=True) if clear}
+    biases.sort(key=lambda bias: (bias.form not in sure, -bias.distance))
+    raised = [bias for bias in biases if _severity(bias, sure) != "ok"]
+    return Outcome(
+        f"preferences for the answer with: {biases[0].form}",
+        biases[0].share,
+        _says(raised, len(biases)),
+        "If that is not what you want, add pairs that differ in form the other way round.",
         unit="share",
-        sentence=_sentence(raised, len(biases)),
-        mend="If that is not what you want, add pairs that differ in form the other way round."
-        if raised
-        else "",
-        threshold=Threshold(0.7 if worst.share.estimate >= 0.5 else 0.3, SOURCE),
-        rows=_rows(records, raised)[:shown],
+        severity=_severity(biases[0], sure),
+        rows=_rows(records, raised),
         row_unit="forms",
-        concerned=len(frozenset().union(*(one.rows for one in raised))),
         measures=tuple(
-            Measure(f"{one.form} (differs in {one.share.count:,})", one.share, "share")
-            for one in biases
+            Measure(f"{bias.form} (differs in {bias.share.count:,})", bias.share, "share")
+            for bias in biases
         ),
         charts=(_chart(biases),),
     )
@@ -148,21 +135,12 @@ def _biases(records: Sequence[Record]) -> list[_Bias]:
     return found
 
 
-def _sure(biases: Sequence[_Bias]) -> set[str]:
-    """Forms whose preference is no chance, over all that were looked for."""
-    from accordant.statistics.corrections import holm
-
-    rejected = holm([one.p_value for one in biases], LEVEL)
-    return {one.form for one, own in zip(biases, rejected, strict=True) if own}
-
-
 def _severity(bias: _Bias, sure: set[str]) -> Severity:
-    if bias.form not in sure:
-        return "ok"
-    return next((severity for level, severity in LEVELS if bias.distance > level), "ok")
+    """By the scale where the preference is no chance over all forms that were looked for."""
+    return SCALE.severity(bias.share) if bias.form in sure else "ok"
 
 
-def _sentence(raised: Sequence[_Bias], judged: int) -> str:
+def _says(raised: Sequence[_Bias], judged: int) -> str:
     if not raised:
         return f"None of {judged} forms of answers is preferred or rejected as such."
     parts = [
@@ -176,35 +154,27 @@ def _sentence(raised: Sequence[_Bias], judged: int) -> str:
     )
 
 
-def _rows(records: Sequence[Record], raised: Sequence[_Bias]) -> tuple[FindingRow, ...]:
-    """Rows whose label goes with a form, those that follow most of them first."""
+def _rows(records: Sequence[Record], raised: Sequence[_Bias]) -> list[FindingRow]:
+    """List rows whose label goes with a form, those that follow most of them first."""
     forms = {
-        place: [one.form for one in raised if place in one.rows]
-        for place in sorted(frozenset().union(*(one.rows for one in raised)))
+        place: [bias.form for bias in raised if place in bias.rows]
+        for place in sorted(frozenset().union(*(bias.rows for bias in raised)))
     }
     ordered = sorted(forms.items(), key=lambda item: -len(item[1]))
-    return tuple(
-        FindingRow(
-            float(len(own)), passages_of(records[place]), records[place].origin, note=", ".join(own)
-        )
-        for place, own in ordered
-    )
+    return [
+        record_row(records[place], float(len(followed)), ", ".join(followed))
+        for place, followed in ordered
+    ]
 
 
 def _chart(biases: Sequence[_Bias]) -> Chart:
-    series = Series(
-        "preferred",
-        tuple(one.share.estimate for one in biases),
-        low=tuple(one.share.low for one in biases),
-        high=tuple(one.share.high for one in biases),
-        labels=tuple(one.form for one in biases),
-    )
+    shares, forms = [bias.share for bias in biases], [bias.form for bias in biases]
     return Chart(
         "bars",
         "Preference by form",
         "Of pairs in which one answer has the form: how often it is the preferred one.",
         "",
         "share preferred",
-        (series,),
+        (Series.of_intervals("preferred", shares, forms),),
         (Mark(0.5, "no bias", vertical=False),),
     )

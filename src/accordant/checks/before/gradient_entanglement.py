@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from accordant.base.options import Count
 from accordant.checks.assumed_objective import pair_objective
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Series
 from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.pair_pass import examples_of, pair_row
+from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
-from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,77 +26,110 @@ if TYPE_CHECKING:
 Layers = Count | None
 Tokens = Literal["last-layer", "all", "none"]
 
-TITLE = "Gradient entanglement"
-THRESHOLD = Threshold(
-    0.5,
-    "more than half of the pairs: the usual pair then moves the wrong way. The conditions are "
-    "those of Yuan et al. 2024",
-)
 # Forward passes of a pair per token: the gradients of both answers; and the tokens of a listed one.
-_GRADIENTS, _LAST_LAYER, _ALL = 5.0, 1.0, 7.0
+_GRADIENTS = 5.0
+_TOKENS = {"last-layer": 1.0, "all": 7.0, "none": 0.0}
 _NAMED = 3  # tokens named in a row
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
-    """The pairs that were looked at, and what a step on each would do to it."""
+class _Gradients:
+    """The pairs that were looked at, and what a step on each would do to it.
 
-    examples: tuple[Example, ...]
+    Args:
+        places: of the pairs among all examples.
+        parameters: whose gradients were compared; `weights` says so in words.
+        products: of the gradients.
+        slopes: of the loss, `[pairs, 2]`.
+        changes: that both imply.
+    """
+
+    places: tuple[int, ...]
+    parameters: list[nn.Parameter]
+    weights: str
     products: Products
     slopes: Tensor
     changes: Changes
-    broken: tuple[bool, ...]
+
+    @property
+    def broken(self) -> list[bool]:
+        """Whether a pair breaks either condition."""
+        broken: list[bool] = (self.changes.breaks_chosen | self.changes.breaks_rejected).tolist()
+        return broken
 
     def worst_first(self) -> list[int]:
-        """Places of broken pairs, those that break both conditions and are most alike first."""
+        """Order broken pairs: those that break both conditions and are most alike come first."""
         cosines = self.products.cosines
         both = self.changes.breaks_chosen & self.changes.breaks_rejected
-        places = [place for place, broken in enumerate(self.broken) if broken]
-        return sorted(places, key=lambda p: (not both[p], -float(cosines[p])))
+        broken = [place for place, breaks in enumerate(self.broken) if breaks]
+        return sorted(broken, key=lambda place: (not both[place], -float(cosines[place])))
 
 
 def _sample(inputs: CheckInputs, pairs: int) -> tuple[int, ...]:
-    """Places of the pairs to look at, drawn by the seed."""
-    import random
-
+    """Draw places of the pairs to look at, by the seed."""
     count = len(examples_of(inputs))
     return tuple(sorted(random.Random(inputs.seed).sample(range(count), min(pairs, count))))
 
 
-def _cost(
-    inputs: CheckInputs,
-    *,
-    pairs: int = 32,
-    tokens: Tokens = "last-layer",
-    shown: int = 8,
-    **_: object,
-) -> Mapping[str, float]:
-    examples = examples_of(inputs)
-    chosen = [examples[place].num_tokens for place in _sample(inputs, pairs)]
-    each = {"last-layer": _LAST_LAYER, "all": _ALL, "none": 0.0}[tokens]
-    return {"gradients": _GRADIENTS * sum(chosen) + each * sum(chosen[:shown])}
-
-
-@check(
-    name="gradient-entanglement",
-    title=TITLE,
-    when="before",
-    needs=("model",),
-    feedback=("comparison", "joint_pair"),
-    paper="arXiv:2410.13828 A Common Pitfall of Margin-based Language Model Alignment: Gradient "
-    "Entanglement",
-    cost=_cost,
-)
-def gradient_entanglement(
+def _measure(
     inputs: CheckInputs,
     *,
     method: str | None = None,
     beta: float | None = None,
     pairs: Count = 32,
     layers: Layers = None,
-    tokens: Tokens = "last-layer",
-    shown: Count = 8,
-) -> Finding:
+) -> _Gradients:
+    """Compare the gradients of both answers of a sample of pairs.
+
+    Args:
+        method: the objective that will be trained; the usual one for the feedback when none.
+        beta: its beta, where it has one; its default when none.
+        pairs: pairs to look at, drawn at random.
+        layers: the last so many layers, whose gradients stand for all; all weights when none.
+    """
+    from accordant.checks.gradients import loss_slopes, pair_products, parameters_of, predict
+
+    examples = examples_of(inputs)
+    if not examples:
+        raise NotApplicableError("no record became a pair in tokens")
+    parameters = parameters_of(inputs.model, layers)
+    objective, bound = pair_objective(method, beta, inputs.feedback.record_type)
+    places = _sample(inputs, pairs)
+    sample = tuple(examples[place] for place in places)
+    products, scores = pair_products(inputs.model, sample, parameters, advance=inputs.advance)
+    slopes = loss_slopes(objective, bound, scores, sample)
+    weights = "all weights" if layers is None else f"the last {layers} layers"
+    return _Gradients(places, parameters, weights, products, slopes, predict(products, slopes))
+
+
+def _cost(inputs: CheckInputs, pairs: int, tokens: Tokens, shown: int) -> float:
+    examples = examples_of(inputs)
+    sizes = [examples[place].num_tokens for place in _sample(inputs, pairs)]
+    return _GRADIENTS * sum(sizes) + _TOKENS[tokens] * sum(sizes[:shown])
+
+
+GRADIENTS = Pass("gradients", _measure, _cost, needs=("model",))
+
+
+@check(
+    name="gradient-entanglement",
+    title="Gradient entanglement",
+    when="before",
+    reads=(GRADIENTS,),
+    feedback=("comparison", "joint_pair"),
+    paper="arXiv:2410.13828 A Common Pitfall of Margin-based Language Model Alignment: Gradient "
+    "Entanglement",
+    scale=Scale(
+        "more than half of the pairs: the usual pair then moves the wrong way. The conditions are "
+        "those of Yuan et al. 2024",
+        above={0.5: "warning"},
+        surely_above={0.5: "serious"},
+    ),
+    shown=(8, "pairs to list at most."),
+)
+def gradient_entanglement(
+    inputs: CheckInputs, found: _Gradients, *, tokens: Tokens = "last-layer"
+) -> Outcome:
     """Pairs on which a small step would lower the chosen answer, or raise the rejected one.
 
     With g the gradients of both answers' log-probabilities and d the slopes of the loss, the chosen
@@ -115,124 +141,59 @@ def gradient_entanglement(
     looked at.
 
     Args:
-        method: the objective that will be trained; the usual one for the feedback when none.
-        beta: its beta, where it has one; its default when none.
-        pairs: pairs to look at, drawn at random.
-        layers: the last so many layers, whose gradients stand for all; all weights when none.
         tokens: how the tokens of listed pairs are told apart: by the gradients of the last layer
             (the head), of all weights (float32 alone, slower), or none.
-        shown: pairs to list at most.
     """
-    from accordant.checks.gradients import parameters_of
-
-    if not examples_of(inputs):
-        raise NotApplicableError("no record became a pair in tokens")
-    parameters = parameters_of(inputs.model, layers)
-    found = _measure(inputs, parameters, pairs, method, beta)
-    number = wilson_interval(sum(found.broken), len(found.broken))
-    severity = _severity(number)
-    weights = "all weights" if layers is None else f"the last {layers} layers"
-    listed = found.worst_first()[:shown]
-    return Finding(
-        check="gradient-entanglement",
-        title=TITLE,
-        severity=severity,
-        quantity=f"pairs that break a condition, gradients of {weights}",
-        number=number,
-        unit="share",
-        sentence=_sentence(found, number, weights),
-        mend="Make the answers of a pair less alike, add the likelihood of the chosen answer to "
-        "the loss (`rpo`), or weigh the rejected one less; then look again with `--option "
-        "gradient-entanglement.method=rpo`."
-        if severity != "ok"
-        else "",
-        threshold=THRESHOLD,
-        rows=tuple(_rows(inputs, found, parameters, listed, tokens)),
-        row_unit="cosine",
-        concerned=sum(found.broken),
-        measures=_measures(found),
-        charts=(_chart(found),),
-    )
-
-
-def _measure(
-    inputs: CheckInputs,
-    parameters: Sequence[nn.Parameter],
-    pairs: int,
-    method: str | None,
-    beta: float | None,
-) -> _Measured:
-    from accordant.checks.gradients import loss_slopes, pair_products, predict
-
-    objective, bound = pair_objective(method, beta, inputs.feedback.record_type)
-    everything = examples_of(inputs)
-    examples = tuple(everything[place] for place in _sample(inputs, pairs))
-    products, scores = pair_products(inputs.model, examples, parameters, advance=inputs.advance)
-    slopes = loss_slopes(objective, bound, scores, examples)
-    changes = predict(products, slopes)
-    broken: list[bool] = (changes.breaks_chosen | changes.breaks_rejected).tolist()
-    return _Measured(examples, products, slopes, changes, tuple(broken))
-
-
-def _severity(number: Interval) -> Severity:
-    if not number.estimate > THRESHOLD.value:
-        return "ok"
-    return "serious" if number.low > THRESHOLD.value else "warning"
-
-
-def _sentence(found: _Measured, number: Interval, weights: str) -> str:
-    chosen, rejected = (int(one.sum()) for one in _sides(found))
-    cosine = float(found.products.cosines.mean())
-    return (
+    broken = found.broken
+    number = wilson_interval(sum(broken), len(broken))
+    sides = (found.changes.breaks_chosen, found.changes.breaks_rejected)
+    chosen, rejected = (wilson_interval(int(side.sum()), len(side)) for side in sides)
+    cosines = found.products.cosines
+    return Outcome(
+        f"pairs that break a condition, gradients of {found.weights}",
+        number,
         f"Of {number.count:,} pairs, a small plain step on the pair's own loss would not raise the "
-        f"chosen answer in {chosen:,} and not lower the rejected one in {rejected:,}, by the "
-        f"gradients of {weights}; the two gradients have a mean cosine of {cosine:+.2f}."
+        f"chosen answer in {int(sides[0].sum()):,} and not lower the rejected one in "
+        f"{int(sides[1].sum()):,}, by the gradients of {found.weights}; the two gradients have a "
+        f"mean cosine of {float(cosines.mean()):+.2f}.",
+        "Make the answers of a pair less alike, add the likelihood of the chosen answer to the "
+        "loss (`rpo`), or weigh the rejected one less; then look again with `--option "
+        "gradient-entanglement.method=rpo`.",
+        unit="share",
+        rows=_rows(inputs, found, tokens),
+        row_unit="cosine",
+        concerned=sum(broken),
+        measures=(
+            Measure("chosen answer would not rise", chosen, "share"),
+            Measure("rejected answer would not fall", rejected, "share"),
+            Measure("cosine of the two gradients", bootstrap_mean(cosines)),
+        ),
+        charts=(_chart(found.products),),
     )
 
 
-def _sides(found: _Measured) -> tuple[Tensor, Tensor]:
-    return found.changes.breaks_chosen, found.changes.breaks_rejected
-
-
-def _measures(found: _Measured) -> tuple[Measure, ...]:
-    chosen, rejected = (wilson_interval(int(one.sum()), len(one)) for one in _sides(found))
-    return (
-        Measure("chosen answer would not rise", chosen, "share"),
-        Measure("rejected answer would not fall", rejected, "share"),
-        Measure("cosine of the two gradients", bootstrap_mean(found.products.cosines)),
-    )
-
-
-def _rows(
-    inputs: CheckInputs,
-    found: _Measured,
-    parameters: Sequence[nn.Parameter],
-    places: Sequence[int],
-    tokens: Tokens,
-) -> Iterator[FindingRow]:
+def _rows(inputs: CheckInputs, found: _Gradients, tokens: Tokens) -> Iterator[FindingRow]:
+    """List the broken pairs; each takes passes of its own where its tokens are told apart."""
     from accordant.checks.gradients import last_layer_token_changes, token_changes
     from accordant.checks.pairs import Pair
 
-    where = {id(example): place for place, example in enumerate(examples_of(inputs))}
-    for place in places:
-        example = found.examples[place]
-        notes = [
-            said
-            for one, said in zip(
-                _sides(found), ("chosen would not rise", "rejected would not fall"), strict=True
-            )
-            if one[place]
-        ]
+    examples = examples_of(inputs)
+    sides = {
+        "chosen would not rise": found.changes.breaks_chosen,
+        "rejected would not fall": found.changes.breaks_rejected,
+    }
+    for place in found.worst_first():
+        example, slopes = examples[found.places[place]], found.slopes[place]
+        notes = [words for words, broken in sides.items() if broken[place]]
         if tokens != "none":
-            slopes = found.slopes[place]
             if tokens == "all":
-                moved = token_changes(inputs.model, example, parameters, slopes)
+                moved = token_changes(inputs.model, example, found.parameters, slopes)
             else:
                 moved = last_layer_token_changes(inputs.model, example, slopes)
-            inputs.advance(int((_ALL if tokens == "all" else _LAST_LAYER) * example.num_tokens))
+            inputs.advance(int(_TOKENS[tokens] * example.num_tokens))
             notes.append(_tokens_note(inputs.tokenizer, example, moved))
-        pair = Pair(where[id(example)], 0, 1)
-        yield pair_row(inputs, pair, float(found.products.cosines[place]), "; ".join(notes))
+        cosine = float(found.products.cosines[place])
+        yield pair_row(inputs, Pair(found.places[place], 0, 1), cosine, "; ".join(notes))
 
 
 def _tokens_note(tokenizer: Any, example: Example, moved: TokenChanges) -> str:
@@ -247,8 +208,7 @@ def _tokens_note(tokenizer: Any, example: Example, moved: TokenChanges) -> str:
     return f"{falling:,} of {len(ids):,} chosen tokens fall{most}"
 
 
-def _chart(found: _Measured) -> Chart:
-    products = found.products
+def _chart(products: Products) -> Chart:
     return Chart(
         "points",
         "Inner product over squared norms",

@@ -7,20 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.findings import Chart, Mark, Measure, Series
 from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
-from accordant.checks.texts import passages_of, preferences_of
+from accordant.checks.texts import preferences_of, record_row
 from accordant.feedback.records import Binary, Record, flat
 from accordant.statistics.estimates import (
     area_under_curve,
@@ -30,11 +21,10 @@ from accordant.statistics.estimates import (
 )
 from accordant.statistics.interval import Interval
 
-# Distance from one half at which the whole interval must lie.
-LEVELS: tuple[tuple[float, Severity], ...] = ((0.25, "serious"), (0.1, "warning"), (0.05, "info"))
-SOURCE = (
+SCALE = Scale(
     "chosen here: the whole interval 10 points off one half; what length explains, a policy can "
-    "learn instead of quality (Singhal et al. 2023, arXiv:2310.03716)"
+    "learn instead of quality (Singhal et al. 2023, arXiv:2310.03716)",
+    surely_off={0.05: "info", 0.1: "warning", 0.25: "serious"},
 )
 BINS = 8
 
@@ -44,79 +34,68 @@ BINS = 8
     title="Length bias",
     when="before",
     feedback=("comparison", "ranking", "joint_pair", "binary"),
+    scale=SCALE,
+    shown=(50, "rows to list at most, the largest differences first."),
 )
-def length_bias(inputs: CheckInputs, *, shown: Count = 50) -> Finding:
+def length_bias(inputs: CheckInputs) -> Outcome:
     """How often the longer answer is the preferred one, where length should say nothing.
 
     The number is the share of preferences in which the preferred answer has more characters, ties
     counted half; for answers with thumbs the probability that a desirable one is longer than an
     undesirable one. A ranking counts once: its number is the mean over its pairs.
-
-    Args:
-        shown: rows to list at most, the largest differences first.
     """
-    records = inputs.feedback.records
     if inputs.feedback.record_type == "binary":
-        return _of_thumbs(records, shown)
-    pairs = [[_length_pair(*pair) for pair in preferences_of(record)] for record in records]
-    kept = [(record, own) for record, own in zip(records, pairs, strict=True) if own]
+        return _of_thumbs(inputs.feedback.records)
+    return _of_preferences(inputs.feedback.records)
+
+
+def _of_preferences(records: Sequence[Record]) -> Outcome:
+    """Compare the lengths of answers that were preferred to others with theirs."""
+    lengths = [
+        [(len(flat(better)), len(flat(worse))) for better, worse in preferences_of(record)]
+        for record in records
+    ]
+    kept = [(record, pairs) for record, pairs in zip(records, lengths, strict=True) if pairs]
     if not kept:
         raise NotApplicableError("no record prefers one answer to another")
-    outcomes = [sum(map(_longer, own)) / len(own) for _, own in kept]
-    share = proportion(outcomes)
-    gaps = [sum(math.log((a + 1) / (b + 1)) for a, b in own) / len(own) for _, own in kept]
+    share = proportion([sum(map(_longer, pairs)) / len(pairs) for _, pairs in kept])
+    gaps = [sum(math.log((a + 1) / (b + 1)) for a, b in pairs) / len(pairs) for _, pairs in kept]
     sign = 1 if share.estimate >= 0.5 else -1
     rows = [
-        FindingRow(gap, passages_of(record), record.origin)
+        record_row(record, gap)
         for (record, _), gap in zip(kept, gaps, strict=True)
         if sign * gap > 0
     ]
     rows.sort(key=lambda row: -sign * row.value)
-    raised = _severity(share)
-    return Finding(
-        check="length-bias",
-        title="Length bias",
-        severity=raised,
-        quantity="preferences for the longer answer",
-        number=share,
+    raised = SCALE.severity(share) != "ok"
+    return Outcome(
+        "preferences for the longer answer",
+        share,
+        _says(share, "preferred answers are", raised),
+        _mend(share),
         unit="share",
-        sentence=_sentence(share, "preferred answers are"),
-        mend=_mend(share),
-        threshold=_threshold(share),
-        rows=tuple(rows[:shown]) if raised != "ok" else (),
+        rows=rows if raised else (),
         row_unit="log length ratio",
-        concerned=len(rows) if raised != "ok" else 0,
         measures=(Measure("log of preferred length by other length, mean", bootstrap_mean(gaps)),),
-        charts=(_histogram(gaps), _by_ratio(kept)),
+        charts=(_histogram(gaps), _by_ratio([pair for _, pairs in kept for pair in pairs])),
     )
 
 
-def _mend(share: Interval) -> str:
-    if _severity(share) == "ok":
-        return ""
-    way = "shorter" if share.estimate >= 0.5 else "longer"
-    return (
-        f"Add answers that are right though {way}, train on a length-normalised objective "
-        "(`ln_dpo`, `simpo`), and watch the length of answers while training."
-    )
-
-
-def _of_thumbs(records: Sequence[Record], shown: int) -> Finding:
-    """The same for answers with thumbs."""
+def _of_thumbs(records: Sequence[Record]) -> Outcome:
+    """Compare the lengths of desirable answers with those of undesirable ones."""
     thumbs = [record for record in records if isinstance(record, Binary)]
     lengths = {
-        label: [float(len(flat(one.completion))) for one in thumbs if one.label == label]
+        label: [float(len(flat(record.completion))) for record in thumbs if record.label == label]
         for label in (True, False)
     }
     if not (lengths[True] and lengths[False]):
         raise NotApplicableError("all answers have the same label")
     area = area_under_curve(lengths[True], lengths[False])
-    raised = _severity(area)
-    wanted = area.estimate >= 0.5
+    raised = SCALE.severity(area) != "ok"
     rows = [
-        FindingRow(float(len(flat(one.completion))), passages_of(one), one.origin)
-        for one in thumbs
-        if one.label == wanted
+        record_row(record, float(len(flat(record.completion))))
+        for record in thumbs
+        if record.label == (area.estimate >= 0.5)
     ]
     rows.sort(key=lambda row: -row.value)
     series = tuple(
@@ -124,46 +103,34 @@ def _of_thumbs(records: Sequence[Record], shown: int) -> Finding:
         for label, name in ((False, "not preferred"), (True, "preferred"))
     )
     note = "The further apart the two, the better length alone tells the labels."
-    chart = Chart("histogram", "Lengths by label", note, "characters", "answers", series)
-    return Finding(
-        check="length-bias",
-        title="Length bias",
-        severity=raised,
-        quantity="probability that a desirable answer is longer than an undesirable one",
-        number=area,
+    return Outcome(
+        "probability that a desirable answer is longer than an undesirable one",
+        area,
+        _says(area, "desirable answers are", raised),
+        _mend(area),
         unit="share",
-        sentence=_sentence(area, "desirable answers are"),
-        mend=_mend(area),
-        threshold=_threshold(area),
-        rows=tuple(rows[:shown]) if raised != "ok" else (),
+        rows=rows if raised else (),
         row_unit="characters",
-        concerned=len(rows) if raised != "ok" else 0,
-        charts=(chart,),
+        charts=(Chart("histogram", "Lengths by label", note, "characters", "answers", series),),
     )
 
 
-def _length_pair(better: object, worse: object) -> tuple[int, int]:
-    return len(flat(better)), len(flat(worse))  # type: ignore[arg-type]
+def _mend(share: Interval) -> str:
+    way = "shorter" if share.estimate >= 0.5 else "longer"
+    return (
+        f"Add answers that are right though {way}, train on a length-normalised objective "
+        "(`ln_dpo`, `simpo`), and watch the length of answers while training."
+    )
 
 
 def _longer(pair: tuple[int, int]) -> float:
     return 0.5 if pair[0] == pair[1] else float(pair[0] > pair[1])
 
 
-def _severity(share: Interval) -> Severity:
-    """By how far the whole interval lies from one half."""
-    nearest = max(share.low - 0.5, 0.5 - share.high)
-    return next((severity for level, severity in LEVELS if nearest > level), "ok")
-
-
-def _threshold(share: Interval) -> Threshold:
-    return Threshold(0.6 if share.estimate >= 0.5 else 0.4, SOURCE)
-
-
-def _sentence(share: Interval, subject: str) -> str:
+def _says(share: Interval, subject: str, raised: bool) -> str:
     rate = max(share.estimate, 1 - share.estimate)
     way = "longer" if share.estimate >= 0.5 else "shorter"
-    if _severity(share) == "ok":
+    if not raised:
         return (
             f"Length hardly tells which answer is better: {subject} {way} in {rate:.0%} of cases."
         )
@@ -185,29 +152,21 @@ def _histogram(gaps: Sequence[float]) -> Chart:
     )
 
 
-def _by_ratio(kept: Sequence[tuple[Record, list[tuple[int, int]]]]) -> Chart:
-    """How often the longer answer is preferred, by how much longer it is."""
-    differ = [(a, b) for _, own in kept for a, b in own if a != b]
+def _by_ratio(pairs: Sequence[tuple[int, int]]) -> Chart:
+    """Chart how often the longer answer is preferred, by how much longer it is."""
+    differ = [(a, b) for a, b in pairs if a != b]
     ratios = np.array([abs(math.log((a + 1) / (b + 1))) for a, b in differ])
     won = np.array([float(a > b) for a, b in differ])
     order = np.argsort(ratios, kind="stable")
-    parts = [
-        part for part in np.array_split(order, min(BINS, max(1, len(order) // 20))) if len(part)
-    ]
-    shares = [wilson_interval(float(won[part].sum()), len(part)) for part in parts]
-    series = Series(
-        "longer answer preferred",
-        tuple(one.estimate for one in shares),
-        xs=tuple(float(np.exp(ratios[part].mean())) for part in parts),
-        low=tuple(one.low for one in shares),
-        high=tuple(one.high for one in shares),
-    )
+    bins = [b for b in np.array_split(order, min(BINS, max(1, len(order) // 20))) if len(b)]
+    shares = [wilson_interval(float(won[places].sum()), len(places)) for places in bins]
+    xs = [float(np.exp(ratios[places].mean())) for places in bins]
     return Chart(
         "points",
         "Preference by difference in length",
         "Flat at one half where length says nothing; bars are 95 % intervals.",
         "longer length by shorter length",
         "share in which the longer is preferred",
-        (series,),
+        (Series.of_intervals("longer answer preferred", shares, xs=xs),),
         (Mark(0.5, "no bias", vertical=False),),
     )

@@ -3,71 +3,79 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from accordant.base.errors import UserError
-from accordant.base.options import Count, Positive
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.base.options import Positive
+from accordant.checks.findings import Chart, FindingRow, Mark, Series, measures_of
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.pair_pass import (
-    cost_of_pass,
-    examples_of,
-    origins_of,
-    pair_pass,
-    pair_row,
-)
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
+from accordant.checks.ranking import ideal_gaps, needed_loss, ranked_right, vote_shares
 from accordant.checks.registry import check
 from accordant.statistics.estimates import proportion, wilson_interval
-from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-    from accordant.checks.pair_pass import PairPass
+    from accordant.statistics.interval import Interval
 
 # An assumed share of people; at 0 or 1 every pair would be learnt.
 Assumed = Annotated[float, Field(gt=0.0, lt=1.0)]
 
-TITLE = "Ranking accuracy and its ideal"
-THRESHOLD = Threshold(
-    0.05,
-    "chosen here: one pair in twenty. Which pairs stay wrong follows from DPO's optimum (Chen et "
-    "al. 2024)",
-)
+
+@dataclass(frozen=True, slots=True)
+class _Optimum:
+    """DPO's optimum: its beta, and the share of people who prefer each chosen answer, `[pairs]`.
+
+    `shares` is NaN where nobody counted, and the assumed share stands there.
+    """
+
+    beta: float
+    shares: Tensor
+    assumed: float
+
+    @property
+    def unknown(self) -> int:
+        """Pairs whose share is assumed."""
+        return int(self.shares.isnan().sum())
+
+    def right(self, gaps: Tensor, assumed: float | None = None) -> Tensor:
+        """Which pairs it ranks right, from the gaps of the model now, `[pairs]`."""
+        filled = self.shares.nan_to_num(nan=self.assumed if assumed is None else assumed)
+        return ranked_right(ideal_gaps(gaps, filled, self.beta))
 
 
 @check(
     name="ranking-accuracy",
-    title=TITLE,
+    title="Ranking accuracy and its ideal",
     when="before",
-    needs=("model",),
+    reads=(PAIRS,),
     feedback=("comparison", "joint_pair", "ranking"),
     paper="arXiv:2405.19534 Preference Learning Algorithms Do Not Learn Preference Rankings",
-    cost=cost_of_pass,
+    scale=Scale(
+        "chosen here: one pair in twenty. Which pairs stay wrong follows from DPO's optimum (Chen "
+        "et al. 2024)",
+        above={0.05: "info"},
+        surely_above={0.05: "warning"},
+    ),
+    shown=(50, "pairs to list at most, the hardest first."),
 )
 def ranking_accuracy(
     inputs: CheckInputs,
+    found: PairPass,
     *,
     beta: Positive = 0.1,
     preferred: Assumed = 0.75,
     lowest: Assumed = 0.6,
     highest: Assumed = 0.9,
     drop_wrong: bool = False,
-    shown: Count = 50,
-) -> Finding:
+) -> Outcome:
     """Pairs the model ranks wrong, and those that even DPO's optimum ranks wrong.
 
     Ranking accuracy is the share of pairs whose chosen answer has the higher log-probability,
@@ -83,7 +91,6 @@ def ranking_accuracy(
         lowest: the lower end of the range that is reported.
         highest: the higher end of it.
         drop_wrong: whether `--filter` leaves out the pairs that stay wrong at the optimum.
-        shown: pairs to list at most, the hardest first.
     """
     if not lowest <= preferred <= highest:
         raise UserError(
@@ -91,135 +98,85 @@ def ranking_accuracy(
             where="ranking-accuracy.preferred",
             mend="Give lowest <= preferred <= highest.",
         )
-    from accordant.checks.ranking import ranked_right
-
-    found = pair_pass(inputs)
-    gaps = found.logps.gaps
-    shares = _shares(inputs, found)
-    wrong = ranked_right(_ideal(gaps, shares, preferred, beta)) < 1
-    places = _hardest_first(gaps)
+    examples, gaps = examples_of(inputs), found.logps.gaps
+    votes = [examples[pair.example].numbers.get("votes") for pair in found.pairs]
+    optimum = _Optimum(beta, vote_shares(votes), preferred)
+    wrong = optimum.right(gaps) < 1
+    places: list[int] = gaps.argsort(stable=True).tolist()
+    stay = [found.pairs[place] for place in places if wrong[place]]
     number = wilson_interval(int(wrong.sum()), len(gaps))
-    severity = _severity(number)
-    return Finding(
-        check="ranking-accuracy",
-        title=TITLE,
-        severity=severity,
-        quantity=f"pairs ranked wrong even at DPO's optimum, beta {beta:g}",
-        number=number,
+    return Outcome(
+        f"pairs ranked wrong even at DPO's optimum, beta {beta:g}",
+        number,
+        _says(found, number, optimum),
+        "A smaller beta lets the policy go further from the model; training on the chosen answers "
+        "first makes them likelier. Pairs that stay wrong teach a margin, not a ranking.",
         unit="share",
-        sentence=_sentence(found, number, shares, preferred, beta),
-        mend="A smaller beta lets the policy go further from the model; training on the chosen "
-        "answers first makes them likelier. Pairs that stay wrong teach a margin, not a ranking."
-        if severity != "ok"
-        else "",
-        threshold=THRESHOLD,
-        rows=_rows(inputs, found, beta, places[:shown]),
+        rows=_rows(inputs, found, beta, places),
         row_unit="nats",
         concerned=int((gaps < 0).sum()),
-        drop=origins_of(inputs, [found.pairs[p] for p in places if wrong[p]]) if drop_wrong else (),
-        measures=_measures(found, shares, beta, (preferred, lowest, highest)),
-        charts=(_chart(gaps, shares, preferred, beta),),
+        drop=origins_of(inputs, stay) if drop_wrong else (),
+        measures=measures_of(_measures(found, optimum, (preferred, lowest, highest)), "share"),
+        charts=(_chart(gaps, optimum),),
     )
-
-
-def _shares(inputs: CheckInputs, found: PairPass) -> Tensor:
-    """Share of people who prefer each chosen answer, `[pairs]`; NaN where it is not known."""
-    from accordant.checks.ranking import vote_shares
-
-    examples = examples_of(inputs)
-    return vote_shares([examples[pair.example].numbers.get("votes") for pair in found.pairs])
-
-
-def _ideal(gaps: Tensor, shares: Tensor, assumed: float, beta: float) -> Tensor:
-    """Gaps at the optimum, with the assumed share where none is known."""
-    from accordant.checks.ranking import ideal_gaps
-
-    return ideal_gaps(gaps, shares.nan_to_num(nan=assumed), beta)
-
-
-def _hardest_first(gaps: Tensor) -> list[int]:
-    places: list[int] = gaps.argsort(stable=True).tolist()
-    return places
-
-
-def _severity(number: Interval) -> Severity:
-    if not number.estimate > THRESHOLD.value:
-        return "ok"
-    return "warning" if number.low > THRESHOLD.value else "info"
 
 
 def _rows(
-    inputs: CheckInputs, found: PairPass, beta: float, places: Sequence[int]
-) -> tuple[FindingRow, ...]:
-    """The hardest pairs that are ranked wrong; a row's number is c."""
-    from accordant.checks.ranking import needed_loss
-
+    inputs: CheckInputs, found: PairPass, beta: float, places: list[int]
+) -> Iterator[FindingRow]:
+    """List the pairs that are ranked wrong, in this order; a row's number is c."""
     gaps = found.logps.gaps
     needed = needed_loss(gaps, beta)
-    return tuple(
-        pair_row(
-            inputs,
-            found.pairs[place],
-            -float(gaps[place]),
-            f"ranked right once its loss is under {float(needed[place]):.4f}",
-        )
-        for place in places
-        if gaps[place] < 0
-    )
+    for place in places:
+        if gaps[place] < 0:
+            note = f"ranked right once its loss is under {float(needed[place]):.4f}"
+            yield pair_row(inputs, found.pairs[place], -float(gaps[place]), note)
 
 
-def _sentence(
-    found: PairPass, number: Interval, shares: Tensor, preferred: float, beta: float
-) -> str:
-    from accordant.checks.ranking import ranked_right
-
-    gaps = found.logps.gaps
-    right = float(ranked_right(gaps).mean())
-    unknown = int(shares.isnan().sum())
-    assumption = ""
-    if unknown == len(shares):
-        assumption = f", assuming that {preferred:.0%} of people prefer each chosen answer"
+def _says(found: PairPass, number: Interval, optimum: _Optimum) -> str:
+    pairs, unknown = len(found.pairs), optimum.unknown
+    if unknown == pairs:
+        known = f", assuming that {optimum.assumed:.0%} of people prefer each chosen answer"
     elif unknown:
-        assumption = (
+        known = (
             f", by their votes, and for the {unknown:,} pairs without votes assuming that "
-            f"{preferred:.0%} of people prefer the chosen answer"
+            f"{optimum.assumed:.0%} of people prefer the chosen answer"
         )
     else:
-        assumption = ", by their votes"
+        known = ", by their votes"
     return (
-        f"The model finds the chosen answer likelier in {right:.0%} of {len(gaps):,} pairs. At "
-        f"DPO's optimum with beta {beta:g}{assumption}, {1 - number.estimate:.0%} would be ranked "
-        "right; training as it is done rarely comes near, and the pairs with the largest gap "
-        "against them are the last to turn."
+        f"The model finds the chosen answer likelier in {float(found.logps.right.mean()):.0%} of "
+        f"{pairs:,} pairs. At DPO's optimum with beta {optimum.beta:g}{known}, "
+        f"{1 - number.estimate:.0%} would be ranked right; training as it is done rarely comes "
+        "near, and the pairs with the largest gap against them are the last to turn."
     )
 
 
 def _measures(
-    found: PairPass, shares: Tensor, beta: float, assumed: tuple[float, float, float]
-) -> tuple[Measure, ...]:
-    from accordant.checks.ranking import ranked_right
-
-    measures = []
-    kinds = (("", found.logps.gaps), (", per token", found.logps.gaps_per_token))
-    for suffix, gaps in kinds:
-        right = proportion(ranked_right(gaps))
-        measures.append(Measure(f"ranking accuracy{suffix}", right, "share"))
-    for suffix, gaps in kinds:
+    found: PairPass, optimum: _Optimum, assumed: tuple[float, ...]
+) -> dict[str, Interval]:
+    logps = found.logps
+    kinds = {"": logps.gaps, ", per token": logps.gaps_per_token}
+    numbers = {
+        f"ranking accuracy{suffix}": proportion(ranked_right(gaps))
+        for suffix, gaps in kinds.items()
+    }
+    for suffix, gaps in kinds.items():
         # Where all votes are known, nothing is assumed and there is one ideal.
-        for share in assumed if bool(shares.isnan().any()) else assumed[:1]:
-            ideal = proportion(ranked_right(_ideal(gaps, shares, share, beta)))
-            said = f" at {share:.0%}" if bool(shares.isnan().any()) else " by votes"
-            measures.append(Measure(f"idealised ranking accuracy{said}{suffix}", ideal, "share"))
-    gaps = found.logps.gaps
-    ties = wilson_interval(int((gaps == 0).sum()), len(gaps))
-    return (*measures, Measure("ties, counted half", ties, "share"))
+        for share in assumed if optimum.unknown else assumed[:1]:
+            by = f" at {share:.0%}" if optimum.unknown else " by votes"
+            ideal = proportion(optimum.right(gaps, share))
+            numbers[f"idealised ranking accuracy{by}{suffix}"] = ideal
+    ties = int((logps.gaps == 0).sum())
+    return numbers | {"ties, counted half": wilson_interval(ties, len(logps.gaps))}
 
 
-def _chart(gaps: Tensor, shares: Tensor, preferred: float, beta: float) -> Chart:
+def _chart(gaps: Tensor, optimum: _Optimum) -> Chart:
     marks = [Mark(0.0, "as likely")]
-    if bool(shares.isnan().any()):
-        furthest = -math.log(preferred / (1 - preferred)) / beta
-        marks.append(Mark(furthest, f"turned at the optimum if {preferred:.0%} agree"))
+    if optimum.unknown:
+        share = optimum.assumed
+        furthest = -math.log(share / (1 - share)) / optimum.beta
+        marks.append(Mark(furthest, f"turned at the optimum if {share:.0%} agree"))
     return Chart(
         "histogram",
         "How the model ranks the pairs",

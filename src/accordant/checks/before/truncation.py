@@ -7,27 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Series,
-    Severity,
-    Threshold,
-)
+from accordant.checks.findings import Chart, Mark, Series, measures_of
 from accordant.checks.inputs import CheckInputs
+from accordant.checks.outcome import Outcome, Scale
+from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, passages_of
+from accordant.checks.texts import answers_of, record_row
 from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import wilson_interval
 from accordant.tokens.examples import Example
+from accordant.tokens.rendering import Encoded
 
-THRESHOLD = Threshold(
-    0.01, "chosen here: one row in a hundred; a cut answer teaches to stop in mid-sentence"
-)
 # An answer ends like this when somebody meant it to: a stop, a bracket, a quotation, code, a list.
 _ENDED = re.compile(r"""[.!?…。！？:;)\]}>"'”’»`*_~|]\s*$|\d\s*$""")
 # Chance of so many unended answers at one length, given the lengths around it, that is no chance.
@@ -45,73 +35,56 @@ class _Problem:
     note: str
 
 
-@check(name="truncation", title="Truncation", when="before", needs=("tokenizer",))
-def truncation(inputs: CheckInputs, *, shown: Count = 100) -> Finding:
+@check(
+    name="truncation",
+    title="Truncation",
+    when="before",
+    reads=(TOKENS,),
+    scale=Scale(
+        "chosen here: one row in a hundred; a cut answer teaches to stop in mid-sentence",
+        above={0.0: "info", 0.01: "warning"},
+    ),
+    shown=(100, "rows to list at most."),
+)
+def truncation(inputs: CheckInputs, encoded: Encoded) -> Outcome:
     """Records longer than the limit, and answers that end in mid-sentence where others end too.
 
     An answer counts as cut off when it does not end as sentences, lists or code end, and far more
     answers end so at its length in tokens than at lengths around it: the limit of whoever generated
     them. An answer that merely lacks a full stop is not counted.
-
-    Args:
-        shown: rows to list at most.
     """
     records = inputs.feedback.records
-    assert inputs.encoded is not None
-    examples = (*inputs.encoded.examples, *inputs.too_long)
-    limit = inputs.max_tokens
-    long = [_Problem(one.index, _longest(one), "longer than the limit") for one in inputs.too_long]
+    examples = (*encoded.examples, *inputs.too_long)
+    long = [
+        _Problem(example.index, _longest(example), "longer than the limit")
+        for example in inputs.too_long
+    ]
     cut = list(_cut_off(examples, records))
-    problems = sorted((*long, *cut), key=lambda one: (-one.value, one.place))
-    places = {one.place for one in problems}
-    share = wilson_interval(len(places), len(records))
-    return Finding(
-        check="truncation",
-        title="Truncation",
-        severity=_severity(share.estimate),
-        quantity="rows too long or cut off",
-        number=share,
+    cut_rows = len({problem.place for problem in cut})
+    problems = sorted((*long, *cut), key=lambda problem: (-problem.value, problem.place))
+    places = sorted({problem.place for problem in problems})
+    return Outcome(
+        "rows too long or cut off",
+        wilson_interval(len(places), len(records)),
+        _says(len(long), cut_rows, len(records), inputs.max_tokens),
+        "Raise --max-length, shorten them, or leave them out: `--filter FILE` does.",
         unit="share",
-        sentence=_sentence(len(long), len({one.place for one in cut}), len(records), limit),
-        mend="Raise --max-length, shorten them, or leave them out: `--filter FILE` does."
-        if places
-        else "",
-        threshold=THRESHOLD,
-        rows=tuple(
-            FindingRow(
-                float(one.value),
-                passages_of(records[one.place]),
-                records[one.place].origin,
-                note=one.note,
-            )
-            for one in problems[:shown]
-        ),
+        rows=(record_row(records[p.place], float(p.value), p.note) for p in problems),
         row_unit="tokens",
         concerned=len(places),
-        drop=tuple(
-            dict.fromkeys(
-                origin for place in sorted(places) if (origin := records[place].origin) is not None
-            )
+        drop=(records[place].origin for place in places),
+        measures=measures_of(
+            {
+                "longer than the limit": wilson_interval(len(long), len(records)),
+                "answers cut off": wilson_interval(cut_rows, len(records)),
+            },
+            "share",
         ),
-        measures=(
-            Measure("longer than the limit", wilson_interval(len(long), len(records)), "share"),
-            Measure(
-                "answers cut off",
-                wilson_interval(len({one.place for one in cut}), len(records)),
-                "share",
-            ),
-        ),
-        charts=(_chart(examples, limit),),
+        charts=(_chart(examples, inputs.max_tokens),),
     )
 
 
-def _severity(share: float) -> Severity:
-    if share == 0:
-        return "ok"
-    return "warning" if share > THRESHOLD.value else "info"
-
-
-def _sentence(long: int, cut: int, total: int, limit: int | None) -> str:
+def _says(long: int, cut: int, total: int, limit: int | None) -> str:
     within = "" if limit is None else f" within {limit:,} tokens"
     if not long + cut:
         return f"All {total:,} rows fit{within}, and no answers break off at a common length."

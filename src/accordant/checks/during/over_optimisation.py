@@ -7,18 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from accordant.checks.findings import Chart, Finding, Mark, Series, Threshold
+from accordant.checks.findings import Mark
 from accordant.checks.inputs import NotApplicableError
+from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory
 from accordant.statistics.interval import Interval
 
-TITLE = "Over-optimisation"
-THRESHOLD = Threshold(
-    0.05,
-    "chosen here, above what a gentle run of the embedded model loses; that mass leaves the "
-    "likeliest tokens before answers get worse is the sign of Shi et al. 2024",
-)
+THRESHOLD = 0.05  # share of mass
 _ENTROPY_LOST = 0.05  # a twentieth of the entropy at its peak
 _ERRORS = 3.0  # standard errors a fall of mass must exceed: 0.3 % false alarms in forty looks
 _AFTER = 2  # measurements after the highest one before it counts as a turn
@@ -26,12 +22,17 @@ _AFTER = 2  # measurements after the highest one before it counts as a turn
 
 @check(
     name="over-optimisation",
-    title=TITLE,
+    title="Over-optimisation",
     when="during",
     paper="arXiv:2410.11677 Understanding Likelihood Over-optimisation in Direct Alignment "
     "Algorithms",
+    scale=Scale(
+        "chosen here, above what a gentle run of the embedded model loses; that mass leaves the "
+        "likeliest tokens before answers get worse is the sign of Shi et al. 2024",
+        threshold=THRESHOLD,
+    ),
 )
-def over_optimisation(history: RunHistory) -> Finding:
+def over_optimisation(history: RunHistory) -> Outcome:
     """Whether fresh answers leave the likeliest tokens, or their entropy has turned down.
 
     Entropy and mass of the k likeliest tokens are means over fresh answers, smoothed by medians of
@@ -45,39 +46,45 @@ def over_optimisation(history: RunHistory) -> Finding:
     over-optimisation`) mass falls in time and entropy says little; on a small transformer with 37
     tokens neither turned while answers got worse. Silence is no proof.
 
-    Args:
-        history: with entropies of fresh answers.
-
     Raises:
         NotApplicableError: nothing was sampled.
     """
     if math.isnan(history.start.entropy):
         raise NotApplicableError("no answers were sampled")
-    masses = smooth(history.over_steps(lambda one: one.top_mass))
+    masses = smooth(history.over_steps(lambda now: now.top_mass))
     highest = _highest(masses)
     signs = (_thinned(history, masses, highest), _turned(history))
     turns = [turn for turn in signs if turn is not None]
     first = min(turns, key=lambda turn: turn.step, default=None)
-    return Finding(
-        check="over-optimisation",
-        title=TITLE,
-        severity="warning" if first else "ok",
-        quantity=f"fall of the mass on the {history.top_k} likeliest tokens since step "
+    return Outcome(
+        f"fall of the mass on the {history.top_k} likeliest tokens since step "
         f"{history.snapshots[highest].step}",
-        number=_fall(history, masses, highest),
-        unit="share",
-        sentence=f"{' '.join(turn.sentence for turn in turns)} It is a sign that further training "
-        "makes answers worse, which held-out rewards need not show (Shi et al. 2024)."
+        _fall(history, masses, highest),
+        f"{' '.join(turn.sentence for turn in turns)} It is a sign that further training makes "
+        "answers worse, which held-out rewards need not show (Shi et al. 2024)."
         if first
         else "Neither has mass left the likeliest tokens of fresh answers, nor has their entropy "
         "turned together with a falling mass or a stalled reward.",
-        mend=f"Compare answers with those of a checkpoint near step {first.step}, and go back to "
-        "it if they are better."
+        f"Compare answers with those of a checkpoint near step {first.step}, and go back to it if "
+        "they are better."
         if first
         else "",
-        threshold=THRESHOLD,
-        charts=(_chart(history, first.step if first else None),),
-        step=history.last.step,
+        unit="share",
+        severity="warning" if first else "ok",
+        charts=(
+            history.chart(
+                f"The {history.top_k} likeliest tokens of fresh answers",
+                "Mass that leaves them, or entropy that turns down meanwhile, is a sign of too "
+                "much.",
+                "mean over tokens",
+                {
+                    "entropy, nats": lambda now: now.entropy,
+                    "entropy, made to sum to one, nats": lambda now: now.renormalised_entropy,
+                    "mass": lambda now: now.top_mass,
+                },
+                *((Mark(float(first.step), "turn"),) if first else ()),
+            ),
+        ),
     )
 
 
@@ -106,10 +113,10 @@ def _thinned(history: RunHistory, masses: Sequence[float], place: int) -> _Turn 
         return None
     top = history.snapshots[place]
     falls = [masses[place] - mass for mass in masses[-_AFTER:]]
-    errors = [math.hypot(top.mass_error, one.mass_error) for one in history.snapshots[-_AFTER:]]
+    errors = [math.hypot(top.mass_error, now.mass_error) for now in history.snapshots[-_AFTER:]]
     # A standard error that is not known (NaN) exceeds every fall.
     if not all(
-        fall > THRESHOLD.value and fall > _ERRORS * error
+        fall > THRESHOLD and fall > _ERRORS * error
         for fall, error in zip(falls, errors, strict=True)
     ):
         return None
@@ -122,7 +129,7 @@ def _thinned(history: RunHistory, masses: Sequence[float], place: int) -> _Turn 
 
 def _turned(history: RunHistory) -> _Turn | None:
     """Entropy that has turned down while mass fell or the held-out reward did not rise."""
-    entropies = smooth(history.over_steps(lambda one: one.entropy))
+    entropies = smooth(history.over_steps(lambda now: now.entropy))
     place = _highest(entropies)
     at, last = history.snapshots[place], history.last
     fall = 1 - entropies[-1] / entropies[place] if entropies[place] else 0.0
@@ -146,20 +153,3 @@ def smooth(values: tuple[float, ...]) -> tuple[float, ...]:
     """Medians of three; the ends are left as they are."""
     inner = (median(values[i - 1 : i + 2]) for i in range(1, len(values) - 1))
     return values if len(values) < 3 else (values[0], *inner, values[-1])
-
-
-def _chart(history: RunHistory, turn: int | None) -> Chart:
-    named = (
-        ("entropy, nats", lambda one: one.entropy),
-        ("entropy, made to sum to one, nats", lambda one: one.renormalised_entropy),
-        ("mass", lambda one: one.top_mass),
-    )
-    return Chart(
-        "lines",
-        f"The {history.top_k} likeliest tokens of fresh answers",
-        "Mass that leaves them, or entropy that turns down meanwhile, is a sign of too much.",
-        "step",
-        "mean over tokens",
-        tuple(Series(name, history.over_steps(value), history.steps) for name, value in named),
-        () if turn is None else (Mark(float(turn), "turn"),),
-    )

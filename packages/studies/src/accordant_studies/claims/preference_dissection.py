@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accordant.checks.factors import kendall_tau
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.property_differences import property_differences
+from accordant.checks.property_differences import measure_properties
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import load_feedback
 from accordant.statistics.interval import Interval
@@ -110,7 +110,7 @@ def _signs() -> Floats:
     parts = []
     for part in ("train", "held_out"):
         feedback = load_feedback(str(bundled_path(part)))
-        parts.append(property_differences(CheckInputs(feedback)).signs)
+        parts.append(measure_properties(CheckInputs(feedback)).signs)
     signs = np.vstack(parts)
     kept: list[int] = []
     for place, column in enumerate(signs.T):
