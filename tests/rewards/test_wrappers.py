@@ -16,7 +16,13 @@ from accordant.rewards.expression import find_reward
 from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer, score_answers, score_single
 from accordant.rewards.transforms import CALIBRATIONS, TRANSFORMS
-from accordant.rewards.wrappers import Calibrated, Combined, Transformed, compares, with_reference
+from accordant.rewards.wrappers import (
+    Calibrated,
+    Combined,
+    Transformed,
+    compares,
+    with_reference_answers,
+)
 
 NUMBERS = st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=12)
 LENGTH = FunctionReward("length", "longer is better", lambda prompt, text, done: len(text))
@@ -81,23 +87,25 @@ def test_a_quantile_may_be_of_the_values_themselves() -> None:
 def test_a_reward_is_calibrated_prompt_by_prompt() -> None:
     talk = (Message("user", "Why?"), Message("assistant", "So."), Message("user", "No!"))
     reference = [Answer("p", "a" * n) for n in (1, 3)] + [Answer(talk, "a" * n) for n in (10, 30)]
-    reward = with_reference(Calibrated(LENGTH, "centre"), reference)
+    reward = with_reference_answers(Calibrated(LENGTH, "centre"), reference)
     assert score_single(reward, [Answer("p", "aa"), Answer(talk, "aa")]).tolist() == [0.0, -18.0]
     assert "2 answers" in reward.description
     assert "noisy" in reward.description
     with pytest.raises(UserError, match=r"no answer of the reference.*two answers a prompt"):
         score_answers(reward, [Answer("another", "aa")])
-    over_all = with_reference(Calibrated(LENGTH, "centre", over="all"), reference)
+    over_all = with_reference_answers(Calibrated(LENGTH, "centre", over="all"), reference)
     assert score_single(over_all, [Answer("another", "a" * 11)]).tolist() == [0.0]
 
 
 def test_one_answer_is_too_few_to_compare_with_and_infinite_ones_do_not_count() -> None:
     shorter = find_reward("lsc(shorter)")
     for texts in (["one"], ["one", ""]):
-        reward = with_reference(shorter, [Answer("p", text) for text in texts])
+        reward = with_reference_answers(shorter, [Answer("p", text) for text in texts])
         with pytest.raises(UserError, match="too few"):
             score_answers(reward, [Answer("p", "a")])
-    ranked = with_reference(find_reward("cdf(shorter)"), [Answer("p", "one"), Answer("p", "")])
+    ranked = with_reference_answers(
+        find_reward("cdf(shorter)"), [Answer("p", "one"), Answer("p", "")]
+    )
     assert score_single(ranked, [Answer("p", "a"), Answer("p", "a b")]).tolist() == [0.75, 0.5]
 
 
@@ -120,7 +128,9 @@ def test_the_sum_of_two_is_that_of_their_scores_by_hand() -> None:
     texts = ("a", "a b", "c d e f")
     reference = [Answer("p", text, done) for text in texts for done in (True, False)]
     answers = [*reference, Answer("p", "x y z")]
-    reward = with_reference(find_reward("lsc(shorter) + 0.5*lsc(finished, q=0.5)"), reference)
+    reward = with_reference_answers(
+        find_reward("lsc(shorter) + 0.5*lsc(finished, q=0.5)"), reference
+    )
 
     def scored(name: str, q: float) -> np.ndarray:
         raw = find_reward(name)

@@ -268,6 +268,16 @@ def test_a_judge_from_a_file_is_asked(tmp_path: Path, model: Path) -> None:
     assert report["win_rates"][0]["judge"].endswith("mine.py:vowels")
 
 
+def test_a_judge_that_compares_with_the_start_is_given_its_answers(
+    tmp_path: Path, model: Path
+) -> None:
+    run(tmp_path, model, judge="lsc(shorter) + 0.5*cdf(finished)")
+    (rate,) = json.loads((tmp_path / "out" / "report.json").read_text())["win_rates"]
+    assert rate["judge"] == "lsc(shorter) + 0.5*cdf(finished)"
+    assert "8 answers of the reference to each prompt" in rate["description"]
+    assert rate["score_after"]["estimate"] < 0.5
+
+
 def test_the_bundled_feedback_is_sound_and_shares_no_prompt(tmp_path: Path, model: Path) -> None:
     ready = prepare(
         AlignConfig(

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Selected",
             "Transformed",
             "reference_rewards",
-            "with_reference",
+            "with_reference_answers",
         ),
     },
 )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from accordant.statistics.logistic import sigmoid
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ def lsc(
         q: r_ref is this quantile of the reference; its mean where there is none.
         fit: the quantile of a normal with the reference's mean and deviation, or of its values.
     """
-    return log_sigmoid(centre(rewards, reference, q=q, fit=fit))
+    return _log_sigmoid(centre(rewards, reference, q=q, fit=fit))
 
 
 def zscore(rewards: Floats, reference: Floats) -> Floats:
@@ -83,14 +85,9 @@ def identity(rewards: Floats) -> Floats:
     return rewards
 
 
-def log_sigmoid(rewards: Floats) -> Floats:
-    """Take log sigma(r), at most 0."""
+def _log_sigmoid(rewards: Floats) -> Floats:
+    """Take log sigma(r), at most 0; exact far below, where sigma itself is 0."""
     return -np.logaddexp(0.0, -rewards)
-
-
-def sigmoid(rewards: Floats) -> Floats:
-    """Take sigma(r), in [0, 1]."""
-    return np.exp(log_sigmoid(rewards))
 
 
 def clip(rewards: Floats, *, low: float = -5.0, high: float = 5.0) -> Floats:
@@ -113,7 +110,7 @@ CALIBRATIONS: dict[str, Callable[..., Floats]] = {
 TRANSFORMS: dict[str, Callable[..., Floats]] = {
     "clip": clip,
     "identity": identity,
-    "log_sigmoid": log_sigmoid,
+    "log_sigmoid": _log_sigmoid,
     "sigmoid": sigmoid,
 }
 

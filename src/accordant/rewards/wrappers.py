@@ -1,7 +1,7 @@
 """Rewards made of rewards: one attribute, calibrated, transformed, several combined.
 
 Knows the protocol and pure maps of numbers. Knows no model: a calibration is given the reference
-policy's answers by whoever has sampled them (`with_reference`).
+policy's answers by whoever has sampled them (`with_reference_answers`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ COMBINATIONS: dict[str, Callable[..., Any]] = {
     "sum": np.sum,
 }
 
-FEW = 8
-"""Reference answers to a prompt below which a centre is mostly noise."""
+REFERENCE_ANSWERS = 8
+"""Of the reference to each prompt, for one who draws them; with fewer a centre is mostly noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Calibrated:
         over: rewards of the same prompt alone, or of all prompts where a reward has one scale for
             all (a rule has, a Bradley-Terry model has not).
         references: rewards of the reference's answers by prompt, float64 `[K, attributes]` each;
-            see `with_reference`.
+            see `with_reference_answers`.
     """
 
     reward: Reward
@@ -130,10 +130,9 @@ class Calibrated:
     @property
     def name(self) -> str:
         """`lsc(helpful)`, with the options that are not the usual ones."""
-        own = {"at": self.at, "text": self.text, "over": self.over}
-        usual = {"at": None, "text": None, "over": "prompt"}
-        given = {key: value for key, value in own.items() if value != usual[key]}
-        return _call(self.calibration, (self.reward,), {**self.options, **given})
+        given = {"at": self.at, "text": self.text, "over": self.over}
+        unusual = {key: value for key, value in given.items() if value not in (None, "prompt")}
+        return _call(self.calibration, (self.reward,), {**self.options, **unusual})
 
     @property
     def description(self) -> str:
@@ -146,7 +145,8 @@ class Calibrated:
         if self.references is None:
             return f"{said}; against answers of the reference"
         least = min(map(len, self.references.values()))
-        noisy = ", so few that it is noisy" if least < FEW and self.over == "prompt" else ""
+        few = self.over == "prompt" and least < REFERENCE_ANSWERS
+        noisy = ", so few that it is noisy" if few else ""
         return f"{said}; against {least} answers of the reference to each prompt{noisy}"
 
     @property
@@ -260,7 +260,7 @@ def compares(reward: Reward) -> bool:
             return False
 
 
-def with_reference(reward: Reward, answers: Sequence[Answer]) -> Reward:
+def with_reference_answers(reward: Reward, answers: Sequence[Answer]) -> Reward:
     """Give a reward the reference policy's own answers, wherever it compares with them.
 
     Args:
@@ -269,12 +269,12 @@ def with_reference(reward: Reward, answers: Sequence[Answer]) -> Reward:
     """
     match reward:
         case Selected() | Transformed():
-            return replace(reward, reward=with_reference(reward.reward, answers))
+            return replace(reward, reward=with_reference_answers(reward.reward, answers))
         case Combined():
-            parts = tuple(with_reference(part, answers) for part in reward.rewards)
+            parts = tuple(with_reference_answers(part, answers) for part in reward.rewards)
             return replace(reward, rewards=parts)
         case Calibrated():
-            inner = with_reference(reward.reward, answers)
+            inner = with_reference_answers(reward.reward, answers)
             references = reference_rewards(inner, answers) if reward.needs_reference else None
             return replace(reward, reward=inner, references=references)
         case _:

@@ -18,7 +18,7 @@ from accordant.models.saving import save_model
 from accordant.reports.report import one_line, print_summary, write_report
 from accordant.reports.results import HeldOutResults, KlEstimate, WinRate
 from accordant.rewards.reward import Reward, read_answer
-from accordant.rewards.wrappers import FEW, compares, with_reference
+from accordant.rewards.wrappers import REFERENCE_ANSWERS, compares, with_reference_answers
 from accordant.runs.align import AlignOutcome, Prepared, model_folder
 from accordant.runs.generations import compare_generations
 from accordant.runs.measure import (
@@ -162,12 +162,12 @@ def _with_reference_answers(
         return start
     # Another seed: with the same one the answers to be judged would be among them.
     other = config.model_copy(update={"seed": config.seed + 1})
-    prompts = [prompt for prompt in start.prompts for _ in range(FEW)]
-    texts = [text for text in start.texts for _ in range(FEW)]
+    prompts = [prompt for prompt in start.prompts for _ in range(REFERENCE_ANSWERS)]
+    texts = [text for text in start.texts for _ in range(REFERENCE_ANSWERS)]
     samples = _answers(other, ready, model, prompts)
     pairs = zip(texts, samples, strict=True)
     answers = [read_answer(text, sample, ready.tokenizer) for text, sample in pairs]
-    return replace(start, judge=with_reference(ready.judge, answers))
+    return replace(start, judge=with_reference_answers(ready.judge, answers))
 
 
 def execute(

@@ -18,7 +18,7 @@ from accordant.checks.passes import TOKENS, Pass
 from accordant.checks.texts import prompts_of
 from accordant.feedback.records import flat
 from accordant.rewards.reward import Answer, read_answer, score_single
-from accordant.rewards.wrappers import with_reference
+from accordant.rewards.wrappers import with_reference_answers
 
 if TYPE_CHECKING:
     from accordant.feedback.records import Text
@@ -104,7 +104,7 @@ def _sample(
             ]
         )
     # The reference's answers are at hand, so a reward that compares with them can.
-    reward = with_reference(inputs.reward, sides[1])
+    reward = with_reference_answers(inputs.reward, sides[1])
     ours, theirs = (_scored(inputs, reward, answers, samples) for answers in sides)
     return Sampled(inputs.reward.name, tuple(texts), ours, theirs)
 

@@ -15,7 +15,13 @@ from scipy.optimize import brentq
 
 from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer, Reward, score_single
-from accordant.rewards.wrappers import Calibrated, Combined, Selected, Transformed, with_reference
+from accordant.rewards.wrappers import (
+    Calibrated,
+    Combined,
+    Selected,
+    Transformed,
+    with_reference_answers,
+)
 from accordant_studies.study import Claim, Measured, Share, Study
 
 Floats = NDArray[np.float64]
@@ -101,7 +107,9 @@ def _utilities(values: Floats, start: Floats, random: np.random.Generator) -> di
     everything = listed(np.tile(np.arange(ANSWERS), (PROMPTS, 1)))
     reference = listed(np.array([random.choice(ANSWERS, REFERENCES, p=row) for row in start]))
     return {
-        name: score_single(with_reference(reward, reference), everything).reshape(start.shape)
+        name: score_single(with_reference_answers(reward, reference), everything).reshape(
+            start.shape
+        )
         for name, reward in _rewards(both).items()
     }
 
