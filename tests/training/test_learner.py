@@ -42,7 +42,8 @@ def test_a_loss_is_scoring_assembly_and_evaluation_by_hand(method: str) -> None:
     output = evaluate(learner.objective, inputs, learner.options)
     weights = torch.ones(6) if output.weights is None else output.weights
     loss = learner.loss(examples)
-    assert float(loss.mean) == pytest.approx(float((output.losses * weights).sum() / weights.sum()))
+    mean = (output.losses * weights).sum() / weights.sum()
+    assert loss.mean.item() == pytest.approx(mean.item())
     assert loss.metrics().averages() == family_metrics(inputs, output).averages()
 
 

@@ -160,3 +160,15 @@ def test_the_largest_row_cannot_be_tried_where_no_example_is_known(tmp_path: Pat
 def test_epochs_of_a_data_set_end_the_run(tmp_path: Path) -> None:
     _, result = run(tmp_path, "sft", max_steps=None, epochs=1.5, batch_size=6)
     assert result.steps == 5  # one and a half times three
+
+
+def test_an_objective_that_needs_samples_of_the_policy_gets_them_from_its_source(
+    tmp_path: Path,
+) -> None:
+    objective = get_objective("f_dpg")
+    options, config = bind_options(objective, {}), make_config(tmp_path, max_steps=1)
+    model, examples = make_model(), make_examples("plackett_luce", 4)
+    with pytest.raises(UserError, match="learns from answers the policy gives"):
+        train(model, Task(DataSet(examples, 4), (), objective, options, freeze(model)), config)
+    result = train(model, Task(Rewarded(), (), objective, options, freeze(model)), config)
+    assert len(curve(result)) == 1

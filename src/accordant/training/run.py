@@ -15,6 +15,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
 from accordant.base.errors import UserError
+from accordant.objectives.feedback import check_sampling
 from accordant.scoring.engine import is_installed
 from accordant.scoring.installation import install
 from accordant.training import checkpoints
@@ -98,9 +99,12 @@ def train(
         console: where progress is shown; nowhere when None.
 
     Raises:
-        UserError: loss or gradients that are no numbers, a lack of memory or of disk space, or a
+        UserError: an objective that needs samples of the policy from a source that gives others,
+            loss or gradients that are no numbers, a lack of memory or of disk space, or a
             checkpoint to resume that was made with other settings.
     """
+    if not task.source.on_policy:
+        check_sampling(task.objective)
     if not is_installed(model):
         install(model)
     args = args or training_arguments(

@@ -133,6 +133,16 @@ def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int =
     return batches
 
 
+def examples_of(
+    learner: Learner, batch: Batch, baselines: Sequence[Frozen] = ()
+) -> Sequence[Example]:
+    """Return the examples of a batch, prepared as the objective asks."""
+    examples = batch.examples
+    if baselines:
+        examples = with_baselines(examples, [model.scores(examples) for model in baselines])
+    return prepare_examples(Workbench(learner.objective, learner.options), examples)
+
+
 def _losses_of(
     learner: Learner, batches: Batches, baselines: Sequence[Frozen]
 ) -> Callable[[int], Tensor]:
@@ -157,9 +167,5 @@ def _prepare(
     entry = learner.objective
     if batch.weights is not None and entry.batch_means is not None:
         raise ValueError(f"the batch statistics of {entry.name!r} know no weights")
-    examples = batch.examples
-    if baselines:
-        examples = with_baselines(examples, [model.scores(examples) for model in baselines])
-    examples = prepare_examples(Workbench(entry, learner.options), examples)
-    inputs = learner.prepare(examples)
+    inputs = learner.prepare(examples_of(learner, batch, baselines))
     return lambda: learner.evaluate(inputs(), weights=batch.weights).mean
