@@ -18,10 +18,10 @@ from accordant.rewards.expression import find_reward
 from accordant.runs.generations import compare_generations, kl_from_reference
 from accordant.runs.held_out import (
     HeldOutLogps,
-    evaluate_binary,
-    evaluate_comparisons,
-    evaluate_demonstrations,
-    evaluate_rankings,
+    measure_comparisons,
+    measure_demonstrations,
+    measure_rankings,
+    measure_thumbs,
 )
 from tests.reports.sample_findings import make_finding
 
@@ -147,7 +147,7 @@ def comparison_report(**changes):
             command="accordant align --data feedback.jsonl --method dpo --output-dir run",
         ),
         curves=make_curves(),
-        held_out=evaluate_comparisons(
+        held_out=measure_comparisons(
             make_logps(80, -3.1, 4, 1), make_logps(80, -13, 10, 2), beta=0.1
         ),
         win_rates=(make_win_rate("shorter"), make_win_rate("finished")),
@@ -162,10 +162,10 @@ def every_kind_of_report():
     flat = make_logps(60, 1, 3, 4)
     return {
         "comparison": comparison_report(),
-        "binary": comparison_report(held_out=evaluate_binary(flat, np.arange(60) % 2)),
+        "binary": comparison_report(held_out=measure_thumbs(flat, np.arange(60) % 2)),
         "ranking": comparison_report(
-            held_out=evaluate_rankings(flat, np.arange(60) // 4, -(np.arange(60.0) % 4))
+            held_out=measure_rankings(flat, np.arange(60) // 4, -(np.arange(60.0) % 4))
         ),
-        "demonstration": comparison_report(held_out=evaluate_demonstrations(flat)),
+        "demonstration": comparison_report(held_out=measure_demonstrations(flat)),
         "bare": comparison_report(curves=(), held_out=None, win_rates=(), kl=None, findings=()),
     }

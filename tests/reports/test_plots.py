@@ -62,7 +62,7 @@ def test_the_start_comes_from_the_held_out_results_where_it_was_not_logged():
     report = comparison_report()
     rows = tuple(row for row in report.curves if row["step"] > 0)
     marked = [line.y0 for line in trajectories(comparison_report(curves=rows)).layout.shapes]
-    assert marked == [report.held_out.chosen.before, report.held_out.rejected.before]
+    assert marked == [change.before for change in report.held_out.changes]
 
 
 def test_curves_are_read_in_order_without_what_is_not_finite():

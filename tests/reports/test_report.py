@@ -28,7 +28,7 @@ from accordant.reports.results import (
 )
 from accordant.rewards.registry import FunctionReward
 from accordant.runs.generations import compare_generations
-from accordant.runs.held_out import evaluate_comparisons
+from accordant.runs.held_out import measure_comparisons
 from tests.reports.sample_findings import make_finding
 from tests.reports.sample_reports import comparison_report, every_kind_of_report, make_logps
 
@@ -190,13 +190,13 @@ def test_any_text_is_only_text(text):
     ("chosen", "rejected", "tone"), [(-1, -9, "good"), (0, 0, "neutral"), (-9, -1, "bad")]
 )
 def test_the_colour_of_the_verdict_follows_what_was_measured(chosen, rejected, tone):
-    measured = evaluate_comparisons(make_logps(80, chosen, 1, 1), make_logps(80, rejected, 1, 2))
+    measured = measure_comparisons(make_logps(80, chosen, 1, 1), make_logps(80, rejected, 1, 2))
     html = render(comparison_report(held_out=measured, win_rates=()))
     assert f'class="verdict {tone}"' in html
 
 
 def test_one_improvement_among_two_measures_is_not_coloured_as_success():
-    measured = evaluate_comparisons(make_logps(80, 0, 1, 1), make_logps(80, 0, 1, 2))
+    measured = measure_comparisons(make_logps(80, 0, 1, 1), make_logps(80, 0, 1, 2))
     assert 'class="verdict neutral"' in render(comparison_report(held_out=measured))
 
 

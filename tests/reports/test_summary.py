@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from accordant.reports.results import Generation
-from accordant.reports.summary import key_figures, number, one_line, print_summary
+from accordant.reports.summary import key_figures, one_line, print_summary
 from accordant.rewards.expression import find_reward
 from accordant.runs.generations import compare_generations
-from accordant.runs.held_out import evaluate_comparisons, evaluate_demonstrations
+from accordant.runs.held_out import measure_comparisons, measure_demonstrations
+from accordant.statistics.wording import number
 from tests.reports.sample_findings import make_finding
 from tests.reports.sample_reports import (
     comparison_report,
@@ -23,7 +24,7 @@ from tests.reports.sample_reports import (
 
 
 def held_out(chosen_moved, rejected_moved, spread=1.0):
-    return evaluate_comparisons(
+    return measure_comparisons(
         make_logps(80, chosen_moved, spread, 1), make_logps(80, rejected_moved, spread, 2)
     )
 
@@ -71,9 +72,9 @@ def test_a_rise_of_the_chosen_log_probability_is_said():
 
 
 def test_perplexity_that_rose_is_not_an_improvement():
-    line = said(held_out=evaluate_demonstrations(make_logps(80, -5, 1, 1)))
+    line = said(held_out=measure_demonstrations(make_logps(80, -5, 1, 1)))
     assert line.startswith("No measurable improvement: held-out perplexity rose from")
-    better = said(held_out=evaluate_demonstrations(make_logps(80, 5, 1, 1)))
+    better = said(held_out=measure_demonstrations(make_logps(80, 5, 1, 1)))
     assert better.startswith("Held-out perplexity fell from")
 
 
@@ -82,7 +83,7 @@ def test_nothing_measured_is_not_an_improvement():
 
 
 def test_no_held_out_records_are_not_reported_as_chance():
-    line = said(held_out=evaluate_comparisons(make_logps(0, 0, 1, 1), make_logps(0, 0, 1, 2)))
+    line = said(held_out=measure_comparisons(make_logps(0, 0, 1, 1), make_logps(0, 0, 1, 2)))
     assert "nan" not in line
     assert "not distinguishable" not in line
 

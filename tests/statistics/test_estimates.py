@@ -18,7 +18,6 @@ from accordant.statistics.estimates import (
     bootstrap_ratio,
     clopper_pearson_interval,
     draw_sums,
-    mcnemar_test,
     median_share,
     paired_difference,
     percentile_interval,
@@ -160,14 +159,6 @@ def test_the_sign_test_sums_the_binomial_tail_exactly(wins, losses):
     decided = wins + losses
     tail = sum(math.comb(decided, k) for k in range(min(wins, losses) + 1)) / 2**decided
     assert sign_test(wins, losses) == pytest.approx(min(1.0, 2 * tail))
-
-
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
-def test_mcnemar_counts_only_what_changed(pairs):
-    before, after = ([float(pair[side]) for pair in pairs] for side in (0, 1))
-    gained = sum(new and not old for old, new in pairs)
-    lost = sum(old and not new for old, new in pairs)
-    assert mcnemar_test(before, after) == sign_test(gained, lost)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=80))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accordant.reports.results import Histogram
-from accordant.reports.summary import number
+from accordant.statistics.wording import number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

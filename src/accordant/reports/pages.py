@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from accordant._version import __version__
 from accordant.base.errors import UserError
 from accordant.base.files import write_whole
-from accordant.reports.summary import number, percent, spread
+from accordant.statistics.wording import ends, number, percent
 
 if TYPE_CHECKING:
-    from accordant.reports.plots import Plot
+    from accordant.reports.charts import Plot
 
 _PARTS = Path(__file__).parent / "page"
 # Control characters become their visible pictures, so that nothing in a text can hide.
@@ -53,7 +53,7 @@ def render_page(template: str, plots: Sequence[Plot], /, **values: Any) -> str:
         "visible": visible,
         "number": number,
         "percent": percent,
-        "spread": spread,
+        "spread": ends,
     }
     return templates.get_template(template).render(
         version=__version__,

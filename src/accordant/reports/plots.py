@@ -6,10 +6,10 @@ Knows the records of a report. Knows nothing of HTML files, nor of how a line is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from accordant.reports.charts import Plot, draw_chart
 from accordant.reports.drawing import (
     FURTHER,
     GOOD,
@@ -26,46 +26,15 @@ from accordant.reports.drawing import (
     new_figure,
     read_curve,
 )
-from accordant.reports.results import (
-    BinaryResults,
-    ComparisonResults,
-    DataSummary,
-    DemonstrationResults,
-    HeldOutResults,
-    KlEstimate,
-    RankingResults,
-    RunReport,
-    WinRate,
-)
-from accordant.reports.summary import number, percent, spread
+from accordant.reports.results import DataSummary, HeldOut, KlEstimate, RunReport, WinRate
+from accordant.statistics.wording import ends, number, percent
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    pass
 
 _SHOWN = ("loss", "logps/", "rewards/", "nll")
 _UNPLOTTED = ("step", "epoch", "total_flos", "train_")
 _BESIDE_SPEED = ("runtime", "samples_per_second", "steps_per_second")
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """One plot of the page.
-
-    Args:
-        identifier: unique in the page; letters, digits and hyphens.
-        title: heading above it.
-        note: one sentence on how to read it.
-        description: the plot in words, with its numbers, for who cannot see it.
-        figure: the plotly figure.
-        wide: whether it takes the whole width of the page.
-    """
-
-    identifier: str
-    title: str
-    note: str
-    description: str
-    figure: Figure
-    wide: bool = False
 
 
 def training_plots(report: RunReport) -> tuple[Plot, ...]:
@@ -98,17 +67,10 @@ def further_plots(report: RunReport) -> tuple[Plot, ...]:
     return tuple(made)
 
 
-def held_out_plots(held_out: HeldOutResults | None) -> tuple[Plot, ...]:
+def held_out_plots(held_out: HeldOut | None) -> tuple[Plot, ...]:
     """Histograms of held-out margins or rewards."""
-    match held_out:
-        case ComparisonResults():
-            return _comparison_plots(held_out)
-        case BinaryResults():
-            return _binary_plots(held_out)
-        case RankingResults():
-            return _ranking_plots(held_out)
-        case DemonstrationResults() | None:
-            return ()
+    charts = () if held_out is None else held_out.charts
+    return tuple(draw_chart(f"held-out-{place}", chart) for place, chart in enumerate(charts, 1))
 
 
 def win_rate_plot(rates: Sequence[WinRate]) -> Plot | None:
@@ -145,7 +107,7 @@ def win_rate_plot(rates: Sequence[WinRate]) -> Plot | None:
     figure.update_yaxes(showgrid=False, range=[len(rates) - 0.4, -0.4])
     figure.update_yaxes(tickvals=places, ticktext=names, ticksuffix="  ")
     described = "; ".join(
-        f"{rate.judge}: {percent(rate.rate.estimate)} ({spread(rate.rate, 'share')}), "
+        f"{rate.judge}: {percent(rate.rate.estimate)} ({ends(rate.rate, 'share')}), "
         f"{rate.wins} won, {rate.ties} tied, {rate.losses} lost"
         for rate in rates
     )
@@ -162,7 +124,7 @@ def kl_plot(kl: KlEstimate | None) -> Plot | None:
     mark_value(figure, kl.per_sequence.estimate, "mean", vertical=True)
     text = (
         f"Log-ratios of {kl.sequences} samples, mean {number(kl.per_sequence.estimate)} nats, "
-        f"interval {spread(kl.per_sequence, 'number')}."
+        f"interval {ends(kl.per_sequence, 'number')}."
     )
     note = "Each sample drawn from the trained model; their mean is the estimated divergence."
     return Plot("kl", "How far the model moved", note, text, figure)
@@ -255,69 +217,6 @@ def _reward_plot(
     return Plot(f"rewards-{metric}", title, note, drawn, figure)
 
 
-def _comparison_plots(results: ComparisonResults) -> tuple[Plot, ...]:
-    values = results.reward_margins.values
-    if not values:
-        return ()
-    rewards = new_figure("implicit reward of chosen minus rejected", "comparisons")
-    right = tuple(value for value in values if value > 0)
-    tied = tuple(value for value in values if value == 0)
-    wrong = tuple(value for value in values if value < 0)
-    draw_histograms(
-        rewards,
-        [
-            ("ordered right", right, WANTED),
-            ("ordered wrong", wrong, UNWANTED),
-            ("tied", tied, START),
-        ],
-    )
-    text = (
-        f"Implicit reward margins of {results.count} held-out comparisons: mean "
-        f"{number(results.reward_margins.mean.estimate)}, {len(right)} above zero."
-    )
-    note = "Right of zero the trained model prefers the chosen answer more than the reference does."
-    before, after = results.logp_margins_before, results.logp_margins_after
-    moved = new_figure("log-probability of chosen minus rejected, nats", "comparisons")
-    draw_histograms(
-        moved, [("at the start", before.values, START), ("after training", after.values, WANTED)]
-    )
-    mark_value(moved, 0.0, "", vertical=True)
-    moved_text = (
-        f"Log-probability margins: mean {number(before.mean.estimate)} nats at the start and "
-        f"{number(after.mean.estimate)} after training."
-    )
-    moved_note = "Right of zero the chosen answer is the likelier one of the two."
-    return (
-        Plot("reward-margins", "Held-out reward margins", note, text, rewards),
-        Plot("logp-margins", "Held-out log-prob margins", moved_note, moved_text, moved),
-    )
-
-
-def _binary_plots(results: BinaryResults) -> tuple[Plot, ...]:
-    good, bad = results.rewards_desirable, results.rewards_undesirable
-    figure = new_figure("implicit reward", "completions")
-    draw_histograms(
-        figure, [("undesirable", bad.values, UNWANTED), ("desirable", good.values, WANTED)]
-    )
-    mark_value(figure, 0.0, "", vertical=True)
-    text = (
-        f"Implicit rewards: mean {number(good.mean.estimate)} of desirable and "
-        f"{number(bad.mean.estimate)} of undesirable completions."
-    )
-    note = "The further apart the two, the better the model tells them apart."
-    return (Plot("rewards", "Held-out implicit rewards", note, text, figure, wide=True),)
-
-
-def _ranking_plots(results: RankingResults) -> tuple[Plot, ...]:
-    margins = results.reward_margins
-    figure = new_figure("implicit reward of the best minus the mean of the others", "rankings")
-    draw_histograms(figure, [("rankings", margins.values, WANTED)])
-    mark_value(figure, 0.0, "", vertical=True)
-    text = f"Margins of {results.count} rankings: mean {number(margins.mean.estimate)}."
-    note = "Right of zero the best answer has the higher implicit reward."
-    return (Plot("reward-margins", "Held-out margins of the best", note, text, figure, wide=True),)
-
-
 def _interval_marker(rates: Sequence[WinRate]) -> Any:
     import plotly.graph_objects as go
 
@@ -351,8 +250,8 @@ def _start_of(report: RunReport, name: str) -> float | None:
     held_out = read_curve(report.curves, f"eval_logps/{name}")
     if held_out.steps and held_out.steps[0] == 0:
         return held_out.values[0]
-    change = getattr(report.held_out, name, None)
-    return None if change is None else float(change.before)
+    changes = report.held_out.changes if report.held_out else ()
+    return next((change.before for change in changes if change.name == name), None)
 
 
 def _base_name(metric: str) -> str:

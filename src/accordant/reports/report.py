@@ -17,26 +17,15 @@ from accordant.reports.finding_views import draw_charts, view_findings
 from accordant.reports.pages import render_page, to_json, to_plain, write_files
 from accordant.reports.results import (
     SCHEMA_VERSION,
-    BinaryResults,
-    ComparisonResults,
-    DemonstrationResults,
     Environment,
     GenerationRow,
-    HeldOutResults,
-    LogpChange,
-    RankingResults,
     RunReport,
 )
-from accordant.reports.summary import (
-    key_figures,
-    number,
-    one_line,
-    print_summary,
-)
-from accordant.statistics.interval import Interval
+from accordant.reports.summary import key_figures, one_line, print_summary
+from accordant.statistics.wording import number
 
 if TYPE_CHECKING:
-    from accordant.reports.plots import Plot
+    from accordant.reports.charts import Plot
 
 __all__ = ["one_line", "print_summary", "render_html", "render_json", "write_report"]
 
@@ -70,7 +59,8 @@ def render_json(report: RunReport) -> str:
         "generator": f"accordant {__version__}",
         "verdict": one_line(report),
     }
-    return to_json(head | to_plain(report))
+    held_out = None if report.held_out is None else report.held_out.values()
+    return to_json(head | to_plain(report) | {"held_out": held_out})
 
 
 def render_html(report: RunReport) -> str:
@@ -88,8 +78,6 @@ def render_html(report: RunReport) -> str:
         figures=key_figures(report),
         tone=_tone(report),
         sections=_sections(report, plot_lists),
-        measures=_measures(report.held_out),
-        changes=_changes(report.held_out),
         answers=_answers(report),
         findings=findings,
         environment=_environment_rows(report.environment),
@@ -139,52 +127,6 @@ def _sections(report: RunReport, plot_lists: dict[str, Any]) -> list[tuple[str, 
         ("run", "Run", True),
     )
     return [(anchor, name) for anchor, name, content in present if content]
-
-
-def _measures(held_out: HeldOutResults | None) -> list[tuple[str, Interval, str]]:
-    """Rows of the table of held-out measures: name, interval, unit."""
-    match held_out:
-        case ComparisonResults(accuracy=accuracy, ranked_before=before, ranked_after=after):
-            return [
-                ("implicit reward accuracy", accuracy, "share"),
-                ("chosen answer is the likelier one, at the start", before, "share"),
-                ("chosen answer is the likelier one, after training", after, "share"),
-                ("implicit reward margin", held_out.reward_margins.mean, "number"),
-                ("log-prob margin at the start, nats", held_out.logp_margins_before.mean, "number"),
-                (
-                    "log-prob margin after training, nats",
-                    held_out.logp_margins_after.mean,
-                    "number",
-                ),
-            ]
-        case BinaryResults():
-            return [
-                ("accuracy by sign of the implicit reward", held_out.accuracy, "share"),
-                ("AUC of the implicit reward", held_out.auc, "share"),
-                ("implicit reward, desirable", held_out.rewards_desirable.mean, "number"),
-                ("implicit reward, undesirable", held_out.rewards_undesirable.mean, "number"),
-            ]
-        case RankingResults():
-            return [
-                ("pair accuracy within rankings", held_out.pair_accuracy, "share"),
-                ("best answer has the highest reward", held_out.top_accuracy, "share"),
-                ("Kendall tau", held_out.kendall_tau, "number"),
-                ("reward of the best minus the others", held_out.reward_margins.mean, "number"),
-            ]
-        case DemonstrationResults():
-            return [
-                ("perplexity at the start", held_out.perplexity_before, "number"),
-                ("perplexity after training", held_out.perplexity_after, "number"),
-                ("change of nats per token", held_out.nll_change, "number"),
-            ]
-        case None:
-            return []
-
-
-def _changes(held_out: HeldOutResults | None) -> list[LogpChange]:
-    names = ("chosen", "rejected", "desirable", "undesirable", "best", "others", "completion")
-    found = [getattr(held_out, name, None) for name in names]
-    return [change for change in found if change is not None]
 
 
 def _answers(report: RunReport) -> list[tuple[GenerationRow, tuple[str, str], tuple[str, str]]]:

@@ -10,31 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from accordant.checks.findings import Finding
+from accordant.checks.findings import Chart, Finding
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import LogpChange, Measure
 
 SCHEMA_VERSION = 2
-
-
-@dataclass(frozen=True, slots=True)
-class LogpChange:
-    """How the log-probability of one group of completions moved from the start to the end.
-
-    Args:
-        name: the group: `chosen`, `rejected`, `desirable`, `best`, ...
-        before: mean log-probability per sequence at the start, nats.
-        after: the same at the end.
-        change: mean change per sequence, nats; negative means that it fell.
-        change_per_token: mean over sequences of the change per token, nats.
-        fell: share of sequences whose log-probability fell, unchanged ones count half, in [0, 1].
-    """
-
-    name: str
-    before: float
-    after: float
-    change: Interval
-    change_per_token: Interval
-    fell: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,119 +27,50 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonResults:
-    """Held-out comparisons (pairs of a chosen and a rejected completion).
+class HeldOut:
+    """What was measured on held-out records of one kind.
 
     Args:
-        count: comparisons.
-        beta: factor from log-ratios to implicit rewards.
-        accuracy: share with a higher implicit reward for the chosen one, ties half, in [0, 1].
-        ranked_before: share whose chosen completion had the higher log-probability at the start.
-        ranked_after: the same at the end.
-        reward_margins: implicit reward of chosen minus rejected, per comparison.
-        logp_margins_before: log-probability of chosen minus rejected at the start, nats.
-        logp_margins_after: the same at the end.
-        chosen: how the log-probability of the chosen completions moved.
-        rejected: how the log-probability of the rejected completions moved.
+        kind: of the records, as they were measured.
+        count: records.
+        facts: further counts and settings by name: `beta`, `pairs`, `tokens`; None for a group of
+            completions that has no members.
+        measures: the numbers, those to look at first in front.
+        changes: how the log-probabilities of groups of completions moved.
+        charts: what to draw.
     """
 
+    kind: str
     count: int
-    beta: float
-    accuracy: Interval
-    ranked_before: Interval
-    ranked_after: Interval
-    reward_margins: Distribution
-    logp_margins_before: Distribution
-    logp_margins_after: Distribution
-    chosen: LogpChange
-    rejected: LogpChange
-    kind: Literal["comparison"] = "comparison"
+    facts: Mapping[str, float | None]
+    measures: tuple[Measure, ...]
+    changes: tuple[LogpChange, ...]
+    charts: tuple[Chart, ...] = ()
 
+    def measure(self, *names: str) -> Measure | None:
+        """Return the first measure of those named; None where none was taken."""
+        known = {measure.name: measure for measure in self.measures}
+        return next((known[name] for name in names if name in known), None)
 
-@dataclass(frozen=True, slots=True)
-class BinaryResults:
-    """Held-out single completions with a thumb up (desirable) or down.
+    def number(self, name: str) -> Interval:
+        """Return the number of a measure; KeyError where it was not taken."""
+        return {measure.name: measure.interval for measure in self.measures}[name]
 
-    Args:
-        count: completions.
-        beta: factor from log-ratios to implicit rewards.
-        accuracy: share whose implicit reward has the sign of the label, zeros count half.
-        auc: probability that a desirable completion has the higher implicit reward than an
-            undesirable one, ties half; NaN when one of the two kinds is missing.
-        rewards_desirable: implicit rewards of the desirable completions.
-        rewards_undesirable: implicit rewards of the undesirable completions.
-        desirable: how the log-probability of the desirable completions moved; None without any.
-        undesirable: how that of the undesirable ones moved; None without any.
-    """
+    def change(self, name: str) -> LogpChange:
+        """Return the movement of a group of completions; KeyError where it has no members."""
+        return {change.name: change for change in self.changes}[name]
 
-    count: int
-    beta: float
-    accuracy: Interval
-    auc: Interval
-    rewards_desirable: Distribution
-    rewards_undesirable: Distribution
-    desirable: LogpChange | None
-    undesirable: LogpChange | None
-    kind: Literal["binary"] = "binary"
-
-
-@dataclass(frozen=True, slots=True)
-class RankingResults:
-    """Held-out rankings (several completions of one prompt, best first).
-
-    Args:
-        count: rankings.
-        pairs: pairs of completions of one ranking that are not tied by their labels.
-        beta: factor from log-ratios to implicit rewards.
-        pair_accuracy: share of those pairs ordered right by implicit reward, ties half, averaged
-            within each ranking and then over rankings.
-        kendall_tau: rank correlation (tau-b) of implicit rewards with the labels, averaged over
-            rankings, in [-1, 1].
-        top_accuracy: share of rankings whose best completion has the highest implicit reward.
-        reward_margins: implicit reward of the best minus the mean of the others, per ranking.
-        best: how the log-probability of the best completions moved.
-        others: how the log-probability of all others moved.
-    """
-
-    count: int
-    pairs: int
-    beta: float
-    pair_accuracy: Interval
-    kendall_tau: Interval
-    top_accuracy: Interval
-    reward_margins: Distribution
-    best: LogpChange
-    others: LogpChange
-    kind: Literal["ranking"] = "ranking"
-
-
-@dataclass(frozen=True, slots=True)
-class DemonstrationResults:
-    """Held-out demonstrations (answers to imitate).
-
-    Args:
-        count: demonstrations.
-        tokens: tokens of all of them.
-        nll_before: negative log-likelihood per token over all tokens at the start, nats.
-        nll_after: the same at the end.
-        nll_change: after minus before, nats per token; negative is better.
-        perplexity_before: exp of `nll_before`.
-        perplexity_after: exp of `nll_after`.
-        completion: how the log-probability of the answers moved.
-    """
-
-    count: int
-    tokens: int
-    nll_before: Interval
-    nll_after: Interval
-    nll_change: Interval
-    perplexity_before: Interval
-    perplexity_after: Interval
-    completion: LogpChange
-    kind: Literal["demonstration"] = "demonstration"
-
-
-HeldOutResults = ComparisonResults | BinaryResults | RankingResults | DemonstrationResults
+    def values(self) -> dict[str, Any]:
+        """Return the JSON of `report.json`: every number under its own name."""
+        numbers = {
+            m.name: {"name": m.label, "values": m.values, "mean": m.interval}
+            if m.values and m.unit != "share"
+            else m.interval
+            for m in self.measures
+        }
+        shown = ("name", "before", "after", "change", "change_per_token", "fell")
+        changes = {c.name: {name: getattr(c, name) for name in shown} for c in self.changes}
+        return {"kind": self.kind, "count": self.count, **self.facts, **numbers, **changes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +259,7 @@ class RunReport:
     data: DataSummary
     environment: Environment
     curves: tuple[Mapping[str, float], ...] = ()
-    held_out: HeldOutResults | None = None
+    held_out: HeldOut | None = None
     win_rates: tuple[WinRate, ...] = ()
     kl: KlEstimate | None = None
     findings: tuple[Finding, ...] = field(default=())

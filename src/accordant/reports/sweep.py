@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from accordant.reports.summary import number, percent, spread
 from accordant.statistics.estimates import (
     bootstrap_mean,
     bootstrap_median_of_means,
     median_share,
 )
 from accordant.statistics.interval import Interval
+from accordant.statistics.wording import ends, number, percent
 
 SWEEP_SCHEMA_VERSION = 1
 _WORTH = {"win": 1.0, "tie": 0.5, "loss": 0.0}
@@ -279,7 +279,7 @@ def value_parts(value: Interval, measure: Measure) -> tuple[str, str]:
     if math.isnan(value.estimate):
         return "", ""
     text = percent(value.estimate) if measure.unit == "share" else number(value.estimate)
-    return text, spread(value, measure.unit)
+    return text, ends(value, measure.unit)
 
 
 def summarise_objectives(

@@ -13,6 +13,7 @@ from html import escape
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from accordant.reports.charts import Plot
 from accordant.reports.drawing import (
     GOOD,
     NEUTRAL,
@@ -22,8 +23,6 @@ from accordant.reports.drawing import (
     mark_value,
     new_figure,
 )
-from accordant.reports.plots import Plot
-from accordant.reports.summary import number
 from accordant.reports.sweep import (
     KL,
     LENGTH,
@@ -37,6 +36,7 @@ from accordant.reports.sweep import (
 from accordant.reports.sweep import UNWANTED as UNWANTED_CHANGE
 from accordant.reports.sweep import WANTED as WANTED_CHANGE
 from accordant.statistics.interval import Interval
+from accordant.statistics.wording import number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.reports.results import (
-    BinaryResults,
-    ComparisonResults,
-    DemonstrationResults,
-    Distribution,
-    LogpChange,
-    RankingResults,
-)
+from accordant.checks.findings import Chart, Mark, Series
+from accordant.reports.results import HeldOut
 from accordant.statistics.estimates import (
     area_under_curve,
     bootstrap_mean,
@@ -28,6 +22,16 @@ from accordant.statistics.estimates import (
     to_floats,
 )
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import (
+    KeyFigure,
+    LogpChange,
+    Measure,
+    Tone,
+    chance_figure,
+    judge,
+    key_figure,
+)
+from accordant.statistics.wording import ends, number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -56,44 +60,30 @@ class HeldOutLogps:
     def rewards(self, beta: float) -> Floats:
         """Implicit rewards beta (policy - reference), float64 `[n]`."""
         base = self.start if self.reference is None else self.reference
-        policy, against = _aligned(policy=self.policy, reference=base)
+        policy, against = _paired(policy=self.policy, reference=base)
         return beta * (policy - against)
 
 
-def reward_accuracy(
-    policy_chosen: Values, policy_rejected: Values, ref_chosen: Values, ref_rejected: Values
-) -> Interval:
-    """Share of comparisons whose chosen completion has the higher implicit reward, ties half.
-
-    All are summed log-probabilities, `[n]`. The interval is Wilson's.
-    """
-    return proportion(
-        _wins(_log_ratio_margins(policy_chosen, policy_rejected, ref_chosen, ref_rejected))
-    )
-
-
-def margins(
-    policy_chosen: Values,
-    policy_rejected: Values,
-    ref_chosen: Values,
-    ref_rejected: Values,
-    beta: float = 1.0,
-) -> Distribution:
-    """Implicit-reward margins: beta ((policy - ref) of chosen - (policy - ref) of rejected)."""
-    values = beta * _log_ratio_margins(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-    return _distribution("implicit reward margin", values)
-
-
-def logp_changes(name: str, before: Values, after: Values, lengths: Values) -> LogpChange:
-    """How far the log-probabilities of one group of completions moved; did they fall?
+def logp_change(
+    name: str,
+    before: Values,
+    after: Values,
+    lengths: Values,
+    *,
+    wanted: bool = True,
+    in_figures: bool = True,
+) -> LogpChange:
+    """Measure how far the log-probabilities of one group of completions moved; did they fall?
 
     Args:
         name: the group, such as `chosen`.
         before: summed log-probabilities at the start (or under the reference), `[n]`.
         after: the same at the end, `[n]`.
         lengths: tokens of every completion, `[n]`.
+        wanted: whether people prefer them.
+        in_figures: whether the movement stands among the key figures.
     """
-    old, new, tokens = _aligned(before=before, after=after, lengths=lengths)
+    old, new, tokens = _paired(before=before, after=after, lengths=lengths)
     moved = new - old
     return LogpChange(
         name=name,
@@ -102,42 +92,86 @@ def logp_changes(name: str, before: Values, after: Values, lengths: Values) -> L
         change=bootstrap_mean(moved),
         change_per_token=bootstrap_mean(moved / tokens),
         fell=proportion(_wins(-moved)),
+        wanted=wanted,
+        in_figures=in_figures,
     )
 
 
-def evaluate_comparisons(
-    chosen: HeldOutLogps, rejected: HeldOutLogps, beta: float = 1.0
-) -> ComparisonResults:
-    """Results on `n` comparisons; `chosen` and `rejected` are in the same order.
+def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: float = 1.0) -> HeldOut:
+    """Measure `n` comparisons; `chosen` and `rejected` are in the same order.
 
     Args:
         chosen: log-probabilities of the preferred completions.
         rejected: those of the others.
         beta: the objective's factor from log-ratios to implicit rewards.
     """
-    reward_margins = np.subtract(
-        *_aligned(chosen=chosen.rewards(beta), rejected=rejected.rewards(beta))
-    )
-    after = np.subtract(*_aligned(chosen=chosen.policy, rejected=rejected.policy))
-    before = np.subtract(*_aligned(chosen=chosen.start, rejected=rejected.start))
-    return ComparisonResults(
-        count=len(after),
-        beta=beta,
-        accuracy=proportion(_wins(reward_margins)),
-        ranked_before=proportion(_wins(before)),
-        ranked_after=proportion(_wins(after)),
-        reward_margins=_distribution("implicit reward margin", reward_margins),
-        logp_margins_before=_distribution("log-probability margin at the start", before),
-        logp_margins_after=_distribution("log-probability margin after training", after),
-        chosen=logp_changes("chosen", chosen.start, chosen.policy, chosen.lengths),
-        rejected=logp_changes("rejected", rejected.start, rejected.policy, rejected.lengths),
+    gaps = np.subtract(*_paired(chosen=chosen.rewards(beta), rejected=rejected.rewards(beta)))
+    new = np.subtract(*_paired(chosen=chosen.policy, rejected=rejected.policy))
+    old = np.subtract(*_paired(chosen=chosen.start, rejected=rejected.start))
+    accuracy = proportion(_wins(gaps))
+    margins = _values("reward_margins", "implicit reward margin", gaps)
+    before = _values("logp_margins_before", "log-probability margin at the start", old, "nats")
+    after = _values("logp_margins_after", "log-probability margin after training", new, "nats")
+    return HeldOut(
+        kind="comparison",
+        count=len(new),
+        facts={"beta": beta},
+        measures=(
+            Measure(
+                "accuracy",
+                "implicit reward accuracy",
+                accuracy,
+                "share",
+                tuple(_wins(gaps).tolist()),
+                chance_figure("held-out reward accuracy", accuracy),
+            ),
+            Measure(
+                "ranked_before",
+                "chosen answer is the likelier one, at the start",
+                proportion(_wins(old)),
+                "share",
+            ),
+            Measure(
+                "ranked_after",
+                "chosen answer is the likelier one, after training",
+                proportion(_wins(new)),
+                "share",
+            ),
+            margins,
+            before,
+            after,
+        ),
+        changes=(
+            logp_change("chosen", chosen.start, chosen.policy, chosen.lengths),
+            logp_change(
+                "rejected", rejected.start, rejected.policy, rejected.lengths, wanted=False
+            ),
+        ),
+        charts=(
+            _histogram(
+                "Held-out reward margins",
+                "Right of zero the trained model prefers the chosen answer more than the reference "
+                "does.",
+                ("implicit reward of chosen minus rejected", "comparisons"),
+                {
+                    "ordered right": gaps[gaps > 0],
+                    "ordered wrong": gaps[gaps < 0],
+                    "tied": gaps[gaps == 0],
+                },
+                marked=False,
+            ),
+            _histogram(
+                "Held-out log-prob margins",
+                "Right of zero the chosen answer is the likelier one of the two.",
+                ("log-probability of chosen minus rejected, nats", "comparisons"),
+                {"at the start": old, "after training": new},
+            ),
+        ),
     )
 
 
-def evaluate_binary(
-    completions: HeldOutLogps, desirable: Values, beta: float = 1.0
-) -> BinaryResults:
-    """Results on `n` completions with thumbs.
+def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1.0) -> HeldOut:
+    """Measure `n` completions with thumbs.
 
     Args:
         completions: their log-probabilities.
@@ -147,24 +181,60 @@ def evaluate_binary(
     rewards, good = completions.rewards(beta), to_floats(desirable, "desirable") != 0
     if rewards.shape != good.shape:
         raise ValueError(f"{len(rewards)} completions but {len(good)} labels")
-    return BinaryResults(
+    accuracy = proportion(_wins(np.where(good, rewards, -rewards)))
+    # NaN where one of the two kinds is missing: there is nothing to tell apart.
+    auc = area_under_curve(rewards[good], rewards[~good])
+    groups = {name: member for name, member in _thumbs(good).items() if member.any()}
+    return HeldOut(
+        kind="binary",
         count=len(rewards),
-        beta=beta,
-        accuracy=proportion(_wins(np.where(good, rewards, -rewards))),
-        auc=area_under_curve(rewards[good], rewards[~good]),
-        rewards_desirable=_distribution("implicit reward of desirable", rewards[good]),
-        rewards_undesirable=_distribution("implicit reward of undesirable", rewards[~good]),
-        desirable=_change_of("desirable", completions, good) if good.any() else None,
-        undesirable=_change_of("undesirable", completions, ~good) if (~good).any() else None,
+        facts={"beta": beta, **{name: None for name in _thumbs(good) if name not in groups}},
+        measures=(
+            Measure(
+                "accuracy",
+                "accuracy by sign of the implicit reward",
+                accuracy,
+                "share",
+                figure=chance_figure("held-out accuracy", accuracy),
+            ),
+            Measure(
+                "auc",
+                "AUC of the implicit reward",
+                auc,
+                "share",
+                figure=chance_figure("held-out AUC", auc, in_verdict=False),
+            ),
+            *(
+                _values(f"rewards_{name}", f"implicit reward of {name}", rewards[member])
+                for name, member in _thumbs(good).items()
+            ),
+        ),
+        changes=tuple(
+            _change_of(name, completions, member, wanted=name == "desirable")
+            for name, member in groups.items()
+        ),
+        charts=(
+            _histogram(
+                "Held-out implicit rewards",
+                "The further apart the two, the better the model tells them apart.",
+                ("implicit reward", "completions"),
+                {"undesirable": rewards[~good], "desirable": rewards[good]},
+            ),
+        ),
     )
 
 
-def evaluate_rankings(
+def _thumbs(good: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    return {"desirable": good, "undesirable": ~good}
+
+
+def measure_rankings(
     completions: HeldOutLogps, ranking: Values, labels: Values, beta: float = 1.0
-) -> RankingResults:
-    """Results on rankings of any length, flat over their `m` completions.
+) -> HeldOut:
+    """Measure rankings of any length, flat over their `m` completions.
 
     A ranking whose labels are all tied orders nothing: it is left out of the accuracies and of tau.
+    `pair_accuracy` is averaged within each ranking and then over rankings.
 
     Args:
         completions: their log-probabilities, ranking by ranking.
@@ -179,7 +249,7 @@ def evaluate_rankings(
     owner, worth = to_floats(ranking, "ranking"), to_floats(labels, "labels")
     if not rewards.shape == owner.shape == worth.shape:
         raise ValueError(f"{len(rewards)} completions, {len(owner)} owners, {len(worth)} labels")
-    rows = [np.flatnonzero(owner == one) for one in np.unique(owner)]
+    rows = [np.flatnonzero(owner == number) for number in np.unique(owner)]
     if any(len(row) < 2 for row in rows):
         raise ValueError("a ranking needs at least two completions")
     orders = [_order_of(rewards[row], worth[row]) for row in rows]
@@ -187,43 +257,116 @@ def evaluate_rankings(
     tops = np.array([row[np.argmax(worth[row])] for row in rows], dtype=np.int64)
     best = np.zeros(len(rewards), dtype=bool)
     best[tops] = True
-    gaps = [
-        rewards[top] - rewards[row[row != top]].mean() for row, top in zip(rows, tops, strict=True)
-    ]
-    return RankingResults(
+    gaps = np.array(
+        [
+            rewards[top] - rewards[row[row != top]].mean()
+            for row, top in zip(rows, tops, strict=True)
+        ]
+    )
+    accuracy = bootstrap_mean([order.accuracy for order in ordered])
+    tau = bootstrap_mean([order.tau for order in ordered])
+    return HeldOut(
+        kind="ranking",
         count=len(rows),
-        pairs=sum(order.pairs for order in orders),
-        beta=beta,
-        pair_accuracy=bootstrap_mean([order.accuracy for order in ordered]),
-        kendall_tau=bootstrap_mean([order.tau for order in ordered]),
-        top_accuracy=proportion([order.top for order in ordered]),
-        reward_margins=_distribution(
-            "implicit reward of the best minus the others", np.array(gaps)
+        facts={"pairs": sum(order.pairs for order in orders), "beta": beta},
+        measures=(
+            Measure(
+                "pair_accuracy",
+                "pair accuracy within rankings",
+                accuracy,
+                "share",
+                figure=chance_figure("held-out pair accuracy", accuracy),
+            ),
+            Measure(
+                "top_accuracy",
+                "best answer has the highest reward",
+                proportion([order.top for order in ordered]),
+                "share",
+            ),
+            Measure(
+                "kendall_tau",
+                "Kendall tau",
+                tau,
+                figure=key_figure("held-out Kendall tau", tau, "number", _TAU_READINGS),
+            ),
+            _values("reward_margins", "implicit reward of the best minus the others", gaps),
         ),
-        best=_change_of("best", completions, best),
-        others=_change_of("others", completions, ~best),
+        changes=(
+            _change_of("best", completions, best),
+            _change_of("others", completions, ~best, wanted=False),
+        ),
+        charts=(
+            _histogram(
+                "Held-out margins of the best",
+                "Right of zero the best answer has the higher implicit reward.",
+                ("implicit reward of the best minus the mean of the others", "rankings"),
+                {"rankings": gaps},
+            ),
+        ),
     )
 
 
-def evaluate_demonstrations(completions: HeldOutLogps) -> DemonstrationResults:
-    """Results on `n` answers to imitate.
+def measure_demonstrations(completions: HeldOutLogps) -> HeldOut:
+    """Measure `n` answers to imitate.
 
     Negative log-likelihoods are per token over all tokens (summed, then divided), as perplexity is
     defined; their intervals resample whole answers.
     """
-    new, old, tokens = _aligned(
+    new, old, tokens = _paired(
         policy=completions.policy, start=completions.start, lengths=completions.lengths
     )
     before, after = bootstrap_ratio(-old, tokens), bootstrap_ratio(-new, tokens)
-    return DemonstrationResults(
+    change = bootstrap_ratio(old - new, tokens)
+    lost, reached = _exponential(before), _exponential(after)
+    return HeldOut(
+        kind="demonstration",
         count=len(new),
-        tokens=int(tokens.sum()),
-        nll_before=before,
-        nll_after=after,
-        nll_change=bootstrap_ratio(old - new, tokens),
-        perplexity_before=_exponential(before),
-        perplexity_after=_exponential(after),
-        completion=logp_changes("completion", old, new, tokens),
+        facts={"tokens": int(tokens.sum())},
+        measures=(
+            Measure("perplexity_before", "perplexity at the start", lost),
+            Measure(
+                "perplexity_after",
+                "perplexity after training",
+                reached,
+                figure=_perplexity_figure(lost, reached, change, len(new)),
+            ),
+            Measure("nll_before", "loss per token at the start", before, "nats"),
+            Measure("nll_after", "loss per token after training", after, "nats"),
+            Measure("nll_change", "change of the loss per token", change, "nats"),
+        ),
+        # Perplexity says the same: a second figure of it would count one improvement twice.
+        changes=(logp_change("completion", old, new, tokens, in_figures=False),),
+    )
+
+
+_TAU_READINGS: dict[Tone, str] = {
+    "good": "implicit rewards follow the labels",
+    "bad": "implicit rewards run against the labels",
+    "neutral": "no measurable relation to the labels",
+}
+
+
+def _perplexity_figure(old: Interval, new: Interval, change: Interval, count: int) -> KeyFigure:
+    """Say whether perplexity fell, which the paired change in nats per token decides."""
+    fall = Interval(-change.estimate, -change.high, -change.low, change.count, change.level)
+    tone, improves = judge(fall, 0.0)
+    verb = {"good": "fell", "bad": "rose", "neutral": "did not measurably move"}[tone]
+    path = f"from {number(old.estimate)} to {number(new.estimate)}"
+    says = f"{path}, n={count}"
+    if tone != "neutral":
+        verb = f"{verb} {path}"
+        says = (
+            f"{number(change.estimate, '+')} nats per token, 95 % interval "
+            f"{ends(change, 'nats')}, n={count}"
+        )
+    return KeyFigure(
+        label="held-out perplexity",
+        value=number(new.estimate),
+        interval=ends(new, "number"),
+        reading=verb if tone != "neutral" else f"{verb} {path}",
+        clause=f"held-out perplexity {verb} ({says})",
+        tone=tone,
+        improves=improves,
     )
 
 
@@ -258,24 +401,13 @@ def _top_share(rewards: Floats, labels: Floats) -> float:
     return float((labels[highest] == labels.max()).mean())
 
 
-def _change_of(name: str, completions: HeldOutLogps, members: NDArray[np.bool_]) -> LogpChange:
-    start, policy, lengths = _aligned(
+def _change_of(
+    name: str, completions: HeldOutLogps, members: NDArray[np.bool_], *, wanted: bool = True
+) -> LogpChange:
+    start, policy, lengths = _paired(
         start=completions.start, policy=completions.policy, lengths=completions.lengths
     )
-    return logp_changes(name, start[members], policy[members], lengths[members])
-
-
-def _log_ratio_margins(
-    policy_chosen: Values, policy_rejected: Values, ref_chosen: Values, ref_rejected: Values
-) -> Floats:
-    """(policy - reference) of the chosen minus the same of the rejected, float64 `[n]`."""
-    chosen, rejected, base_chosen, base_rejected = _aligned(
-        policy_chosen=policy_chosen,
-        policy_rejected=policy_rejected,
-        ref_chosen=ref_chosen,
-        ref_rejected=ref_rejected,
-    )
-    return (chosen - base_chosen) - (rejected - base_rejected)
+    return logp_change(name, start[members], policy[members], lengths[members], wanted=wanted)
 
 
 def _wins(differences: Floats) -> Floats:
@@ -283,8 +415,21 @@ def _wins(differences: Floats) -> Floats:
     return (np.sign(differences) + 1) / 2
 
 
-def _distribution(name: str, values: Floats) -> Distribution:
-    return Distribution(name, tuple(values.tolist()), bootstrap_mean(values))
+def _values(name: str, label: str, values: Floats, unit: str = "number") -> Measure:
+    """A measure that is the mean of `values`, which are kept."""
+    return Measure(name, label, bootstrap_mean(values), unit, tuple(values.tolist()))
+
+
+def _histogram(
+    title: str,
+    note: str,
+    axes: tuple[str, str],
+    groups: dict[str, Floats],
+    *,
+    marked: bool = True,
+) -> Chart:
+    series = tuple(Series(name, tuple(values.tolist())) for name, values in groups.items())
+    return Chart("histogram", title, note, *axes, series, (Mark(0.0),) if marked else ())
 
 
 def _mean(values: Floats) -> float:
@@ -297,10 +442,10 @@ def _exponential(interval: Interval) -> Interval:
     return Interval(ends[0], ends[1], ends[2], interval.count, interval.level)
 
 
-def _aligned(**values: Values) -> list[Floats]:
+def _paired(**values: Values) -> list[Floats]:
     """Float64 vectors of one length; a ValueError names those that differ."""
     floats = {name: to_floats(value, name) for name, value in values.items()}
-    if len({len(one) for one in floats.values()}) > 1:
-        sizes = ", ".join(f"{name} {len(one)}" for name, one in floats.items())
+    if len({len(vector) for vector in floats.values()}) > 1:
+        sizes = ", ".join(f"{name} {len(vector)}" for name, vector in floats.items())
         raise ValueError(f"entries must match one by one, got {sizes}")
     return list(floats.values())

@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from accordant.feedback.records import JointPair, Record, Text
-from accordant.reports.results import Generation, HeldOutResults, KlEstimate
+from accordant.reports.results import Generation, HeldOut, KlEstimate
 from accordant.runs.generations import kl_from_reference
 from accordant.runs.held_out import (
     HeldOutLogps,
-    evaluate_binary,
-    evaluate_comparisons,
-    evaluate_demonstrations,
-    evaluate_rankings,
+    measure_comparisons,
+    measure_demonstrations,
+    measure_rankings,
+    measure_thumbs,
 )
 from accordant.sampling.sampler import Sampler
 from accordant.sampling.samples import Sample, SamplingOptions
@@ -41,7 +41,7 @@ def held_out_scores(model: nn.Module, examples: Sequence[Example], budget: int) 
 
 def held_out_results(
     examples: Sequence[Example], start: Scores, end: Scores, beta: float
-) -> HeldOutResults | None:
+) -> HeldOut | None:
     """Compare scores before and after training, as the kind of feedback allows.
 
     Args:
@@ -61,18 +61,16 @@ def held_out_results(
 
     kind = examples[0].kind
     if kind in ("comparison", "joint_pair"):
-        return evaluate_comparisons(part(slice(0, None, 2)), part(slice(1, None, 2)), beta)
+        return measure_comparisons(part(slice(0, None, 2)), part(slice(1, None, 2)), beta)
     if kind == "binary":
-        return evaluate_binary(
-            part(slice(None)), [float(bool(one.label)) for one in examples], beta
-        )
+        return measure_thumbs(part(slice(None)), [float(bool(one.label)) for one in examples], beta)
     if kind == "judgment":
-        return evaluate_binary(
+        return measure_thumbs(
             part(slice(1, None, 2)), [float(bool(one.label)) for one in examples], beta
         )
     if kind == "ranking":
-        return evaluate_rankings(part(slice(None)), start.tree, _worth(examples), beta)
-    return evaluate_demonstrations(part(slice(None))) if kind == "demonstration" else None
+        return measure_rankings(part(slice(None)), start.tree, _worth(examples), beta)
+    return measure_demonstrations(part(slice(None))) if kind == "demonstration" else None
 
 
 def _worth(examples: Sequence[Example]) -> list[float]:

@@ -16,7 +16,7 @@ from accordant.models.adapters import LoraOptions, attach_lora, is_adapted, refe
 from accordant.models.loading import LoadedModel, load
 from accordant.models.saving import save_model
 from accordant.reports.report import one_line, print_summary, write_report
-from accordant.reports.results import HeldOutResults, KlEstimate, WinRate
+from accordant.reports.results import HeldOut, KlEstimate, WinRate
 from accordant.rewards.reward import Reward, read_answer
 from accordant.rewards.wrappers import REFERENCE_ANSWERS, compares, with_reference_answers
 from accordant.runs.align import AlignOutcome, Prepared, model_folder
@@ -260,7 +260,7 @@ def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
 
 def _held_out_change(
     config: AlignConfig, ready: Prepared, start: Start, model: nn.Module
-) -> HeldOutResults | None:
+) -> HeldOut | None:
     if start.scores is None:
         return None
     examples = _held_out(ready)

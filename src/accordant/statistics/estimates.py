@@ -326,21 +326,6 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * float(binom.cdf(min(wins, losses), decided, 0.5)))
 
 
-def mcnemar_test(before: ArrayLike | Tensor, after: ArrayLike | Tensor) -> float:
-    """Exact McNemar test that two paired series of right (1) and wrong (0) are equally right.
-
-    The sign test of the pairs on which they differ (McNemar 1947, Psychometrika 12).
-
-    Args:
-        before: 0 or 1 per unit, `[n]`.
-        after: 0 or 1 per unit, `[n]`.
-    """
-    old, new = to_floats(before, "before"), to_floats(after, "after")
-    if old.shape != new.shape:
-        raise ValueError(f"before {old.shape} and after {new.shape} differ in shape")
-    return sign_test(int((new > old).sum()), int((new < old).sum()))
-
-
 def area_under_curve(
     positive: ArrayLike | Tensor, negative: ArrayLike | Tensor, level: float = LEVEL
 ) -> Interval:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accordant.cli.objective_text import explanation
+from accordant.reports.charts import Plot
 from accordant.reports.drawing import FURTHER, UNWANTED, WANTED, mark_value, new_figure
 from accordant.reports.pages import render_page
-from accordant.reports.plots import Plot
 
 if TYPE_CHECKING:
     from accordant_studies.explore.comparing import ObjectiveComparison, View

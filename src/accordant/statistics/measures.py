@@ -1,0 +1,177 @@
+"""What was measured, as data: a number with its name, its unit and what it says.
+
+Knows numbers and words. Knows nothing of how they were measured, nor of pages. Whoever adds a kind
+of record lists its measures; reports, sweeps and JSON show whatever is listed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from accordant.statistics.interval import Interval
+from accordant.statistics.wording import ends, in_brackets, number, percent
+
+Tone = Literal["good", "bad", "neutral"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One number a reader looks for first.
+
+    Args:
+        label: what it is.
+        value: the estimate, formatted.
+        interval: its confidence interval in words; empty when there is none.
+        reading: what it means, without a full stop.
+        clause: number and meaning as part of the one-line verdict; empty when it is left out there.
+        tone: whether that is good news.
+        improves: True when the number shows an improvement that its interval carries; None for
+            numbers that are neither.
+        bar: the interval when it is a share in [0, 1] that can be drawn; None otherwise.
+    """
+
+    label: str
+    value: str
+    interval: str
+    reading: str
+    clause: str = ""
+    tone: Tone = "neutral"
+    improves: bool | None = None
+    bar: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number that was measured on records.
+
+    Args:
+        name: its key in JSON.
+        label: what it is, as a table calls it.
+        interval: the number.
+        unit: `share` (in [0, 1], shown in percent), `nats`, `number`, ...
+        values: single values that `interval` is the mean of, one a record, in their order; empty
+            where they are not kept.
+        figure: what it says among the key figures; None where it is in tables alone.
+    """
+
+    name: str
+    label: str
+    interval: Interval
+    unit: str = "number"
+    values: tuple[float, ...] = ()
+    figure: KeyFigure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogpChange:
+    """How the log-probability of one group of completions moved from the start to the end.
+
+    Args:
+        name: the group: `chosen`, `rejected`, `desirable`, `best`, ...
+        before: mean log-probability per sequence at the start, nats.
+        after: the same at the end.
+        change: mean change per sequence, nats; negative means that it fell.
+        change_per_token: mean over sequences of the change per token, nats.
+        fell: share of sequences whose log-probability fell, unchanged ones count half, in [0, 1].
+        wanted: whether people prefer these completions.
+        in_figures: whether it stands among the key figures.
+    """
+
+    name: str
+    before: float
+    after: float
+    change: Interval
+    change_per_token: Interval
+    fell: Interval
+    wanted: bool = True
+    in_figures: bool = True
+
+
+def judge(interval: Interval, neutral: float) -> tuple[Tone, bool]:
+    """Return tone and improvement of a number that is better the higher it is above `neutral`.
+
+    An estimate alone is no improvement: the whole interval must lie above.
+    """
+    if not interval.excludes(neutral):
+        return "neutral", False
+    return ("good", True) if interval.estimate > neutral else ("bad", False)
+
+
+def key_figure(
+    label: str,
+    interval: Interval,
+    unit: str,
+    readings: dict[Tone, str],
+    *,
+    neutral: float = 0.0,
+    clause: str = "",
+) -> KeyFigure:
+    """Make the key figure of a number that is better the higher it is above `neutral`.
+
+    Args:
+        label: what it is.
+        interval: the number.
+        unit: its unit.
+        readings: what it means where it is better, worse, or neither.
+        neutral: the value of "nothing happened".
+        clause: beginning of its clause in the verdict; a reading that is not good is added to it.
+    """
+    tone, improves = judge(interval, neutral)
+    reading = readings[tone]
+    if clause and tone != "good":
+        clause += f", {reading}"
+    is_share = unit == "share"
+    return KeyFigure(
+        label,
+        percent(interval.estimate, interval.count) if is_share else number(interval.estimate),
+        ends(interval, unit),
+        reading,
+        clause,
+        tone,
+        improves,
+        interval if is_share and not math.isnan(interval.low) else None,
+    )
+
+
+def chance_figure(
+    label: str, interval: Interval, chance: float = 0.5, *, in_verdict: bool = True
+) -> KeyFigure:
+    """Make the key figure of a share in [0, 1] that guessing would put at `chance`."""
+    if math.isnan(interval.estimate):
+        return KeyFigure(label, "unknown", "", "nothing to measure it on")
+    value = percent(interval.estimate, interval.count)
+    against = f"chance ({percent(chance)})"
+    return key_figure(
+        label,
+        interval,
+        "share",
+        {
+            "good": f"better than {against}",
+            "bad": f"worse than {against}",
+            "neutral": f"not distinguishable from {against}",
+        },
+        neutral=chance,
+        clause=f"{label} {value}{in_brackets(interval, 'share')}" if in_verdict else "",
+    )
+
+
+def movement_figure(change: LogpChange) -> KeyFigure:
+    """Make the key figure of a log-probability's movement; only wanted answers must not fall."""
+    moved = change.change
+    size, old = number(abs(moved.estimate)), number(change.before)
+    if not moved.excludes(0.0):
+        verb, by = "did not measurably move", ""
+        reading = f"{verb} ({old} nats per sequence at the start)"
+    else:
+        verb, by = ("fell" if moved.estimate < 0 else "rose"), f" by {size} nats"
+        reading = f"{verb} from {old} to {number(change.after)} nats per sequence"
+    return KeyFigure(
+        label=f"{change.name} log-prob, change",
+        value=f"{number(moved.estimate, '+')} nats",
+        interval=ends(moved, "nats"),
+        reading=reading,
+        clause=f"{change.name} log-prob {verb}{by}" if change.wanted else "",
+        tone="bad" if change.wanted and verb == "fell" else "neutral",
+    )
