@@ -130,8 +130,9 @@ class Calibrated:
     @property
     def name(self) -> str:
         """`lsc(helpful)`, with the options that are not the usual ones."""
-        given = {"at": self.at, "text": self.text, "over": self.over}
-        unusual = {key: value for key, value in given.items() if value not in (None, "prompt")}
+        over = None if self.over == "prompt" else self.over
+        given = {"at": self.at, "text": self.text, "over": over}
+        unusual = {key: value for key, value in given.items() if value is not None}
         return _call(self.calibration, (self.reward,), {**self.options, **unusual})
 
     @property
