@@ -19,7 +19,7 @@ from accordant.checks.snapshot import (
     MonitorSet,
     answer,
     renormalised,
-    standard_error,
+    standard_error_of_mean,
     take_snapshot,
 )
 from accordant.scoring.engine import ScoreOptions, base_model_of, plain_logps, score
@@ -72,8 +72,8 @@ def test_the_error_of_a_mean_over_tokens_counts_whole_answers():
     levels = torch.randn(6, generator=draw, dtype=torch.float64)
     owner = torch.arange(6).repeat_interleave(5)
     values = levels[owner]
-    assert standard_error(values, owner) == pytest.approx(float(levels.std() / 6**0.5))
-    assert math.isnan(standard_error(values[:5], owner[:5]))
+    assert standard_error_of_mean(values, owner) == pytest.approx(float(levels.std() / 6**0.5))
+    assert math.isnan(standard_error_of_mean(values[:5], owner[:5]))
 
     def sample() -> tuple[torch.Tensor, torch.Tensor]:
         lengths = torch.randint(1, 12, (40,), generator=draw)
@@ -84,7 +84,7 @@ def test_the_error_of_a_mean_over_tokens_counts_whole_answers():
 
     drawn = [sample() for _ in range(600)]
     spread = torch.stack([values.mean() for values, _ in drawn]).std()
-    said = sum(standard_error(*one) for one in drawn) / len(drawn)
+    said = sum(standard_error_of_mean(*one) for one in drawn) / len(drawn)
     assert said == pytest.approx(float(spread), rel=0.1)
 
 

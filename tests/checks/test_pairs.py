@@ -17,7 +17,7 @@ from accordant.checks.pairs import (
     read_pairs,
     tokens_of,
 )
-from accordant.checks.similarity import CHES, ches, normalised_ches
+from accordant.checks.similarity import CHES, ches_scores, normalised_ches_scores
 from accordant.scoring.engine import plain_logps
 from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
@@ -69,7 +69,12 @@ def slow(model: nn.Module, trees: Sequence[TokenTree]) -> list[float]:
         logps = [float(part.sum()) for tree in trees for part in plain_logps(model, tree)]
     lengths = torch.tensor([[len(chosen)], [len(rejected)]]).double()
     sums = chosen.sum(0, keepdim=True), rejected.sum(0, keepdim=True)
-    return [*logps, *lengths[:, 0].tolist(), float(normalised_ches(*sums, *lengths)), ches(*sums)]
+    return [
+        *logps,
+        *lengths[:, 0].tolist(),
+        float(normalised_ches_scores(*sums, *lengths)),
+        ches_scores(*sums),
+    ]
 
 
 def test_preferences_of_every_kind_are_listed() -> None:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from accordant.base.options import Count
 from accordant.checks import registry
-from accordant.checks.findings import SEVERITIES, FindingRow
+from accordant.checks.findings import SEVERITIES, FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check, list_checks
 from accordant.feedback.records import Origin

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from accordant.checks.similarity import (
     CHES,
-    ches,
+    ches_scores,
     edit_distance,
     edit_similarity,
-    normalised_ches,
+    normalised_ches_scores,
     read_similarities,
 )
 from accordant.scoring.scores import Scores
@@ -47,12 +47,14 @@ def test_the_worked_example() -> None:
 def test_equal_answers_score_zero_and_states_count_squared(seed: int, factor: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     chosen, rejected = torch.randn(2, 5, 8, generator=generator, dtype=torch.float64)
-    assert ches(chosen, chosen).abs().max() == 0
+    assert ches_scores(chosen, chosen).abs().max() == 0
     torch.testing.assert_close(
-        ches(factor * chosen, factor * rejected), factor**2 * ches(chosen, rejected)
+        ches_scores(factor * chosen, factor * rejected), factor**2 * ches_scores(chosen, rejected)
     )
     one = torch.ones(5, dtype=torch.float64)
-    torch.testing.assert_close(normalised_ches(chosen, rejected, one, one), ches(chosen, rejected))
+    torch.testing.assert_close(
+        normalised_ches_scores(chosen, rejected, one, one), ches_scores(chosen, rejected)
+    )
 
 
 def test_repeating_every_state_changes_the_plain_score_alone() -> None:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from accordant.base.errors import UserError
 from accordant.checks import registry
+from accordant.checks.findings import Outcome
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome
 from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.registry import check, list_checks
 from accordant.feedback.records import RECORD_TYPES

@@ -1,1 +1,39 @@
-"""Diagnostics: one file per check, each with one function that returns a `Finding`."""
+"""Checks of feedback, of a run while it trains, and of a trained model; one file per check.
+
+A check declares the passes it reads and its scale, and returns an outcome; called with inputs, it
+gives a finding. `list_checks` knows all of them.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "after._sampled": ("SAMPLED",),
+        "findings": (
+            "Chart",
+            "Finding",
+            "FindingRow",
+            "Mark",
+            "Measure",
+            "Outcome",
+            "Passage",
+            "Scale",
+            "Series",
+            "Severity",
+            "Threshold",
+            "reaches",
+        ),
+        "inputs": ("CheckInputs", "NotApplicableError"),
+        "monitor": ("Monitor", "WatchSettings"),
+        "pair_pass": ("GAPS", "PAIRS", "REFERENCE_LOGPS"),
+        "passes": ("HELD_OUT", "TOKENS", "Pass", "count_tokens"),
+        "property_differences": ("PROPERTY_DIFFERENCES",),
+        "registry": ("Check", "check", "get_check", "list_checks"),
+        "run_history": ("RunHistory", "Snapshot"),
+        "snapshot": ("MonitorSet", "take_snapshot"),
+        "texts": ("record_row",),
+    },
+)

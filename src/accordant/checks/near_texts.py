@@ -41,14 +41,14 @@ class Near:
     similarity: float
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of a text in small letters, without punctuation."""
     return _WORD.findall(text.lower())
 
 
 def runs_of(text: str) -> Hashes:
     """Hashes of the runs of five words in a text, sorted, each once; of a shorter text, itself."""
-    words = words_of(text)
+    words = split_words(text)
     hashes = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
     if len(words) <= RUN:
         return np.array([_mix(hashes)], dtype=np.uint64)

@@ -60,7 +60,7 @@ class Pass(Generic[Result]):
     @property
     def options(self) -> tuple[Option, ...]:
         """What the user may set of it."""
-        return options_of(self.run)
+        return list_options(self.run)
 
     def key(self, **options: Any) -> tuple[Any, ...]:
         """Where its result with these options, defaults for the rest, stands in `shared`."""
@@ -100,7 +100,7 @@ class Pass(Generic[Result]):
 
 
 @cache
-def options_of(function: Callable[..., Any]) -> tuple[Option, ...]:
+def list_options(function: Callable[..., Any]) -> tuple[Option, ...]:
     """Read the options of a pass or a check from its keyword-only parameters, once."""
     return read_options(function)
 

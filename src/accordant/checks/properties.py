@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from accordant.checks.before.format_bias import FORMS
 
-Measure = Callable[[str, str], float]
+Amount = Callable[[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Property:
 
     name: str
     description: str
-    measure: Measure | None = None
+    measure: Amount | None = None
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d[\d.,]*")
@@ -58,26 +58,24 @@ def _sentences(text: str) -> list[str]:
     return [part for part in map(str.strip, _SENTENCE_END.split(text)) if part]
 
 
-def _any_of(*phrases: str) -> re.Pattern[str]:
-    """A pattern of whole words or phrases, in either kind of apostrophe."""
-    body = "|".join(phrases).replace("'", "['’]")
-    return re.compile(rf"(?<!\w)(?:{body})(?!\w)", re.IGNORECASE)
-
-
-def _count(pattern: str, flags: re.RegexFlag = re.MULTILINE) -> Measure:
+def _count(pattern: str, flags: re.RegexFlag = re.MULTILINE) -> Amount:
     """How often a pattern occurs in the answer."""
     found = re.compile(pattern, flags)
     return lambda _, answer: float(sum(1 for _ in found.finditer(answer)))
 
 
-def _rate(*phrases: str) -> Measure:
-    """How often phrases occur per 100 words, so that a longer answer has not more of everything."""
-    found = _any_of(*phrases)
+def _rated(name: str, counted: str, *phrases: str) -> Property:
+    """Make a property of how often whole words or phrases occur, in either kind of apostrophe.
+
+    Per 100 words, so that a longer answer has not more of everything.
+    """
+    body = "|".join(phrases).replace("'", "['’]")
+    pattern = re.compile(rf"(?<!\w)(?:{body})(?!\w)", re.IGNORECASE)
 
     def measure(_: str, answer: str) -> float:
-        return 100 * sum(1 for _ in found.finditer(answer)) / max(len(words_of(answer)), 1)
+        return 100 * sum(1 for _ in pattern.finditer(answer)) / max(len(words_of(answer)), 1)
 
-    return measure
+    return Property(name, f"{counted} per 100 words", measure)
 
 
 def _length(_: str, answer: str) -> float:
@@ -161,39 +159,33 @@ _OF_THE_PAPER = (
         "fewer doubled words, stray spaces and small letters at the start, per 100 words",
         _without_slips,
     ),
-    Property(
+    _rated(
         "friendly",
-        "warm words (glad, happy to, welcome, enjoy) per 100 words",
-        _rate(
-            r"glad|happy to|delighted|you're welcome|welcome|enjoy|wonderful|lovely|good luck",
-            r"have a (?:great|nice|good) \w+|hope (?:this|that|it|you)|nice to|great to",
-        ),
+        "warm words (glad, happy to, welcome, enjoy)",
+        r"glad|happy to|delighted|you're welcome|welcome|enjoy|wonderful|lovely|good luck",
+        r"have a (?:great|nice|good) \w+|hope (?:this|that|it|you)|nice to|great to",
     ),
-    Property(
+    _rated(
         "polite",
-        "polite words (please, thank you, would you) per 100 words",
-        _rate(
-            r"please|thanks|thank you|kindly|may I|would you|could you|pardon|excuse me|appreciate"
-        ),
+        "polite words (please, thank you, would you)",
+        r"please|thanks|thank you|kindly|may I|would you|could you|pardon|excuse me|appreciate",
     ),
-    Property(
+    _rated(
         "speaks to the reader",
-        "you, your and let's per 100 words",
-        _rate(r"you|your|yours|yourself|you(?:'re|'ll|'ve|'d)|let's"),
+        "you, your and let's",
+        r"you|your|yours|yourself|you(?:'re|'ll|'ve|'d)|let's",
     ),
-    Property(
+    _rated(
         "certain",
-        "words of authority (must, always, clearly, without doubt) per 100 words",
-        _rate(
-            r"must|always|never|certainly|definitely|clearly|obviously|undoubtedly|of course",
-            r"absolutely|without (?:a )?doubt|no doubt|in fact|indeed|surely|exactly",
-        ),
+        "words of authority (must, always, clearly, without doubt)",
+        r"must|always|never|certainly|definitely|clearly|obviously|undoubtedly|of course",
+        r"absolutely|without (?:a )?doubt|no doubt|in fact|indeed|surely|exactly",
     ),
     Property("funny", "makes a reader smile"),
-    Property(
+    _rated(
         "figurative",
-        "comparisons (like a, as if, as good as) per 100 words",
-        _rate(r"(?<!would )(?<!'d )like an?|as if|as though|as \w+ as|metaphor\w*|imagine"),
+        "comparisons (like a, as if, as good as)",
+        r"(?<!would )(?<!'d )like an?|as if|as though|as \w+ as|metaphor\w*|imagine",
     ),
     Property("long words", "share of words with more than six letters", _long_words),
     Property(
@@ -206,31 +198,25 @@ _OF_THE_PAPER = (
         "list items, headings, table rows, bold text and paragraphs, counted",
         _count(_FORMAT),
     ),
-    Property(
+    _rated(
         "admits limits",
-        "says that it does not know or was wrong, per 100 words",
-        _rate(
-            r"I (?:don't|do not) (?:know|have)|I'm not (?:sure|certain)|I am not (?:sure|certain)",
-            r"as an AI|language model|beyond my|I (?:may|might|could) be wrong|my mistake",
-            r"I was wrong|I (?:can't|cannot) (?:verify|confirm|access)|to my knowledge",
-        ),
+        "says that it does not know or was wrong,",
+        r"I (?:don't|do not) (?:know|have)|I'm not (?:sure|certain)|I am not (?:sure|certain)",
+        r"as an AI|language model|beyond my|I (?:may|might|could) be wrong|my mistake",
+        r"I was wrong|I (?:can't|cannot) (?:verify|confirm|access)|to my knowledge",
     ),
-    Property(
+    _rated(
         "persuades",
-        "advice (should, recommend, consider) per 100 words",
-        _rate(
-            r"should|ought to|recommend\w*|suggest\w*|consider|had better|best to|encourage\w*",
-            r"need to|have to|advise\w*|why not",
-        ),
+        "advice (should, recommend, consider)",
+        r"should|ought to|recommend\w*|suggest\w*|consider|had better|best to|encourage\w*",
+        r"need to|have to|advise\w*|why not",
     ),
     Property("in steps", "numbered items and words of order, counted", _count(_STEPS)),
-    Property(
+    _rated(
         "informal",
-        "contractions and spoken words (yeah, gonna) per 100 words",
-        _rate(
-            r"\w+n't|\w+'(?:re|ll|ve|d|m)|(?:it|that|what|there|here|let)'s|yeah|yep|nope|ok|okay",
-            r"gonna|wanna|gotta|kinda|sorta|hey|hi|lol|guys?|stuff|cool|awesome|wow|oh|haha",
-        ),
+        "contractions and spoken words (yeah, gonna)",
+        r"\w+n't|\w+'(?:re|ll|ve|d|m)|(?:it|that|what|there|here|let)'s|yeah|yep|nope|ok|okay",
+        r"gonna|wanna|gotta|kinda|sorta|hey|hi|lol|guys?|stuff|cool|awesome|wow|oh|haha",
     ),
     Property("easy to read", "Flesch's reading ease, from sentences and syllables", _reading_ease),
     Property(
@@ -245,14 +231,12 @@ _OF_THE_PAPER = (
     Property("free of moderate errors", "has no error that misleads in part"),
     Property("free of severe errors", "has no error that makes the answer wrong"),
     Property("asks back", "questions, counted", _count(r"\?(?=[\s\"')\]]|$)")),
-    Property(
+    _rated(
         "feels with the reader",
-        "words of sympathy (I understand, that must be) per 100 words",
-        _rate(
-            r"I (?:can )?understand|sorry (?:to hear|for your)|that must|it must be|I hear you",
-            r"sounds (?:like|hard|difficult|tough)|feel(?:s|ing|ings)?|you're not alone|take care",
-            r"it's (?:ok|okay|normal|natural) to",
-        ),
+        "words of sympathy (I understand, that must be)",
+        r"I (?:can )?understand|sorry (?:to hear|for your)|that must|it must be|I hear you",
+        r"sounds (?:like|hard|difficult|tough)|feel(?:s|ing|ings)?|you're not alone|take care",
+        r"it's (?:ok|okay|normal|natural) to",
     ),
     Property("keeps to what was asked", "meets every condition that the prompt states"),
     Property("shares the reader's view", "supports an opinion that the prompt states"),
@@ -261,29 +245,23 @@ _OF_THE_PAPER = (
 )
 
 _OURS = (
-    Property(
+    _rated(
         "hedged",
-        "words that leave a way out (perhaps, may, it depends) per 100 words",
-        _rate(
-            r"perhaps|maybe|may|might|could be|possibly|probably|likely|it depends|it seems|seems?",
-            r"I think|I believe|I guess|generally|usually|often|sometimes|typically|in some cases",
-        ),
+        "words that leave a way out (perhaps, may, it depends)",
+        r"perhaps|maybe|may|might|could be|possibly|probably|likely|it depends|it seems|seems?",
+        r"I think|I believe|I guess|generally|usually|often|sometimes|typically|in some cases",
     ),
     Property("refuses", "says that it will not or cannot do it: yes or no", _refuses),
-    Property(
+    _rated(
         "apologises",
-        "apologies (sorry, I apologise, afraid) per 100 words",
-        _rate(r"sorry|apolog\w+|I'm afraid|I am afraid|regret\w*|forgive me"),
+        "apologies (sorry, I apologise, afraid)",
+        r"sorry|apolog\w+|I'm afraid|I am afraid|regret\w*|forgive me",
     ),
-    Property(
-        "speaks of itself",
-        "I, me and my per 100 words",
-        _rate(r"(?-i:I)|me|my|mine|myself|(?-i:I)'(?:m|ll|ve|d)"),
-    ),
-    Property(
+    _rated("speaks of itself", "I, me and my", r"(?-i:I)|me|my|mine|myself|(?-i:I)'(?:m|ll|ve|d)"),
+    _rated(
         "gives examples",
-        "for example, such as, e.g. per 100 words",
-        _rate(r"for (?:example|instance)|such as|e\.g\.?|examples?|including|like:"),
+        "for example, such as, e.g.",
+        r"for (?:example|instance)|such as|e\.g\.?|examples?|including|like:",
     ),
     Property("exclaims", "exclamation marks, counted", _count(r"!+(?=[\s\"')\]]|$)")),
     Property(
@@ -295,11 +273,11 @@ _OURS = (
 )
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
-    {one.name: one for one in (*_OF_THE_PAPER, *_OURS)}
+    {kind.name: kind for kind in (*_OF_THE_PAPER, *_OURS)}
 )
 """Every property by name, the paper's first."""
 
 
-def measurable() -> dict[str, Measure]:
+def measurable() -> dict[str, Amount]:
     """Properties that a program can measure, by name."""
-    return {name: one.measure for name, one in PROPERTIES.items() if one.measure is not None}
+    return {name: kind.measure for name, kind in PROPERTIES.items() if kind.measure is not None}

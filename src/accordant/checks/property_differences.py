@@ -17,7 +17,7 @@ from accordant.base.errors import UserError
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import GAPS, PAIRS, examples_of
 from accordant.checks.passes import Pass
-from accordant.checks.properties import Measure, measurable, words_of
+from accordant.checks.properties import Amount, measurable, words_of
 from accordant.checks.texts import answers_of, preferred, prompts_of
 from accordant.feedback.records import Comparison, Ranking, Record, flat
 from accordant.rewards.reward import Answer, Reward, score_single
@@ -184,7 +184,7 @@ def _rewards(reward: Reward, records: Sequence[Record]) -> list[float]:
     return score_single(reward, answers).tolist()
 
 
-def _amounts(record: Record, measures: Mapping[str, Measure]) -> Floats:
+def _amounts(record: Record, measures: Mapping[str, Amount]) -> Floats:
     """How much of every property each answer has, `[answers, k]`."""
     assert isinstance(record, Comparison | Ranking)
     prompt = flat(record.prompt)

@@ -20,10 +20,9 @@ from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack, get_args,
 from accordant.base.errors import UserError, nearest
 from accordant.base.options import Count, bind_values, read_options
 from accordant.base.settings import Option
-from accordant.checks.findings import Finding
+from accordant.checks.findings import Finding, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
-from accordant.checks.passes import Need, Pass, options_of
+from accordant.checks.passes import Need, Pass, list_options
 from accordant.feedback.records import RECORD_TYPES
 
 When = Literal["before", "during", "after"]
@@ -84,7 +83,7 @@ class Check:
         values |= options
         results = (one.read(inputs, **values) for one in self.passes)
         function = self.functions[0]
-        taken = {option.name: values[option.name] for option in options_of(function)}
+        taken = {option.name: values[option.name] for option in list_options(function)}
         outcome: Outcome = function(inputs, *results, **taken)
         step = inputs.last.step if self.when == "during" else None
         return self._complete(outcome, values.get(SHOWN), step)

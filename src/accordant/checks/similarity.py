@@ -21,7 +21,7 @@ from accordant.scoring.scores import Scores
 COLUMNS = ("length-normalised CHES", "CHES", "last-state similarity")
 
 
-def ches(chosen: Tensor, rejected: Tensor) -> Tensor:
+def ches_scores(chosen: Tensor, rejected: Tensor) -> Tensor:
     """Centred hidden embedding similarity: <S_w, S_l> - ||S_w||^2, `[n]`.
 
     The higher, the more the chosen answer is expected to lose when it is preferred to the rejected
@@ -34,7 +34,7 @@ def ches(chosen: Tensor, rejected: Tensor) -> Tensor:
     return (chosen * (rejected - chosen)).sum(-1)
 
 
-def normalised_ches(
+def normalised_ches_scores(
     chosen: Tensor, rejected: Tensor, chosen_lengths: Tensor, rejected_lengths: Tensor
 ) -> Tensor:
     """CHES of mean states, <S_w, S_l> / (n_w n_l) - ||S_w||^2 / n_w^2, `[n]`.
@@ -48,7 +48,7 @@ def normalised_ches(
         chosen_lengths: positions summed over, `[n]`.
         rejected_lengths: the same of the others, `[n]`.
     """
-    return ches(chosen / chosen_lengths[:, None], rejected / rejected_lengths[:, None])
+    return ches_scores(chosen / chosen_lengths[:, None], rejected / rejected_lengths[:, None])
 
 
 def read_similarities(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -60,8 +60,8 @@ def read_similarities(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tenso
     last = scores.hidden[scores.lengths.cumsum(0) - 1].double()
     pair, lengths_of_pair = (sums[chosen], sums[rejected]), (lengths[chosen], lengths[rejected])
     columns = (
-        normalised_ches(*pair, *lengths_of_pair),
-        ches(*pair),
+        normalised_ches_scores(*pair, *lengths_of_pair),
+        ches_scores(*pair),
         (last[chosen] * last[rejected]).sum(-1),
     )
     return torch.stack(columns, dim=1)

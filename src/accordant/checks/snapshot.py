@@ -134,11 +134,11 @@ def _certainty(
         "entropy": float(entropy.mean()),
         "renormalised_entropy": float(renormalised(entropy, mass).mean()),
         "top_mass": float(mass.mean()),
-        "mass_error": standard_error(mass, scores.owner),
+        "mass_error": standard_error_of_mean(mass, scores.owner),
     }
 
 
-def standard_error(values: Tensor, owner: Tensor) -> float:
+def standard_error_of_mean(values: Tensor, owner: Tensor) -> float:
     """Of the mean over all tokens, where whole answers were drawn; NaN for a single answer.
 
     With residuals summed by answer, e_a, over n answers and N tokens in all it is that of a ratio

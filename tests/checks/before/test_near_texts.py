@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.checks.near_texts import near_pairs, runs_of, similarity_of, words_of
+from accordant.checks.near_texts import near_pairs, runs_of, similarity_of, split_words
 
 
 def slow_similarity(first: str, second: str) -> float:
     """The definition: sets of runs of five words."""
 
     def runs(text: str) -> set[tuple[str, ...]]:
-        words = words_of(text)
+        words = split_words(text)
         if len(words) <= 5:
             return {tuple(words)}
         return {tuple(words[i : i + 5]) for i in range(len(words) - 4)}
@@ -78,5 +78,5 @@ def test_likeness_is_symmetric_and_one_for_the_same_words(first, second):
 
 
 def test_case_and_punctuation_do_not_count_and_signs_are_words():
-    assert words_of("Don't, STOP! now_then") == ["don", "t", "stop", "now", "then"]
-    assert words_of("東京 tower") == ["東", "京", "tower"]
+    assert split_words("Don't, STOP! now_then") == ["don", "t", "stop", "now", "then"]
+    assert split_words("東京 tower") == ["東", "京", "tower"]

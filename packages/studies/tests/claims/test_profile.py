@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accordant.checks.factors import score_factors
+from accordant.statistics.factors import score_factors
 from accordant_studies.claims import profile
 from accordant_studies.laboratory.language import Writer, draw_prompts, write_all
 from accordant_studies.laboratory.transformer import Schooling, start_model

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from accordant.base.options import Count
-from accordant.checks.findings import Chart, FindingRow, Mark, Series, measures_of
+from accordant.checks.findings import Chart, FindingRow, Mark, Outcome, Scale, Series, list_measures
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.property_differences import (
     PROPERTY_DIFFERENCES,
     PropertyDifferences,
@@ -138,7 +137,7 @@ def dissection(
         severity="warning" if opposed else "info" if clear else "ok",
         rows=_rows(inputs, found, kept, dissected),
         row_unit="share",
-        measures=measures_of(
+        measures=list_measures(
             {
                 "preferences told by the properties, on pairs left out of the fit": dissected.told,
                 **{

@@ -13,12 +13,13 @@ from accordant.checks.findings import (
     FindingRow,
     Mark,
     Measure,
+    Outcome,
+    Scale,
     Series,
     Severity,
-    measures_of,
+    list_measures,
 )
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.statistics.best_of import best_of_divergence, best_of_win_rates, win_rate_over
 from accordant.statistics.estimates import bootstrap_mean, bootstrap_ratio, bootstrap_statistic
@@ -179,7 +180,7 @@ def _measures(
         Measure("divergence, a token", bootstrap_ratio(points.divergence, lengths), "nats"),
         Measure("tokens an answer, model", bootstrap_mean(lengths), "tokens"),
         Measure("tokens an answer, reference", bootstrap_mean(before), "tokens"),
-        *measures_of(
+        *list_measures(
             {f"win rate, best of {k}": bootstrap_mean(points.best_of[:, k - 1]) for k in best},
             "share",
         ),

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from accordant.checks.annotations import Annotations, read_annotations
-from accordant.checks.findings import Chart, FindingRow, Measure, Passage, Series, Severity
+from accordant.checks.findings import (
+    Chart,
+    FindingRow,
+    Measure,
+    Outcome,
+    Passage,
+    Scale,
+    Series,
+    Severity,
+)
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.statistics.groups import agree_with_groups, compare_groups

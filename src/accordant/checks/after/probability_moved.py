@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from accordant.base.options import Count
 from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Series
+from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Outcome, Scale, Series
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, examples_of
 from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.ranking import PairLogps

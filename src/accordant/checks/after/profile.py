@@ -9,28 +9,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.base.options import Count
-from accordant.checks.factors import (
-    FactorComparison,
-    FactorScores,
-    compare_factors,
-    score_factors,
-)
 from accordant.checks.findings import (
     Chart,
     FindingRow,
     Mark,
     Measure,
+    Outcome,
+    Scale,
     Series,
     Severity,
-    measures_of,
+    list_measures,
     worst_of,
 )
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.property_differences import PROPERTY_DIFFERENCES, PropertyDifferences
 from accordant.checks.registry import check
 from accordant.checks.texts import preference_row
 from accordant.statistics.corrections import holm
+from accordant.statistics.factors import (
+    FactorComparison,
+    FactorScores,
+    compare_factors,
+    score_factors,
+)
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def _measures(factors: Sequence[_Factor]) -> tuple[Measure, ...]:
             numbers[name] = factor.feedback
         else:
             numbers |= {f"{name}, feedback": factor.feedback, f"{name}, model": factor.model}
-    return measures_of(numbers)
+    return list_measures(numbers)
 
 
 def _chart(factors: Sequence[_Factor]) -> Chart:

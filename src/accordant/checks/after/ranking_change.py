@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accordant.checks.findings import Chart, Mark, Measure, Series, measures_of
+from accordant.checks.findings import Chart, Mark, Measure, Outcome, Scale, Series, list_measures
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, pair_row
 from accordant.checks.ranking import PairLogps, ranked_right
 from accordant.checks.registry import check
@@ -112,10 +111,10 @@ def _measures(before: PairLogps, after: PairLogps) -> tuple[Measure, ...]:
         "rejected": (before.rejected, after.rejected),
     }
     return (
-        *measures_of(
+        *list_measures(
             {name: proportion(ranked_right(gaps)) for name, gaps in rights.items()}, "share"
         ),
-        *measures_of(
+        *list_measures(
             {
                 f"change of the {side} answers' log-probability": paired_difference(*logps)
                 for side, logps in changes.items()

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import Chart, FindingRow, Mark, Series, measures_of
+from accordant.checks.findings import Chart, FindingRow, Mark, Outcome, Scale, Series, list_measures
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.statistics.best_of import best_of_divergence, chances, selected
 from accordant.statistics.estimates import bootstrap_mean
@@ -73,7 +72,7 @@ def reward_curve(_: CheckInputs, found: Sampled) -> Outcome:
         rows=_rows(found),
         row_unit="nats",
         concerned=len(found.prompts),
-        measures=measures_of(
+        measures=list_measures(
             {
                 f"win rate, best of {k} by reward": bootstrap_mean(curves[:, k - 1])
                 for k in sorted({k for k in (2, 4, 8, 16, 32) if k < count} | {count})

@@ -8,13 +8,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from accordant.checks.deception import CONFIDENCE, Deception, find_areas, measure_deception
-from accordant.checks.findings import Chart, FindingRow, Passage, Series, Severity, measures_of
+from accordant.checks.findings import (
+    Chart,
+    FindingRow,
+    Outcome,
+    Passage,
+    Scale,
+    Series,
+    Severity,
+    list_measures,
+)
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.checks.tables import TableRow, read_table
+from accordant.statistics.deception import CONFIDENCE, Deception, find_areas, measure_deception
 
 Confidence = Annotated[float, Field(ge=0.5, le=1.0)]
 
@@ -132,7 +140,7 @@ def weak_to_strong(
         severity=severity,
         rows=[_row(item) for item in sorted(lost, key=lambda item: item.conflict - item.alone)],
         row_unit="probability lost",
-        measures=measures_of(
+        measures=list_measures(
             {
                 "deception score": found.score,
                 "base rate": found.base,

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.findings import Chart, FindingRow, Measure, Series
+from accordant.checks.findings import Chart, FindingRow, Measure, Outcome, Scale, Series
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, record_row
 from accordant.feedback.records import Binary, Comparison, Judgment, Rating, Record

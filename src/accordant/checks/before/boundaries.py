@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from accordant.checks.findings import FindingRow, Passage, measures_of
+from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, passages_of, prompts_of, record_row
@@ -73,7 +72,7 @@ def boundaries(inputs: CheckInputs, encoded: Encoded) -> Outcome:
         rows=[_row(records[place], notes) for place, notes in ordered],
         row_unit="problems",
         drop=(records[place].origin for place in sorted(useless)),
-        measures=measures_of(
+        measures=list_measures(
             {k: wilson_interval(count, len(records)) for k, count in kinds.most_common()}, "share"
         ),
     )

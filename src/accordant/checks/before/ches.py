@@ -12,9 +12,8 @@ from pydantic import Field
 from accordant.base.errors import UserError
 from accordant.base.options import Count, Fraction, Positive
 from accordant.checks.assumed_objective import pair_objective
-from accordant.checks.findings import Chart, Mark, Measure, Series, measures_of
+from accordant.checks.findings import Chart, Mark, Measure, Outcome, Scale, Series, list_measures
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
@@ -24,7 +23,7 @@ from accordant.statistics.rank_correlation import spearman
 if TYPE_CHECKING:
     from accordant.statistics.interval import Interval
 
-Steps = Annotated[int, Field(ge=0)]
+StepCount = Annotated[int, Field(ge=0)]
 Score = Literal["length-normalised", "plain"]
 
 COLUMN = {"length-normalised": "length-normalised CHES", "plain": "CHES"}
@@ -62,7 +61,7 @@ class _Probe:
 def _run_probe(
     inputs: CheckInputs,
     *,
-    probe_steps: Steps = 0,
+    probe_steps: StepCount = 0,
     probe_pairs: Count = 64,
     probe_rate: Positive = 1e-5,
     method: str | None = None,
@@ -210,7 +209,7 @@ def _by_scores(columns: dict[str, list[float]], score: Score, left_out: str) -> 
         "Scores alone give no verdict: they order the pairs by how much the chosen answer is "
         f"expected to lose. `--option ches.probe_steps=8` measures it. {left_out}",
         unit="share",
-        measures=measures_of(
+        measures=list_measures(
             {f"rank correlation with {name}": spearman(scores, columns[name]) for name in others}
         ),
     )
@@ -239,7 +238,7 @@ def _by_probe(
         scale=PROBED,
         severity="warning" if told and upper.high < 0 else None,
         measures=(
-            *measures_of(
+            *list_measures(
                 {
                     f"rank correlation of the fall with {name}": probe.fall_with(values)
                     for name, values in columns.items()

@@ -6,9 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from accordant.checks.findings import FindingRow, measures_of
+from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, passages_of, preferences_of, prompts_of, record_row
 from accordant.feedback.records import Binary, Judgment, Record
@@ -61,7 +60,7 @@ def contradictions(inputs: CheckInputs) -> Outcome:
         rows=[_row(records, conflict) for conflict in conflicts],
         row_unit="rows",
         drop=(records[place].origin for place in dropped),
-        measures=measures_of(
+        measures=list_measures(
             {kind: wilson_interval(_count(conflicts, kind), len(records)) for kind in kinds},
             "share",
         ),

@@ -7,9 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from accordant.base.options import Count
-from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Series, Severity
+from accordant.checks.findings import (
+    Chart,
+    FindingRow,
+    Mark,
+    Measure,
+    Outcome,
+    Scale,
+    Series,
+    Severity,
+)
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.texts import preferences_of, record_row
 from accordant.feedback.records import Record, flat

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from accordant.base.options import Count
 from accordant.checks.assumed_objective import pair_objective
-from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Series
+from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Outcome, Scale, Series
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.pair_pass import examples_of, pair_row
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check

@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from accordant.base.options import Fraction
-from accordant.checks.findings import FindingRow, Passage, measures_of
+from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.passes import HELD_OUT
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, key_of, passages_of, prompts_of, record_row
@@ -55,7 +54,7 @@ def leakage(inputs: CheckInputs, held_out: Feedback, *, similarity: Fraction = 0
         rows=[_row(asked[i], training, sources) for i, sources in ordered],
         row_unit="share",
         drop=(training[place].origin for place in places),
-        measures=measures_of(
+        measures=list_measures(
             {
                 "with the same prompt": wilson_interval(exact, len(asked)),
                 "with an answer as well": wilson_interval(answered, len(asked)),

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from accordant.checks.findings import Chart, Mark, Measure, Series
+from accordant.checks.findings import Chart, Mark, Measure, Outcome, Scale, Series
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.texts import preferences_of, record_row
 from accordant.feedback.records import Binary, Record, flat

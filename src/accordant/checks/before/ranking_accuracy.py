@@ -10,9 +10,8 @@ from pydantic import Field
 
 from accordant.base.errors import UserError
 from accordant.base.options import Positive
-from accordant.checks.findings import Chart, FindingRow, Mark, Series, measures_of
+from accordant.checks.findings import Chart, FindingRow, Mark, Outcome, Scale, Series, list_measures
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
 from accordant.checks.ranking import ideal_gaps, needed_loss, ranked_right, vote_shares
 from accordant.checks.registry import check
@@ -116,7 +115,7 @@ def ranking_accuracy(
         row_unit="nats",
         concerned=int((gaps < 0).sum()),
         drop=origins_of(inputs, stay) if drop_wrong else (),
-        measures=measures_of(_measures(found, optimum, (preferred, lowest, highest)), "share"),
+        measures=list_measures(_measures(found, optimum, (preferred, lowest, highest)), "share"),
         charts=(_chart(gaps, optimum),),
     )
 

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from accordant.checks.findings import Chart, Mark, Series, measures_of
+from accordant.checks.findings import Chart, Mark, Outcome, Scale, Series, list_measures
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, record_row
@@ -73,7 +72,7 @@ def truncation(inputs: CheckInputs, encoded: Encoded) -> Outcome:
         row_unit="tokens",
         concerned=len(places),
         drop=(records[place].origin for place in places),
-        measures=measures_of(
+        measures=list_measures(
             {
                 "longer than the limit": wilson_interval(len(long), len(records)),
                 "answers cut off": wilson_interval(cut_rows, len(records)),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from accordant.checks.findings import Mark
+from accordant.checks.findings import Mark, Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, changes
 from accordant.statistics.estimates import bootstrap_ratio

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from accordant.checks.findings import Mark
+from accordant.checks.findings import Mark, Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory
 from accordant.statistics.interval import Interval

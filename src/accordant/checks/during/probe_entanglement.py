@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from accordant.checks.findings import Mark, Measure
+from accordant.checks.findings import Mark, Measure, Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, Snapshot
 from accordant.statistics.estimates import proportion

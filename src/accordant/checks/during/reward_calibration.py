@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from accordant.checks.findings import Mark, Measure
+from accordant.checks.findings import Mark, Measure, Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
-from accordant.checks.outcome import Outcome, Scale
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, Snapshot, changes
 from accordant.statistics.estimates import bootstrap_mean, proportion

@@ -12,11 +12,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from accordant.checks.factors import kendall_tau
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.property_differences import measure_properties
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import load_feedback
+from accordant.statistics.factors import kendall_tau
 from accordant.statistics.interval import Interval
 from accordant.statistics.logistic import (
     draw_weights,

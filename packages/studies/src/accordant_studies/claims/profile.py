@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from accordant.checks.factors import compare_factors, score_factors
 from accordant.checks.properties import PROPERTIES
 from accordant.scoring.engine import score_all
 from accordant.statistics.corrections import holm
+from accordant.statistics.factors import compare_factors, score_factors
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory.language import (

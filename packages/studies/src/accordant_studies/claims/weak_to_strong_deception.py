@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.checks.deception import Deception, measure_deception
+from accordant.statistics.deception import Deception, measure_deception
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory.transformer import Shape, clone, new_model
 from accordant_studies.study import Claim, Measured, Study

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.checks.deception import find_areas, measure_deception
+from accordant.statistics.deception import find_areas, measure_deception
 
 
 def planted(

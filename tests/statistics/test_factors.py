@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import kendalltau
 
-from accordant.checks.factors import compare_factors, kendall_tau, score_factors
 from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import wilson_interval
+from accordant.statistics.factors import compare_factors, kendall_tau, score_factors
 
 SIGNS = arrays(
     np.int64, st.tuples(st.integers(1, 30), st.integers(1, 4)), elements=st.integers(-1, 1)
