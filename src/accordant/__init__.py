@@ -29,7 +29,7 @@ __getattr__, __dir__, _names = lazy_names(
         ),
         "models.loading": ("load_model",),
         "objectives.registry": ("get_objective", "list_objectives", "objective"),
-        "runs.align": ("run_align",),
+        "runs.align.execute": ("run_align",),
         "runs.settings": ("AlignConfig",),
     },
 )

@@ -134,9 +134,9 @@ import accordant.cli.catalogue as catalogue
 def hang(*arguments, **options):
     print("started", flush=True)
     time.sleep(60)
-module = types.ModuleType("accordant.runs.align")
+module = types.ModuleType("accordant.runs.align.execute")
 module.run_align = hang
-sys.modules["accordant.runs.align"] = module
+sys.modules["accordant.runs.align.execute"] = module
 catalogue.list_systems = hang
 from accordant.cli.main import main
 main()

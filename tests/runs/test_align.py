@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from accordant.base.errors import UserError
 from accordant.models.loading import load_tokenizer
-from accordant.runs.align import AlignOutcome, prepare, run_align
+from accordant.runs.align.execute import AlignOutcome, run_align
+from accordant.runs.align.prepare import prepare
 from accordant.runs.settings import AlignConfig
 from tests.runs.test_chat import loaded_model
 
@@ -293,7 +294,7 @@ def test_the_bundled_feedback_is_sound_and_shares_no_prompt(tmp_path: Path, mode
 
 def decoded(config: AlignConfig) -> str:
     ready = prepare(config)
-    return str(ready.tokenizer.decode(ready.encoded.examples[0].trees[0].prompt))
+    return str(ready.session.tokenizer.decode(ready.encoded.examples[0].trees[0].prompt))
 
 
 def test_rendering_options_reach_the_tokens_and_the_saved_model(

@@ -13,7 +13,8 @@ import torch
 from rich.console import Console
 
 from accordant.base.errors import UserError
-from accordant.runs.align import Prepared, prepare, run_align
+from accordant.runs.align.execute import run_align
+from accordant.runs.align.prepare import Prepared, prepare
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.installation import install
 from accordant.training.preparations import Parts, run_preparations

@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM
 from accordant.base.errors import UserError
 from accordant.models.loading import load_model, load_tokenizer
 from accordant.objectives.preparations import Baselines
-from accordant.runs.align import AlignOutcome, Prepared, prepare, run_align
+from accordant.runs.align.execute import AlignOutcome, run_align
+from accordant.runs.align.prepare import Prepared, prepare
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.engine import score
 from accordant.scoring.installation import install
@@ -149,7 +150,7 @@ def test_cut_learns_from_judgments(tmp_path: Path, model: Path, rank: int) -> No
 def test_the_wording_of_judgments_is_a_setting(tmp_path: Path, model: Path) -> None:
     settings = settings_of(tmp_path, model, "judgment", judgment_prompt="{judgment} so {prompt}")
     ready = prepare(settings)
-    text = ready.tokenizer.decode(ready.encoded.examples[0].trees[0].prompt)
+    text = ready.session.tokenizer.decode(ready.encoded.examples[0].trees[0].prompt)
     assert ready.train.records[0].judgment + " so what is" in text
     with pytest.raises(UserError, match="--judgment-prompt"):
         prepare(settings.model_copy(update={"judgment_prompt": "no places"}))

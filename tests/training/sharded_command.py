@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accordant.cli.main import main
-from accordant.runs import run
+from accordant.training import arguments
 from tests.training.worker import allow_sharding_on_cpu
 
 
@@ -17,6 +17,6 @@ def join_then_allow(*given: Any, **named: Any) -> Any:
 
 
 if __name__ == "__main__":
-    original = run.training_arguments
-    run.training_arguments = join_then_allow
+    original = arguments.training_arguments
+    arguments.training_arguments = join_then_allow
     main()

@@ -53,7 +53,7 @@ def align(
     if config.sweep:
         _sweep(config, as_json)
         return
-    from accordant.runs.align import run_align
+    from accordant.runs.align.execute import run_align
 
     result = run_align(config, dry_run=config.dry_run, console=console(to_error=as_json))
     if as_json:

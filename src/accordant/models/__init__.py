@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "adapters": (
             "LoraOptions",
+            "adapt",
             "attach_lora",
             "is_adapted",
             "reference_mode",

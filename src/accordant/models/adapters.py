@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.models.quiet import quiet_transformers
+from accordant.models.settings import AdapterSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -114,6 +115,20 @@ def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any
                 where="LoRA target modules",
                 mend="Use 'all-linear', or layer names such as: " + _layer_names(model) + ".",
             ) from error
+
+
+def adapt(model: Any, settings: AdapterSettings, *, seed: int = 0) -> Any:
+    """Put on the adapter that settings ask for; without one the model is returned as it is."""
+    if settings.is_full:
+        return model
+    targets = settings.lora_targets
+    options = LoraOptions(
+        rank=settings.lora_rank,
+        alpha=settings.scale_of_adapter,
+        dropout=settings.lora_dropout,
+        target_modules=targets[0] if targets == ("all-linear",) else targets,
+    )
+    return attach_lora(model, options, seed=seed)
 
 
 def is_adapted(model: nn.Module) -> bool:

@@ -39,6 +39,10 @@ class JudgeSettings(FeedbackSettings):
         return self.judge or ("rule:concise" if self.data == "bundled" else "finished")
 
 
+class SessionSettings(TemplateSettings, ModelSettings):
+    """Settings of one model at work: its weights, and how text becomes its tokens."""
+
+
 class SweepSettings(Settings):
     """Settings of a grid of runs."""
 
@@ -74,7 +78,7 @@ class AlignConfig(
     MonitorSettings,
     TrainingSettings,
     ObjectiveSettings,
-    TemplateSettings,
+    SessionSettings,
     FeedbackSettings,
 ):
     """Settings of `accordant align`."""
@@ -130,8 +134,7 @@ class CheckConfig(
     OutputSettings,
     JudgeSettings,
     CheckSettings,
-    ModelSettings,
-    TemplateSettings,
+    SessionSettings,
     FeedbackSettings,
 ):
     """Settings of `accordant check`."""

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from accordant.base.errors import UserError
 from accordant.objectives.registry import temporary_objectives
-from accordant.runs import align
+from accordant.runs.align import prepare as align
 from accordant.runs.settings import AlignConfig
 from accordant.runs.sweep.grid import make_cells, read_axes
 from accordant.runs.sweep.sweep import SweepOutcome, run_sweep

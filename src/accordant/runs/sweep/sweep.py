@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.base.locks import lock
-from accordant.runs.align import data_lines
+from accordant.runs.align.prepare import data_lines
 from accordant.runs.settings import AlignConfig
 from accordant.runs.sweep.grid import RUNS, Cell, make_cells, read_axes
 from accordant.runs.sweep.machine import Places, find_places, look

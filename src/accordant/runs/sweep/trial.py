@@ -23,7 +23,7 @@ def run_cell(folder: Path) -> int:
     from accordant.base.errors import UserError
     from accordant.base.locks import lock
     from accordant.base.setting_values import load_settings
-    from accordant.runs.align import run_align
+    from accordant.runs.align.execute import run_align
     from accordant.runs.settings import AlignConfig
 
     (folder / FAILURE_NAME).unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from accordant.reports.sweep import (
     ranking_measure,
     units_of,
 )
-from accordant.runs.align import Prepared, prepare
+from accordant.runs.align.prepare import Prepared, prepare
 from accordant.runs.settings import SWEEP, AlignConfig
 from accordant.runs.sweep.grid import Cell
 from accordant.runs.sweep.trial import SETTINGS_NAME

@@ -22,8 +22,8 @@ from accordant.reports.results import (
     RunReport,
     WinRate,
 )
-from accordant.runs.align import Prepared
-from accordant.runs.relabel import Relabelled
+from accordant.runs.align.prepare import Prepared
+from accordant.runs.align.relabel import Relabelled
 from accordant.runs.settings import AlignConfig
 from accordant.tokens.rendering import Encoded
 from accordant.training.run import TrainResult

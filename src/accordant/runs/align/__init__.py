@@ -1,0 +1,1 @@
+"""The story of `accordant align`, in three parts: prepare, execute, measure."""

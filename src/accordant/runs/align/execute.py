@@ -1,0 +1,243 @@
+"""The story of `accordant align`: prepare, train, save, measure, report.
+
+Composes the rooms below. What holds weights is imported once the plan stands, so that a mistake of
+the user is told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accordant.models.sources import RUN_MODEL
+from accordant.runs.align.prepare import Prepared, is_first_process, plan_lines, prepare
+from accordant.runs.settings import AlignConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import Tensor, nn
+
+    from accordant.checks.monitor import Monitor
+    from accordant.scoring.frozen import Frozen
+    from accordant.training.trainer import Task
+
+MONITORED_PROMPTS = 8  # answered at every look
+
+
+@dataclass(frozen=True, slots=True)
+class AlignOutcome:
+    """What a run, or a dry run, tells at its end (JSON values only)."""
+
+    dry_run: bool
+    method: str
+    options: Mapping[str, Any]
+    train: int
+    held_out: int
+    tokens: int
+    steps: int
+    memory_bytes: int
+    model: str | None = None
+    report: str | None = None
+    summary: str = ""
+
+
+def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignOutcome:
+    """Validate, train, save, measure and report.
+
+    Args:
+        config: settings of the run.
+        dry_run: stop after the plan, before weights are loaded.
+        console: where people read along; of several processes only the first prints.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    console.quiet = console.quiet or not is_first_process()
+    ready = prepare(config, console)
+    for line in plan_lines(config, ready):
+        ready.session.say(line)
+    plan = ready.plan
+    planned = AlignOutcome(
+        dry_run=dry_run,
+        method=ready.objective.name,
+        options=dict(ready.options),
+        train=plan.examples,
+        held_out=plan.held_out,
+        tokens=plan.tokens,
+        steps=plan.steps,
+        memory_bytes=plan.memory.total,
+    )
+    return planned if dry_run else execute(config, ready, planned)
+
+
+def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> AlignOutcome:
+    """Train on what `prepare` made, save the model, measure it and write the report."""
+    from accordant.reports.report import one_line, print_summary, write_report
+    from accordant.runs.align.measure import measure_change, measure_start
+    from accordant.runs.align.report import build_report
+    from accordant.training.arguments import training_arguments
+    from accordant.training.preparations.mechanism import run_preparations
+    from accordant.training.processes import is_main_process, leave_processes
+    from accordant.training.progress import phase
+    from accordant.training.run import train
+
+    session = ready.session
+    # First of all, as this is where several processes meet.
+    args = training_arguments(
+        config,
+        feedback=ready.train.record_type,
+        steps=planned.steps,
+        held_out=planned.held_out,
+    )
+    ready = ready.with_parts(run_preparations(ready.bench, ready.parts))
+    # Only the process that will report needs what is measured before the first step.
+    start = measure_start(config, ready) if config.report and is_main_process() else None
+    monitor = _monitor(config, ready)
+    result = train(
+        session.model,
+        _task(config, ready),
+        config,
+        args=args,
+        callbacks=[monitor] if monitor else [],
+        console=session.console,
+    )
+    weights = _gathered(result.model)
+    main = is_main_process()
+    leave_processes()
+    folder = config.output_dir / RUN_MODEL
+    outcome = replace(planned, steps=result.steps, model=str(folder))
+    if not main:
+        return outcome
+    _save(config, ready, result.model, weights, folder)
+    if not config.report:
+        return outcome
+    # Sharded weights cannot be scored by one process: what was saved is what is measured.
+    final = result.model if weights is None else session.other_model(str(folder))
+    with phase(session.console, "measuring the result"):
+        report = build_report(
+            config,
+            ready,
+            result,
+            **measure_change(config, ready, start, final),
+            findings=monitor.findings() if monitor else (),
+        )
+    html, _ = write_report(report, config.output_dir)
+    print_summary(report, session.console)
+    session.say(f"Report: {html}")
+    return replace(outcome, report=str(html), summary=one_line(report))
+
+
+def _task(config: AlignConfig, ready: Prepared) -> Task:
+    from accordant.training.sources import DataSet
+    from accordant.training.trainer import Task
+
+    return Task(
+        source=DataSet(ready.parts.train, config.batch_size, config.seed),
+        held_out=ready.parts.held_out,
+        objective=ready.objective,
+        options=ready.options,
+        reference=_reference(config, ready),
+    )
+
+
+def _reference(config: AlignConfig, ready: Prepared) -> Frozen | None:
+    """Return the model before training, live or from the cache, if the objective needs it."""
+    from accordant.scoring.frozen import Frozen, cache_scores, freeze
+    from accordant.tokens.fingerprint import fingerprint_tokenizer
+    from accordant.training.progress import phase
+
+    session = ready.session
+    if not ready.objective.needs_reference:
+        return None
+    if config.reference == "online":
+        return freeze(session.model, config.precision)
+    examples = ready.parts.all
+    with phase(session.console, f"reference scores of {len(examples):,} records") as show:
+        cache = cache_scores(
+            session.model,
+            examples,
+            folder=session.cache,
+            tokenizer=fingerprint_tokenizer(session.tokenizer),
+            rendering=session.rendering.fingerprint,
+            precision=config.precision,
+            token_budget=config.token_budget,
+            progress=lambda done: show(f"reference scores {done:,}/{len(examples):,}"),
+        )
+    known = len(examples) - cache.computed
+    session.console.print(f"reference: {cache.computed:,} records scored, {known:,} from the cache")
+    return Frozen(cache)
+
+
+def _monitor(config: AlignConfig, ready: Prepared) -> Monitor | None:
+    """Make the monitor that settings ask for, on held-out pairs and prompts if there are any."""
+    if not config.watch:
+        return None
+    from accordant.checks.monitor import Monitor, WatchSettings
+    from accordant.checks.snapshot import MonitorSet
+    from accordant.runs.align.measure import prompts_of
+
+    session, held_out = ready.session, ready.parts.held_out
+    pairs = [one for one in held_out or ready.parts.train if one.kind == "comparison"]
+    records = ready.relabelled.questions if held_out else ready.train.records
+    monitored = MonitorSet(
+        pairs=tuple(pairs[: config.watch_pairs]),
+        prompts=tuple(map(session.encode_prompt, prompts_of(records, MONITORED_PROMPTS))),
+        stop_ids=tuple(ready.encoded.end_of_turn_ids),
+        token_budget=config.token_budget,
+        seed=config.seed,
+    )
+    settings = WatchSettings(
+        beta=float(ready.options.get("beta", 1.0)),
+        stop_on=config.stop_on,
+        file=config.output_dir / "watch.json",
+    )
+    return Monitor(monitored, settings, session.say)
+
+
+def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
+    """Return all weights in full where they are sharded (every process takes part), else None."""
+    from torch.distributed.tensor import DTensor
+
+    from accordant.scoring.engine import base_model_of
+    from accordant.training.processes import is_sharded
+
+    if not is_sharded(model):
+        return None
+    return {
+        name: (weight.full_tensor() if isinstance(weight, DTensor) else weight).detach().cpu()
+        for name, weight in base_model_of(model).state_dict().items()
+    }
+
+
+def _save(
+    config: AlignConfig,
+    ready: Prepared,
+    model: nn.Module,
+    weights: Mapping[str, Tensor] | None,
+    folder: Path,
+) -> None:
+    from accordant.models.saving import save_model
+
+    save_model(
+        model,
+        ready.session.tokenizer,
+        folder,
+        card=_card(config, ready),
+        stop_ids=ready.encoded.end_of_turn_ids,
+        overwrite=config.overwrite or config.resume,
+        source=ready.session.loaded.source,
+        state_dict=weights,
+    )
+    ready.session.say(f"Model: {folder}")
+
+
+def _card(config: AlignConfig, ready: Prepared) -> str:
+    options = ", ".join(f"{name} {value}" for name, value in ready.options.items())
+    return (
+        f"# {config.output_dir.name}\n\n{config.model} trained with `{ready.objective.name}` "
+        f"({options}) on {len(ready.encoded.examples)} {ready.train.record_type} records by "
+        f"accordant {version('accordant')}. The run's report is report.html in the folder above.\n"
+    )

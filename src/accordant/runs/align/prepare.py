@@ -1,0 +1,290 @@
+"""The first part of an align run: feedback, objective, tokens and plan, and no weights yet.
+
+Composes the rooms below. Whatever a user can mend is refused here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from accordant.base.errors import UserError
+from accordant.feedback.reading import read_feedback
+from accordant.feedback.splitting import split_feedback
+from accordant.models.adapters import adapt
+from accordant.models.saving import check_output_folder
+from accordant.objectives.feedback import check_feedback, check_labels, check_sampling
+from accordant.objectives.registry import bind_options, get_objective, load_objective_file
+from accordant.rewards.expression import find_reward
+from accordant.runs.align.relabel import Relabelled, relabel
+from accordant.runs.session import Session, open_session
+from accordant.runs.settings import AlignConfig
+from accordant.tokens.lengths import describe_lengths
+from accordant.tokens.rendering import Encoded, encode
+from accordant.training.checkpoints import list_checkpoints
+from accordant.training.plan import make_plan
+from accordant.training.preparations.mechanism import (
+    Parts,
+    Workbench,
+    check_preparations,
+    plan_preparations,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from accordant.feedback.loading import Feedback
+    from accordant.objectives.registry import Objective
+    from accordant.rewards.reward import Reward
+    from accordant.training.plan import Plan
+
+DEFAULT_METHODS = {
+    "comparison": "dpo",
+    "demonstration": "sft",
+    "binary": "kto",
+    "ranking": "plackett_luce",
+    "joint_pair": "dove",
+    "judgment": "cut",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that is known before weights are loaded.
+
+    Args:
+        session: the model, its tokenizer and rendering, the console and the cache.
+        read: the sources as they were read, before a part was held out.
+        train: records to learn from.
+        held_out: records to test on, or None.
+        objective: the loss.
+        options: its options, defaults included.
+        judge: who compares answers before and after.
+        encoded: training records in tokens, prepared as far as it takes no model.
+        encoded_held_out: held-out records, likewise.
+        plan: what the run will do.
+        relabelled: what the relabelling made of the feedback, and the questions to ask.
+        bench: what the objective's preparations may use.
+    """
+
+    session: Session
+    read: tuple[Feedback, ...]
+    train: Feedback
+    held_out: Feedback | None
+    objective: Objective
+    options: Mapping[str, Any]
+    judge: Reward
+    encoded: Encoded
+    encoded_held_out: Encoded | None
+    plan: Plan
+    relabelled: Relabelled
+    bench: Workbench
+
+    @property
+    def parts(self) -> Parts:
+        """Examples to learn from and to test on."""
+        held_out = self.encoded_held_out
+        return Parts(self.encoded.examples, () if held_out is None else held_out.examples)
+
+    def with_parts(self, parts: Parts) -> Prepared:
+        """Return the same run on other examples."""
+        held_out = self.encoded_held_out
+        return replace(
+            self,
+            encoded=replace(self.encoded, examples=parts.train),
+            encoded_held_out=held_out and replace(held_out, examples=parts.held_out),
+        )
+
+
+def prepare(config: AlignConfig, console: Console | None = None) -> Prepared:
+    """Check data, options and the output folder, and encode the data; loads no weights.
+
+    Args:
+        config: settings of the run.
+        console: where people read along; nowhere when None.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    read = _read(config)
+    relabelled = relabel(config, *_split(config, read))
+    objective = choose_objective(config, relabelled.train)
+    options = bind_options(objective, config.options)
+    feedback = (relabelled.train, *filter(None, [relabelled.held_out]))
+    bench = Workbench(objective, options, config, feedback)
+    check_preparations(bench)
+    judge = find_reward(config.judge_name, where="option --judge", noun="judge")
+    _check_settings(config)
+    session = open_session(
+        config,
+        console=console,
+        cache=config.cache_folder,
+        adapt=lambda model: adapt(model, config, seed=config.seed),
+    )
+    encoded = _encode(config, session, objective, feedback)
+    bench = _furnished(bench, session, encoded[0])
+    examples = plan_preparations(bench, Parts(*(part.examples for part in encoded)))
+    return Prepared(
+        session=session,
+        read=read,
+        train=relabelled.train,
+        held_out=relabelled.held_out,
+        objective=objective,
+        options=options,
+        judge=judge,
+        encoded=encoded[0],
+        encoded_held_out=encoded[1] if len(encoded) > 1 else None,
+        plan=plan_run(config, session, examples),
+        relabelled=relabelled,
+        bench=bench,
+    ).with_parts(examples)
+
+
+def plan_run(config: AlignConfig, session: Session, parts: Parts) -> Plan:
+    """Say what training on examples will do and take."""
+    return make_plan(
+        session.facts.config,
+        config,
+        parts.train,
+        parts.held_out,
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
+    )
+
+
+def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
+    """Return the objective that is named, or the usual one for this kind of feedback.
+
+    Raises:
+        UserError: there is none, or it cannot be trained on this feedback.
+    """
+    if config.objective_file is not None:
+        load_objective_file(config.objective_file)
+    name = config.method or DEFAULT_METHODS.get(feedback.record_type)
+    if name is None:
+        raise UserError(
+            f"no objective is the usual one for {feedback.record_type} records.",
+            where="--method",
+            mend="Name one; `accordant objectives` lists them.",
+        )
+    objective = get_objective(name)
+    check_sampling(objective)
+    check_feedback(objective, {feedback.record_type}, where=feedback.source)
+    return objective
+
+
+def plan_lines(config: AlignConfig, ready: Prepared) -> list[str]:
+    """Return the plan in words, with everything that was left out or cut."""
+    lines = data_lines(ready)
+    lines.append(
+        f"{ready.objective.name} on {ready.train.record_type} records: {ready.train.source}"
+    )
+    lines += ready.plan.lines()
+    if config.dry_run:
+        lines += describe_lengths(ready.encoded.lengths, config.max_length)
+    return lines
+
+
+def data_lines(ready: Prepared) -> list[str]:
+    """Return what was left out, cut or made of the feedback, in words."""
+    lines = []
+    for feedback in ready.read:
+        lines += feedback.describe_skipped()
+        if feedback.ignored:
+            lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
+    for encoded in (ready.encoded, ready.encoded_held_out):
+        lines += encoded.describe_limits() if encoded is not None else []
+    lines += ready.relabelled.notes
+    lines += ready.encoded.notes
+    return lines
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for the run; torchrun and accelerate set RANK."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _read(config: AlignConfig) -> tuple[Feedback, ...]:
+    """Read the feedback to learn from and, where it is named or bundled, that to test on."""
+    feedback, held_out = read_feedback(config)
+    if held_out is None:
+        return (feedback,)
+    if held_out.record_type != feedback.record_type:
+        raise UserError(
+            f"it holds {held_out.record_type} records, the training data {feedback.record_type} "
+            "records.",
+            where=str(config.held_out_data),
+            mend="Give held-out feedback of the same kind.",
+        )
+    return feedback, held_out
+
+
+def _split(config: AlignConfig, read: tuple[Feedback, ...]) -> tuple[Feedback, Feedback | None]:
+    if len(read) == 2:
+        return read
+    if config.held_out == 0:
+        return read[0], None
+    seed = config.seed if config.held_out_seed is None else config.held_out_seed
+    return split_feedback(read[0], config.held_out, seed)
+
+
+def _check_settings(config: AlignConfig) -> None:
+    """Refuse settings that contradict each other, and an output folder that holds something."""
+    if config.stop_on is not None and not config.watch:
+        raise UserError(
+            "nothing is found in a run that is not watched.",
+            where="--stop-on",
+            mend="Leave it out, or leave out --no-watch.",
+        )
+    if not is_first_process():
+        # The first may already have begun to write there.
+        return
+    may_write = config.overwrite or config.resume
+    if not may_write and list_checkpoints(config.output_dir):
+        raise UserError(
+            "the output folder holds checkpoints of an earlier run.",
+            where=str(config.output_dir),
+            mend="Go on from the last one with --resume, start over with --overwrite, or choose "
+            "another folder.",
+        )
+    check_output_folder(config.output_dir, overwrite=may_write)
+
+
+def _encode(
+    config: AlignConfig, session: Session, objective: Objective, feedback: Sequence[Feedback]
+) -> list[Encoded]:
+    """Put the training and the held-out records into tokens."""
+    encoded = [
+        encode(
+            part.records,
+            session.tokenizer,
+            session.rendering,
+            max_tokens=session.max_tokens,
+            truncation=config.truncation,
+        )
+        for part in feedback
+    ]
+    if not encoded[0].examples:
+        raise UserError(
+            "no record is left to train on.",
+            where=feedback[0].source,
+            mend="Raise --max-length, or choose another --truncation.",
+        )
+    for part in encoded:
+        check_labels(objective, part.examples)
+    return encoded
+
+
+def _furnished(bench: Workbench, session: Session, encoded: Encoded) -> Workbench:
+    """Return the workbench with what the session brings."""
+    return replace(
+        bench,
+        tokenizer=session.tokenizer,
+        rendering=session.rendering,
+        max_tokens=session.max_tokens,
+        positions=session.facts.positions,
+        stop_ids=encoded.end_of_turn_ids,
+        policy=lambda: session.model,
+        console=session.console,
+    )

@@ -1,0 +1,111 @@
+"""What a run shares from its first row to its report: model, tokenizer, rendering, console, cache.
+
+Knows settings of models and templates, and the loaders. Knows no verb and no feedback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accordant.models.facts import ModelFacts, read_facts
+from accordant.models.loading import LoadedModel, load
+from accordant.runs.settings import SessionSettings
+from accordant.tokens.rendering import Rendering, encode_prompt
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+    from accordant.feedback.records import Text
+
+
+@dataclass(frozen=True)
+class Session:
+    """One model at work; its weights are loaded when they are first asked for, and kept.
+
+    Args:
+        settings: of the model, and of how records become text.
+        facts: configuration and tokenizer of the model.
+        rendering: how records become text.
+        console: where people read along.
+        cache: folder of what is computed once.
+        adapt: puts an adapter on the loaded model, or leaves it as it is.
+    """
+
+    settings: SessionSettings
+    facts: ModelFacts
+    rendering: Rendering
+    console: Console
+    cache: Path
+    adapt: Callable[[Any], Any] = lambda model: model
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's tokenizer."""
+        return self.facts.tokenizer
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens a prompt and one answer may have together; None for no limit."""
+        return self.settings.max_length or self.facts.positions
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model with its weights, as it was found."""
+        return load(self.settings)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The model with its adapter, prepared for scoring."""
+        from accordant.scoring.installation import install
+
+        model: nn.Module = install(self.adapt(self.loaded.model))
+        return model
+
+    def other_model(self, name: str | None = None) -> nn.Module:
+        """Load another model prepared for scoring, or, without a name, this one a second time."""
+        from accordant.scoring.installation import install
+
+        model: nn.Module = install(load(self.settings, name).model)
+        return model
+
+    def encode_prompt(self, text: Text) -> tuple[int, ...]:
+        """Return the tokens of a prompt to be answered."""
+        return encode_prompt(text, self.tokenizer, self.rendering)
+
+    def say(self, line: str) -> None:
+        """Print a line as it is, without markup."""
+        self.console.print(line, markup=False, highlight=False)
+
+
+def open_session(
+    settings: SessionSettings,
+    *,
+    console: Console | None = None,
+    cache: Path = Path("cache"),
+    adapt: Callable[[Any], Any] = lambda model: model,
+) -> Session:
+    """Read what is known of a model before its weights are loaded.
+
+    Args:
+        settings: of the model, and of how records become text.
+        console: where people read along; nowhere when None.
+        cache: folder of what is computed once.
+        adapt: puts an adapter on the loaded model.
+
+    Raises:
+        UserError: there is no such model, or a file of it or of the template cannot be read.
+    """
+    from rich.console import Console
+
+    rendering = settings.rendering()
+    facts = read_facts(settings)
+    if rendering.chat_template is not None:
+        # Saved with the model, so that who talks to it later uses the template it learnt.
+        facts.tokenizer.chat_template = rendering.chat_template
+    return Session(settings, facts, rendering, console or Console(quiet=True), cache, adapt)
