@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,14 @@ def test_the_guide_names_every_reward() -> None:
     ours = [r.name for r in list_rewards() if "accordant." in str(r.function.__module__)]
     assert len(ours) >= 3
     assert all(f"| `{name}` |" in guide for name in ours)
+
+
+def test_naming_rewards_loads_no_torch() -> None:
+    code = (
+        "import sys; from accordant.rewards import find_reward, list_rewards; list_rewards(); "
+        "find_reward('lsc(shorter) + finished'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_no_answers_have_no_rewards() -> None:
