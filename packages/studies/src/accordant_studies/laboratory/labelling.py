@@ -45,11 +45,6 @@ class Pairs:
         return values[self.contexts, self.first] - values[self.contexts, self.second]
 
 
-def draw_contexts(world: World, count: int, seed: int) -> Tensor:
-    """Contexts drawn uniformly, int64 `[count]`."""
-    return torch.randint(world.contexts, (count,), generator=_generator(seed))
-
-
 def draw_answers(logps: Tensor, contexts: Tensor, each: int, seed: int) -> Tensor:
     """Answers drawn independently from a policy.
 

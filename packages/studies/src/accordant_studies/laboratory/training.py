@@ -95,18 +95,6 @@ def train(
     return seen
 
 
-def population_loss(
-    policy: nn.Module,
-    objective: str,
-    batch: Batch,
-    *,
-    reference: nn.Module | None = None,
-    options: Mapping[str, object] | None = None,
-) -> Tensor:
-    """The weighted mean loss of one batch, a scalar with gradient; see `train`."""
-    return _prepare(make_learner(policy, objective, reference, options), batch)()
-
-
 def make_learner(
     policy: nn.Module,
     objective: str,

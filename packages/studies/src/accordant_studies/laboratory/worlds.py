@@ -19,7 +19,6 @@ from accordant.scoring.scores import Scores
 from accordant.tokens.trees import TokenTree
 
 # Smallest probability a table is given: softmax tables hold no zeros.
-_LEAST = 1e-30
 
 
 @dataclass(frozen=True)
@@ -208,20 +207,3 @@ def random_policy(world: World, seed: int, scale: float = 1.0) -> TabularPolicy:
     return TabularPolicy(
         world, scale * torch.randn(shape, generator=generator, dtype=torch.float64)
     )
-
-
-def policy_of(world: World, logps: Tensor) -> TabularPolicy:
-    """The policy with these answer log-probabilities, or the nearest the table can hold.
-
-    Nearest is in KL(given || policy), which is what maximum likelihood reaches. Where no two
-    answers share a state unless they begin alike (arms; strings with full memory) it is exact.
-
-    Args:
-        world: what it answers in.
-        logps: log-probabilities `[contexts, answers]`; need not be normalised.
-    """
-    mass = logps.double().softmax(-1)[:, world.owner]
-    flat = mass.new_zeros(world.contexts, world.states * world.choices)
-    flat = flat.index_add(1, world.token_states * world.choices + world.token_choices, mass)
-    logits = flat.clamp(min=_LEAST).log().view(world.contexts, world.states, world.choices)
-    return TabularPolicy(world, logits)
