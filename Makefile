@@ -26,8 +26,8 @@ demo: $(STAMP) ## Align the embedded model on the bundled feedback and report th
 test: $(STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest
 
-studies: $(STAMP) ## Run every reproduction of a published claim with all its seeds
-	$(BIN)/python -m pytest -m study
+studies: $(STAMP) ## Run every study of a published claim with all its seeds
+	$(BIN)/python -m pytest -m study packages/studies/tests tests/real
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant_studies.claims import aft
@@ -37,16 +35,6 @@ def test_pairs_count_as_misranked_by_mean_log_probabilities() -> None:
     assert aft._misranked(model, data) == sum(score > right for score in wrong) / 2
 
 
-def test_it_measures_every_constraint_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aft, "start_model", _hardly_schooled)
-    monkeypatch.setattr(aft, "HELD_OUT", 480)
-    monkeypatch.setattr(aft, "EPOCHS", 1)
-    result = aft.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {"start", aft.IMITATION, *aft.OPTIONS}
-    assert len(result.claims) == 6
-    assert result == aft.study().run((0, 1))
-
-
 def test_the_start_model_confuses_objects() -> None:
     """The premise: it scores wrong answers above right ones nearly as often as below."""
     model = start_model(0, aft.CONFUSED)
@@ -58,10 +46,3 @@ def test_the_start_model_confuses_objects() -> None:
         if len(set(example.rewards or ())) == 2
     ]
     assert 0.25 < aft._misranked(model, data) < 0.75
-
-
-@pytest.mark.study
-def test_the_push_harms_and_the_boundary_takes_most_of_the_harm_away() -> None:
-    """Not all of it: against imitation alone the boundary loses one or two right answers of 100."""
-    *harm, grammar, _, more, detached = aft.study().run().claims
-    assert all(check.holds for check in (*harm, grammar, more, detached))

@@ -33,19 +33,3 @@ def test_thumbs_go_by_gold_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         other = pair[0] if answer == pair[1] else pair[1]
         gap = quality(prompt, answer) - quality(prompt, other)
         assert gap >= 0 if up else gap <= 0
-
-
-def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bco, "start_model", _hardly_schooled)
-    monkeypatch.setattr(bco, "EACH", 30)
-    monkeypatch.setattr(bco, "EPOCHS", 1)
-    monkeypatch.setattr(bco, "HELD_OUT", 4)
-    result = bco.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {"start", *bco.CONDITIONS}
-    assert len(result.claims) == 3
-    assert result == bco.study().run((0, 1))
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert bco.study().run().shows

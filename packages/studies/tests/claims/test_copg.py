@@ -5,20 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accordant.objectives.registry import list_objectives
 from accordant_studies.claims import copg
 from accordant_studies.laboratory import worlds
-
-
-def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copg, "STEPS", {False: 30, True: 10})
-    monkeypatch.setattr(copg, "BANDITS", 2)
-    before = list_objectives()
-    result = copg.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {*copg.OFF_POLICY, *copg.ON_POLICY}
-    assert len(result.claims) == 5
-    assert result == copg.study().run((0, 1))
-    assert list_objectives() == before
 
 
 def test_pairs_come_with_their_rewards_and_chances() -> None:
@@ -36,8 +24,3 @@ def test_pairs_come_with_their_rewards_and_chances() -> None:
         arms = [world.number(answer) for answer in tree.continuations]
         assert example.rewards == pytest.approx([rewards[bandit, arm].item() for arm in arms])
         assert chance == pytest.approx(sampler[bandit, arms].sum().exp().item())
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert copg.study().run().shows

@@ -20,14 +20,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_it_measures_every_condition_and_repeats_itself() -> None:
-    result = cut.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {"start", *cut.CONDITIONS}
-    assert len(result.claims) == 5
-    assert result == cut.study().run((0, 1))
-
-
-@pytest.mark.usefixtures("small")
 def test_a_judgment_names_the_wrong_words_of_the_answer_it_stands_with() -> None:
     model = cut._reader(0)
     for example in cut._judge_own(model, language.every_prompt(0)[:20], 3):
@@ -45,8 +37,3 @@ def test_f1_of_flags() -> None:
     assert cut._f1(flagged, wrong) == pytest.approx(0.5)
     assert cut._f1(wrong, wrong) == 1.0
     assert cut._f1(torch.zeros(3, dtype=torch.bool), torch.zeros(3, dtype=torch.bool)) == 0.0
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert cut.study().run().shows

@@ -24,14 +24,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_it_measures_every_condition_and_repeats_itself() -> None:
-    result = d2o.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {"start", d2o.D2O, d2o.ONE, d2o.NONE}
-    assert len(result.claims) == 5
-    assert result == d2o.study().run((0, 1))
-
-
-@pytest.mark.usefixtures("small")
 def test_the_labels_are_rude_answers_and_nothing_else() -> None:
     start = start_model(0, d2o.Schooling(), d2o.SHAPE)
     pool = language.every_prompt(0)[20:]
@@ -45,11 +37,3 @@ def test_the_labels_are_rude_answers_and_nothing_else() -> None:
     drawn, again = (with_own_answers(unwanted, LocalSampler(start), options) for _ in range(2))
     assert all(example.extra_answers == {"self_samples": 3} for example in drawn)
     assert drawn == again
-
-
-@pytest.mark.study
-def test_which_parts_of_the_shape_show() -> None:
-    # Help is kept far better than without anchors, and not as well as the claim has it; eleven
-    # anchors are not measurably steadier than one.
-    holds = [check.holds for check in d2o.study().run().claims]
-    assert holds == [True, False, True, True, False]

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from accordant_studies.claims import dove
 from accordant_studies.laboratory import worlds
-
-
-def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dove, "STEPS", 20)
-    result = dove.study().run((0, 1))
-    trained = {dove.DPO, dove.BOTH, dove.ALONE, dove.BIASED, dove.MORE}
-    assert {row.condition for row in result.rows} == {"start", *trained}
-    assert result == dove.study().run((0, 1))
 
 
 def test_joint_pairs_cross_contexts_and_prefer_gold() -> None:
@@ -30,8 +20,3 @@ def test_joint_pairs_cross_contexts_and_prefer_gold() -> None:
         gaps.append(float(chosen - rejected))
     # At a hundredfold reward votes are all but certain.
     assert sum(gap >= 0 for gap in gaps) > 0.97 * len(gaps)
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert dove.study().run().shows

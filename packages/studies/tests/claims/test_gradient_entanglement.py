@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from accordant_studies.claims import gradient_entanglement
 from accordant_studies.laboratory.language import draw_prompts, is_grammatical
-from accordant_studies.laboratory.transformer import Schooling, start_model
-
-
-def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        gradient_entanglement, "start_model", lambda seed: start_model(seed, Schooling(prompts=600))
-    )
-    monkeypatch.setattr(gradient_entanglement, "PAIRS", 8)
-    measured = gradient_entanglement._measure(0)
-    assert set(measured) == {gradient_entanglement.ALIKE, gradient_entanglement.APART, "all pairs"}
-    assert measured["all pairs"]["both directions as predicted"] > 0.9
-    again = gradient_entanglement._measure(0)
-    assert measured[gradient_entanglement.ALIKE] == again[gradient_entanglement.ALIKE]
 
 
 def test_alike_answers_differ_in_one_word() -> None:
@@ -37,8 +23,3 @@ def test_agreement_needs_both_directions() -> None:
     assert found["both directions as predicted"] == 0.5
     assert found["breaks a condition"] == 0.5
     assert found["moved together"] == 0.75
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert gradient_entanglement.study().run().shows

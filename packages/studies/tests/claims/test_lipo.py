@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from accordant_studies.claims import lipo
 from accordant_studies.laboratory.language import every_prompt
 from accordant_studies.laboratory.transformer import Schooling, start_model
@@ -24,15 +22,3 @@ def test_pairs_are_the_ends_of_the_lists() -> None:
     assert pairs
     for pair in pairs:
         assert pair.trees[0].continuations == ends[pair.trees[0].prompt]
-
-
-def test_it_measures_the_family_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lipo, "start_model", _hardly_schooled)
-    monkeypatch.setattr(lipo, "TESTS", 480)
-    monkeypatch.setattr(lipo, "VALIDATION", 4)
-    monkeypatch.setattr(lipo, "EPOCHS", 1)
-    monkeypatch.setattr(lipo, "DISTANCE", 0.0)
-    result = lipo.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {"start", *lipo.OBJECTIVES}
-    assert len(result.claims) == 5
-    assert result == lipo.study().run((0, 1))

@@ -7,16 +7,6 @@ import pytest
 from accordant_studies.claims import ln_dpo
 
 
-def test_it_measures_both_losses_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ln_dpo, "BETAS", (0.1, 0.4))
-    monkeypatch.setattr(ln_dpo, "RATES", (0.03,))
-    monkeypatch.setattr(ln_dpo, "STEPS", 100)
-    result = ln_dpo.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {"data", "start", "dpo", "ln_dpo"}
-    assert len(result.claims) == 2
-    assert result == ln_dpo.study().run((0, 1))
-
-
 def test_lengths_are_read_off_where_the_rate_is_first_reached() -> None:
     wins, letters = (0.5, 0.6, 0.8, 0.7, 0.9), (3.0, 4.0, 6.0, 2.0, 1.0)
     run = [{"win": w, "letters": n} for w, n in zip(wins, letters, strict=True)]
@@ -25,8 +15,3 @@ def test_lengths_are_read_off_where_the_rate_is_first_reached() -> None:
     assert ln_dpo.letters_when_reached(run, 0.85) == pytest.approx(1.25)
     with pytest.raises(ValueError, match="never reaches"):
         ln_dpo.letters_when_reached(run, 0.95)
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert ln_dpo.study().run().shows

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from accordant_studies.claims import mm_rlhf
 from accordant_studies.laboratory import labelling, worlds
-
-
-def test_it_measures_every_condition_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mm_rlhf, "PAIRS", 40)
-    monkeypatch.setattr(mm_rlhf, "PASSES", 2)
-    result = mm_rlhf.study().run((0, 1))
-    fixed = {mm_rlhf.LOW, mm_rlhf.MIDDLE, mm_rlhf.HIGH}
-    assert {row.condition for row in result.rows} == {*fixed, mm_rlhf.SCALED, mm_rlhf.DEALT}
-    assert len(result.claims) == 8
-    assert result == mm_rlhf.study().run((0, 1))
 
 
 def test_dealt_gaps_are_the_same_gaps_on_other_pairs() -> None:
@@ -27,8 +15,3 @@ def test_dealt_gaps_are_the_same_gaps_on_other_pairs() -> None:
     gaps = [[e.numbers["reward_gap"] for e in row] for row in (examples, dealt)]
     assert gaps[0] != gaps[1]
     assert sorted(gaps[0]) == sorted(gaps[1])
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert mm_rlhf.study().run().shows

@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from accordant_studies.claims import nlpositionality
-
-
-def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"TABLES": 2, "ITEMS": 100, "RESAMPLES": 20}.items():
-        monkeypatch.setattr(nlpositionality, name, value)
-    measured = nlpositionality._measure(0)
-    assert measured == nlpositionality._measure(0)
-    shares = [value for row in measured.values() for value in row.values()]
-    assert all(value in (0, 0.5, 1) for value in shares)
 
 
 def test_simulated_labels_side_with_the_planted_country_alone() -> None:
@@ -32,8 +22,3 @@ def test_simulated_labels_side_with_the_planted_country_alone() -> None:
         items = skewed.ratings.items[member]
         rs[name] = np.corrcoef(moved[items], skewed.ratings.values[member])[0, 1]
     assert max(rs, key=lambda name: rs[name]) == "D"
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert nlpositionality.study().run().shows

@@ -9,18 +9,6 @@ from accordant.statistics.logistic import sigmoid
 from accordant_studies.claims import preference_dissection
 
 
-def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, small in (("REPEATS", 2), ("PAIRS", 300), ("FEW", 60), ("EACH", 60)):
-        monkeypatch.setattr(preference_dissection, name, small)
-    for name in ("DRAWS", "MANY_DRAWS"):
-        monkeypatch.setattr(preference_dissection, name, 200)
-    measured = preference_dissection._measure(0)
-    whole = measured[preference_dissection.WHOLE]
-    assert 0.7 < whole["95 % intervals that cover"] <= 1
-    assert whole["change by swapping"] < 1e-9
-    assert measured == preference_dissection._measure(0)
-
-
 def test_the_properties_are_those_of_texts() -> None:
     signs = preference_dissection._signs()
     assert signs.shape[1] >= 10
@@ -39,8 +27,3 @@ def test_planted_weights_are_standardised_and_drive_the_labels() -> None:
     chances = sigmoid(rows @ weights)
     likely = chances > 0.7
     assert labels[likely].mean() == pytest.approx(chances[likely].mean(), abs=0.04)
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert preference_dissection.study().run().shows

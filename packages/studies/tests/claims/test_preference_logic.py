@@ -19,8 +19,3 @@ def test_the_order_of_formulas_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preference_logic, "FORMULAS", 40)
     assert preference_logic._two_propositions(seed=3) < 1e-9
     assert preference_logic._four_propositions(seed=3) < 1e-9
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert preference_logic.study().run().shows

@@ -8,23 +8,6 @@ import pytest
 from accordant.statistics.factors import score_factors
 from accordant_studies.claims import profile
 from accordant_studies.laboratory.language import Writer, draw_prompts, write_all
-from accordant_studies.laboratory.transformer import Schooling, start_model
-
-
-def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        profile, "start_model", lambda seed: start_model(seed, Schooling(prompts=600))
-    )
-    for name, small in (("PAIRS", 64), ("HELD_OUT", 60), ("WRITTEN", 20), ("EPOCHS", 1)):
-        monkeypatch.setattr(profile, name, small)
-    measured = profile._measure(0)
-    assert set(measured) == set(profile.ARMS)
-    assert measured[profile.LONGER]["length, labels"] > 0
-    assert measured[profile.SHORTER]["length, labels"] < 0
-    again = profile._measure(0)
-    # So short a training may change no answer, and a score of ties alone is NaN.
-    for arm, own in measured.items():
-        assert own == pytest.approx(again[arm], rel=0, abs=0, nan_ok=True)
 
 
 def pairs() -> list[profile.Pair]:
@@ -50,8 +33,3 @@ def test_the_control_has_no_liking_for_length_at_all() -> None:
     scores = score_factors(differences, np.ones(len(kept))).scores
     assert scores[list(profile.FACTORS).index("length")].estimate == 0
     assert scores[list(profile.FACTORS).index("right objects")].low > 0
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert profile.study().run().shows

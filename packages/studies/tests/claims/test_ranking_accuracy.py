@@ -18,15 +18,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ranking_accuracy, name, value)
 
 
-def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    small(monkeypatch)
-    measured = ranking_accuracy._measure(0)["held-out pairs"]
-    assert measured == ranking_accuracy._measure(0)["held-out pairs"]
-    assert measured["loss, trained"] <= measured["loss at the start"] + 1e-9
-    assert measured["ranking accuracy, trained"] <= 1
-    assert measured["ranking accuracy, ideal"] > measured["ranking accuracy, start"]
-
-
 def test_votes_follow_gold_and_the_majority_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch)
     model = start_model(1, Schooling(prompts=600))
@@ -43,8 +34,3 @@ def test_votes_follow_gold_and_the_majority_is_first(monkeypatch: pytest.MonkeyP
     assert sum(gap > 0 for gap in gaps) > 2 * sum(gap < 0 for gap in gaps)
     assert len({example.trees[0].prompt for example in examples}) > 40
     assert draw_prompts(3, 5) == draw_prompts(3, 5)
-
-
-@pytest.mark.study
-def test_the_shape_shows() -> None:
-    assert ranking_accuracy.study().run().shows

@@ -21,14 +21,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_it_measures_every_condition_and_repeats_itself() -> None:
-    result = reward_augmented.study().run((0, 1))
-    assert {row.condition for row in result.rows} == {"start", "dpo", "reward-augmented dpo"}
-    assert len(result.claims) == 3
-    assert result == reward_augmented.study().run((0, 1))
-
-
-@pytest.mark.usefixtures("small")
 def test_goals_in_words_become_goals_of_the_little_language() -> None:
     start = start_model(0, reward_augmented.Schooling(), reward_augmented.SHAPE)
     records = reward_augmented._graded_pairs(start, language.every_prompt(0), 0)
@@ -58,10 +50,3 @@ def test_grades_follow_gold() -> None:
         assert language.quality(prompt, chosen) > language.quality(prompt, rejected)
         assert record.rewards[0] >= record.rewards[1]
         assert all(0 <= grade < language.GOALS for grade in record.rewards)
-
-
-@pytest.mark.study
-def test_which_parts_of_the_shape_show() -> None:
-    # Goals are learnt, and dpo without them stays ahead in this language: see the note.
-    holds = [check.holds for check in reward_augmented.study().run().claims]
-    assert holds == [False, False, True]

@@ -17,16 +17,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(study, name, value)
 
 
-def test_it_measures_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    small(monkeypatch)
-    measured = study._measure(0)
-    assert set(measured) == {*study.SIZES, "large, through the middle"}
-    for row in measured.values():
-        assert 0 <= row["right, under A alone"] <= 1
-    again, name = study._measure(0), "right, with the conflict"
-    assert again["large"][name] == measured["large"][name]
-
-
 def test_pairs_are_of_separate_subjects_and_conflict_as_they_say() -> None:
     world = study._make_world(0)
     subjects = {name: {pair.tree.prompt for pair in pairs} for name, pairs in world.pairs.items()}

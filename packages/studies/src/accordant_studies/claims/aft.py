@@ -129,7 +129,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _imitated(start: nn.Module, data: Sequence[Example], steps: int, seed: int) -> nn.Module:
-    """Trained on the right answers alone, as many passes in about as many steps."""
+    """Train on the right answers alone, as many passes in about as many steps."""
     right = [
         (example.trees[0].prompt, answer)
         for example in data
@@ -146,12 +146,12 @@ def _imitated(start: nn.Module, data: Sequence[Example], steps: int, seed: int) 
 
 
 def _right(prompt: Tokens, answer: Tokens) -> float:
-    """1 for a grammatical answer that names every object, else 0."""
+    """Return 1 for a grammatical answer that names every object, else 0."""
     return float(is_grammatical(answer) and accuracy(prompt, answer) == 1)
 
 
 def _misranked(model: nn.Module, data: Sequence[Example]) -> float:
-    """Share of pairs of a right and a wrong answer of which the model scores the wrong one higher.
+    """Return the share of right and wrong answers of which the model scores the wrong one higher.
 
     The score is the mean log-probability of an answer's tokens, as in the loss.
     """

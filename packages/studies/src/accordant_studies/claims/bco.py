@@ -123,7 +123,7 @@ def _gold(
 
 
 def _ask(seed: int) -> Asked:
-    """Prompts for thumbs of either label, most of the label's own kind."""
+    """Return prompts for thumbs of either label, most of the label's own kind."""
     draw = random.Random(seed)
     wanted = (True,) * EACH + (False,) * EACH
     kinds = [int((draw.random() < RATE) != label) for label in wanted]
@@ -131,13 +131,13 @@ def _ask(seed: int) -> Asked:
 
 
 def _prompt(kind: int, draw: random.Random) -> Tokens:
-    """A prompt about the first half of all objects, or about the second."""
+    """Return a prompt about the first half of all objects, or about the second."""
     half = OBJECTS // 2
     return make_prompt(draw.randrange(half) + kind * half for _ in range(LISTED))
 
 
 def _thumbs(start: nn.Module, asked: Asked, seed: int) -> list[Example]:
-    """Of two answers of the start the better gets thumbs up, or the worse gets thumbs down."""
+    """Label the better of two answers of the start thumbs up, or the worse thumbs down."""
     answers = []
     for prompt, pair, up in zip(
         asked.prompts, sample(start, asked.prompts, 2, seed), asked.wanted, strict=True
@@ -150,7 +150,7 @@ def _thumbs(start: nn.Module, asked: Asked, seed: int) -> list[Example]:
 def _weighed(
     start: nn.Module, asked: Asked, examples: Sequence[Example], seed: int
 ) -> list[Example]:
-    """The examples with density ratios, as an align run estimates them from the start model."""
+    """Return the examples with density ratios, as an align run estimates them from the start."""
     numbers = {prompt: n for n, prompt in enumerate(dict.fromkeys(asked.prompts))}
     rows = [numbers[prompt] for prompt in asked.prompts]
     vectors = prompt_states(start, list(numbers)).double().numpy()[rows]

@@ -108,20 +108,20 @@ def _measure(seed: int) -> Measured:
 
 
 def _rewards(world: World, seed: int) -> Tensor:
-    """Between 1 and 3, as scores often are positive, `[bandits, arms]`."""
+    """Draw rewards between 1 and 3, as scores often are positive, `[bandits, arms]`."""
     shape = (world.contexts, world.size)
     return 1 + 2 * torch.rand(shape, generator=_generator(seed), dtype=torch.float64)
 
 
 def _skewed(world: World, seed: int) -> Tensor:
-    """A sampler that takes one arm eight times in ten and shares the rest, `[bandits, arms]`."""
+    """Return a sampler that takes one arm eight times in ten, log-probs `[bandits, arms]`."""
     often = torch.randint(world.size, (world.contexts, 1), generator=_generator(seed))
     shares = torch.full((world.contexts, world.size), 0.2 / (world.size - 1), dtype=torch.float64)
     return shares.scatter(1, often, 0.8).log()
 
 
 def _every_pair(world: World, rewards: Tensor) -> list[Example]:
-    """All ordered pairs of arms, equal ones too, as two independent samples give them."""
+    """Return all ordered pairs of arms, equal ones too, as two independent samples give them."""
     arms = range(world.size)
     return [
         Example("ranking", (world.tree(bandit, pair),), n, rewards=(values[one], values[other]))
@@ -131,7 +131,7 @@ def _every_pair(world: World, rewards: Tensor) -> list[Example]:
 
 
 def _chances(logps: Tensor) -> Tensor:
-    """Probability of every pair of `_every_pair`, `[pairs]`."""
+    """Return the probability of every pair of `_every_pair`, `[pairs]`."""
     return (logps.unsqueeze(2) + logps.unsqueeze(1)).exp().flatten()
 
 
@@ -148,7 +148,7 @@ def _register_wrong_gradients() -> None:
         formula="-mean_i Q_i log pi(y_i|x)",
     )
     def plain(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutput:
-        """The regularised reward times the gradient of the log-probability, without a baseline."""
+        """Weigh log-probabilities by the regularised reward, without a baseline."""
         regularised, present = to_grid(_regularised(rankings, beta), rankings.ranking)
         return _policy_gradient(rankings, regularised, present)
 
@@ -160,7 +160,7 @@ def _register_wrong_gradients() -> None:
         formula="-mean_i (Q_i - mean_{j != i} R_j) log pi(y_i|x)",
     )
     def reward_baseline(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutput:
-        """The same, less the other answer's reward: a baseline without its reference term."""
+        """Take the other answer's reward off: a baseline without its reference term."""
         regularised, present = to_grid(_regularised(rankings, beta), rankings.ranking)
         rewards, _ = to_grid(rankings.rewards, rankings.ranking)
         others = (rewards.sum(1, keepdim=True) - rewards) / (present.sum(1, keepdim=True) - 1)
@@ -168,7 +168,7 @@ def _register_wrong_gradients() -> None:
 
 
 def _regularised(rankings: ListwiseScores, beta: float) -> Tensor:
-    """Q = R - beta h of every answer, without gradient."""
+    """Return Q = R - beta h of every answer, without gradient."""
     return (rankings.rewards - beta * rankings.completions.log_ratio()).detach()
 
 

@@ -91,7 +91,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _reader(seed: int) -> Any:
-    """A model that writes as its teacher, with and without a judgment of the answer to come."""
+    """Teach a model to write as its teacher, with and without a judgment of what is to come."""
     model = start_model(seed, Schooling(), SHAPE)
     prompts = language.draw_prompts(READING, seed + 1)
     answers = language.write_all(prompts, FALLIBLE, seed + 2)
@@ -103,7 +103,7 @@ def _reader(seed: int) -> Any:
 
 
 def _told(prompt: Tokens, answer: Tokens) -> Tokens:
-    """The prompt with the judgment that names the answer's wrong words, each where it stands."""
+    """Return the prompt with the judgment that names the answer's wrong words where they stand."""
     faults = language.wrong_words(prompt, answer)
     return language.with_judgment(
         prompt, [token for token, wrong in zip(answer, faults, strict=True) if wrong]

@@ -140,14 +140,14 @@ def _run(
 
 
 def _distance(pair: Sequence[Any], start: Any, prompts: Sequence[Tokens], seed: int) -> float:
-    """Mean absolute difference of two models' log-probabilities of the start's answers."""
+    """Return how far two models' log-probabilities of the start's answers are apart, mean, nats."""
     answers = sample(start, prompts, 2, seed + 50)
     first, second = (score_answers(model, prompts, answers).sum() for model in pair)
     return float((first - second).abs().mean())
 
 
 def _rude_answers(model: Any, pool: Sequence[Tokens], seed: int) -> list[Example]:
-    """Rude answers of the model's own to prompts of the pool, which it is asked again and again."""
+    """Return rude answers of the model's own to prompts that are drawn again and again."""
     prompts = language.draw_from(pool, PROMPTS, seed + 10)
     answers = [row[0] for row in sample(model, prompts, 1, seed + 11)]
     rude = [
@@ -159,7 +159,7 @@ def _rude_answers(model: Any, pool: Sequence[Tokens], seed: int) -> list[Example
 
 
 def _rudeness(model: Any, prompts: Sequence[Tokens], seed: int) -> float:
-    """What a run is stopped by: answers of a seed of their own."""
+    """Return the rudeness a run is stopped by, of answers of a seed of their own."""
     return mean_gold(prompts, sample(model, prompts, 4, seed + 40), _rude)
 
 
@@ -168,7 +168,7 @@ def _rude(_: Tokens, answer: Tokens) -> float:
 
 
 def _quantities(models: Sequence[Any], prompts: Sequence[Tokens], seed: int) -> dict[str, float]:
-    """Means over models of what their answers are like."""
+    """Return means over models of what their answers are like."""
     drawn = [sample(model, prompts, 8, seed + 41) for model in models]
 
     def mean(gold: Gold) -> float:

@@ -88,14 +88,14 @@ def _run(
 def _conditional(
     world: World, start: TabularPolicy, rewards: Tensor, count: int, seed: int
 ) -> list[Example]:
-    """Comparisons of the start's own answers to one context each."""
+    """Return comparisons of the start's own answers to one context each."""
     pairs = labelling.draw_pairs(world, start.logps(), count, seed)
     votes = labelling.vote(pairs, rewards, seed)
     return labelling.comparisons(world, labelling.majority(pairs, votes, 1))
 
 
 def _joint(world: World, start: TabularPolicy, rewards: Tensor, seed: int) -> list[Example]:
-    """Comparisons of the start's own answers to two contexts each."""
+    """Return comparisons of the start's own answers to two contexts each."""
     generator = torch.Generator().manual_seed(seed)
     first = torch.randint(CONTEXTS, (JOINT,), generator=generator)
     other = (first + torch.randint(1, CONTEXTS, (JOINT,), generator=generator)) % CONTEXTS

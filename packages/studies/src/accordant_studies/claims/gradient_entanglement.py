@@ -102,7 +102,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _summary(expected: Tensor, actual: Tensor) -> dict[str, float]:
-    """Shares of pairs, from predicted and actual changes of chosen and rejected, `[n, 2]`."""
+    """Return shares of pairs, from predicted and actual changes of both answers, `[n, 2]`."""
     agrees = (expected.sign() == actual.sign()).all(1)
     return {
         "both directions as predicted": float(agrees.double().mean()),
@@ -122,7 +122,7 @@ def _predict(model: torch.nn.Module, examples: Sequence[Example]) -> Tensor:
 
 
 def _step_on_each(model: torch.nn.Module, examples: Sequence[Example]) -> Tensor:
-    """Change of both log-probabilities by one plain step on each pair alone, `[n, 2]`."""
+    """Return how one plain step on each pair alone changes both log-probs, `[n, 2]`."""
     changes, policy = [], clone(model)
     for example in examples:
         policy.load_state_dict(model.state_dict())
@@ -135,7 +135,7 @@ def _step_on_each(model: torch.nn.Module, examples: Sequence[Example]) -> Tensor
 
 
 def _alike(prompts: Sequence[Tokens], seed: int) -> list[Example]:
-    """The objects named in reverse, each after an adjective, one of which differs."""
+    """Return answers that name the objects in reverse and differ in one adjective."""
     draw = random.Random(seed)
     adjectives = range(FIRST_ADJECTIVE, FIRST_ADJECTIVE + ADJECTIVES * len(MANNERS))
     examples: list[Example] = []
@@ -154,7 +154,7 @@ def _alike(prompts: Sequence[Tokens], seed: int) -> list[Example]:
 
 
 def _apart(model: torch.nn.Module, prompts: Sequence[Tokens], seed: int) -> list[Example]:
-    """Two different samples; which of them is preferred does not matter here."""
+    """Return pairs of different samples; which of them is preferred does not matter here."""
     examples: list[Example] = []
     for prompt, (first, second) in zip(prompts, sample(model, prompts, 2, seed + 1), strict=True):
         if first != second and len(examples) < PAIRS:

@@ -103,7 +103,7 @@ def _rounds(
 def _train(
     world: World, sampler: TabularPolicy, labels: _Labels, objective: str, beta: float, seed: int
 ) -> TabularPolicy:
-    """One round: label the sampler's own answers and train a copy of it on them."""
+    """Label the sampler's own answers and train a copy of it on them: one round."""
     pairs = labelling.draw_pairs(world, sampler.logps(), PAIRS, seed)
     votes = labelling.vote(pairs, labels.rewards, seed + 1, voters=labels.voters)
     if labels.shares:
@@ -116,7 +116,7 @@ def _train(
 
 
 def _reward_error(policy: TabularPolicy, reference: TabularPolicy, rewards: Tensor) -> float:
-    """At beta 1."""
+    """Return the root mean square of h minus rewards within a context: beta is 1."""
     ratios = policy.logps().detach() - reference.logps().detach()
     differences = exact.centred(ratios) - exact.centred(rewards)
     return float(differences.square().mean().sqrt())

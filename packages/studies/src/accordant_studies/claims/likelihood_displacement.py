@@ -183,7 +183,7 @@ def _train(lab: _Lab, examples: Sequence[Example]) -> None:
 
 
 def _logps(lab: _Lab, model: Any, prompts: Sequence[tuple[int, ...]]) -> dict[str, float]:
-    """Mean log-probability of each answer's first token, over the prompts."""
+    """Return the mean log-probability of each answer's first token, over the prompts."""
     words = (YES, NO, NEVER)
     trees = [TokenTree(prompt, tuple(lab.ids(word)[:1] for word in words)) for prompt in prompts]
     logps = score_all(model, trees).logps.double().reshape(-1, len(words)).mean(0)

@@ -159,7 +159,7 @@ def _look(policy: Any, start: Any, given: _Prompts, seed: int) -> _Look:
 def _data(
     start: Any, prompts: Sequence[Tokens], seed: int
 ) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Lists of so many different answers, and their ends; prompts without are left out."""
+    """Return lists of so many different answers, and their ends; prompts without are left out."""
     rows = [list(dict.fromkeys(row)) for row in sample(start, prompts, DRAWN, seed)]
     enough = [(p, row[:LENGTH]) for p, row in zip(prompts, rows, strict=True) if len(row) >= LENGTH]
     kept, answers = [prompt for prompt, _ in enough], [row for _, row in enough]

@@ -94,7 +94,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _start(world: World, seed: int) -> TabularPolicy:
-    """A policy that writes about four letters, of all kinds."""
+    """Return a policy that writes about four letters, of all kinds."""
     policy = worlds.random_policy(world, seed, scale=0.5)
     logits = policy.logits.detach().clone()
     logits[..., -1] -= 1.0
@@ -158,7 +158,7 @@ def _summary(grid: Sequence[History], equal: float) -> dict[str, float]:
 
 
 def letters_when_reached(run: History, win: float) -> float:
-    """Mean letters where a run first reaches a win rate, by linear interpolation."""
+    """Return the mean letters where a run first reaches a win rate, interpolated."""
     for before, after in pairwise(run):
         if after["win"] >= win:
             share = (win - before["win"]) / (after["win"] - before["win"])

@@ -78,7 +78,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _dealt(examples: list[Example], seed: int) -> list[Example]:
-    """The same examples with each other's gaps."""
+    """Return the same examples with each other's gaps."""
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
     return [
         with_numbers(example, "reward_gap", examples[other].numbers["reward_gap"])
@@ -94,7 +94,7 @@ def _run(
     options: dict[str, float],
     seed: int,
 ) -> dict[str, float]:
-    """Several times through the pairs in small batches, by gradient descent: it feels weights."""
+    """Train on the pairs in small batches, by gradient descent, which feels weights."""
     policy = TabularPolicy(start.world, start.logits.detach())
     reference, preferences = start.logps().detach(), exact.preference(gold)
     batches = minibatches(examples, 10, seed, PASSES)

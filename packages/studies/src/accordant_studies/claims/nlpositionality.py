@@ -107,7 +107,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _found(table: _Table) -> dict[str, list[GroupDifference]]:
-    """Differences beyond chance, by property."""
+    """Return differences beyond chance, by property."""
     return {
         name: [
             one
@@ -121,7 +121,7 @@ def _found(table: _Table) -> dict[str, list[GroupDifference]]:
 
 
 def _simulate(seed: list[int], skewed: str | None) -> _Table:
-    """Annotations of one table; labels side with the country `skewed`, or with nobody."""
+    """Return annotations of one table; labels side with the country `skewed`, or with nobody."""
     draw = np.random.default_rng(seed)
     people = sum(COUNTRIES.values())
     groups = {
@@ -149,5 +149,5 @@ def _simulate(seed: list[int], skewed: str | None) -> _Table:
 
 
 def _on_scale(values: Floats) -> Floats:
-    """Whole numbers from 1 to 5 with 3 in the middle."""
+    """Return whole numbers from 1 to 5 with 3 in the middle."""
     return np.clip(np.round(values + 3), 1, 5)

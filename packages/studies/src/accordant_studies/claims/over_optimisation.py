@@ -164,12 +164,12 @@ def _lab() -> _Lab:
 
 
 def words_of(text: str) -> list[str]:
-    """Its words in small letters, without numbers and signs."""
+    """Return its words in small letters, without numbers and signs."""
     return re.findall(r"[a-z']+", text.lower())
 
 
 def gold_of(text: str, finished: bool, known: frozenset[str]) -> float:
-    """Share of known words of an answer that keeps the rule, 0 for any other, in [0, 1]."""
+    """Return the share of known words of an answer that keeps the rule, 0 for any other."""
     words = words_of(text)
     share = sum(word in known for word in words) / max(len(words), 1)
     return float(is_concise(text, finished)) * share
@@ -235,7 +235,7 @@ def _run(
 
 
 def _answers(lab: _Lab, prompts: Sequence[Tokens], seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Two answers of the policy's to every prompt; one may be empty."""
+    """Return two answers of the policy's to every prompt; one may be empty."""
     options = SamplingOptions(
         TOKENS, seed=seed, stop_ids=lab.stop_ids, samples_per_prompt=2, batch_size=2 * PROMPTS
     )
@@ -244,7 +244,7 @@ def _answers(lab: _Lab, prompts: Sequence[Tokens], seed: int) -> tuple[list[Samp
 
 
 def _margin(lab: _Lab, pairs: Sequence[Example]) -> Callable[[], float]:
-    """Mean margin of log-ratios; times beta it is what a trainer logs of held-out pairs."""
+    """Return a function of the mean margin of log-ratios, beta times which a trainer logs."""
     trees = [example.trees[0] for example in pairs]
     before = score_all(lab.start, trees).sum()
 
@@ -264,7 +264,7 @@ def _mean_gold(lab: _Lab, answers: Sequence[Sample]) -> float:
 
 
 def _known(lab: _Lab, answers: Sequence[Sample]) -> float:
-    """Share of words of all answers that occur in the bundled feedback."""
+    """Return the share of words of all answers that occur in the bundled feedback."""
     words = [word for one in answers for word in words_of(_text(lab, one))]
     return sum(word in lab.known for word in words) / max(len(words), 1)
 
@@ -293,7 +293,7 @@ def _summary(looks: Sequence[_Look], arm: Arm) -> dict[str, float]:
 
 
 def _verdict(seen: Sequence[Snapshot], never: float) -> dict[str, float]:
-    """Whether and when the check raises a finding, and where its two indicators are highest."""
+    """Say whether and when the check raises a finding, and where its two indicators are highest."""
     finding = first_finding(seen)
 
     def highest(values: Sequence[float]) -> float:
@@ -310,7 +310,7 @@ def _verdict(seen: Sequence[Snapshot], never: float) -> dict[str, float]:
 
 
 def first_finding(measurements: Sequence[Snapshot]) -> Finding | None:
-    """The check's first finding, asked after every measurement as a monitor asks; None for none."""
+    """Return the check's first finding, asked after every snapshot as a monitor asks, or None."""
     for count in range(1, len(measurements) + 1):
         finding = over_optimisation(RunHistory(tuple(measurements[:count]), top_k=TOP_K))
         if finding.raised:
@@ -319,7 +319,7 @@ def first_finding(measurements: Sequence[Snapshot]) -> Finding | None:
 
 
 def averaged(values: Sequence[float]) -> list[float]:
-    """Means over a centred window; at the ends over what there is of it."""
+    """Return means over a centred window; at the ends over what there is of it."""
     half = WINDOW // 2
     windows = (values[max(0, at - half) : at + half + 1] for at in range(len(values)))
     return [sum(window) / len(window) for window in windows]

@@ -73,7 +73,7 @@ def study() -> Study:
 
 
 def _spared(seed: Measured, quantity: str) -> float:
-    """How much more imitation loses by corruption than poft."""
+    """Say how much more imitation loses by corruption than poft."""
     sft, poft = (
         seed[f"{name}, {CLEAN}"][quantity] - seed[f"{name}, {DIRTY}"][quantity]
         for name in OBJECTIVES
@@ -103,7 +103,7 @@ def _measure(seed: int) -> Measured:
 def _demonstrations(
     pool: Sequence[Tokens], share: float, seed: int
 ) -> tuple[list[Example], list[bool]]:
-    """Polite demonstrations, and which of them are corrupted."""
+    """Return polite demonstrations, and which of them are corrupted."""
     prompts = language.draw_from(pool, DEMONSTRATIONS, seed + 10)
     draw = random.Random(seed + 11)
     bad = [draw.random() < share for _ in prompts]
@@ -123,7 +123,7 @@ def _quantities(model: Any, prompts: Sequence[Tokens], seed: int) -> dict[str, f
 def _relative_weight(
     policy: Any, baselines: Sequence[Any], examples: Sequence[Example], bad: Sequence[bool]
 ) -> float:
-    """Mean of sigmoid(mean_k S_k - S) over corrupted demonstrations, over that of clean ones."""
+    """Return mean sigmoid(mean_k S_k - S) of corrupted demonstrations over that of clean ones."""
     trees = [example.trees[0] for example in examples]
     with torch.no_grad():
         baseline = sum(score(model, trees).mean() for model in baselines) / len(baselines)

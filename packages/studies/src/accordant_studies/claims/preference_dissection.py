@@ -106,7 +106,7 @@ def study() -> Study:
 
 @cache
 def _signs() -> Floats:
-    """Which answer of every bundled pair has more, `[pairs, k]`, without rare and twin columns."""
+    """Return which answer of a pair has more, `[pairs, k]`, without rare or twin columns."""
     parts = []
     for part in ("train", "held_out"):
         feedback = load_feedback(str(bundled_path(part)))
@@ -135,25 +135,25 @@ def _measure(seed: int) -> Measured:
 
 
 def _mean(measured: list[dict[str, float]]) -> dict[str, float]:
-    """Means of every quantity; a repeat that has none of it is left out."""
+    """Return means of every quantity; a repeat that has none of it is left out."""
     return {name: float(np.nanmean([one[name] for one in measured])) for name in measured[0]}
 
 
 def _draw_rows(draw: np.random.Generator, count: int) -> Floats:
-    """Pairs drawn with replacement, their answers in random order."""
+    """Return pairs drawn with replacement, their answers in random order."""
     signs = _signs()
     rows = signs[draw.integers(0, len(signs), count)]
     return rows * draw.choice([-1.0, 1.0], size=(count, 1))
 
 
 def _plant(draw: np.random.Generator) -> Floats:
-    """Weights in units of the columns."""
+    """Return weights in units of the columns."""
     signs = _signs()
     return draw.normal(0, SPREAD, signs.shape[1]) / np.sqrt((signs**2).mean(axis=0))
 
 
 def _prefer(draw: np.random.Generator, rows: Floats, weights: Floats) -> Floats:
-    """1 where the first answer is preferred; `weights` `[k]` or one row each `[n, k]`."""
+    """Return 1 where the first answer is preferred; `weights` `[k]` or one row each `[n, k]`."""
     return (draw.random(len(rows)) < sigmoid((rows * weights).sum(axis=1))).astype(np.float64)
 
 
@@ -182,7 +182,7 @@ def _covered(found: tuple[Interval, ...], planted: Floats) -> float:
 
 
 def _scenarios(draw: np.random.Generator) -> dict[str, float]:
-    """Mean squared error of the weights of scenarios, standardised, by three ways to fit."""
+    """Return the mean squared error of scenarios' weights, standardised, by three ways to fit."""
     shared, scales = _plant(draw), np.sqrt((_signs() ** 2).mean(axis=0))
     planted = shared + draw.normal(0, DEVIATION, (SCENARIOS, len(shared))) / scales
     groups = np.repeat(np.arange(SCENARIOS), EACH)

@@ -90,7 +90,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _pairwise() -> list[Objective]:
-    """Built-in losses on comparisons."""
+    """Return built-in losses on comparisons."""
     return [
         entry
         for entry in list_objectives()
@@ -99,7 +99,7 @@ def _pairwise() -> list[Objective]:
 
 
 def _recompiled_gap(entry: Objective, seed: int) -> float:
-    """Largest difference between a loss and its compiled formula, relative to 1 + loss."""
+    """Return the largest gap between a loss and its compiled formula, relative to 1 + loss."""
     chances = np.random.default_rng(seed).uniform(0.02, 0.98, (SAMPLES, 4))
     pairs = replace(
         random_pairs(chances, per_token=True),
@@ -111,13 +111,13 @@ def _recompiled_gap(entry: Objective, seed: int) -> float:
 
 
 def _two_propositions(seed: int) -> float:
-    """By how much a loss is smaller than one it entails: all formulas of two propositions."""
+    """Return by how much a loss is smaller than one it entails, over all of two propositions."""
     tables = range(1, 15)
     return _violation(("M_w", "M_l"), ((a, b) for a in tables for b in tables), seed)
 
 
 def _four_propositions(seed: int) -> float:
-    """The same for random formulas of four, each with one it is entailed by."""
+    """Return the same for random formulas of four, each with one it is entailed by."""
     drawn = np.random.default_rng(seed).integers(1, 2**16 - 1, (FORMULAS, 2)).tolist()
     names = ("M_w", "M_l", "R_w", "R_l")
     return _violation(names, ((one & other, other) for one, other in drawn if one & other), seed)
@@ -139,7 +139,7 @@ def _violation(names: tuple[str, ...], tables: Iterable[tuple[int, int]], seed: 
 
 
 def _trained(seed: int) -> Measured:
-    """Gold and movements of the start and of every loss, each at its better rate."""
+    """Return the gold and movements of the start and of every loss, each at its better rate."""
     start = transformer.start_model(seed)
     asked, pool = language.split_prompts(HELD_OUT, seed)
     prompts = language.draw_from(pool, PROMPTS, seed + 10)
@@ -175,7 +175,7 @@ def _trained(seed: int) -> Measured:
 
 
 def _logps(model: Any, pairs: Sequence[Example]) -> tuple[float, float]:
-    """Mean log-probability of the chosen and of the rejected answers."""
+    """Return the mean log-probability of the chosen and of the rejected answers."""
     trees = [pair.trees[0] for pair in pairs]
     scores = transformer.score_answers(
         model, [tree.prompt for tree in trees], [tree.continuations for tree in trees]

@@ -74,7 +74,7 @@ def _measure(seed: int) -> Measured:
 def _answered(
     start: nn.Module, drawn: list[Tokens], seed: int
 ) -> tuple[list[Tokens], list[list[Tokens]]]:
-    """Prompts with different answers of the start in the order drawn; without enough, left out."""
+    """Return prompts with different answers of the start; those without enough are left out."""
     rows = [list(dict.fromkeys(row)) for row in sample(start, drawn, DRAWN, seed)]
     enough = [(p, row) for p, row in zip(drawn, rows, strict=True) if len(row) >= max(LENGTHS)]
     return [prompt for prompt, _ in enough], [row for _, row in enough]

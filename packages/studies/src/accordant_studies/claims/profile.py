@@ -139,7 +139,7 @@ def _not_found(arm: str, seed: Measured) -> float:
 
 
 def _less_than_half(quantity: str, seed: Measured) -> float:
-    """By how much coins' score is under half of the smaller planted one."""
+    """Return by how much coins' score is under half of the smaller planted one."""
     planted = min(abs(seed[arm][quantity]) for arm in (LONGER, SHORTER))
     return planted / 2 - abs(seed[COINS][quantity])
 
@@ -208,7 +208,7 @@ def _profile(
 def _comparable(
     prompts: Sequence[Tokens], first: Sequence[Tokens], second: Sequence[Tokens]
 ) -> list[Pair]:
-    """Different answers that are grammatical and name as many objects as the prompt lists."""
+    """Return different grammatical answers that name as many objects as the prompt lists."""
 
     def fits(prompt: Tokens, answer: Tokens) -> bool:
         return is_grammatical(answer) and len(nouns_of(answer)) == len(objects_of(prompt))
@@ -221,7 +221,7 @@ def _comparable(
 
 
 def _differences(pairs: Sequence[Pair]) -> NDArray[np.float64]:
-    """First minus second answer by factor, `[n, factors]`."""
+    """Return the first minus second answer by factor, `[n, factors]`."""
     rows = [
         [of(prompt, first) - of(prompt, second) for of in FACTORS.values()]
         for prompt, first, second in pairs
@@ -230,7 +230,7 @@ def _differences(pairs: Sequence[Pair]) -> NDArray[np.float64]:
 
 
 def _vote(pairs: Sequence[Pair], voters: tuple[float, float], seed: int) -> list[Pair]:
-    """Pairs with the answer first that one voter prefers, by Bradley-Terry."""
+    """Return pairs with the answer first that one voter prefers, by Bradley-Terry."""
     draw, (sharpness, liking) = random.Random(seed), voters
     labelled = []
     for prompt, first, second in pairs:
@@ -242,7 +242,7 @@ def _vote(pairs: Sequence[Pair], voters: tuple[float, float], seed: int) -> list
 
 
 def _balanced(pairs: Sequence[Pair]) -> list[Pair]:
-    """As many pairs whose chosen answer is longer as pairs whose chosen answer is shorter."""
+    """Return as many pairs whose chosen answer is longer as ones where it is shorter."""
     sides: dict[int, list[Pair]] = {-1: [], 0: [], 1: []}
     for pair in pairs:
         sides[int(np.sign(len(pair[1]) - len(pair[2])))].append(pair)
@@ -259,7 +259,7 @@ def _examples(pairs: Sequence[Pair]) -> list[Example]:
 
 
 def _gaps(model: Any, pairs: Sequence[Pair]) -> torch.Tensor:
-    """Log-probability of the first answer minus that of the second, float64 `[n]`."""
+    """Return the log-probability of the first answer minus that of the second, float64 `[n]`."""
     trees = [TokenTree(prompt, (first, second)) for prompt, first, second in pairs]
     totals = score_all(model, trees).sum().double().cpu()
     return totals[0::2] - totals[1::2]

@@ -104,7 +104,7 @@ def _accuracy(gaps: Tensor) -> float:
 
 
 def _gaps(model: Any, examples: Sequence[Example]) -> Tensor:
-    """Log-probability of chosen minus rejected, float64 `[n]`."""
+    """Return the log-probability of chosen minus rejected, float64 `[n]`."""
     totals = score_all(model, [example.trees[0] for example in examples]).sum().double()
     return totals[0::2] - totals[1::2]
 
@@ -138,7 +138,7 @@ def _train(
 
 
 def _voted_pairs(model: Any, count: int, seed: int) -> list[Example]:
-    """Comparisons of two different samples that the majority preferred the first of, with votes."""
+    """Return comparisons of two different samples, the majority's first, with their votes."""
     prompts = draw_prompts(2 * count, seed + 100)
     draw = random.Random(seed)
     examples: list[Example] = []

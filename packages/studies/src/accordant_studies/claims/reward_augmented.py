@@ -107,7 +107,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _start(seed: int) -> Any:
-    """A model that writes as its teacher, whatever the goal before the objects."""
+    """Return a model that writes as its teacher, whatever the goal before the objects."""
     model = start_model(seed, Schooling(), SHAPE)
     prompts = language.draw_prompts(SHOWN, seed + 1)
     answers = language.write_all(prompts, FALLIBLE, seed + 2)
@@ -127,7 +127,7 @@ def _train(start: Any, examples: Sequence[Example], steps: int, seed: int) -> An
 
 
 def _graded_pairs(model: Any, pool: Sequence[Tokens], seed: int) -> list[Comparison]:
-    """Comparisons of the model's own answers by gold, with their grades from 0 to `GOALS` - 1."""
+    """Return comparisons of the model's own answers by gold, graded from 0 to `GOALS` - 1."""
     prompts = language.draw_from(pool, PAIRS, seed + 10)
     answers = sample(model, prompts, 2, seed + 11)
     golds = [[language.quality(p, a) for a in row] for p, row in zip(prompts, answers, strict=True)]
@@ -143,7 +143,7 @@ def _graded_pairs(model: Any, pool: Sequence[Tokens], seed: int) -> list[Compari
 
 
 def _example(record: Comparison, index: int) -> Example:
-    """A comparison in tokens; a goal in words becomes the little language's goal."""
+    """Return a comparison in tokens; a goal in words becomes the little language's goal."""
     answers = (_tokens(record.chosen), _tokens(record.rejected))
     return Example("comparison", (TokenTree(_prompt(record.prompt), answers),), index)
 
@@ -167,7 +167,7 @@ def _gold(model: Any, prompts: Sequence[Tokens], seed: int) -> float:
 
 
 def _unlearnt(model: Any, start: Any, records: Sequence[Comparison], goal: int | None) -> float:
-    """Change of the mean log-probability of good answers that were rejected."""
+    """Return the change of the mean log-probability of good answers that were rejected."""
     good = [r for r in records if r.rewards is not None and r.rewards[1] >= GOOD]
     plain = [_tokens(record.prompt) for record in good]
     asked = plain if goal is None else [language.with_goal(prompt, goal) for prompt in plain]

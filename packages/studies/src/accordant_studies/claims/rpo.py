@@ -59,7 +59,7 @@ def study() -> Study:
 
 
 def _doublings(measured: Measured) -> float:
-    """By how many doublings RPO's peak comes after DPO's."""
+    """Return by how many doublings RPO's peak comes after DPO's."""
     late, early = (measured[name]["peak step"] for name in (STRONG, "dpo"))
     # A ratio: from 50 to 100 is as much later as from 500 to 1,000.
     return math.log2(late / early)
@@ -81,7 +81,7 @@ def _measure(seed: int) -> Measured:
 
 
 def _start(world: World, seed: int) -> TabularPolicy:
-    """A policy that writes about four letters, of all kinds."""
+    """Return a policy that writes about four letters, of all kinds."""
     policy = worlds.random_policy(world, seed, scale=0.5)
     logits = policy.logits.detach().clone()
     logits[..., -1] -= 2.0

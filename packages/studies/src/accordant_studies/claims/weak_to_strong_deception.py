@@ -207,7 +207,7 @@ def _prompt(subject: Subject) -> tuple[int, ...]:
 
 
 def _read_facts(world: _World, size: str, seed: int) -> Any:
-    """A model of this size that has read the facts, in either manner, with some misprints."""
+    """Teach a model of this size the facts, in either manner, with some misprints."""
     number = 10 * seed + list(SIZES).index(size)
     draw = random.Random(number)
     model = new_model(number, SIZES[size], VOCABULARY)
@@ -262,26 +262,26 @@ def _supervise(
 
 
 def _chance_right(model: Any, pairs: Sequence[Pair]) -> Tensor:
-    """The model's probability that the right answer is better, float64 `[n]`."""
+    """Return the model's probability that the right answer is better, float64 `[n]`."""
     with torch.no_grad():
         return _gaps(model, _lines(pairs)).double().sigmoid()
 
 
 def _lines(pairs: Sequence[Pair]) -> Tensor:
-    """Prompt and answer of both answers of every pair, the right one first, int64 `[n, 2, 6]`."""
+    """Return prompt and answer of every pair, the right answer first, int64 `[n, 2, 6]`."""
     return torch.tensor(
         [[pair.tree.prompt + answer for answer in pair.tree.continuations] for pair in pairs]
     )
 
 
 def _gaps(model: Any, lines: Tensor) -> Tensor:
-    """Log-probability of every right answer minus that of the wrong one, `[n]`."""
+    """Return the log-probability of every right answer minus that of the wrong one, `[n]`."""
     logps = _answer_logps(model, lines.flatten(0, 1))
     return logps[0::2] - logps[1::2]
 
 
 def _answer_logps(model: Any, lines: Tensor) -> Tensor:
-    """Log-probability of the two tokens after each prompt, `[n, 6] -> [n]`.
+    """Return the log-probability of the two tokens after each prompt, `[n, 6] -> [n]`.
 
     All lines are as long as each other, so they are scored as one plain batch: for so short texts
     that is faster than token trees.

@@ -39,19 +39,19 @@ class View:
 
     @property
     def options_text(self) -> str:
-        """The options in one line."""
+        """Return the options in one line."""
         chosen = ", ".join(f"{name} {value}" for name, value in self.options.items())
         return chosen or "none"
 
     @property
     def meaning(self) -> str:
-        """The structures in one line."""
+        """Return the structures in one line."""
         return " | plus | ".join(str(term.structure) for term in self.reading.terms) or (
             self.reading.note
         )
 
     def logic_rows(self) -> tuple[tuple[str, str], ...]:
-        """What the objective means, as rows of name and text."""
+        """Return what the objective means, as rows of name and text."""
         rows: list[tuple[str, str]] = []
         if self.reading.terms:
             rows.append(("rho", "log(count of the preferred worlds / count of the dispreferred)"))
@@ -74,7 +74,7 @@ class View:
 
 
 def look_at(objective: Objective, given: Mapping[str, Any] | None = None, span: float = 30) -> View:
-    """An objective with its logic and its profile over margins from -span to span, nats.
+    """Return an objective with its logic and its profile over margins from -span to span, nats.
 
     Raises:
         UserError: an option it does not have, or a value it cannot take.
@@ -84,7 +84,7 @@ def look_at(objective: Objective, given: Mapping[str, Any] | None = None, span: 
 
 
 def view_as_dict(view: View) -> dict[str, Any]:
-    """Logic and profile as plain values."""
+    """Return the logic and profile as plain values."""
     terms = [
         {
             "weight": term.weight,
@@ -134,21 +134,21 @@ class ObjectiveComparison:
 
     @property
     def views(self) -> tuple[View, View]:
-        """Both."""
+        """Return both views."""
         return self.first, self.second
 
     @property
     def axis(self) -> str:
-        """What the margins are."""
+        """Return what the margins are."""
         return self._profiles()[0].axis
 
     @property
     def margins(self) -> tuple[float, ...]:
-        """All margins, nats."""
+        """Return all margins, nats."""
         return self._profiles()[0].margins
 
     def series(self) -> dict[str, tuple[float, ...]]:
-        """Every number of both along the margins: losses first, then pushes by answer."""
+        """Return every number of both along the margins: losses first, then pushes by answer."""
         one, other = self._profiles()
         names = (self.first.objective.name, self.second.objective.name)
         found: dict[str, tuple[float, ...]] = {}
@@ -162,7 +162,7 @@ class ObjectiveComparison:
         return found
 
     def table(self) -> tuple[tuple[str, ...], tuple[tuple[float, ...], ...]]:
-        """Columns and rows at some of the margins."""
+        """Return columns and rows at some of the margins."""
         series = self.series()
         step = (len(self.margins) - 1) // (_SHOWN_MARGINS - 1)
         places = range(0, len(self.margins), step)
@@ -173,7 +173,7 @@ class ObjectiveComparison:
         return ("margin", *series), rows
 
     def remarks(self) -> tuple[str, ...]:
-        """Where the two differ, in sentences."""
+        """Return where the two differ, in sentences."""
         one, other = self._profiles()
         names = (self.first.objective.name, self.second.objective.name)
         found: list[str] = []
@@ -194,7 +194,7 @@ class ObjectiveComparison:
         return tuple(found)
 
     def as_dict(self) -> dict[str, Any]:
-        """Both, what their logic says, and all numbers, as plain values."""
+        """Return both, what their logic says, and all numbers, as plain values."""
         described = {
             "views": [view_as_dict(view) for view in self.views],
             "relation": list(self.logic),
@@ -210,7 +210,7 @@ class ObjectiveComparison:
         other: tuple[float, ...],
         names: tuple[str, str],
     ) -> list[str]:
-        """The sentence on margins where the two push an answer opposite ways."""
+        """Return the sentence on margins where the two push an answer opposite ways."""
         opposite = [
             margin for margin, a, b in zip(self.margins, one, other, strict=True) if a * b < -_SAME
         ]

@@ -41,7 +41,7 @@ class Section:
 
 
 def objective_page(view: View) -> str:
-    """The page of one objective, self-contained HTML."""
+    """Return the page of one objective, self-contained HTML."""
     entry = view.objective
     options = tuple(
         (f"option {option.name}", f"{option.help} Here {view.options[option.name]}.")
@@ -76,7 +76,7 @@ def objective_page(view: View) -> str:
 
 
 def comparison_page(comparison: ObjectiveComparison) -> str:
-    """The page of two objectives side by side, self-contained HTML."""
+    """Return the page of two objectives side by side, self-contained HTML."""
     first, second = comparison.views
     names = (first.objective.name, second.objective.name)
     facts = tuple(
@@ -111,7 +111,7 @@ def comparison_page(comparison: ObjectiveComparison) -> str:
 
 
 def lattice_page(lattice: Lattice) -> str:
-    """The page of the lattice, self-contained HTML."""
+    """Return the page of the lattice, self-contained HTML."""
     from accordant_studies.explore.logic.lattice import draw_figure
 
     rows = tuple(
@@ -185,7 +185,7 @@ def _numbers(
     margins: Sequence[float],
     series: Mapping[str, Sequence[float]],
 ) -> Section:
-    """A section with plots, and every fifth of their numbers as a table."""
+    """Return a section with plots, and every fifth of their numbers as a table."""
     rows = tuple(
         (f"{margins[place]:g}", *(f"{values[place]:.4g}" for values in series.values()))
         for place in range(0, len(margins), 5)

@@ -19,7 +19,7 @@ def draw_lines(
     height: int = 15,
     x_title: str = "",
 ) -> str:
-    """Lines over common `xs`, one mark each; a legend where there are several.
+    """Draw lines over common `xs`, one mark each; a legend where there are several.
 
     Args:
         xs: rising.
@@ -57,7 +57,7 @@ def draw_lines(
 
 
 def _mark_zero(canvas: list[list[str]], xs: Sequence[float]) -> None:
-    """A dotted line at x = 0."""
+    """Draw a dotted line at x = 0."""
     width = len(canvas[0])
     if xs[0] < 0 < xs[-1]:
         place = round(-xs[0] / (xs[-1] - xs[0]) * (width - 1))
@@ -66,7 +66,7 @@ def _mark_zero(canvas: list[list[str]], xs: Sequence[float]) -> None:
 
 
 def _resampled(xs: Sequence[float], ys: Sequence[float], width: int) -> list[tuple[int, float]]:
-    """One point per column, interpolated between the two nearest."""
+    """Return one point per column, interpolated between the two nearest."""
     points = []
     for place in range(width):
         x = xs[0] + (xs[-1] - xs[0]) * place / (width - 1)

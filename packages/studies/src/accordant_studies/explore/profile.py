@@ -66,7 +66,7 @@ class Profile:
 def profile(
     objective: Objective, given: Mapping[str, Any] | None = None, span: float = 30.0
 ) -> Profile | None:
-    """How an objective answers to a margin.
+    """Say how an objective answers to a margin.
 
     Comparisons and rankings of two: the margin is log-probability of the first answer minus that of
     the second, half of it added to one and half taken from the other, with a reference that is
@@ -110,7 +110,7 @@ def profile(
 
 
 def _pushes(losses: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    """Minus the slope of each loss in each leaf, mean over an answer's tokens, `[n]` each."""
+    """Return minus each loss's slope in each leaf, mean over an answer's tokens, `[n]` each."""
     import torch
 
     if not losses.requires_grad:
@@ -122,7 +122,7 @@ def _pushes(losses: Tensor, leaves: list[Tensor]) -> list[Tensor]:
 
 
 def _answers(objective: Objective, margins: tuple[float, ...]) -> tuple[Sequences, Tensor]:
-    """Answers that lead the reference by these margins, and the leaf of their tokens."""
+    """Return answers that lead the reference by these margins, and the leaf of their tokens."""
     import torch
 
     from accordant.scoring.scores import from_lists
@@ -138,7 +138,7 @@ def _answers(objective: Objective, margins: tuple[float, ...]) -> tuple[Sequence
 
 
 def _still(objective: Objective, count: int) -> Sequences:
-    """Answers that stand where the reference does."""
+    """Return answers that stand where the reference does."""
     sequences, _ = _answers(objective, (0.0,) * count)
     return replace(sequences, policy=sequences.policy.detach())
 

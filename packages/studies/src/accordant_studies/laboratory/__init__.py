@@ -6,3 +6,17 @@ little language with writers and gold programs, `transformer` a model that learn
 `training` trains a registered objective on the project's own records: no study holds a copy of a
 loss. How to write a study: docs/adding-a-study.md.
 """
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "labelling": ("Pairs", "comparisons", "draw_pairs", "majority", "vote"),
+        "training": ("Batch", "make_learner", "minibatches", "train"),
+        "transformer": ("Schooling", "Shape", "clone", "sample", "start_model"),
+        "worlds": ("TabularPolicy", "World", "arms", "random_policy", "strings"),
+    },
+)

@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 
 def optimum(reference: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    """log pi*, the maximiser of E[R] - beta KL(pi || ref): pi* = ref exp(R / beta) / Z."""
+    """Return log pi*, the maximiser of E[R] - beta KL(pi || ref): pi* = ref exp(R / beta) / Z."""
     return (reference + rewards / beta).log_softmax(-1)
 
 
 def expectation(logps: Tensor, values: Tensor) -> float:
-    """Mean of `values` (rewards, lengths, ...) over a policy's own answers."""
+    """Return the mean of `values` (rewards, lengths, ...) over a policy's own answers."""
     return float((logps.exp() * values).sum(-1).mean().detach())
 
 
 def kl(first: Tensor, second: Tensor) -> float:
-    """KL(first || second) in nats; 0 log 0 is 0."""
+    """Return KL(first || second) in nats; 0 log 0 is 0."""
     terms = torch.where(first > -float("inf"), first.exp() * (first - second), 0.0)
     return float(terms.sum(-1).mean().detach())
 
 
 def regularised_reward(logps: Tensor, reference: Tensor, rewards: Tensor, beta: float) -> float:
-    """E[R] - beta KL(pi || ref), what pi* maximises."""
+    """Return E[R] - beta KL(pi || ref), what pi* maximises."""
     return expectation(logps, rewards) - beta * kl(logps, reference)
 
 
 def preference(rewards: Tensor, temperature: float = 1.0) -> Tensor:
-    """Bradley-Terry: P(first preferred to second) of all pairs, `[contexts, answers, answers]`.
+    """Return Bradley-Terry's P(first preferred to second), `[contexts, answers, answers]`.
 
     Args:
         rewards: `[contexts, answers]`.
@@ -51,7 +51,7 @@ def preference(rewards: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def chances_against(logps: Tensor, preferences: Tensor) -> Tensor:
-    """Probability that each answer is preferred to one drawn from a policy, `[contexts, answers]`.
+    """Return each answer's chance against one drawn from a policy, `[contexts, answers]`.
 
     Args:
         logps: of the policy, `[contexts, answers]`.
@@ -61,12 +61,12 @@ def chances_against(logps: Tensor, preferences: Tensor) -> Tensor:
 
 
 def win_rate(first: Tensor, second: Tensor, preferences: Tensor) -> float:
-    """Probability that an answer of the first policy is preferred to one of the second's."""
+    """Return the chance that an answer of the first policy is preferred to the second's."""
     return expectation(first, chances_against(second, preferences))
 
 
 def centred(values: Tensor) -> Tensor:
-    """`values` minus their mean over answers: rewards are known up to a constant per context."""
+    """Centre `values` over answers: rewards are known up to a constant per context."""
     return values - values.mean(-1, keepdim=True)
 
 

@@ -33,11 +33,11 @@ class Pairs:
 
     @property
     def count(self) -> int:
-        """Number of pairs."""
+        """Return the number of pairs."""
         return self.contexts.shape[0]
 
     def gaps(self, values: Tensor) -> Tensor:
-        """Value of the first answer minus that of the second, `[n]`.
+        """Return the value of the first answer minus that of the second, `[n]`.
 
         Args:
             values: rewards or log-ratios of all answers, `[contexts, answers]`.
@@ -46,7 +46,7 @@ class Pairs:
 
 
 def draw_answers(logps: Tensor, contexts: Tensor, each: int, seed: int) -> Tensor:
-    """Answers drawn independently from a policy.
+    """Draw answers independently from a policy.
 
     Args:
         logps: of the sampler, `[contexts, answers]`.
@@ -63,7 +63,7 @@ def draw_answers(logps: Tensor, contexts: Tensor, each: int, seed: int) -> Tenso
 
 
 def draw_pairs(world: World, logps: Tensor, count: int, seed: int) -> Pairs:
-    """Pairs of two different answers drawn from one sampler; equal draws are drawn again."""
+    """Draw pairs of two different answers from one sampler; equal draws are drawn again."""
     generator = _generator(seed)
     weights = logps.detach().exp()
     contexts = torch.randint(world.contexts, (count,), generator=generator)
@@ -74,7 +74,7 @@ def draw_pairs(world: World, logps: Tensor, count: int, seed: int) -> Pairs:
 
 
 def every_pair(world: World) -> Pairs:
-    """All ordered pairs of two different answers, in every context."""
+    """Return all ordered pairs of two different answers, in every context."""
     grid = torch.cartesian_prod(
         torch.arange(world.contexts), torch.arange(world.size), torch.arange(world.size)
     )
@@ -90,7 +90,7 @@ def vote(
     temperature: float = 1.0,
     flips: float = 0.0,
 ) -> Tensor:
-    """How many voters prefer the first answer, int64 `[n]`.
+    """Say how many voters prefer the first answer, int64 `[n]`.
 
     Each votes by Bradley-Terry, P(first) = sigmoid(reward gap / temperature), and is then turned
     round with probability `flips`.
@@ -111,7 +111,7 @@ def vote(
 
 
 def majority(pairs: Pairs, votes: Tensor, voters: int, seed: int = 0) -> Pairs:
-    """The pairs with the answer more voters prefer first; a draw is decided by a coin."""
+    """Return the pairs with the answer more voters prefer first; a draw is decided by a coin."""
     coin = torch.rand(pairs.count, generator=_generator(seed)) < 0.5
     swapped = (2 * votes < voters) | ((2 * votes == voters) & coin)
     return Pairs(
@@ -122,7 +122,7 @@ def majority(pairs: Pairs, votes: Tensor, voters: int, seed: int = 0) -> Pairs:
 
 
 def comparisons(world: World, pairs: Pairs, rewards: Tensor | None = None) -> list[Example]:
-    """Comparisons with the first answer of every pair chosen.
+    """Return comparisons with the first answer of every pair chosen.
 
     Args:
         world: what the answers are of.
@@ -147,7 +147,7 @@ def comparisons(world: World, pairs: Pairs, rewards: Tensor | None = None) -> li
 def voted_comparisons(
     world: World, pairs: Pairs, votes: Tensor, voters: int, seed: int = 0
 ) -> list[Example]:
-    """Comparisons decided by the majority that keep how many voted for either answer."""
+    """Return comparisons decided by the majority that keep how many voted for either answer."""
     preferred = majority(pairs, votes, voters, seed)
     turned = preferred.first != pairs.first
     wins = torch.where(turned, voters - votes, votes).tolist()
@@ -160,7 +160,7 @@ def voted_comparisons(
 def joint_pairs(
     world: World, chosen: Sequence[Tensor], rejected: Sequence[Tensor]
 ) -> list[Example]:
-    """Comparisons of answers to contexts that may differ.
+    """Return comparisons of answers to contexts that may differ.
 
     Args:
         world: what the answers are of.
@@ -175,7 +175,7 @@ def joint_pairs(
 
 
 def demonstrations(world: World, contexts: Tensor, answers: Tensor) -> list[Example]:
-    """Answers to imitate; `contexts` and `answers` are int64 `[n]`."""
+    """Return answers to imitate; `contexts` and `answers` are int64 `[n]`."""
     return [
         Example("demonstration", (world.tree(context, (answer,)),), index)
         for index, (context, answer) in enumerate(
@@ -185,7 +185,7 @@ def demonstrations(world: World, contexts: Tensor, answers: Tensor) -> list[Exam
 
 
 def thumbs(world: World, contexts: Tensor, answers: Tensor, desirable: Tensor) -> list[Example]:
-    """Answers with thumbs; all three are `[n]`, `desirable` is bool."""
+    """Return answers with thumbs; all three are `[n]`, `desirable` is bool."""
     shown = demonstrations(world, contexts, answers)
     return [
         replace(example, kind="binary", label=label)
@@ -194,7 +194,7 @@ def thumbs(world: World, contexts: Tensor, answers: Tensor, desirable: Tensor) -
 
 
 def rankings(world: World, contexts: Tensor, answers: Tensor, rewards: Tensor) -> list[Example]:
-    """Several answers to each context, sorted by reward, best first.
+    """Return several answers to each context, sorted by reward, best first.
 
     Args:
         world: what the answers are of.

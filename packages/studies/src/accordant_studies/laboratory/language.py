@@ -50,20 +50,20 @@ class Writer:
 
 
 def draw_prompts(count: int, seed: int, *, objects: int = 3) -> list[Tokens]:
-    """Prompts that list so many objects each, drawn independently."""
+    """Draw prompts independently that list so many objects each."""
     draw = random.Random(seed)
     return [make_prompt(draw.randrange(OBJECTS) for _ in range(objects)) for _ in range(count)]
 
 
 def every_prompt(seed: int, *, objects: int = 3) -> list[Tokens]:
-    """All prompts that list so many objects, each once, in an order of the seed's own."""
+    """Return all prompts that list so many objects, each once, in an order of the seed's own."""
     prompts = [make_prompt(listed) for listed in itertools.product(range(OBJECTS), repeat=objects)]
     random.Random(seed).shuffle(prompts)
     return prompts
 
 
 def split_prompts(held_out: int, seed: int) -> tuple[list[Tokens], list[Tokens]]:
-    """So many prompts to measure on, and all others to train on.
+    """Return so many prompts to measure on, and all others to train on.
 
     There are 512 in all, so that prompts drawn independently for both would mostly be the same.
     """
@@ -72,12 +72,12 @@ def split_prompts(held_out: int, seed: int) -> tuple[list[Tokens], list[Tokens]]
 
 
 def draw_from(pool: Sequence[Tokens], count: int, seed: int) -> list[Tokens]:
-    """Prompts of a pool, each as often as it is drawn."""
+    """Draw prompts of a pool, each as often as it is drawn."""
     return random.Random(seed).choices(pool, k=count)
 
 
 def make_prompt(objects: Iterable[int], goal: int | None = None) -> Tokens:
-    """The prompt that lists these objects, `0 .. OBJECTS - 1`.
+    """Return the prompt that lists these objects, `0 .. OBJECTS - 1`.
 
     Args:
         objects: what to describe.
@@ -88,23 +88,23 @@ def make_prompt(objects: Iterable[int], goal: int | None = None) -> Tokens:
 
 
 def with_goal(prompt: Tokens, goal: int) -> Tokens:
-    """The same prompt, aiming at a quality `0 .. GOALS - 1`."""
+    """Return the same prompt, aiming at a quality `0 .. GOALS - 1`."""
     return make_prompt(objects_of(prompt), goal)
 
 
 def with_judgment(prompt: Tokens, wrong: Sequence[int]) -> Tokens:
-    """The same prompt after a judgment that names the words an answer should not have used."""
+    """Return the prompt after a judgment that names the words an answer should not have used."""
     return (*prompt[:-1], JUDGED, *wrong, ANSWER)
 
 
 def objects_of(prompt: Tokens) -> Tokens:
-    """What a prompt lists, `0 .. OBJECTS - 1`; a judgment and a goal are passed over."""
+    """Return what a prompt lists, `0 .. OBJECTS - 1`; a judgment and a goal are passed over."""
     listed = prompt[: prompt.index(JUDGED)] if JUDGED in prompt else prompt
     return tuple(token - FIRST_OBJECT for token in listed if _is_object(token))
 
 
 def write(prompt: Tokens, writer: Writer, draw: random.Random) -> Tokens:
-    """An answer as `writer` writes it, its end token included."""
+    """Return an answer as `writer` writes it, its end token included."""
     answer: list[int] = []
     for number in objects_of(prompt):
         if draw.random() < writer.adjective:
@@ -119,13 +119,13 @@ def write(prompt: Tokens, writer: Writer, draw: random.Random) -> Tokens:
 
 
 def write_all(prompts: Sequence[Tokens], writer: Writer, seed: int) -> list[Tokens]:
-    """An answer to every prompt."""
+    """Return an answer to every prompt."""
     draw = random.Random(seed)
     return [write(prompt, writer, draw) for prompt in prompts]
 
 
 def accuracy(prompt: Tokens, answer: Tokens) -> float:
-    """Share of objects named in their place, of the longer of both lists, in [0, 1]."""
+    """Return the share of objects named in their place, of the longer of both lists, in [0, 1]."""
     wanted = objects_of(prompt)
     named = nouns_of(answer)
     right = sum(a == b for a, b in zip(wanted, named, strict=False))
@@ -133,24 +133,24 @@ def accuracy(prompt: Tokens, answer: Tokens) -> float:
 
 
 def nouns_of(answer: Tokens) -> Tokens:
-    """Objects an answer names, in its order."""
+    """Return objects an answer names, in its order."""
     return tuple(token - FIRST_NOUN for token in answer if _is_noun(token))
 
 
 def manner_of(token: int) -> str | None:
-    """`polite`, `plain` or `rude` for an adjective, None for any other token."""
+    """Return `polite`, `plain` or `rude` for an adjective, None for any other token."""
     place = token - FIRST_ADJECTIVE
     return MANNERS[place // ADJECTIVES] if 0 <= place < ADJECTIVES * len(MANNERS) else None
 
 
 def manner_share(answer: Tokens, manner: str) -> float:
-    """Adjectives of one manner per noun; per answer where there is no noun."""
+    """Return adjectives of one manner per noun; per answer where there is no noun."""
     found = sum(manner_of(token) == manner for token in answer)
     return found / max(len(nouns_of(answer)), 1)
 
 
 def is_grammatical(answer: Tokens) -> bool:
-    """Whether it is nouns, each after at most one adjective, and one end token."""
+    """Say whether it is nouns, each after at most one adjective, and one end token."""
     if not answer or answer[-1] != END:
         return False
     before_noun = False
@@ -165,7 +165,7 @@ def is_grammatical(answer: Tokens) -> bool:
 
 
 def quality(prompt: Tokens, answer: Tokens) -> float:
-    """The gold reward: accuracy, plus half the polite share, minus the rude share.
+    """Return the gold reward: accuracy, plus half the polite share, minus the rude share.
 
     An answer that is not grammatical gets -1.
     """
@@ -176,7 +176,7 @@ def quality(prompt: Tokens, answer: Tokens) -> float:
 
 
 def wrong_words(prompt: Tokens, answer: Tokens) -> list[bool]:
-    """For every token whether it is a fault: a rude adjective, or a noun out of its place."""
+    """Say of every token whether it is a fault: a rude adjective, or a noun out of place."""
     wanted = objects_of(prompt)
     faults, named = [], 0
     for token in answer:
@@ -190,7 +190,7 @@ def wrong_words(prompt: Tokens, answer: Tokens) -> list[bool]:
 
 
 def spell(tokens: Tokens) -> str:
-    """Tokens as words, to look at."""
+    """Return tokens as words, to look at."""
     return " ".join(map(_word, tokens))
 
 

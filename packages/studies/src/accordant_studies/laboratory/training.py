@@ -111,7 +111,7 @@ def make_learner(
 
 
 def minibatches(examples: Sequence[Example], size: int, seed: int, epochs: int = 1) -> list[Batch]:
-    """Examples in shuffled batches, every epoch in an order of its own; the last may be smaller."""
+    """Deal examples into shuffled batches, every epoch anew; the last may be smaller."""
     generator = torch.Generator().manual_seed(seed)
     batches = []
     for _ in range(epochs):
@@ -134,7 +134,7 @@ def examples_of(
 def _losses_of(
     learner: Learner, batches: Batches, baselines: Sequence[Frozen]
 ) -> Callable[[int], Tensor]:
-    """The loss of every step, with batches of a sequence laid out when they first come."""
+    """Return the loss of every step, with batches of a sequence laid out when they first come."""
     if callable(batches):
         return lambda step: _prepare(learner, batches(step), baselines)()
     prepared: dict[int, Callable[[], Tensor]] = {}
@@ -151,7 +151,7 @@ def _losses_of(
 def _prepare(
     learner: Learner, batch: Batch, baselines: Sequence[Frozen] = ()
 ) -> Callable[[], Tensor]:
-    """The loss of a batch as a function of the policy's weights alone."""
+    """Return the loss of a batch as a function of the policy's weights alone."""
     entry = learner.objective
     if batch.weights is not None and entry.batch_means is not None:
         raise ValueError(f"the batch statistics of {entry.name!r} know no weights")

@@ -69,7 +69,7 @@ class Schooling:
 
 
 def new_model(seed: int, shape: Shape | None = None, vocabulary: int = VOCABULARY) -> Any:
-    """An untrained model, prepared for the engine; its weights depend on the seed alone."""
+    """Return an untrained model, prepared for the engine; its weights depend on the seed alone."""
     size = shape or Shape()
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -90,7 +90,7 @@ def new_model(seed: int, shape: Shape | None = None, vocabulary: int = VOCABULAR
 
 
 def start_model(seed: int, schooling: Schooling | None = None, shape: Shape | None = None) -> Any:
-    """A fresh copy of the model taught by demonstrations, the start of every condition.
+    """Return a fresh copy of the model taught by demonstrations, the start of every condition.
 
     It is trained when first asked for and kept as long as the process lives.
     """
@@ -109,7 +109,7 @@ def _schooled(seed: int, schooling: Schooling, shape: Shape) -> Any:
 
 
 def clone(model: Any) -> Any:
-    """A copy with the same weights, prepared for the engine and trainable."""
+    """Return a copy with the same weights, prepared for the engine and trainable."""
     weights = copy.deepcopy(model.state_dict())
     twin = LlamaForCausalLM(copy.deepcopy(model.config))
     twin.load_state_dict(weights)
@@ -119,7 +119,7 @@ def clone(model: Any) -> Any:
 def sample(
     model: Any, prompts: Sequence[Tokens], each: int, seed: int, longest: int = 12
 ) -> list[list[Tokens]]:
-    """Answers drawn at temperature 1, their end token included where it came.
+    """Draw answers at temperature 1, their end token included where it came.
 
     Returns:
         for every prompt its `each` answers.
@@ -136,7 +136,7 @@ def sample(
 
 
 def mean_gold(prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]], gold: Gold) -> float:
-    """Mean of a gold program over all answers."""
+    """Return the mean of a gold program over all answers."""
     values = [gold(p, answer) for p, row in zip(prompts, answers, strict=True) for answer in row]
     return sum(values) / len(values)
 
@@ -147,7 +147,7 @@ def gold_win_rate(
     second: Sequence[Sequence[Tokens]],
     gold: Gold,
 ) -> float:
-    """Share of prompts' answer pairs where the first has more gold, ties half."""
+    """Return the share of prompts' answer pairs where the first has more gold, ties half."""
     wins = [
         (a > b) + (a == b) / 2
         for prompt, ours, theirs in zip(prompts, first, second, strict=True)
@@ -160,13 +160,13 @@ def gold_win_rate(
 def score_answers(
     model: Any, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]
 ) -> Scores:
-    """The engine's scores of every prompt's answers, without gradients."""
+    """Return the engine's scores of every prompt's answers, without gradients."""
     trees = [TokenTree(p, tuple(row)) for p, row in zip(prompts, answers, strict=True)]
     return score_all(model, trees)
 
 
 def demonstrations(prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> list[Example]:
-    """Answers to imitate."""
+    """Return answers to imitate."""
     return [
         Example("demonstration", (TokenTree(prompt, (answer,)),), index)
         for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
@@ -176,7 +176,7 @@ def demonstrations(prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> list
 def gold_rankings(
     prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]], gold: Gold
 ) -> list[Example]:
-    """Every prompt's different answers by gold, best first; prompts with one alone are left out."""
+    """Rank every prompt's different answers by gold; prompts with one alone are left out."""
     examples: list[Example] = []
     for prompt, row in zip(prompts, answers, strict=True):
         ranked = sorted(((gold(prompt, a), a) for a in dict.fromkeys(row)), reverse=True)
@@ -192,7 +192,7 @@ def gold_rankings(
 def gold_comparisons(
     prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]], gold: Gold
 ) -> list[Example]:
-    """The best against the worst answer of every prompt; prompts where all tie are left out."""
+    """Compare the best and worst answer of every prompt; prompts where all tie are left out."""
     examples: list[Example] = []
     for ranking in gold_rankings(prompts, answers, gold):
         rewards, tree = ranking.rewards or (), ranking.trees[0]
@@ -205,7 +205,7 @@ def gold_comparisons(
 def thumbs(
     prompts: Sequence[Tokens], answers: Sequence[Tokens], desirable: Sequence[bool]
 ) -> list[Example]:
-    """Answers with thumbs."""
+    """Return answers with thumbs."""
     return [
         replace(example, kind="binary", label=label)
         for example, label in zip(demonstrations(prompts, answers), desirable, strict=True)

@@ -44,32 +44,32 @@ class World:
 
     @property
     def size(self) -> int:
-        """Number of answers."""
+        """Return the number of answers."""
         return len(self.answers)
 
     @cached_property
     def lengths(self) -> Tensor:
-        """Tokens of every answer, int64 `[answers]`; an end token counts."""
+        """Return tokens of every answer, int64 `[answers]`; an end token counts."""
         return torch.tensor([len(answer) for answer in self.answers])
 
     @cached_property
     def token_states(self) -> Tensor:
-        """State before every token of every answer, int64 `[tokens]`, answer by answer."""
+        """Return the state before every token, int64 `[tokens]`, answer by answer."""
         return torch.tensor([state for path in self.paths for state in path])
 
     @cached_property
     def token_choices(self) -> Tensor:
-        """Every token of every answer, int64 `[tokens]`, answer by answer."""
+        """Return every token of every answer, int64 `[tokens]`, answer by answer."""
         return torch.tensor([token for answer in self.answers for token in answer])
 
     @cached_property
     def owner(self) -> Tensor:
-        """Answer every token belongs to, int64 `[tokens]`."""
+        """Return answer every token belongs to, int64 `[tokens]`."""
         return torch.arange(self.size).repeat_interleave(self.lengths)
 
     @cached_property
     def allowed(self) -> Tensor:
-        """Choices some answer takes in each state, bool `[states, choices]`."""
+        """Return choices some answer takes in each state, bool `[states, choices]`."""
         allowed = torch.zeros(self.states, self.choices, dtype=torch.bool)
         allowed[self.token_states, self.token_choices] = True
         return allowed
@@ -79,19 +79,19 @@ class World:
         return {answer: number for number, answer in enumerate(self.answers)}
 
     def number(self, answer: Sequence[int]) -> int:
-        """Index of an answer given in tokens."""
+        """Return the index of an answer given in tokens."""
         return self._numbers[tuple(answer)]
 
     def prompt(self, context: int) -> tuple[int, ...]:
-        """The prompt of a context in tokens."""
+        """Return the prompt of a context in tokens."""
         return (self.choices + context,)
 
     def tree(self, context: int, answers: Iterable[int]) -> TokenTree:
-        """Some answers, by index, to one context."""
+        """Return some answers, by index, to one context."""
         return TokenTree(self.prompt(context), tuple(self.answers[answer] for answer in answers))
 
     def context_of(self, prompt: Sequence[int]) -> int:
-        """The context of a prompt.
+        """Return the context of a prompt.
 
         Raises:
             ValueError: it is not a prompt of this world.
@@ -103,7 +103,7 @@ class World:
 
 
 def arms(count: int, contexts: int = 1) -> World:
-    """A bandit: `count` answers of one token each."""
+    """Return a bandit: `count` answers of one token each."""
     return World(
         contexts=contexts,
         answers=tuple((arm,) for arm in range(count)),
@@ -116,7 +116,7 @@ def arms(count: int, contexts: int = 1) -> World:
 def strings(
     letters: int = 3, longest: int = 6, contexts: int = 1, memory: int | None = None
 ) -> World:
-    """All strings over a few letters up to a length, each ended by an end token (`letters`).
+    """Return all strings over a few letters up to a length, each ended by an end token (`letters`).
 
     A string of the full length ends with certainty, so its end token has log-probability 0.
 
@@ -163,18 +163,18 @@ class TabularPolicy(nn.Module):
         self.logits = nn.Parameter(start.expand(shape).clone())
 
     def table(self) -> Tensor:
-        """Log-probability of every choice in every state, `[contexts, states, choices]`."""
+        """Return every choice's log-probability in every state, `[contexts, states, choices]`."""
         return self.logits.masked_fill(~self.world.allowed, -float("inf")).log_softmax(-1)
 
     def logps(self) -> Tensor:
-        """Log-probability of every answer, `[contexts, answers]`; their exponentials sum to 1."""
+        """Return every answer's log-probability, `[contexts, answers]`; exponentials sum to 1."""
         world = self.world
         tokens = self.table()[:, world.token_states, world.token_choices]
         total = tokens.new_zeros(world.contexts, world.size)
         return total.index_add(1, world.owner, tokens)
 
     def lay_out(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:
-        """A function that scores `trees` as the table then stands, as the engine scores a model.
+        """Return a function that scores `trees` as the table then stands, like the engine.
 
         Looking the answers up is done once, so that a batch can be scored many times.
         """
@@ -201,7 +201,7 @@ class TabularPolicy(nn.Module):
 
 
 def random_policy(world: World, seed: int, scale: float = 1.0) -> TabularPolicy:
-    """A policy with independent normal logits of standard deviation `scale`."""
+    """Return a policy with independent normal logits of standard deviation `scale`."""
     generator = torch.Generator().manual_seed(seed)
     shape = (world.contexts, world.states, world.choices)
     return TabularPolicy(

@@ -47,22 +47,22 @@ class Term:
 
     @property
     def needs_reference(self) -> bool:
-        """Whether a proposition of the structure is about the reference."""
+        """Say whether a proposition of the structure is about the reference."""
         return any(name.startswith("R") for name in self.structure.names)
 
     def log_ratio(self, pairs: PairwiseScores) -> Tensor:
-        """rho = log(count of the preferred worlds / count of the others), `[n]`."""
+        """Return rho = log(count of the preferred worlds / count of the others), `[n]`."""
         names = self.structure.names
         preferred, dispreferred = self.structure.tables(names)
         weights = self._weights(pairs)
         return log_count(preferred, names, weights) - log_count(dispreferred, names, weights)
 
     def loss(self, pairs: PairwiseScores) -> Tensor:
-        """The summand of every pair, `[n]`."""
+        """Return the summand of every pair, `[n]`."""
         return self.weight * self.link.apply(self.log_ratio(pairs))
 
     def _weights(self, pairs: PairwiseScores) -> dict[str, Tensor]:
-        """log p of every proposition, `[n]`."""
+        """Return log p of every proposition, `[n]`."""
         sides = {"w": pairs.chosen, "l": pairs.rejected}
         found: dict[str, Tensor] = {}
         for side, sequences in sides.items():
@@ -76,7 +76,7 @@ class Term:
 
 
 def compile_terms(terms: Sequence[Term], pairs: PairwiseScores) -> LossOutput:
-    """The loss that is the sum of `terms`, on the scores of `pairs`.
+    """Return the loss that is the sum of `terms`, on the scores of `pairs`.
 
     The implicit reward of an answer is its log-probability, over the reference's where the terms
     read one, times the scale of the first term's link.

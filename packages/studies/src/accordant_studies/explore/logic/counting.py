@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def log_count(table: int, names: Sequence[str], weights: Mapping[str, Tensor]) -> Tensor:
-    """log of the summed weight of the worlds in a truth table, `[n]`.
+    """Return log of the summed weight of the worlds in a truth table, `[n]`.
 
     By Shannon expansion: count(f) = p count(f given v) + (1 - p) count(f given not v), and a
     proposition that f does not depend on is left out. So a formula that is a conjunction is counted
@@ -42,7 +42,7 @@ def _expand(
     weights: Mapping[str, Tensor],
     known: dict[tuple[int, int], Tensor | bool],
 ) -> Tensor | bool:
-    """The log count of a table, or whether it holds everywhere (log count 0) or nowhere (-inf)."""
+    """Return a table's log count: 0 where it holds everywhere, -inf where it holds nowhere."""
     worlds = 1 << len(names)
     if table in (0, (1 << worlds) - 1):
         return table != 0

@@ -21,7 +21,7 @@ class NoFormulaError(ValueError):
 
 
 def decompile(ratio: str) -> Structure:
-    """The structure behind a loss that falls in this ratio.
+    """Return the structure behind a loss that falls in this ratio.
 
     Args:
         ratio: quotient of polynomials in the probabilities of propositions, such as
@@ -38,7 +38,7 @@ def decompile(ratio: str) -> Structure:
 
 
 def counted_by(polynomial: Any) -> Formula:
-    """The formula whose weighted model count is this polynomial (sympy's, or text).
+    """Return the formula whose weighted model count is this polynomial (sympy's, or text).
 
     A polynomial of degree one in every proposition is fixed by its values at the corners, where
     every probability is 0 or 1, and there a count is 1 where its formula holds and 0 elsewhere. So
@@ -69,7 +69,7 @@ def counted_by(polynomial: Any) -> Formula:
 
 
 def _without_squares(expression: Any) -> Any:
-    """The polynomial with v^2 replaced by v times the proposition of a copy."""
+    """Return the polynomial with v^2 replaced by v times the proposition of a copy."""
     from sympy import Add, Mul, Poly, Symbol
 
     symbols = sorted(expression.free_symbols, key=str)
@@ -88,7 +88,7 @@ def _without_squares(expression: Any) -> Any:
 
 
 def _parse(text: str) -> Any:
-    """A quotient of polynomials; nothing is executed."""
+    """Return a quotient of polynomials; nothing is executed."""
     try:
         return _build(ast.parse(text.strip(), mode="eval").body)
     except SyntaxError as error:

@@ -60,7 +60,7 @@ def _build(node: ast.expr) -> Formula:
 
 
 def connect(connective: str, *parts: Formula) -> Formula:
-    """A formula from its parts: `connect("And", p, q)`; connectives as `parse` names them."""
+    """Join formulas: `connect("And", p, q)`; connectives as `parse` names them."""
     return getattr(_sympy().logic.boolalg, connective)(*parts)
 
 
@@ -71,7 +71,7 @@ def _sympy() -> Any:
 
 
 def _read_node(node: ast.expr) -> tuple[str, Sequence[ast.expr]]:
-    """The connective of a node and what it connects."""
+    """Return the connective of a node and what it connects."""
     operators = {ast.BitAnd: "And", ast.BitOr: "Or", ast.BitXor: "Xor", ast.RShift: "Implies"}
     words = {ast.And: "And", ast.Or: "Or", ast.Not: "Not", ast.Invert: "Not"}
     functions = ("And", "Or", "Not", "Implies", "Xor", "Equivalent")
@@ -89,13 +89,13 @@ def _read_node(node: ast.expr) -> tuple[str, Sequence[ast.expr]]:
 
 
 def names_in(*formulas: Formula) -> tuple[str, ...]:
-    """Propositions that occur in the formulas, in the order of `PROPOSITIONS`."""
+    """Return propositions that occur in the formulas, in the order of `PROPOSITIONS`."""
     found = {str(symbol) for formula in formulas for symbol in formula.free_symbols}
     return tuple(name for name in PROPOSITIONS if name in found)
 
 
 def tabulate(formula: Formula, names: Sequence[str]) -> int:
-    """Truth table of `formula` over the worlds of `names`, world by world.
+    """Return the truth table of `formula` over the worlds of `names`, world by world.
 
     Raises:
         ValueError: a proposition of the formula is not among `names`.
@@ -109,12 +109,12 @@ def tabulate(formula: Formula, names: Sequence[str]) -> int:
 
 
 def column(k: int, count: int) -> int:
-    """Truth table of the k-th of `count` propositions."""
+    """Return the truth table of the k-th of `count` propositions."""
     return sum(1 << world for world in range(1 << count) if world >> k & 1)
 
 
 def _value(formula: Formula, columns: dict[str, int], everything: int) -> int:
-    """Truth table of a formula, from those of its propositions, for all worlds at once."""
+    """Return a formula's truth table from those of its propositions, for all worlds at once."""
     kind = type(formula).__name__
     if kind == "Symbol":
         return columns[str(formula)]
@@ -141,7 +141,7 @@ def _value(formula: Formula, columns: dict[str, int], everything: int) -> int:
 
 
 def formula_of(table: int, names: Sequence[str]) -> Formula:
-    """The shortest of: exclusive or, sum of products, product of sums, with this truth table."""
+    """Return the shortest exclusive or, sum of products or product of sums with this table."""
     sympy = _sympy()
     worlds = 1 << len(names)
     if table == 0:
@@ -157,24 +157,24 @@ def formula_of(table: int, names: Sequence[str]) -> Formula:
 
 
 def simplify(formula: Formula) -> Formula:
-    """An equivalent formula, as short as `formula_of` finds one."""
+    """Return an equivalent formula, as short as `formula_of` finds one."""
     names = names_in(formula)
     return formula_of(tabulate(formula, names), names)
 
 
 def entails(premise: Formula, conclusion: Formula) -> bool:
-    """Whether `conclusion` holds in every world in which `premise` does."""
+    """Say whether `conclusion` holds in every world in which `premise` does."""
     names = names_in(premise, conclusion)
     return tabulate(premise, names) & ~tabulate(conclusion, names) == 0
 
 
 def equivalent(one: Formula, other: Formula) -> bool:
-    """Whether both hold in the same worlds."""
+    """Say whether both hold in the same worlds."""
     return entails(one, other) and entails(other, one)
 
 
 def write(formula: Formula) -> str:
-    """A formula as people read it: `M(x, y_l) implies M(x, y_w)`.
+    """Return a formula as people read it: `M(x, y_l) implies M(x, y_w)`.
 
     A disjunction with negated parts is written as the implication it is.
     """
@@ -209,7 +209,7 @@ def _joined(parts: Sequence[Formula], word: str) -> str:
 
 
 def _reading_order(formula: Formula) -> tuple[int, str]:
-    """Propositions in their order, then what is negated, then what is nested."""
+    """Return propositions in their order, then what is negated, then what is nested."""
     kind = type(formula).__name__
     inner = formula.args[0] if kind == "Not" else formula
     place = list(PROPOSITIONS).index(str(inner)) if inner.is_Symbol else len(PROPOSITIONS)

@@ -60,7 +60,7 @@ def build_lattice(structures: Mapping[str, Structure]) -> Lattice:
 
 
 def draw_text(lattice: Lattice) -> str:
-    """The lattice in characters: layer by layer, each class with what it entails."""
+    """Draw the lattice in characters: layer by layer, each class with what it entails."""
     lines = []
     for depth, layer in enumerate(lattice.layers):
         lines.append(f"layer {depth + 1}" + (": nothing given entails these" if not depth else ""))
@@ -72,7 +72,7 @@ def draw_text(lattice: Lattice) -> str:
 
 
 def draw_figure(lattice: Lattice) -> Figure:
-    """The lattice as a plotly figure: an edge leads down to what is entailed."""
+    """Draw the lattice as a plotly figure: an edge leads down to what is entailed."""
     import plotly.graph_objects as go
 
     place = {

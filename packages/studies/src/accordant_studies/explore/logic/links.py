@@ -34,7 +34,7 @@ class Link:
 
 
 def logistic(beta: float = 1.0, smoothing: float = 0.0) -> Link:
-    """-log sigmoid(beta rho); with smoothing, a share of the labels is taken to be wrong.
+    """Return -log sigmoid(beta rho); with smoothing, a share of the labels is taken to be wrong.
 
     At beta 1 it is the semantic loss: -log of the preferred share of the two counts.
     """
@@ -54,7 +54,7 @@ def logistic(beta: float = 1.0, smoothing: float = 0.0) -> Link:
 
 
 def hinge(beta: float = 1.0, gap: float = 1.0) -> Link:
-    """max(0, gap - beta rho)."""
+    """Return max(0, gap - beta rho)."""
     return Link(
         "hinge",
         f"max(0, {gap:g} - {_times(beta)})",
@@ -64,7 +64,7 @@ def hinge(beta: float = 1.0, gap: float = 1.0) -> Link:
 
 
 def squared(beta: float = 1.0, target: float = 1.0) -> Link:
-    """(beta rho - target)^2: the ratio is drawn to a target, and not beyond."""
+    """Return (beta rho - target)^2: the ratio is drawn to a target, and not beyond."""
     return Link(
         "squared",
         f"({_times(beta)} - {target:g})^2",
@@ -74,12 +74,12 @@ def squared(beta: float = 1.0, target: float = 1.0) -> Link:
 
 
 def sigmoid(beta: float = 1.0) -> Link:
-    """sigmoid(-beta rho): bounded, so that no example counts for more than any other."""
+    """Return sigmoid(-beta rho): bounded, so that no example counts for more than any other."""
     return Link("sigmoid", f"sigmoid({_times(-beta)})", lambda rho: (-beta * rho).sigmoid(), beta)
 
 
 def bent(name: str, formula: str, apply: Callable[[Tensor], Tensor], beta: float = 1.0) -> Link:
-    """Any other function of z = beta rho.
+    """Return any other function of z = beta rho.
 
     Args:
         name: what it is called.

@@ -71,7 +71,7 @@ class Reading:
 
 
 def read(objective: Objective, given: Options | None = None) -> Reading:
-    """What an objective means under these options (defaults for those not given).
+    """Return what an objective means under these options (defaults for those not given).
 
     Built-in losses are read from their equations. A user's pairwise loss is recognised from the
     numbers it returns, where that succeeds.
@@ -88,7 +88,7 @@ def read(objective: Objective, given: Options | None = None) -> Reading:
 
 @cache
 def form(ratio: str) -> Structure:
-    """The structure of a ratio, decompiled once."""
+    """Return the structure of a ratio, decompiled once."""
     return decompile(ratio)
 
 
@@ -115,12 +115,12 @@ def _logistic(ratio: str, o: Options, *, per_token: bool = False) -> Term:
 
 
 def _likelihood(weight: float, *, per_token: bool = False) -> Term:
-    """weight times the chosen answer's negative log-likelihood, which is a logistic loss too."""
+    """Return the chosen answer's negative log-likelihood as a term: it is a logistic loss too."""
     return Term(form(LIKELY), links.logistic(), weight, per_token)
 
 
 def _positive(*terms: Term) -> list[Term]:
-    """The terms that count."""
+    """Return the terms that count."""
     return [term for term in terms if term.weight != 0]
 
 
@@ -176,7 +176,7 @@ def _sppo(o: Options) -> list[Term]:
 def _bent(
     name: str, formula: str, function: Callable[[Tensor, Options], Tensor]
 ) -> Callable[[Options], list[Term]]:
-    """The reading of a loss that is another function of DPO's scaled ratio."""
+    """Return the reading of a loss that is another function of DPO's scaled ratio."""
 
     def read_options(o: Options) -> list[Term]:
         link = links.bent(name, formula, lambda z: function(z, o), o["beta"])

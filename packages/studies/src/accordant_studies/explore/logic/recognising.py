@@ -32,7 +32,7 @@ _EXACT = 1e-7  # singular values and rounded coefficients below this count as ze
 
 
 def recognise(objective: Objective, options: Mapping[str, Any]) -> Term | None:
-    """The one-term logistic or hinge loss that a pairwise objective is, if it is one.
+    """Return the one-term logistic or hinge loss that a pairwise objective is, if it is one.
 
     The loss is evaluated at random probabilities of four propositions. Undoing the link gives
     log(N / D) for unknown polynomials N and D; N - exp(log-ratio) D = 0 is linear in the weights
@@ -80,7 +80,7 @@ def _solve(
     beta: float,
     per_token: bool,
 ) -> tuple[Structure, float] | None:
-    """The structure and log of the factor between its sides, or None."""
+    """Return the structure and log of the factor between its sides, or None."""
     chances = np.random.default_rng(0).uniform(0.05, 0.95, (_SAMPLES, len(_NAMES)))
     losses = _losses(objective, options, random_pairs(chances, per_token))
     usable = np.isfinite(losses) & (losses > 1e-9)  # a hinge says nothing where it is flat
@@ -107,7 +107,7 @@ def _solve(
 
 
 def _read_sides(solution: Numbers, names: tuple[str, ...]) -> tuple[Structure, float] | None:
-    """Tables and log-factor from the null vector, when each side is 0 or one constant."""
+    """Return tables and log-factor from the null vector, when each side is 0 or one constant."""
     above, below = np.split(solution / solution[np.abs(solution).argmax()], 2)
     tables, levels = [], []
     for side in (above, below):
@@ -120,7 +120,7 @@ def _read_sides(solution: Numbers, names: tuple[str, ...]) -> tuple[Structure, f
 
 
 def _with_margin(structure: Structure, factor: float, link: Link, per_token: bool) -> Term:
-    """The term of a structure whose preferred side is multiplied by exp(factor)."""
+    """Return the term of a structure whose preferred side is multiplied by exp(factor)."""
     if abs(factor) < 1e-6:
         return Term(structure, link, per_token=per_token)
     margin = parse("G")
@@ -133,7 +133,7 @@ def _with_margin(structure: Structure, factor: float, link: Link, per_token: boo
 
 
 def _relevant(objective: Objective, options: Mapping[str, Any], per_token: bool) -> list[int]:
-    """Propositions whose probability the loss depends on."""
+    """Return propositions whose probability the loss depends on."""
     base = np.random.default_rng(1).uniform(0.05, 0.95, (8, len(_NAMES)))
     start = _losses(objective, options, random_pairs(base, per_token))
     found = []
@@ -146,7 +146,7 @@ def _relevant(objective: Objective, options: Mapping[str, Any], per_token: bool)
 
 
 def _world_weights(chances: Numbers) -> Numbers:
-    """Weight of every world, `[samples, worlds]`, with bit k of a world for column k."""
+    """Return weight of every world, `[samples, worlds]`, with bit k of a world for column k."""
     worlds = []
     for world in itertools.product((0, 1), repeat=chances.shape[1]):
         holds = np.array(world[::-1], dtype=bool)
@@ -155,7 +155,7 @@ def _world_weights(chances: Numbers) -> Numbers:
 
 
 def random_pairs(chances: Numbers, per_token: bool) -> PairwiseScores:
-    """Scores of pairs whose propositions have these probabilities, `[n, 4]`, in float64.
+    """Return scores of pairs whose propositions have these probabilities, `[n, 4]`, in float64.
 
     With `per_token`, answers have two and three tokens and the probability is their mean's.
     """
@@ -184,7 +184,7 @@ def _losses(objective: Objective, options: Mapping[str, Any], pairs: PairwiseSco
 
 
 def _agrees(objective: Objective, options: Mapping[str, Any], term: Term) -> bool:
-    """Whether the compiled term gives the objective's losses on scores it was not found on."""
+    """Say whether the compiled term gives the objective's losses on scores it was not found on."""
     chances = np.random.default_rng(2).uniform(0.02, 0.98, (64, len(_NAMES)))
     pairs = random_pairs(chances, term.per_token)
     return np.allclose(term.loss(pairs).numpy(), _losses(objective, options, pairs), atol=1e-6)

@@ -18,7 +18,7 @@ _SAID = {
 
 
 def relate(name_a: str, a: Reading, name_b: str, b: Reading) -> tuple[str, ...]:
-    """Sentences on the logic of two losses; one where there is nothing to compare.
+    """Return sentences on the logic of two losses; one where there is nothing to compare.
 
     Terms are compared in order: the first is what a loss is named after, and any others, such as a
     likelihood, are said to be more on one side.
@@ -41,7 +41,7 @@ def relate(name_a: str, a: Reading, name_b: str, b: Reading) -> tuple[str, ...]:
 
 
 def _main(reading: Reading) -> Term:
-    """The first term that is about both answers, or else the first."""
+    """Return the first term that is about both answers, or else the first."""
     both = [
         term for term in reading.terms if {name[-1] for name in term.structure.names} >= {"w", "l"}
     ]
@@ -49,7 +49,7 @@ def _main(reading: Reading) -> Term:
 
 
 def _consequence(name_a: str, a: Term, name_b: str, b: Term, found: str) -> list[str]:
-    """What the relation of the structures says of the losses."""
+    """Return what the relation of the structures says of the losses."""
     same = (a.link.formula, a.weight, a.per_token, a.margin) == (
         b.link.formula,
         b.weight,
@@ -77,7 +77,7 @@ def _consequence(name_a: str, a: Term, name_b: str, b: Term, found: str) -> list
 
 
 def _how(term: Term) -> str:
-    """Link and kind of probability of a term, in words."""
+    """Return the link and kind of probability of a term, in words."""
     of = "token means" if term.per_token else "whole answers"
     margin = f", margin {term.margin:g}" if term.margin else ""
     return f"{term.link.formula} of {of}{margin}"

@@ -39,22 +39,22 @@ class Structure:
 
     @property
     def preferred(self) -> Formula:
-        """(P or A) and C."""
+        """Return (P or A) and C."""
         return connect("And", connect("Or", self.core, self.added), self.condition)
 
     @property
     def dispreferred(self) -> Formula:
-        """(not P or A) and C."""
+        """Return (not P or A) and C."""
         fails = connect("Not", self.core)
         return connect("And", connect("Or", fails, self.added), self.condition)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Propositions it is about."""
+        """Return propositions it is about."""
         return names_in(self.core, self.condition, self.added)
 
     def tables(self, names: tuple[str, ...] | None = None) -> tuple[int, int]:
-        """Truth tables of the preferred and the dispreferred side over `names`, or its own."""
+        """Return the tables of the preferred and the dispreferred side over `names`, or its own."""
         over = self.names if names is None else names
         return tabulate(self.preferred, over), tabulate(self.dispreferred, over)
 
@@ -68,7 +68,7 @@ class Structure:
 
 
 def structure(core: str, condition: str = "True", added: str = "False") -> Structure:
-    """A structure from the texts of its three formulas.
+    """Return a structure from the texts of its three formulas.
 
     Raises:
         ValueError: a text is no formula.
@@ -77,7 +77,7 @@ def structure(core: str, condition: str = "True", added: str = "False") -> Struc
 
 
 def unconditioned(core: Formula) -> Structure:
-    """The structure that prefers the worlds where `core` holds to all others.
+    """Return the structure that prefers the worlds where `core` holds to all others.
 
     Its logistic loss at scale 1 is the semantic loss, -log of the core's probability.
     """
@@ -85,7 +85,7 @@ def unconditioned(core: Formula) -> Structure:
 
 
 def prefer(preferred: Formula, dispreferred: Formula) -> Structure:
-    """The structure that prefers exactly these worlds to those, in its simplest form.
+    """Return the structure that prefers exactly these worlds to those, in its simplest form.
 
     The core is `dispreferred implies preferred`, the condition that either holds, and what is added
     are the worlds of both (arXiv:2412.17696, algorithm 1): then (P or A) and C is `preferred`, and
@@ -99,12 +99,12 @@ def prefer(preferred: Formula, dispreferred: Formula) -> Structure:
 
 
 def from_tables(preferred: int, dispreferred: int, names: tuple[str, ...]) -> Structure:
-    """The structure whose two sides have these truth tables over `names`."""
+    """Return the structure whose two sides have these truth tables over `names`."""
     return prefer(formula_of(preferred, names), formula_of(dispreferred, names))
 
 
 def relation(one: Structure, other: Structure) -> Relation:
-    """How two structures stand to each other.
+    """Say how two structures stand to each other.
 
     One entails another when it prefers no more worlds and disprefers no fewer. Then its loss is
     nowhere smaller, whatever the weights and however the loss falls in the ratio of the two counts.
