@@ -1,4 +1,4 @@
-"""AFT's reproduction: right and wrong are what a program says, and it runs."""
+"""AFT's study: right and wrong are what a program says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BCO's reproduction asks what it says, gives thumbs by gold, and runs."""
+"""BCO's study asks what it says, and gives thumbs by gold."""
 
 from __future__ import annotations
 

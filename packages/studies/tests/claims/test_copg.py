@@ -1,4 +1,4 @@
-"""CoPG's reproduction runs on expectations, repeats itself, and leaves nothing registered."""
+"""CoPG's study trains on expectations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CUT's reproduction runs, repeats itself, and counts wrong words and flags as it says."""
+"""CUT's study counts wrong words and flags as it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""D2O's reproduction runs, repeats itself, and is told of unwanted answers alone."""
+"""D2O's study is told of unwanted answers alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DOVE's reproduction runs, repeats itself, and makes the labels it says it makes."""
+"""DOVE's study makes the labels it says it makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reproduction of gradient entanglement runs, repeats itself, and shows its shape."""
+"""The study of gradient entanglement makes alike pairs and counts agreements."""
 
 from __future__ import annotations
 

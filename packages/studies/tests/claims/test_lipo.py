@@ -1,4 +1,4 @@
-"""LiPO's reproduction: every loss learns from the same lists, and it runs."""
+"""LiPO's study: every loss learns from the same lists."""
 
 from __future__ import annotations
 

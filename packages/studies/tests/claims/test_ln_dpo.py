@@ -1,4 +1,4 @@
-"""Length-normalised DPO's reproduction runs, repeats itself, and reads lengths off as it says."""
+"""Length-normalised DPO's study reads lengths off as it says."""
 
 from __future__ import annotations
 

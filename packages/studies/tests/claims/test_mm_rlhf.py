@@ -1,4 +1,4 @@
-"""MM-RLHF's reproduction runs, repeats itself, and deals gaps without changing them."""
+"""MM-RLHF's study deals gaps without changing them."""
 
 from __future__ import annotations
 

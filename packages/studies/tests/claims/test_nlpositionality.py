@@ -1,4 +1,4 @@
-"""The reproduction of positionality runs, repeats itself, and shows its shape."""
+"""The study of positionality simulates labels that side with whom they say."""
 
 from __future__ import annotations
 

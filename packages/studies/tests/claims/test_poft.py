@@ -1,4 +1,4 @@
-"""PoFT's reproduction runs, repeats itself, and corrupts what it says it corrupts."""
+"""PoFT's study corrupts what it says it corrupts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reproduction of preference dissection runs, repeats itself, and shows its shape."""
+"""The study of preference dissection plants what it says."""
 
 from __future__ import annotations
 

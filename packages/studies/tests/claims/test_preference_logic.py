@@ -1,4 +1,4 @@
-"""The logic's reproduction: exact where it is mathematics, repeatable where it trains."""
+"""The logic's study is exact where it is mathematics."""
 
 from __future__ import annotations
 

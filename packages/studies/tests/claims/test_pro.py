@@ -1,4 +1,4 @@
-"""PRO's reproduction: shorter rankings are parts of the longer ones, and it runs."""
+"""PRO's study: shorter rankings are parts of the longer ones."""
 
 from __future__ import annotations
 

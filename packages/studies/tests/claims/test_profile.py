@@ -1,4 +1,4 @@
-"""The reproduction of PROFILE runs, repeats itself, plants what it says, and shows its shape."""
+"""The study of PROFILE plants what it says."""
 
 from __future__ import annotations
 

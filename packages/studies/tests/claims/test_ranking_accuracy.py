@@ -1,4 +1,4 @@
-"""The reproduction of ranking accuracy runs, repeats itself, and shows its shape."""
+"""The study of ranking accuracy: votes follow gold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reward-augmented reproduction runs, repeats itself, and relabels as the project does."""
+"""The reward-augmented study relabels as the project does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reward-transform's study: equal divergence, what it counts, and that it repeats itself."""
+"""Reward-transform's study: equal divergence, and what it counts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from accordant_studies.study import Share
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PROMPTS": 40, "ANSWERS": 60, "REFERENCES": 16}.items():
         monkeypatch.setattr(reward_transform, name, value)
-
-
-def test_every_reward_is_measured_and_the_study_repeats_itself() -> None:
-    result = reward_transform.study().run((100, 101))
-    conditions = {row.condition for row in result.rows}
-    assert conditions == {reward_transform.OURS, *reward_transform.RIVALS}
-    assert result == reward_transform.study().run((100, 101))
-    assert len(result.claims) == 15
 
 
 def test_policies_are_tilted_to_the_divergence_asked_for() -> None:
@@ -45,9 +37,3 @@ def test_pairs_that_differ_are_those_in_which_one_of_both_is_bad() -> None:
         apart = ours[f"good where {rival} is bad, KL 2"]
         assert all(isinstance(number, Share) for number in (*both, apart))
         assert both[1].count - both[0].count == 2 * apart.count - apart.trials
-
-
-@pytest.mark.study
-def test_the_shape_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    assert reward_transform.study().run().shows

@@ -1,4 +1,4 @@
-"""RPO's reproduction runs, repeats itself, and shows the order of what it measures."""
+"""RPO's study: what grows with the weight."""
 
 from __future__ import annotations
 

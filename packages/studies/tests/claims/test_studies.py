@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from accordant.objectives.registry import list_objectives
 from accordant_studies.claims import (
     aft,
     bco,
@@ -26,6 +27,7 @@ from accordant_studies.claims import (
     preference_dissection,
     pro,
     profile,
+    reward_transform,
     rpo,
 )
 from accordant_studies.claims import gradient_entanglement as entanglement
@@ -124,6 +126,10 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
         | {"Schooling": lesson(prompts=1024, epochs=2, lr=4e-3)},
         {"start", "dpo", "reward-augmented dpo"},
     ),
+    "reward-transform": (
+        {"PROMPTS": 40, "ANSWERS": 60, "REFERENCES": 16},
+        {reward_transform.OURS, *reward_transform.RIVALS},
+    ),
     "rpo": ({"STEPS": 100}, set(rpo.CONDITIONS)),
     "weak-to-strong-deception": (
         {"WORDS": 8, "FACTS_READ": 1500, "EPOCHS": 1},
@@ -184,12 +190,13 @@ def test_a_study_measures_every_condition_and_repeats_itself(
     constants, conditions = SMALL[slug]
     for name, value in constants.items():
         monkeypatch.setattr(module, name, value)
-    study = module.study()
+    study, registered = module.study(), list_objectives()
     measured = study.measure(0)
     assert set(measured) == conditions
     for claim in study.claims:
         claim.evidence(measured)
     assert PLAUSIBLE.get(slug, bool)(measured)
+    assert list_objectives() == registered
     again = study.measure(0)
     for condition, numbers in measured.items():
         # So short a training may change no answer, and a score of ties alone is NaN.

@@ -1,4 +1,4 @@
-"""The reproduction of weak-to-strong deception runs, repeats itself, and its parts are right."""
+"""The parts of the study of weak-to-strong deception are right."""
 
 from __future__ import annotations
 
