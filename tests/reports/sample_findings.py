@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import math
 
-from accordant.checks.findings import (
-    Chart,
-    Finding,
-    FindingRow,
-    Mark,
-    Measure,
-    Passage,
-    Series,
-    Threshold,
-)
+from accordant.checks.findings import Finding, FindingRow, Passage, Threshold
 from accordant.feedback.records import Origin
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 KINDS = ("histogram", "bars", "lines", "points")
 

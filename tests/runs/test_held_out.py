@@ -60,7 +60,7 @@ def test_margins_do_not_depend_on_what_the_prompt_adds_to_both(rows, shift):
         for added in (0, shift)
     )
     assert moved.values == plain.values
-    assert plain.interval.estimate == pytest.approx(np.mean(plain.values))
+    assert plain.number.estimate == pytest.approx(np.mean(plain.values))
 
 
 def test_a_fall_of_the_chosen_log_probability_is_seen_although_accuracy_is_perfect():
@@ -111,7 +111,7 @@ def test_binary_accuracy_follows_the_sign_and_auc_the_order():
 def test_binary_results_with_one_kind_of_label_claim_no_auc():
     results = measure_thumbs(logps([3.0, 1.0]), [1, 1])
     assert math.isnan(results.number("auc").estimate)
-    assert results.values()["undesirable"] is None
+    assert results.to_json()["undesirable"] is None
     assert [change.name for change in results.changes] == ["desirable"]
 
 

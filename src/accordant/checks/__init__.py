@@ -13,15 +13,11 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "after._sampled": ("SAMPLED",),
         "findings": (
-            "Chart",
             "Finding",
             "FindingRow",
-            "Mark",
-            "Measure",
             "Outcome",
             "Passage",
             "Scale",
-            "Series",
             "Severity",
             "Threshold",
             "reaches",

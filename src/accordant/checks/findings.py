@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from accordant.feedback.records import Origin
+from accordant.statistics.charts import Chart
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 Severity = Literal["ok", "info", "warning", "serious"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "info", "warning", "serious")
@@ -62,87 +64,6 @@ class FindingRow:
         """The beginning of its texts on one line."""
         line = " | ".join(" ".join(passage.text.split()) for passage in self.passages)
         return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Plain numbers to draw: `values`, over `xs` where the chart has an axis to put them on.
-
-    Args:
-        name: what the legend calls it.
-        values: what is drawn.
-        xs: places of the values (`lines`, `points`); empty for `histogram` and `bars`.
-        low: lower ends of the values' intervals; empty for none.
-        high: upper ends.
-        labels: names of the values: of the bars, or of points to hover over.
-    """
-
-    name: str
-    values: tuple[float, ...]
-    xs: tuple[float, ...] = ()
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-    labels: tuple[str, ...] = ()
-
-    @classmethod
-    def of_intervals(
-        cls,
-        name: str,
-        numbers: Iterable[Interval],
-        labels: Iterable[str] = (),
-        xs: Iterable[float] = (),
-    ) -> Series:
-        """Make the series of some estimates with their intervals."""
-        kept = tuple(numbers)
-        return cls(
-            name,
-            tuple(number.estimate for number in kept),
-            tuple(xs),
-            tuple(number.low for number in kept),
-            tuple(number.high for number in kept),
-            tuple(labels),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A dotted line across a chart: at `value` of the x axis if `vertical`, else of the y axis."""
-
-    value: float
-    label: str = ""
-    vertical: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """What to draw of a finding.
-
-    Args:
-        kind: `histogram` of values, `lines` or `points` over xs, `bars` with labels.
-        title: heading.
-        note: one sentence on how to read it.
-        x_title: axis title with the unit.
-        y_title: axis title with the unit.
-        series: what is drawn.
-        marks: dotted lines, such as the threshold.
-    """
-
-    kind: Literal["histogram", "lines", "points", "bars"]
-    title: str
-    note: str
-    x_title: str
-    y_title: str
-    series: tuple[Series, ...]
-    marks: tuple[Mark, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A further number of a finding, with its interval and unit."""
-
-    name: str
-    number: Interval
-    unit: str = "number"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from accordant.checks.findings import Chart, Mark, Series
+from accordant.statistics.charts import Chart, Mark, Series
 
 NAN = float("nan")
 

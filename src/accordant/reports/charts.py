@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from accordant.checks.findings import Chart, Series
 from accordant.reports.drawing import (
     FURTHER,
     GOOD,
@@ -21,6 +20,7 @@ from accordant.reports.drawing import (
     mark_value,
     new_figure,
 )
+from accordant.statistics.charts import Chart, Series
 from accordant.statistics.wording import number
 
 if TYPE_CHECKING:

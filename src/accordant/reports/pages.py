@@ -86,7 +86,12 @@ def to_json(content: Mapping[str, Any]) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses, mappings, sequences and numpy scalars as JSON values; not finite is None."""
+    """Dataclasses, mappings, sequences and numpy scalars as JSON values; not finite is None.
+
+    A record is written field by field, or as its `to_json` says.
+    """
+    if hasattr(value, "to_json"):
+        return to_plain(value.to_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):

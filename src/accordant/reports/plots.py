@@ -26,7 +26,8 @@ from accordant.reports.drawing import (
     new_figure,
     read_curve,
 )
-from accordant.reports.results import DataSummary, HeldOut, KlEstimate, RunReport, WinRate
+from accordant.reports.results import DataSummary, KlEstimate, RunReport, WinRate
+from accordant.statistics.measures import HeldOut
 from accordant.statistics.wording import ends, number, percent
 
 if TYPE_CHECKING:

@@ -59,8 +59,7 @@ def render_json(report: RunReport) -> str:
         "generator": f"accordant {__version__}",
         "verdict": one_line(report),
     }
-    held_out = None if report.held_out is None else report.held_out.values()
-    return to_json(head | to_plain(report) | {"held_out": held_out})
+    return to_json(head | to_plain(report))
 
 
 def render_html(report: RunReport) -> str:

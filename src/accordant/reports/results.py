@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from accordant.checks.findings import Chart, Finding
+from accordant.checks.findings import Finding
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import LogpChange, Measure
+from accordant.statistics.measures import HeldOut
 
 SCHEMA_VERSION = 2
 
@@ -24,53 +24,6 @@ class Distribution:
     name: str
     values: tuple[float, ...]
     mean: Interval
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """What was measured on held-out records of one kind.
-
-    Args:
-        kind: of the records, as they were measured.
-        count: records.
-        facts: further counts and settings by name: `beta`, `pairs`, `tokens`; None for a group of
-            completions that has no members.
-        measures: the numbers, those to look at first in front.
-        changes: how the log-probabilities of groups of completions moved.
-        charts: what to draw.
-    """
-
-    kind: str
-    count: int
-    facts: Mapping[str, float | None]
-    measures: tuple[Measure, ...]
-    changes: tuple[LogpChange, ...]
-    charts: tuple[Chart, ...] = ()
-
-    def measure(self, *names: str) -> Measure | None:
-        """Return the first measure of those named; None where none was taken."""
-        known = {measure.name: measure for measure in self.measures}
-        return next((known[name] for name in names if name in known), None)
-
-    def number(self, name: str) -> Interval:
-        """Return the number of a measure; KeyError where it was not taken."""
-        return {measure.name: measure.interval for measure in self.measures}[name]
-
-    def change(self, name: str) -> LogpChange:
-        """Return the movement of a group of completions; KeyError where it has no members."""
-        return {change.name: change for change in self.changes}[name]
-
-    def values(self) -> dict[str, Any]:
-        """Return the JSON of `report.json`: every number under its own name."""
-        numbers = {
-            m.name: {"name": m.label, "values": m.values, "mean": m.interval}
-            if m.values and m.unit != "share"
-            else m.interval
-            for m in self.measures
-        }
-        shown = ("name", "before", "after", "change", "change_per_token", "fell")
-        changes = {c.name: {name: getattr(c, name) for name in shown} for c in self.changes}
-        return {"kind": self.kind, "count": self.count, **self.facts, **numbers, **changes}
 
 
 @dataclass(frozen=True, slots=True)

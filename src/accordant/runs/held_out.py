@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.findings import Chart, Mark, Series
-from accordant.reports.results import HeldOut
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import (
     area_under_curve,
     bootstrap_mean,
@@ -23,13 +22,14 @@ from accordant.statistics.estimates import (
 )
 from accordant.statistics.interval import Interval
 from accordant.statistics.measures import (
+    HeldOut,
     KeyFigure,
     LogpChange,
     Measure,
     Tone,
     chance_figure,
-    judge,
     key_figure,
+    tone_of,
 )
 from accordant.statistics.wording import ends, number
 
@@ -119,23 +119,23 @@ def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: floa
         measures=(
             Measure(
                 "accuracy",
-                "implicit reward accuracy",
                 accuracy,
                 "share",
+                "implicit reward accuracy",
                 tuple(_wins(gaps).tolist()),
                 chance_figure("held-out reward accuracy", accuracy),
             ),
             Measure(
                 "ranked_before",
-                "chosen answer is the likelier one, at the start",
                 proportion(_wins(old)),
                 "share",
+                "chosen answer is the likelier one, at the start",
             ),
             Measure(
                 "ranked_after",
-                "chosen answer is the likelier one, after training",
                 proportion(_wins(new)),
                 "share",
+                "chosen answer is the likelier one, after training",
             ),
             margins,
             before,
@@ -192,16 +192,16 @@ def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1
         measures=(
             Measure(
                 "accuracy",
-                "accuracy by sign of the implicit reward",
                 accuracy,
                 "share",
+                "accuracy by sign of the implicit reward",
                 figure=chance_figure("held-out accuracy", accuracy),
             ),
             Measure(
                 "auc",
-                "AUC of the implicit reward",
                 auc,
                 "share",
+                "AUC of the implicit reward",
                 figure=chance_figure("held-out AUC", auc, in_verdict=False),
             ),
             *(
@@ -272,21 +272,21 @@ def measure_rankings(
         measures=(
             Measure(
                 "pair_accuracy",
-                "pair accuracy within rankings",
                 accuracy,
                 "share",
+                "pair accuracy within rankings",
                 figure=chance_figure("held-out pair accuracy", accuracy),
             ),
             Measure(
                 "top_accuracy",
-                "best answer has the highest reward",
                 proportion([order.top for order in ordered]),
                 "share",
+                "best answer has the highest reward",
             ),
             Measure(
                 "kendall_tau",
-                "Kendall tau",
                 tau,
+                label="Kendall tau",
                 figure=key_figure("held-out Kendall tau", tau, "number", _TAU_READINGS),
             ),
             _values("reward_margins", "implicit reward of the best minus the others", gaps),
@@ -323,16 +323,16 @@ def measure_demonstrations(completions: HeldOutLogps) -> HeldOut:
         count=len(new),
         facts={"tokens": int(tokens.sum())},
         measures=(
-            Measure("perplexity_before", "perplexity at the start", lost),
+            Measure("perplexity_before", lost, label="perplexity at the start"),
             Measure(
                 "perplexity_after",
-                "perplexity after training",
                 reached,
+                label="perplexity after training",
                 figure=_perplexity_figure(lost, reached, change, len(new)),
             ),
-            Measure("nll_before", "loss per token at the start", before, "nats"),
-            Measure("nll_after", "loss per token after training", after, "nats"),
-            Measure("nll_change", "change of the loss per token", change, "nats"),
+            Measure("nll_before", before, "nats", "loss per token at the start"),
+            Measure("nll_after", after, "nats", "loss per token after training"),
+            Measure("nll_change", change, "nats", "change of the loss per token"),
         ),
         # Perplexity says the same: a second figure of it would count one improvement twice.
         changes=(logp_change("completion", old, new, tokens, in_figures=False),),
@@ -349,7 +349,7 @@ _TAU_READINGS: dict[Tone, str] = {
 def _perplexity_figure(old: Interval, new: Interval, change: Interval, count: int) -> KeyFigure:
     """Say whether perplexity fell, which the paired change in nats per token decides."""
     fall = Interval(-change.estimate, -change.high, -change.low, change.count, change.level)
-    tone, improves = judge(fall, 0.0)
+    tone, improves = tone_of(fall, 0.0)
     verb = {"good": "fell", "bad": "rose", "neutral": "did not measurably move"}[tone]
     path = f"from {number(old.estimate)} to {number(new.estimate)}"
     says = f"{path}, n={count}"
@@ -417,7 +417,7 @@ def _wins(differences: Floats) -> Floats:
 
 def _values(name: str, label: str, values: Floats, unit: str = "number") -> Measure:
     """A measure that is the mean of `values`, which are kept."""
-    return Measure(name, label, bootstrap_mean(values), unit, tuple(values.tolist()))
+    return Measure(name, bootstrap_mean(values), unit, label, tuple(values.tolist()))
 
 
 def _histogram(

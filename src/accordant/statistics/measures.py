@@ -7,9 +7,11 @@ of record lists its measures; reports, sweeps and JSON show whatever is listed.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from accordant.statistics.charts import Chart
 from accordant.statistics.interval import Interval
 from accordant.statistics.wording import ends, in_brackets, number, percent
 
@@ -44,24 +46,28 @@ class KeyFigure:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number that was measured on records.
+    """A number that was measured.
 
     Args:
-        name: its key in JSON.
-        label: what it is, as a table calls it.
-        interval: the number.
-        unit: `share` (in [0, 1], shown in percent), `nats`, `number`, ...
-        values: single values that `interval` is the mean of, one a record, in their order; empty
+        name: what it is; its key in JSON.
+        number: the estimate with its interval.
+        unit: `share` (in [0, 1], shown in percent), `nats`, `rows`, `number`, ...
+        label: what a table calls it; empty where that is its name.
+        values: single values that the number is the mean of, one a record, in their order; empty
             where they are not kept.
-        figure: what it says among the key figures; None where it is in tables alone.
+        figure: what it says among the key figures; None where it stands in tables alone.
     """
 
     name: str
-    label: str
-    interval: Interval
+    number: Interval
     unit: str = "number"
+    label: str = ""
     values: tuple[float, ...] = ()
     figure: KeyFigure | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what reports write of it."""
+        return {"name": self.name, "number": self.number, "unit": self.unit}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,64 @@ class LogpChange:
     wanted: bool = True
     in_figures: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what reports write of it."""
+        shown = ("name", "before", "after", "change", "change_per_token", "fell")
+        return {name: getattr(self, name) for name in shown}
 
-def judge(interval: Interval, neutral: float) -> tuple[Tone, bool]:
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What was measured on held-out records of one kind.
+
+    Args:
+        kind: of the records, as they were measured.
+        count: records.
+        facts: further counts and settings by name: `beta`, `pairs`, `tokens`; None for a group of
+            completions that has no members.
+        measures: the numbers, those to look at first in front.
+        changes: how the log-probabilities of groups of completions moved.
+        charts: what to draw.
+    """
+
+    kind: str
+    count: int
+    facts: Mapping[str, float | None]
+    measures: tuple[Measure, ...]
+    changes: tuple[LogpChange, ...]
+    charts: tuple[Chart, ...] = ()
+
+    def measure(self, *names: str) -> Measure | None:
+        """Return the first measure of those named; None where none was taken."""
+        known = {measure.name: measure for measure in self.measures}
+        return next((known[name] for name in names if name in known), None)
+
+    def number(self, name: str) -> Interval:
+        """Return the number of a measure; KeyError where it was not taken."""
+        return {measure.name: measure.number for measure in self.measures}[name]
+
+    def change(self, name: str) -> LogpChange:
+        """Return the movement of a group of completions; KeyError where it has no members."""
+        return {change.name: change for change in self.changes}[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what reports write of it: every number under its own name."""
+        numbers = {
+            m.name: {"name": m.label, "values": m.values, "mean": m.number}
+            if m.values and m.unit != "share"
+            else m.number
+            for m in self.measures
+        }
+        changes = {change.name: change for change in self.changes}
+        return {"kind": self.kind, "count": self.count, **self.facts, **numbers, **changes}
+
+
+def measures_of(numbers: Mapping[str, Interval], unit: str = "number") -> tuple[Measure, ...]:
+    """Make measures of one unit from intervals by name."""
+    return tuple(Measure(name, number, unit) for name, number in numbers.items())
+
+
+def tone_of(interval: Interval, neutral: float) -> tuple[Tone, bool]:
     """Return tone and improvement of a number that is better the higher it is above `neutral`.
 
     An estimate alone is no improvement: the whole interval must lie above.
@@ -118,7 +180,7 @@ def key_figure(
         neutral: the value of "nothing happened".
         clause: beginning of its clause in the verdict; a reading that is not good is added to it.
     """
-    tone, improves = judge(interval, neutral)
+    tone, improves = tone_of(interval, neutral)
     reading = readings[tone]
     if clause and tone != "good":
         clause += f", {reading}"

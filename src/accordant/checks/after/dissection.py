@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from accordant.base.options import Count
-from accordant.checks.findings import Chart, FindingRow, Mark, Outcome, Scale, Series, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.property_differences import (
     PROPERTY_DIFFERENCES,
@@ -19,6 +19,7 @@ from accordant.checks.property_differences import (
 )
 from accordant.checks.registry import check
 from accordant.checks.texts import preference_row
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import wilson_interval
 from accordant.statistics.interval import Interval

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import (
-    Chart,
-    FindingRow,
-    Mark,
-    Measure,
-    Outcome,
-    Scale,
-    Series,
-    Severity,
-    list_measures,
-)
+from accordant.checks.findings import FindingRow, Outcome, Scale, Severity, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.statistics.best_of import best_of_divergence, best_of_win_rates, win_rate_over
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, bootstrap_ratio, bootstrap_statistic
+from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

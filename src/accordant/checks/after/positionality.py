@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from accordant.checks.annotations import Annotations, read_annotations
-from accordant.checks.findings import (
-    Chart,
-    FindingRow,
-    Measure,
-    Outcome,
-    Passage,
-    Scale,
-    Series,
-    Severity,
-)
+from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, Severity
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
+from accordant.statistics.charts import Chart, Series
 from accordant.statistics.groups import agree_with_groups, compare_groups
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from accordant.statistics.groups import GroupAgreement, GroupDifference

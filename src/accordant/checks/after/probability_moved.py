@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from accordant.base.options import Count
 from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Outcome, Scale, Series
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, examples_of
 from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.ranking import PairLogps
 from accordant.checks.registry import check
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, paired_difference
+from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,22 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    FindingRow,
-    Mark,
-    Measure,
-    Outcome,
-    Scale,
-    Series,
-    Severity,
-    list_measures,
-    worst_of,
-)
+from accordant.checks.findings import FindingRow, Outcome, Scale, Severity, list_measures, worst_of
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.property_differences import PROPERTY_DIFFERENCES, PropertyDifferences
 from accordant.checks.registry import check
 from accordant.checks.texts import preference_row
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.corrections import holm
 from accordant.statistics.factors import (
     FactorComparison,
@@ -33,6 +23,7 @@ from accordant.statistics.factors import (
     score_factors,
 )
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accordant.checks.findings import Chart, Mark, Measure, Outcome, Scale, Series, list_measures
+from accordant.checks.findings import Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, pair_row
 from accordant.checks.ranking import PairLogps, ranked_right
 from accordant.checks.registry import check
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import paired_difference, proportion
+from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from accordant.checks.findings import Severity

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import Chart, FindingRow, Mark, Outcome, Scale, Series, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.statistics.best_of import best_of_divergence, chances, selected
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean
 
 if TYPE_CHECKING:

@@ -8,20 +8,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from accordant.checks.findings import (
-    Chart,
-    FindingRow,
-    Outcome,
-    Passage,
-    Scale,
-    Series,
-    Severity,
-    list_measures,
-)
+from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, Severity, list_measures
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.checks.tables import TableRow, read_table
+from accordant.statistics.charts import Chart, Series
 from accordant.statistics.deception import CONFIDENCE, Deception, find_areas, measure_deception
 
 Confidence = Annotated[float, Field(ge=0.5, le=1.0)]

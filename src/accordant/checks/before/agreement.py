@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.findings import Chart, FindingRow, Measure, Outcome, Scale, Series
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, record_row
 from accordant.feedback.records import Binary, Comparison, Judgment, Rating, Record
 from accordant.statistics.agreement import Metric, krippendorff_alpha, pairwise_agreement
+from accordant.statistics.charts import Chart, Series
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from accordant.feedback.records import Text

@@ -12,12 +12,14 @@ from pydantic import Field
 from accordant.base.errors import UserError
 from accordant.base.options import Count, Fraction, Positive
 from accordant.checks.assumed_objective import pair_objective
-from accordant.checks.findings import Chart, Mark, Measure, Outcome, Scale, Series, list_measures
+from accordant.checks.findings import Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
+from accordant.statistics.measures import Measure
 from accordant.statistics.rank_correlation import spearman
 
 if TYPE_CHECKING:

@@ -7,23 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from accordant.base.options import Count
-from accordant.checks.findings import (
-    Chart,
-    FindingRow,
-    Mark,
-    Measure,
-    Outcome,
-    Scale,
-    Series,
-    Severity,
-)
+from accordant.checks.findings import FindingRow, Outcome, Scale, Severity
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import preferences_of, record_row
 from accordant.feedback.records import Record, flat
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import sign_test, wilson_interval
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 SCALE = Scale(
     "chosen here: the whole interval 20 points off one half, and no chance at 5 % over all forms "

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from accordant.base.options import Count
 from accordant.checks.assumed_objective import pair_objective
-from accordant.checks.findings import Chart, FindingRow, Mark, Measure, Outcome, Scale, Series
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import examples_of, pair_row
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
+from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

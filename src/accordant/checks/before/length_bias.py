@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from accordant.checks.findings import Chart, Mark, Measure, Outcome, Scale, Series
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import preferences_of, record_row
 from accordant.feedback.records import Binary, Record, flat
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import (
     area_under_curve,
     bootstrap_mean,
@@ -19,6 +20,7 @@ from accordant.statistics.estimates import (
     wilson_interval,
 )
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 SCALE = Scale(
     "chosen here: the whole interval 10 points off one half; what length explains, a policy can "

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from accordant.base.errors import UserError
 from accordant.base.options import Positive
-from accordant.checks.findings import Chart, FindingRow, Mark, Outcome, Scale, Series, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
 from accordant.checks.ranking import ideal_gaps, needed_loss, ranked_right, vote_shares
 from accordant.checks.registry import check
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import proportion, wilson_interval
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from accordant.checks.findings import Chart, Mark, Outcome, Scale, Series, list_measures
+from accordant.checks.findings import Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
 from accordant.checks.texts import answers_of, record_row
 from accordant.feedback.records import Record, flat
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import wilson_interval
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Encoded

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from accordant.checks.findings import Mark, Measure, Outcome, Scale
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, changes
+from accordant.statistics.charts import Mark
 from accordant.statistics.estimates import bootstrap_mean, proportion
+from accordant.statistics.measures import Measure
 
 SCALE = Scale(
     "the chosen answer is to gain probability (Razin et al. 2024); serious from a tenth lost",

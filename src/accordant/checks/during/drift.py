@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from accordant.checks.findings import Mark, Outcome, Scale
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, changes
+from accordant.statistics.charts import Mark
 from accordant.statistics.estimates import bootstrap_ratio
 
 TITLE, LIMIT = "Distance from the start", 0.1

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from accordant.checks.findings import Mark, Outcome, Scale
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory
+from accordant.statistics.charts import Mark
 from accordant.statistics.interval import Interval
 
 THRESHOLD = 0.05  # share of mass

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from accordant.checks.findings import Mark, Measure, Outcome, Scale
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, Snapshot
+from accordant.statistics.charts import Mark
 from accordant.statistics.estimates import proportion
 from accordant.statistics.interval import Interval
+from accordant.statistics.measures import Measure
 
 TITLE, LIMIT = "Gradient entanglement of the probe pairs", 0.5
 

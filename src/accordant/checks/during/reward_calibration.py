@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from accordant.checks.findings import Mark, Measure, Outcome, Scale
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, Snapshot, changes
+from accordant.statistics.charts import Mark
 from accordant.statistics.estimates import bootstrap_mean, proportion
+from accordant.statistics.measures import Measure
 
 
 @check(

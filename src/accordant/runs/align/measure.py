@@ -14,7 +14,7 @@ from torch import nn
 
 from accordant.feedback.records import JointPair, Record, Text, flat
 from accordant.models.adapters import is_adapted, reference_mode
-from accordant.reports.results import Generation, HeldOut, KlEstimate, WinRate
+from accordant.reports.results import Generation, KlEstimate, WinRate
 from accordant.rewards.reward import Reward, read_answer
 from accordant.rewards.wrappers import REFERENCE_ANSWERS, compares, with_reference_answers
 from accordant.runs.align.prepare import Prepared
@@ -31,6 +31,7 @@ from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample, SamplingOptions
 from accordant.scoring.engine import score_all
 from accordant.scoring.scores import Scores
+from accordant.statistics.measures import HeldOut
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.progress import phase

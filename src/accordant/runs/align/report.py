@@ -17,7 +17,6 @@ from accordant.reports.results import (
     DataSummary,
     Environment,
     Exclusion,
-    HeldOut,
     KlEstimate,
     RunReport,
     WinRate,
@@ -25,6 +24,7 @@ from accordant.reports.results import (
 from accordant.runs.align.prepare import Prepared
 from accordant.runs.align.relabel import Relabelled
 from accordant.runs.settings import AlignConfig
+from accordant.statistics.measures import HeldOut
 from accordant.tokens.rendering import Encoded
 from accordant.training.run import TrainResult
 
