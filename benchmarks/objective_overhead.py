@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import evaluate
 from accordant.objectives.preparations import ScoredPrompts
 from accordant.objectives.registry import Objective, bind_options, get_objective, list_objectives

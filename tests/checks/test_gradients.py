@@ -117,7 +117,7 @@ def test_one_plain_step_moves_both_answers_as_predicted(family: str, name: str) 
 
 def step_on(model: Any, example: Example, name: str, rate: float) -> tuple[Tensor, Tensor]:
     """Both log-probabilities before and after one step of plain gradient descent."""
-    from accordant.objectives.assemble import assemble
+    from accordant.objectives.assembly import assemble
     from accordant.objectives.batch import evaluate
 
     moved, objective = copy.deepcopy(model), get_objective(name)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from accordant.base.settings import Option
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import column_means, column_totals, evaluate
 from accordant.objectives.registry import Objective, bind_options
 from accordant.scoring.scores import Scores, from_lists

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import loss_totals
 from accordant.objectives.demonstration import poft, sft
 from accordant.objectives.inputs import DemonstrationScores, PairwiseScores, Sequences

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.inputs import PairwiseScores
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.pairwise_graded import irepo, mm_dpo

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import evaluate, loss_totals
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import Objective, bind_options, is_built_in, list_objectives

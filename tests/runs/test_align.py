@@ -187,6 +187,17 @@ def test_feedback_without_the_details_a_method_needs_is_refused_before_a_model_i
     assert "Add columns" in error.value.mend
 
 
+def test_a_loss_on_the_policys_own_samples_is_refused_on_a_file(
+    tmp_path: Path, model: Path
+) -> None:
+    with pytest.raises(UserError, match="answers the policy gives as it is") as error:
+        run(tmp_path, model, "ranking", method="f_dpg", dry_run=True)
+    assert error.value.where == "--method"
+    assert "Use it in a loop" in error.value.mend
+    assert "copg" in error.value.mend
+    assert "f_dpg" not in error.value.mend
+
+
 def test_a_run_is_not_resumed_on_other_votes(tmp_path: Path, model: Path) -> None:
     file = tmp_path / "votes.jsonl"
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import column_means, evaluate
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import bind_options, get_objective

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from accordant.base.errors import UserError
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import evaluate
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import get_objective, objective, temporary_objectives

@@ -65,6 +65,8 @@ def print_objective(entry: Objective) -> None:
     ]
     if details := _details(entry):
         rows.insert(3, ("needs of each row", " ".join(detail.how for detail in details)))
+    if entry.on_policy:
+        rows.insert(3, ("answers", "samples of the policy as it is, at every step of a loop"))
     for option in entry.options:
         meaning = f"{option.help} {option.expects.capitalize()}; default {option.default}."
         rows.append((f"--option {option.name}", meaning))

@@ -1,1 +1,51 @@
-"""Pure losses by family, and the registry that lists them without importing torch."""
+"""Objectives: pure losses of scores by family, what they may ask for, and the registry of them.
+
+Knows scores, labels and options. Knows nothing of models, tokenizers, trainers or files; listing
+objectives imports no torch.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "assembly": ("assemble",),
+        "batch": ("column_means", "column_totals", "evaluate", "loss_totals"),
+        "feedback": ("check_feedback", "check_labels", "check_sampling"),
+        "inputs": (
+            "Attached",
+            "BinaryScores",
+            "DemonstrationScores",
+            "ExtraAnswers",
+            "JudgmentScores",
+            "ListwiseScores",
+            "LossOutput",
+            "PairwiseScores",
+            "Sequences",
+        ),
+        "metrics": ("MetricTotals", "family_metrics"),
+        "preparations": (
+            "Baselines",
+            "Mismatched",
+            "Preparation",
+            "PromptWeights",
+            "RewardGaps",
+            "ScoredPrompts",
+            "SelfSamples",
+            "Votes",
+        ),
+        "registry": (
+            "Beta",
+            "Objective",
+            "bind_options",
+            "get_objective",
+            "list_objectives",
+            "load_objective_file",
+            "objective",
+            "temporary_objectives",
+        ),
+        "settings": ("ObjectiveSettings",),
+    },
+)

@@ -92,7 +92,7 @@ def check_feedback(objective: Objective, kinds: Collection[str], where: str = ""
 
     Args:
         objective: a registered objective.
-        kinds: record types found in the data, keys of `data.records.RECORD_TYPES`.
+        kinds: record types found in the data, keys of `feedback.records.RECORD_TYPES`.
         where: file or data set, for the error.
 
     Raises:

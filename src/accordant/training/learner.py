@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import column_totals, evaluate, loss_totals
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.metrics import MetricTotals, family_metrics

@@ -238,6 +238,22 @@ def test_every_kind_of_feedback_trains_what_takes_it() -> None:
     assert [len(example.trees) for example in joint] == [2] * 6
 
 
+def test_a_loss_on_policy_reaches_its_target_where_the_policy_itself_is_sampled() -> None:
+    world = worlds.arms(4)
+    rewards = _rewards(world, 3)
+    policy = worlds.random_policy(world, 4)
+    start = policy.logps().detach()
+    target = exact.optimum(start, rewards, 1.0)
+
+    def sampled(step: int) -> Batch:
+        contexts = torch.zeros(8, dtype=torch.long)
+        answers = labelling.draw_answers(policy.logps().detach(), contexts, 8, seed=step)
+        return Batch(labelling.rankings(world, contexts, answers, rewards))
+
+    train(policy, "f_dpg", sampled, steps=60, lr=0.1, options={"beta": 1.0})
+    assert exact.kl(policy.logps(), target) < 0.2 * exact.kl(start, target)
+
+
 def test_comparisons_keep_gaps_and_votes_turned_with_the_answers() -> None:
     world = worlds.arms(3)
     pairs = Pairs(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([1, 2]))

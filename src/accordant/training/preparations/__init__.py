@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Workbench",
             "check_preparations",
             "plan_preparations",
+            "prepare_examples",
             "prepares",
             "run_preparations",
         ),

@@ -7,7 +7,7 @@ import torch
 
 from accordant.base.errors import UserError
 from accordant.feedback.records import RECORD_TYPES
-from accordant.objectives.assemble import assemble
+from accordant.objectives.assembly import assemble
 from accordant.objectives.feedback import RELABELLINGS, check_feedback
 from accordant.objectives.registry import get_objective, list_objectives
 from accordant.scoring.scores import from_lists
