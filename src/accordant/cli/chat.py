@@ -39,4 +39,4 @@ def chat(
     """Talk to a model in the terminal."""
     from accordant.runs.chat import run_chat
 
-    run_chat(model, **dict(config), console=console())
+    run_chat(model, config, console=console())

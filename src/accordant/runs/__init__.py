@@ -1,1 +1,21 @@
-"""The stories of the verbs: compose the rooms below, add no mechanism."""
+"""Runs: the stories of the verbs, composed of the rooms below.
+
+A `Session` holds what one run shares; `align`, `check`, `sweep` and `chat` are told here from the
+feedback to the report. Knows nothing of options on a command line.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "align.execute": ("AlignOutcome", "run_align"),
+        "chat": ("ChatSession", "run_chat"),
+        "check": ("CheckPlan", "plan_check", "run_check"),
+        "session": ("Session", "open_session"),
+        "settings": ("AlignConfig", "ChatConfig", "CheckConfig"),
+        "sweep.sweep": ("SweepOutcome", "run_sweep"),
+    },
+)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from accordant.base.errors import UserError
 from accordant.feedback.records import Message, Text
 from accordant.models.loading import LoadedModel, load_model
+from accordant.runs.settings import ChatConfig
 from accordant.sampling.samples import SamplingOptions
 from accordant.sampling.stepper import Stepper
 from accordant.sampling.streaming import ResumingStepper, stream
@@ -188,47 +189,40 @@ def _say(session: ChatSession, line: str, write: Callable[[str], None]) -> None:
 
 
 def run_chat(
-    model: str | None,
-    *,
-    system: str | None = None,
-    temperature: float = 0.7,
-    top_p: float = 0.95,
-    top_k: int = 0,
-    max_new_tokens: int = 512,
-    seed: int = 0,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    prompt: str | None = None,
-    console: Console | None = None,
+    model: str | None, settings: ChatConfig | None = None, *, console: Console | None = None
 ) -> None:
     """Load a model and talk to it in the terminal, or answer once.
 
-    One answer is given to `prompt`, or to the whole standard input where that is no terminal;
-    otherwise lines are read until /quit.
+    One answer is given to the settings' `prompt`, or to the whole standard input where that is no
+    terminal; otherwise lines are read until /quit.
 
     Args:
         model: as for `load_model`.
-        system: system message; None is the chat template's own.
-        temperature: and `top_p`, `top_k`, `max_new_tokens`, `seed`: as in `SamplingOptions`.
-        revision: of a hub model.
-        trust_remote_code: run model code that comes with the weights.
-        prompt: what to answer once.
+        settings: of sampling, the system message, and of fetching the model.
         console: where to write; None is standard output.
 
     Raises:
         UserError: the model cannot be loaded, or there is nothing to answer.
     """
+    settings = settings or ChatConfig()
     options = SamplingOptions(
-        max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        seed=settings.seed,
     )
+    prompt = settings.prompt
     if prompt is None and not sys.stdin.isatty():
         prompt = sys.stdin.read()
     if prompt is not None and not prompt.strip():
         raise UserError("there is nothing to answer.", where="prompt", mend="Write a message.")
-    loaded = load_model(model, revision=revision, trust_remote_code=trust_remote_code)
+    loaded = load_model(
+        model, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+    )
     session = ChatSession(loaded, options)
-    if system is not None:
-        session.set_system(system)
+    if settings.system is not None:
+        session.set_system(settings.system)
     write = _writer(console)
     if prompt is not None:
         _say(session, prompt.strip(), write)

@@ -163,24 +163,23 @@ def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) ->
 
 
 def _load(config: CheckConfig, ready: PreparedCheck) -> CheckInputs:
-    from accordant.models.loading import load
-    from accordant.scoring.installation import install
+    from accordant.models.facts import read_facts
     from accordant.tokens.fingerprint import fingerprint_tokenizer
 
-    found = load(config)
-    inputs = replace(ready.inputs, model=install(found.model))
+    session = ready.session
+    assert session is not None
+    inputs = replace(ready.inputs, model=session.model)
     if config.reference is None:
         return inputs
-    other = load(config, config.reference)
-    names = [fingerprint_tokenizer(one.tokenizer) for one in (found, other)]
-    if names[0] != names[1]:
+    other = read_facts(config, config.reference).tokenizer
+    if fingerprint_tokenizer(other) != fingerprint_tokenizer(session.tokenizer):
         raise UserError(
             f"{config.model} and {config.reference} have different tokenizers, so their "
             "log-probabilities cannot be compared token by token.",
             where="--reference",
             mend="Give the model that --model was trained from.",
         )
-    return replace(inputs, reference=install(other.model))
+    return replace(inputs, reference=session.other_model(config.reference))
 
 
 def measure_speed(inputs: CheckInputs) -> float:

@@ -18,6 +18,7 @@ from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record
 from accordant.reports.check_report import NotRun
 from accordant.rewards.expression import find_reward
+from accordant.runs.session import Session, open_session
 from accordant.runs.settings import CheckConfig
 from accordant.tokens.limits import example_length
 from accordant.tokens.rendering import Encoded, encode
@@ -35,6 +36,7 @@ class PreparedCheck:
     """All that is known before weights are loaded.
 
     Args:
+        session: the model, its tokenizer and rendering; None where no check reads tokens.
         inputs: without models.
         checks: to run, those without a model first.
         options: of every check to run.
@@ -42,6 +44,7 @@ class PreparedCheck:
         passes: tokens of every pass over the model, by its name.
     """
 
+    session: Session | None
     inputs: CheckInputs
     checks: tuple[Check, ...]
     options: Mapping[str, Mapping[str, Any]]
@@ -62,7 +65,7 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
     """
     for name in (*config.only, *config.skip):
         get_check(name, "--only" if name in config.only else "--skip")
-    reward = find_reward(config.judge_name, where="option --judge", noun="judge")
+    reward = find_reward(config.judge_for(config.data), where="option --judge", noun="judge")
     feedback, held_out = read_feedback(config, config.held_out_split)
     checks, not_run = _choose(config, feedback, held_out)
     options = bind_options(checks, config.options)
@@ -75,13 +78,15 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
         seed=config.seed,
         shared={},
     )
+    session = None
     if any({*_read_by(one, config)} - {"held_out"} for one in checks):
-        inputs = _with_tokens(config, inputs)
+        session = open_session(config)
+        inputs = _with_tokens(session, inputs)
     passes: dict[str, float] = {}
     for one in checks:
         for name, tokens in one.costs(inputs, options[one.name]).items():
             passes[name] = max(tokens, passes.get(name, 0.0))
-    return PreparedCheck(inputs, checks, options, not_run, passes)
+    return PreparedCheck(session, inputs, checks, options, not_run, passes)
 
 
 def _read_by(one: Check, config: CheckConfig) -> tuple[Need, ...]:
@@ -135,22 +140,17 @@ def _why_not(one: Check, config: CheckConfig, feedback: Feedback, held_out: Feed
     return ""
 
 
-def _with_tokens(config: CheckConfig, inputs: CheckInputs) -> CheckInputs:
-    """The inputs with tokenizer and tokens."""
-    from accordant.models.facts import read_facts
-
-    facts = read_facts(config)
-    tokenizer = facts.tokenizer
-    limit = config.max_length or facts.positions
-    rendering = config.rendering()
-    encoded, refused = _encode(inputs.feedback.records, tokenizer, rendering)
+def _with_tokens(session: Session, inputs: CheckInputs) -> CheckInputs:
+    """Return the inputs with tokenizer and tokens."""
+    limit = session.max_tokens
+    encoded, refused = _encode(inputs.feedback.records, session.tokenizer, session.rendering)
     examples = encoded.examples
     too_long = tuple(one for one in examples if limit is not None and example_length(one) > limit)
     left_out = {one.index for one in too_long}
     return replace(
         inputs,
-        tokenizer=tokenizer,
-        rendering=rendering,
+        tokenizer=session.tokenizer,
+        rendering=session.rendering,
         encoded=replace(
             encoded,
             examples=tuple(one for one in examples if one.index not in left_out),

@@ -21,7 +21,7 @@ from accordant.training.settings import TrainingSettings
 SWEEP = "Sweep"
 
 
-class JudgeSettings(FeedbackSettings):
+class JudgeSettings(Settings):
     """Settings of who scores answers; the default depends on the feedback."""
 
     judge: str | None = setting(
@@ -32,11 +32,10 @@ class JudgeSettings(FeedbackSettings):
         default_text="rule:concise for the bundled feedback, else finished",
     )
 
-    @property
-    def judge_name(self) -> str:
-        """The judge as given, or the rule that suits the feedback."""
+    def judge_for(self, data: str | None) -> str:
+        """Return the judge as given, or the rule that suits the feedback `data`."""
         # The bundled feedback was labelled by this rule; `finished` suits any answer.
-        return self.judge or ("rule:concise" if self.data == "bundled" else "finished")
+        return self.judge or ("rule:concise" if data == "bundled" else "finished")
 
 
 class SessionSettings(TemplateSettings, ModelSettings):

@@ -13,6 +13,7 @@ from accordant.checks.before.truncation import truncation
 from accordant.checks.inputs import CheckInputs
 from accordant.feedback.records import Comparison, Demonstration, Origin
 from accordant.runs import check_inputs
+from accordant.runs.session import open_session
 from accordant.runs.settings import CheckConfig
 from tests.checks.before.feedback import comparisons, dropped, feedback, rows_of
 from tests.tokens.small_tokenizers import TOKENIZERS
@@ -28,7 +29,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr("accordant.models.facts.read_model_config", lambda *_, **__: None)
         config = CheckConfig(data="x", max_length=limit, **settings)
         inputs = CheckInputs(feedback(records, kind))
-        return check(check_inputs._with_tokens(config, inputs))
+        return check(check_inputs._with_tokens(open_session(config), inputs))
 
     return run
 

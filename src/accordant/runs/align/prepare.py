@@ -115,7 +115,7 @@ def prepare(config: AlignConfig, console: Console | None = None) -> Prepared:
     feedback = (relabelled.train, *filter(None, [relabelled.held_out]))
     bench = Workbench(objective, options, config, feedback)
     check_preparations(bench)
-    judge = find_reward(config.judge_name, where="option --judge", noun="judge")
+    judge = find_reward(config.judge_for(config.data), where="option --judge", noun="judge")
     _check_settings(config)
     session = open_session(
         config,
