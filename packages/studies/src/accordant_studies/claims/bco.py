@@ -18,7 +18,8 @@ from accordant.scoring.pooling import prompt_states
 from accordant.statistics.density_ratios import density_ratios
 from accordant.tokens.examples import Example, with_numbers
 from accordant_studies.laboratory.language import OBJECTS, Tokens, make_prompt, quality
-from accordant_studies.laboratory.training import minibatches, train
+from accordant_studies.laboratory.trainer import train_with_trainer
+from accordant_studies.laboratory.training import minibatches
 from accordant_studies.laboratory.transformer import (
     clone,
     gold_win_rate,
@@ -95,7 +96,7 @@ def _measure(seed: int) -> Measured:
     for name, options in CONDITIONS.items():
         model = clone(start)
         batches = minibatches(examples, 64, seed + 5, EPOCHS)
-        train(
+        train_with_trainer(
             model,
             "bco",
             batches,

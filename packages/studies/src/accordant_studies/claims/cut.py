@@ -22,6 +22,7 @@ from accordant.tokens.trees import TokenTree
 from accordant.training.learner import Learner
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens
+from accordant_studies.laboratory.trainer import train_with_trainer
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     FALLIBLE,
@@ -85,7 +86,8 @@ def _measure(seed: int) -> Measured:
     for name, threshold in CONDITIONS.items():
         policy = clone(start)
         batches = minibatches(judged, BATCH, seed, epochs=1 + STEPS * BATCH // JUDGED)
-        train(policy, "cut", batches, steps=STEPS, lr=LR, options={"threshold": threshold})
+        options = {"threshold": threshold}
+        train_with_trainer(policy, "cut", batches, steps=STEPS, lr=LR, options=options)
         measured[name] = _quantities(policy, prompts, held_out, seed)
     return measured
 

@@ -18,7 +18,8 @@ from accordant.scoring.engine import score
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens, Writer
-from accordant_studies.laboratory.training import minibatches, train
+from accordant_studies.laboratory.trainer import train_with_trainer
+from accordant_studies.laboratory.training import minibatches
 from accordant_studies.laboratory.transformer import (
     Schooling,
     Shape,
@@ -92,7 +93,7 @@ def _measure(seed: int) -> Measured:
             policy = clone(start)
             batches = minibatches(examples, BATCH, seed, STEPS * BATCH // DEMONSTRATIONS)
             models = baselines if objective == "poft" else ()
-            train(policy, objective, batches, steps=STEPS, lr=LR, baselines=models)
+            train_with_trainer(policy, objective, batches, steps=STEPS, lr=LR, baselines=models)
             measured[f"{objective}, {kind}"] = _quantities(policy, prompts, seed)
             if objective == "poft" and kind == DIRTY:
                 weight = _relative_weight(policy, baselines, examples, bad)

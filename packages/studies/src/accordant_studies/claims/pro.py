@@ -9,7 +9,8 @@ from __future__ import annotations
 from torch import nn
 
 from accordant_studies.laboratory.language import Tokens, draw_from, quality, split_prompts
-from accordant_studies.laboratory.training import minibatches, train
+from accordant_studies.laboratory.trainer import train_with_trainer
+from accordant_studies.laboratory.training import minibatches
 from accordant_studies.laboratory.transformer import (
     clone,
     gold_rankings,
@@ -85,5 +86,5 @@ def _trained(
 ) -> nn.Module:
     model: nn.Module = clone(start)
     batches = minibatches(gold_rankings(prompts, answers, quality), 32, seed, EPOCHS)
-    train(model, "pro", batches, steps=len(batches), lr=3e-4)
+    train_with_trainer(model, "pro", batches, steps=len(batches), lr=3e-4)
     return model

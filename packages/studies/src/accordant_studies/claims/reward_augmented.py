@@ -22,6 +22,7 @@ from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import GOALS, Tokens
+from accordant_studies.laboratory.trainer import train_with_trainer
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     FALLIBLE,
@@ -122,7 +123,7 @@ def _start(seed: int) -> Any:
 def _train(start: Any, examples: Sequence[Example], steps: int, seed: int) -> Any:
     policy = clone(start)
     batches = minibatches(examples, BATCH, seed, epochs=1 + steps * BATCH // len(examples))
-    train(policy, "dpo", batches, steps=steps, lr=LR, options={"beta": BETA})
+    train_with_trainer(policy, "dpo", batches, steps=steps, lr=LR, options={"beta": BETA})
     return policy
 
 
