@@ -118,14 +118,14 @@ def _measure(seed: int) -> Measured:
     def seen(model: nn.Module) -> dict[str, float]:
         return _seen(model, tests, seed + 4) | {"wrong above right": _misranked(model, data)}
 
-    found = {"start": seen(start)}
+    measured = {"start": seen(start)}
     steps = minibatches(data, BATCH, seed, EPOCHS)
-    found[IMITATION] = seen(_imitated(start, data, len(steps), seed))
+    measured[IMITATION] = seen(_imitated(start, data, len(steps), seed))
     for name, options in OPTIONS.items():
         model = clone(start)
         train(model, "aft", steps, steps=len(steps), lr=RATE, options=options)
-        found[name] = seen(model)
-    return found
+        measured[name] = seen(model)
+    return measured
 
 
 def _imitated(start: nn.Module, data: Sequence[Example], steps: int, seed: int) -> nn.Module:
@@ -155,8 +155,8 @@ def _misranked(model: nn.Module, data: Sequence[Example]) -> float:
 
     The score is the mean log-probability of an answer's tokens, as in the loss.
     """
-    found = read_pairs(model, data, {"logps": LOGPS}, row_tokens=4096)["logps"]
-    return float((PairLogps.of(found).gaps_per_token < 0).double().mean())
+    rows = read_pairs(model, data, {"logps": LOGPS}, row_tokens=4096)["logps"]
+    return float((PairLogps.of(rows).gaps_per_token < 0).double().mean())
 
 
 def _seen(model: nn.Module, tests: Sequence[Tokens], seed: int) -> dict[str, float]:

@@ -92,7 +92,7 @@ def _measure(seed: int) -> Measured:
     draw = random.Random(seed + 3)
     tests = [[_prompt(kind, draw) for _ in range(HELD_OUT)] for kind in (0, 1)]
     before = [sample(start, prompts, 4, seed + 4) for prompts in tests]
-    found = {"start": _gold(tests, before)}
+    measured = {"start": _gold(tests, before)}
     for name, options in CONDITIONS.items():
         model = clone(start)
         batches = minibatches(examples, 64, seed + 5, EPOCHS)
@@ -110,8 +110,8 @@ def _measure(seed: int) -> Measured:
             gold_win_rate(prompts, new, old, quality)
             for prompts, new, old in zip(tests, after, before, strict=True)
         ]
-        found[name] = {"win rate": sum(rates) / 2, **_gold(tests, after)}
-    return found
+        measured[name] = {"win rate": sum(rates) / 2, **_gold(tests, after)}
+    return measured
 
 
 def _gold(

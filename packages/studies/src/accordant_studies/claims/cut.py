@@ -97,14 +97,14 @@ def _reader(seed: int) -> Any:
     model = start_model(seed, Schooling(), SHAPE)
     prompts = language.draw_prompts(READING, seed + 1)
     answers = language.write_all(prompts, FALLIBLE, seed + 2)
-    told = [_told(p, a) for p, a in zip(prompts, answers, strict=True)]
-    examples = demonstrations([*told, *prompts], [*answers, *answers])
+    judged = [_with_own_judgment(p, a) for p, a in zip(prompts, answers, strict=True)]
+    examples = demonstrations([*judged, *prompts], [*answers, *answers])
     batches = minibatches(examples, 64, seed, epochs=2)
     train(model, "sft", batches, steps=len(batches), lr=1e-3)
     return model
 
 
-def _told(prompt: Tokens, answer: Tokens) -> Tokens:
+def _with_own_judgment(prompt: Tokens, answer: Tokens) -> Tokens:
     """Return the prompt with the judgment that names the answer's wrong words where they stand."""
     faults = language.wrong_words(prompt, answer)
     return language.with_judgment(
@@ -117,7 +117,7 @@ def _judge_own(model: Any, prompts: Sequence[Tokens], seed: int) -> list[Example
     return [
         Example(
             "judgment",
-            (TokenTree(_told(p, a), (a,)), TokenTree(p, (a,))),
+            (TokenTree(_with_own_judgment(p, a), (a,)), TokenTree(p, (a,))),
             index,
             label=not any(language.wrong_words(p, a)),
         )

@@ -105,17 +105,17 @@ def _measure(seed: int) -> Measured:
     tests, rest = split_prompts(TESTS, seed)
     given = _Prompts(tests, rest[:VALIDATION], sample(start, tests, 8, seed + 2))
     lists, pairs = _data(start, rest[VALIDATION:], seed + 3)
-    found = {"start": {"gold": mean_gold(tests, given.before, quality)}}
+    measured = {"start": {"gold": mean_gold(tests, given.before, quality)}}
     for name, objective in OBJECTIVES.items():
         looks = _looks(start, objective, pairs if objective == "dpo" else lists, given, seed)
         best = max(looks[1:], key=lambda look: look.validation)
-        found[name] = {
+        measured[name] = {
             "gold": best.gold,
             "KL": best.kl,
             "win rate": best.win_rate,
             _AT: exact.at_distance(((look.kl, look.gold) for look in looks), DISTANCE),
         }
-    return found
+    return measured
 
 
 def _looks(

@@ -86,11 +86,13 @@ def _measure(seed: int) -> Measured:
     counts = dict.fromkeys(("that", "else", "country", "age"), 0)
     for table in range(TABLES):
         skewed = countries[table % len(countries)]
-        found = _found(_simulate([seed, table, 1], skewed))
-        wrong = [one for one in found["country"] if one.first != skewed] + found["age"]
-        counts["that"] += any(one.first == skewed for one in found["country"])
+        differences = _differences(_simulate([seed, table, 1], skewed))
+        wrong = [
+            difference for difference in differences["country"] if difference.first != skewed
+        ] + differences["age"]
+        counts["that"] += any(difference.first == skewed for difference in differences["country"])
         counts["else"] += not wrong
-        nobody = _found(_simulate([seed, table, 0], None))
+        nobody = _differences(_simulate([seed, table, 0], None))
         for name in ("country", "age"):
             counts[name] += not nobody[name]
     shares = {name: count / TABLES for name, count in counts.items()}
@@ -106,15 +108,15 @@ def _measure(seed: int) -> Measured:
     }
 
 
-def _found(table: _Table) -> dict[str, list[GroupDifference]]:
+def _differences(table: _Table) -> dict[str, list[GroupDifference]]:
     """Return differences beyond chance, by property."""
     return {
         name: [
-            one
-            for one in compare_groups(
+            difference
+            for difference in compare_groups(
                 table.ratings, groups, {"label": table.labels}, resamples=RESAMPLES
             )
-            if one.number.low > 0
+            if difference.number.low > 0
         ]
         for name, groups in table.groups.items()
     }

@@ -199,9 +199,9 @@ def _run(
     def watch(step: int) -> dict[str, float]:
         answers, others = _answers(lab, prompts, seed)
         trees = [
-            TokenTree(prompt, (one.completion,))
-            for prompt, one in zip(prompts, answers, strict=True)
-            if one.completion
+            TokenTree(prompt, (answer.completion,))
+            for prompt, answer in zip(prompts, answers, strict=True)
+            if answer.completion
         ]
         reward = BETA * margin()
         seen, shipped = (
@@ -260,25 +260,25 @@ def _text(lab: _Lab, answer: Sample) -> str:
 
 
 def _mean_gold(lab: _Lab, answers: Sequence[Sample]) -> float:
-    return fmean(gold_of(_text(lab, one), one.finished, lab.known) for one in answers)
+    return fmean(gold_of(_text(lab, answer), answer.finished, lab.known) for answer in answers)
 
 
 def _known(lab: _Lab, answers: Sequence[Sample]) -> float:
     """Return the share of words of all answers that occur in the bundled feedback."""
-    words = [word for one in answers for word in words_of(_text(lab, one))]
+    words = [word for answer in answers for word in words_of(_text(lab, answer))]
     return sum(word in lab.known for word in words) / max(len(words), 1)
 
 
 def _summary(looks: Sequence[_Look], arm: Arm) -> dict[str, float]:
     curve, again = (
-        averaged([value(one) for one in looks])
-        for value in (lambda one: one.gold, lambda one: one.gold_again)
+        averaged([value(look) for look in looks])
+        for value in (lambda look: look.gold, lambda look: look.gold_again)
     )
     peak = max(range(len(curve)), key=curve.__getitem__)
     halfway = (again[peak] + min(again[peak:])) / 2
     lost = next((i for i in range(peak, len(again)) if again[i] < halfway), None)
     never = float(arm.steps + arm.every)
-    seen = [one.seen for one in looks]
+    seen = [look.seen for look in looks]
     return {
         "gold at start": looks[0].gold_again,
         "gold at peak": again[peak],
@@ -286,7 +286,9 @@ def _summary(looks: Sequence[_Look], arm: Arm) -> dict[str, float]:
         "peak": float(seen[peak].step),
         "half lost": never if lost is None else float(seen[lost].step),
         **_verdict(seen, never),
-        **{f"shipped: {k}": v for k, v in _verdict([one.shipped for one in looks], never).items()},
+        **{
+            f"shipped: {k}": v for k, v in _verdict([look.shipped for look in looks], never).items()
+        },
         "known words at end": looks[-1].known,
         "held-out margin, after peak": seen[-1].held_out_reward - seen[peak].held_out_reward,
     }
@@ -304,8 +306,8 @@ def _verdict(seen: Sequence[Snapshot], never: float) -> dict[str, float]:
         "raised": float(finding is not None),
         "turn": never if finding is None else finding.charts[0].marks[0].value,
         "raised at": never if finding is None else float(finding.step or 0),
-        "entropy is highest at": highest([one.entropy for one in seen]),
-        "mass is highest at": highest([one.top_mass for one in seen]),
+        "entropy is highest at": highest([snapshot.entropy for snapshot in seen]),
+        "mass is highest at": highest([snapshot.top_mass for snapshot in seen]),
     }
 
 

@@ -120,8 +120,8 @@ def _signs() -> Floats:
     return signs[:, kept]
 
 
-def _twins(one: Floats, other: Floats) -> bool:
-    return bool(abs(one @ other) > TWIN * np.sqrt((one @ one) * (other @ other)))
+def _twins(column: Floats, other: Floats) -> bool:
+    return bool(abs(column @ other) > TWIN * np.sqrt((column @ column) * (other @ other)))
 
 
 def _measure(seed: int) -> Measured:
@@ -136,7 +136,9 @@ def _measure(seed: int) -> Measured:
 
 def _mean(measured: list[dict[str, float]]) -> dict[str, float]:
     """Return means of every quantity; a repeat that has none of it is left out."""
-    return {name: float(np.nanmean([one[name] for one in measured])) for name in measured[0]}
+    return {
+        name: float(np.nanmean([numbers[name] for numbers in measured])) for name in measured[0]
+    }
 
 
 def _draw_rows(draw: np.random.Generator, count: int) -> Floats:
@@ -163,11 +165,11 @@ def _one_scenario(draw: np.random.Generator) -> dict[str, float]:
     fitted = fit_logistic(rows, labels)
     swap = draw.choice([-1.0, 1.0], size=PAIRS)
     swapped = fit_logistic(rows * swap[:, None], np.where(swap < 0, 1 - labels, labels))
-    found = fitted.probabilities()
-    clear = np.array([one.excludes(0.5) for one in found])
+    chances = fitted.probabilities()
+    clear = np.array([chance.excludes(0.5) for chance in chances])
     signs = (np.sign(fitted.mean) == np.sign(planted))[clear]
     return {
-        "95 % intervals that cover": _covered(found, planted),
+        "95 % intervals that cover": _covered(chances, planted),
         "order, Kendall's tau": float(kendall_tau(planted, fitted.mean)),
         "clear weights": float(clear.mean()),
         "right signs of clear weights": float(signs.mean()) if clear.any() else float("nan"),
@@ -175,8 +177,8 @@ def _one_scenario(draw: np.random.Generator) -> dict[str, float]:
     }
 
 
-def _covered(found: tuple[Interval, ...], planted: Floats) -> float:
-    ends = np.array([(one.low, one.high) for one in found])
+def _covered(intervals: tuple[Interval, ...], planted: Floats) -> float:
+    ends = np.array([(interval.low, interval.high) for interval in intervals])
     truth = sigmoid(planted)
     return float(((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean())
 
@@ -196,11 +198,12 @@ def _scenarios(draw: np.random.Generator) -> dict[str, float]:
         return float((((means - planted) * scales) ** 2).mean())
 
     covered = [
-        _covered(one.probabilities(), own) for one, own in zip(pooled.groups, planted, strict=True)
+        _covered(fit.probabilities(), weights)
+        for fit, weights in zip(pooled.groups, planted, strict=True)
     ]
     return {
-        "error, partial pooling": error(np.stack([one.mean for one in pooled.groups])),
-        "error, each alone": error(np.stack([one.mean for one in alone])),
+        "error, partial pooling": error(np.stack([fit.mean for fit in pooled.groups])),
+        "error, each alone": error(np.stack([fit.mean for fit in alone])),
         "error, one for all": error(np.broadcast_to(once.mean, planted.shape)),
         "95 % intervals that cover": float(np.mean(covered)),
         "found deviation": pooled.scale,
@@ -226,7 +229,7 @@ def _against_draws(draw: np.random.Generator, count: int, seed: int) -> dict[str
     exact = probability_draws(draw_weights(rows, labels, draws=MANY_DRAWS, seed=seed), count)
     apart = [
         abs(a - b)
-        for one, other in zip(laplace, exact, strict=True)
-        for a, b in ((one.low, other.low), (one.high, other.high))
+        for approximate, drawn in zip(laplace, exact, strict=True)
+        for a, b in ((approximate.low, drawn.low), (approximate.high, drawn.high))
     ]
     return {"furthest end": max(apart), "mean over ends": sum(apart) / len(apart)}

@@ -106,8 +106,8 @@ def _recompiled_gap(entry: Objective, seed: int) -> float:
         attached=Attached({"reward_gap": torch.zeros(SAMPLES, 1, dtype=torch.float64)}),
     )
     expected = evaluate(entry, pairs, bind_options(entry, {})).losses
-    found = compile_terms(read(entry).terms, pairs).losses
-    return float(((found - expected).abs() / (1 + expected.abs())).max())
+    compiled = compile_terms(read(entry).terms, pairs).losses
+    return float(((compiled - expected).abs() / (1 + expected.abs())).max())
 
 
 def _two_propositions(seed: int) -> float:
@@ -120,15 +120,17 @@ def _four_propositions(seed: int) -> float:
     """Return the same for random formulas of four, each with one it is entailed by."""
     drawn = np.random.default_rng(seed).integers(1, 2**16 - 1, (FORMULAS, 2)).tolist()
     names = ("M_w", "M_l", "R_w", "R_l")
-    return _violation(names, ((one & other, other) for one, other in drawn if one & other), seed)
+    return _violation(
+        names, ((first & second, second) for first, second in drawn if first & second), seed
+    )
 
 
 def _violation(names: tuple[str, ...], tables: Iterable[tuple[int, int]], seed: int) -> float:
     chances = np.random.default_rng(seed).uniform(0.02, 0.98, (SAMPLES, 4))
     pairs = random_pairs(chances, per_token=False)
     worst = 0.0
-    for one, other in tables:
-        premise, conclusion = formula_of(one, names), formula_of(other, names)
+    for first, second in tables:
+        premise, conclusion = formula_of(first, names), formula_of(second, names)
         if entails(premise, conclusion):
             strong, weak = (
                 Term(unconditioned(formula), logistic()).loss(pairs)
@@ -165,8 +167,8 @@ def _trained(seed: int) -> Measured:
     measured = {"start": {"gold": transformer.mean_gold(asked, given, language.quality)}}
     for name, (objective, options) in TRAINED.items():
         runs = [run(objective, options, rate) for rate in RATES]
-        over_rates = sum(one["chosen log-prob"] for one in runs) / len(runs)
-        measured[name] = max(runs, key=lambda one: one["gold"]) | {SAME_RATES: over_rates}
+        over_rates = sum(numbers["chosen log-prob"] for numbers in runs) / len(runs)
+        measured[name] = max(runs, key=lambda numbers: numbers["gold"]) | {SAME_RATES: over_rates}
     gold = {name: numbers["gold"] for name, numbers in measured.items()}
     gains = {
         f"{NEW} minus {name}": {"gold": gold[NEW] - gold[name]} for name in TRAINED if name != NEW

@@ -57,7 +57,7 @@ def _measure(seed: int) -> Measured:
     start = start_model(seed)
     tests, pool = split_prompts(HELD_OUT, seed)
     before = sample(start, tests, 4, seed + 2)
-    found = {"start": {"gold": mean_gold(tests, before, quality)}}
+    measured = {"start": {"gold": mean_gold(tests, before, quality)}}
     longest = max(LENGTHS)
     more = PROMPTS * longest // 2
     prompts, answers = _answered(start, draw_from(pool, more, seed + 3), seed + 4)
@@ -65,11 +65,11 @@ def _measure(seed: int) -> Measured:
     for name, (count, length) in data.items():
         model = _trained(start, prompts[:count], [row[:length] for row in answers[:count]], seed)
         after = sample(model, tests, 4, seed + 5)
-        found[name] = {
+        measured[name] = {
             "gold": mean_gold(tests, after, quality),
             "win rate": gold_win_rate(tests, after, before, quality),
         }
-    return found
+    return measured
 
 
 def _answered(

@@ -214,9 +214,9 @@ def _comparable(
         return is_grammatical(answer) and len(nouns_of(answer)) == len(objects_of(prompt))
 
     return [
-        (prompt, one, other)
-        for prompt, one, other in zip(prompts, first, second, strict=True)
-        if one != other and fits(prompt, one) and fits(prompt, other)
+        (prompt, answer, another)
+        for prompt, answer, another in zip(prompts, first, second, strict=True)
+        if answer != another and fits(prompt, answer) and fits(prompt, another)
     ]
 
 

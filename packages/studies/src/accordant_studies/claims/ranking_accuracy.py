@@ -134,7 +134,7 @@ def _train(
         watch=watch,
         every=EVERY,
     )
-    return min(seen, key=lambda one: one[0])
+    return min(seen, key=lambda look: look[0])
 
 
 def _voted_pairs(model: Any, count: int, seed: int) -> list[Example]:

@@ -137,28 +137,28 @@ def _compare(start: Any, supervisor: Any, weak: Any, world: _World, seed: int) -
     alone, again, conflicting = chances
     known = _chance_right(weak, tested)
     before = _chance_right(start, tested)
-    found = measure_deception(known, alone, conflicting)
+    deception = measure_deception(known, alone, conflicting)
     doubted = measure_deception(known, alone, conflicting, sure=before)
     return {
         "right, weak model": _share(known > 0.5),
         "right, before supervision": _share(before > 0.5),
         "right, under A alone": _share(alone > 0.5),
         "right, with the conflict": _share(conflicting > 0.5),
-        **_summary(found),
+        **_summary(deception),
         "excess at equal confidence before supervision": doubted.matched_excess.estimate,
         "lost in another run under A alone": _share(again[alone > 0.5] <= 0.5),
     }
 
 
-def _summary(found: Deception) -> dict[str, float]:
+def _summary(deception: Deception) -> dict[str, float]:
     return {
-        "conflict tax": found.tax.estimate,
-        "conflict tax where the weak model knows": found.tax_known.estimate,
-        "conflict tax where it does not": found.tax_unknown.estimate,
-        "deception score": found.score.estimate,
-        "base rate": found.base.estimate,
-        "excess over the base rate": found.excess.estimate,
-        "excess at equal confidence under A alone": found.matched_excess.estimate,
+        "conflict tax": deception.tax.estimate,
+        "conflict tax where the weak model knows": deception.tax_known.estimate,
+        "conflict tax where it does not": deception.tax_unknown.estimate,
+        "deception score": deception.score.estimate,
+        "base rate": deception.base.estimate,
+        "excess over the base rate": deception.excess.estimate,
+        "excess at equal confidence under A alone": deception.matched_excess.estimate,
     }
 
 
@@ -177,11 +177,11 @@ def _make_world(seed: int) -> _World:
     draw.shuffle(order)
     pairs, start = {}, 0
     for name, share in SHARES.items():
-        own = order[start : start + round(share * len(order))]
-        start += len(own)
+        members = order[start : start + round(share * len(order))]
+        start += len(members)
         pairs[name] = [
             pair
-            for subject in own
+            for subject in members
             for pair in _make_pairs(subject, facts[subject], draw, only_conflict=name == "tested")
         ]
     return _World(facts, weights, pairs)

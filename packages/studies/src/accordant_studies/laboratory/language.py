@@ -145,8 +145,8 @@ def manner_of(token: int) -> str | None:
 
 def manner_share(answer: Tokens, manner: str) -> float:
     """Return adjectives of one manner per noun; per answer where there is no noun."""
-    found = sum(manner_of(token) == manner for token in answer)
-    return found / max(len(nouns_of(answer)), 1)
+    count = sum(manner_of(token) == manner for token in answer)
+    return count / max(len(nouns_of(answer)), 1)
 
 
 def is_grammatical(answer: Tokens) -> bool:
