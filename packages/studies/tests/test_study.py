@@ -80,6 +80,7 @@ def test_shares_of_all_seeds_are_pooled_and_their_interval_is_exact() -> None:
     assert stats.binom.cdf(18, 30, interval.high) == pytest.approx(0.025)
     assert (interval.estimate, interval.count) == (0.6, 30)
     assert Share(3, 10).complement() == 0.7
+    assert math.isnan(over_seeds([Share(0, 0)]).low)
     # One seed is enough, as the trials in it are independent; a difference is Student's again.
     assert holds(Claim("most", "score", higher="a", than=0.5), [{"a": {"score": Share(19, 20)}}])
     shares = [{"a": {"score": Share(k, 10)}, "b": {"score": Share(2, 10)}} for k in (5, 6, 7)]

@@ -27,8 +27,8 @@ class Share(float):
     trials: int
 
     def __new__(cls, count: int, trials: int) -> Share:
-        """Make the share `count / trials`; calculating with it gives plain numbers."""
-        share = super().__new__(cls, count / trials)
+        """Make the share `count / trials`, NaN of none; calculating with it gives plain numbers."""
+        share = super().__new__(cls, count / trials if trials else math.nan)
         share.count, share.trials = count, trials
         return share
 
