@@ -19,7 +19,7 @@ USUAL = {"comparison": "dpo", "joint_pair": "dove"}
 def pair_objective(
     method: str | None, beta: float | None, record_type: str
 ) -> tuple[Objective, Mapping[str, Any]]:
-    """The objective for pairs of this type, and its options.
+    """Return the objective for pairs of this type, and its options.
 
     Args:
         method: its name; the usual one when None.

@@ -68,24 +68,16 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found.
+    """What one check found, as reports show it; fields that are not named here as in `Outcome`.
 
     Args:
         check: name of the check, as in `--only`.
         title: heading.
         severity: `ok` where the criterion was not met: the finding is then not raised.
-        quantity: what the number is, such as "rows that repeat an earlier one".
-        number: the summary number with its interval; NaN where nothing was measured.
         sentence: what was found and what it means, in plain words.
-        unit: of the number: `share` (in [0, 1], shown in percent), `nats`, `rows`, `number`, ...
         mend: what to do about it; empty where there is nothing to do.
         threshold: what the number was held against; None where there is none.
-        rows: the rows behind it, the worst first; some of the `concerned`.
-        row_unit: unit of the rows' numbers.
-        concerned: rows the finding concerns in all.
-        drop: rows that `--filter` leaves out.
-        measures: further numbers.
-        charts: what to draw.
+        rows: some of the `concerned`, the worst first.
         step: optimiser step it was raised at, during training; None elsewhere.
     """
 
@@ -139,7 +131,7 @@ class Scale:
 
     def severity(self, number: Interval) -> Severity:
         """Return the worst severity that the number reaches; `ok` for none, and for NaN."""
-        off = max(number.low - self.middle, self.middle - number.high)
+        off = number.distance(self.middle)
         return worst_of(
             *(severity for level, severity in self.above.items() if number.estimate > level),
             *(severity for level, severity in self.surely_above.items() if number.low > level),
@@ -202,7 +194,7 @@ def list_measures(numbers: Mapping[str, Interval], unit: str = "number") -> tupl
 
 
 def reaches(severity: Severity, level: Severity) -> bool:
-    """Whether `severity` is `level` or worse."""
+    """Tell whether `severity` is `level` or worse."""
     return SEVERITIES.index(severity) >= SEVERITIES.index(level)
 
 

@@ -84,7 +84,7 @@ class Changes:
 
 
 def predict(products: Products, slopes: Tensor) -> Changes:
-    """The changes that gradients and slopes (d_w and d_l, `[n, 2]`) imply."""
+    """Predict the changes that gradients and slopes (d_w and d_l, `[n, 2]`) imply."""
     up, down = slopes.double().unbind(1)
     return Changes(
         up * products.chosen - down * products.inner,
@@ -93,7 +93,7 @@ def predict(products: Products, slopes: Tensor) -> Changes:
 
 
 def parameters_of(model: nn.Module, layers: int | None = None) -> list[nn.Parameter]:
-    """The weights whose gradients are compared: all that would be trained, or the last layers'.
+    """Choose weights whose gradients are compared: all that would be trained, or the last layers'.
 
     Args:
         model: prepared by `scoring.install`.
@@ -143,7 +143,7 @@ def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None
 def pair_gradients(
     model: nn.Module, example: Example, parameters: Sequence[nn.Parameter]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Scores]:
-    """g_w and g_l of one pair, weight by weight, and its scores without gradient."""
+    """Compute g_w and g_l of one pair, weight by weight, and its scores without gradient."""
     with torch.enable_grad():
         scores = score_packed(model, pack(model, example.trees))
         chosen, rejected = scores.sum().unbind(0)
@@ -164,7 +164,7 @@ def pair_products(
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Products, Scores]:
-    """Inner products of the gradients of every pair, one pair at a time.
+    """Compute inner products of the gradients of every pair, one pair at a time.
 
     Args:
         model: prepared by `scoring.install`.
@@ -195,7 +195,7 @@ COST = 5
 
 
 def _dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """Inner product over all weights; bfloat16 gradients are multiplied in float32."""
+    """Compute an inner product over all weights; bfloat16 is multiplied in float32."""
     total = 0.0
     for one, other in zip(first, second, strict=True):
         left = one.flatten().to(torch.promote_types(one.dtype, torch.float32))

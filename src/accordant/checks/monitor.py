@@ -49,16 +49,14 @@ class WatchSettings:
 
 
 def read_findings(history: RunHistory) -> tuple[Finding, ...]:
-    """What the checks during training say of the measurements; those that do not apply are left
-    out.
-    """
-    found = []
-    for one in list_checks("during"):
+    """Run the checks during training that apply to what was measured."""
+    findings = []
+    for check in list_checks("during"):
         try:
-            found.append(one(history))
+            findings.append(check(history))
         except NotApplicableError:
             continue
-    return tuple(found)
+    return tuple(findings)
 
 
 class Monitor(TrainerCallback):
@@ -98,7 +96,7 @@ class Monitor(TrainerCallback):
         )
 
     def findings(self) -> tuple[Finding, ...]:
-        """What the checks say now; nothing before the first look."""
+        """Run the checks on what was measured so far; nothing before the first snapshot."""
         return read_findings(self.history) if self._snapshots else ()
 
     def on_train_begin(
@@ -200,7 +198,7 @@ class Monitor(TrainerCallback):
             return
         kept = {
             "answers": [(tree.prompt, tree.continuations[0]) for tree in self._answers],
-            "measurements": [asdict(one) for one in self._snapshots],
+            "measurements": [asdict(snapshot) for snapshot in self._snapshots],
         }
         try:
             self.settings.file.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +221,9 @@ class Monitor(TrainerCallback):
                 TokenTree(tuple(prompt), (tuple(answer),)) for prompt, answer in kept["answers"]
             )
             self._snapshots = [
-                one for one in map(_snapshot, kept["measurements"]) if one.step <= step
+                snapshot
+                for snapshot in map(_snapshot, kept["measurements"])
+                if snapshot.step <= step
             ]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(

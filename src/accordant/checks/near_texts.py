@@ -42,12 +42,12 @@ class Near:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text in small letters, without punctuation."""
+    """Split a text into words in small letters, without punctuation."""
     return _WORD.findall(text.lower())
 
 
 def runs_of(text: str) -> Hashes:
-    """Hashes of the runs of five words in a text, sorted, each once; of a shorter text, itself."""
+    """Hash the runs of five words in a text, sorted, each once; of a shorter text, itself."""
     words = split_words(text)
     hashes = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
     if len(words) <= RUN:
@@ -60,13 +60,13 @@ def runs_of(text: str) -> Hashes:
 
 
 def similarity_of(first: Hashes, second: Hashes) -> float:
-    """Jaccard similarity of two sets of runs."""
+    """Compute the Jaccard similarity of two sets of runs."""
     common = len(np.intersect1d(first, second, assume_unique=True))
     return common / (len(first) + len(second) - common)
 
 
 def near_pairs(texts: Sequence[str], least: float, *, beside: int | None = None) -> list[Near]:
-    """Pairs of texts whose similarity is at least `least`, in order.
+    """Find pairs of texts whose similarity is at least `least`, in order.
 
     Equal texts are pairs with similarity 1 as well; of many equal texts each is paired with the
     first alone.
@@ -91,7 +91,7 @@ def near_pairs(texts: Sequence[str], least: float, *, beside: int | None = None)
 
 
 def _firsts(runs: Sequence[Hashes], beside: int | None) -> dict[int, int]:
-    """For every text the first that has the same runs; each side of `beside` keeps its own.
+    """Find for every text the first with the same runs; each side of `beside` keeps its own.
 
     A text of the second side that equals one of the first side is paired with it.
     """
@@ -114,7 +114,7 @@ def _firsts(runs: Sequence[Hashes], beside: int | None) -> dict[int, int]:
 
 
 def _candidates(runs: Sequence[Hashes], least: float) -> Iterator[tuple[int, int]]:
-    """Pairs whose signatures agree in a band; each once."""
+    """Yield pairs whose signatures agree in a band; each once."""
     signatures = np.stack([_signature(own) for own in runs]) if runs else np.zeros((0, HASHES))
     rows = _rows_per_band(least)
     seen: set[tuple[int, int]] = set()
@@ -131,7 +131,7 @@ def _candidates(runs: Sequence[Hashes], least: float) -> Iterator[tuple[int, int
 
 
 def _rows_per_band(least: float) -> int:
-    """The most hashes a band may have to find a pair at `least` with probability RECALL."""
+    """Return the most hashes a band may have to find a pair at `least` with probability RECALL."""
     fits = [
         rows for rows in range(1, HASHES + 1) if 1 - (1 - least**rows) ** (HASHES // rows) >= RECALL
     ]
@@ -139,7 +139,7 @@ def _rows_per_band(least: float) -> int:
 
 
 def _signature(runs: Hashes) -> Hashes:
-    """The smallest value of every hash function over the runs, `[HASHES]`."""
+    """Take the smallest value of every hash function over the runs, `[HASHES]`."""
     with np.errstate(over="ignore"):
         mixed = (runs[None, :] ^ _KEYS[:, None]) * _ODD
         mixed ^= mixed >> np.uint64(29)
@@ -150,7 +150,7 @@ def _signature(runs: Hashes) -> Hashes:
 
 
 def _step(state: Hashes, word: Hashes) -> Hashes:
-    """A hash of what was read so far and the next word."""
+    """Hash what was read so far and the next word."""
     with np.errstate(over="ignore"):
         mixed: Hashes = (state ^ (word + np.uint64(0x51ED270B))) * _ODD
         return mixed ^ (mixed >> np.uint64(31))

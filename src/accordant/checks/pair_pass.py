@@ -65,7 +65,7 @@ def _walk(inputs: CheckInputs, model: Any, readings: dict[str, Reading]) -> dict
 
 
 def _gaps(inputs: CheckInputs) -> Tensor:
-    """How much the model prefers the chosen answer of every pair, float64 `[pairs]`.
+    """Measure how much the model prefers the chosen answer of every pair, float64 `[pairs]`.
 
     With a reference it is the difference of implicit rewards over beta (Rafailov et al. 2023,
     equation 5), in nats: what training made of the model's taste. Without one it is the difference

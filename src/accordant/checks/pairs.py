@@ -52,7 +52,7 @@ class Reading:
 
 
 def list_pairs(examples: Sequence[Example]) -> list[Pair]:
-    """Every preference the examples state, example by example.
+    """List every preference the examples state, example by example.
 
     A comparison or joint pair states one. A ranking states one for every two of its answers that
     were not given the same reward.
@@ -69,7 +69,7 @@ def _preferences(example: Example) -> list[tuple[int, int]]:
 
 
 def count_answers(example: Example) -> int:
-    """Continuations over all trees of an example."""
+    """Count continuations over all trees of an example."""
     return sum(len(tree.continuations) for tree in example.trees)
 
 
@@ -116,7 +116,7 @@ def read_pairs(
 
 
 def _places(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Continuations of a row that were preferred to others, int64 `[n]` each."""
+    """Number continuations of a row that were preferred to others, int64 `[n]` each."""
     first = [0]
     for example in examples:
         first.append(first[-1] + count_answers(example))

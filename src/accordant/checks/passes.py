@@ -63,7 +63,7 @@ class Pass(Generic[Result]):
         return list_options(self.run)
 
     def key(self, **options: Any) -> tuple[Any, ...]:
-        """Where its result with these options, defaults for the rest, stands in `shared`."""
+        """Return where its result with these options, defaults for the rest, stands in `shared`."""
         return self, *self._values(options).items()
 
     def read(self, inputs: CheckInputs, **options: Any) -> Result:
@@ -79,7 +79,7 @@ class Pass(Generic[Result]):
         return result
 
     def costs(self, inputs: CheckInputs, options: Mapping[str, Any]) -> dict[str, float]:
-        """Tokens through models, by pass: of the passes it reads and its own; zeros left out.
+        """Count tokens through models, of the passes it reads and its own, by name; no zeros.
 
         Args:
             inputs: without models.

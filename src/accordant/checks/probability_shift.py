@@ -103,7 +103,7 @@ def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Part:
 
 
 def _sums(parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Changes `[positions, vocab]` summed over all positions, and what goes with them joined."""
+    """Sum changes `[positions, vocab]` over all positions, and join what goes with them."""
     total, beside = None, []
     for moved, other in parts:
         total = moved.sum(0) if total is None else total + moved.sum(0)
@@ -113,7 +113,7 @@ def _sums(parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def _gains(moved: Tensor, trees: Sequence[TokenTree]) -> Tensor:
-    """What was gained where each tree's answers begin, in all and by other tokens, `[trees, 2]`."""
+    """Sum gains where each tree's answers begin, in all and by other tokens, `[trees, 2]`."""
     gained = moved.clamp(min=0)
     whole = gained.sum(1)
     for row, tree in zip(gained, trees, strict=True):
@@ -141,7 +141,7 @@ def _differences(pair: _Pair, positions: Tensor) -> Iterator[Tensor]:
 
 
 def _beginnings(scores: Scores, trees: Sequence[TokenTree]) -> Tensor:
-    """The position that predicts the first token of each tree's first answer, int64 `[trees]`.
+    """Find the position that predicts the first token of each tree's answers, int64 `[trees]`.
 
     All answers of a tree begin behind the same prompt, so one position speaks for them.
     """

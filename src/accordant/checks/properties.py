@@ -50,7 +50,7 @@ _STOP = frozenset(_STOP_WORDS.split())
 
 @lru_cache(maxsize=64)
 def words_of(text: str) -> tuple[str, ...]:
-    """Words and numbers of a text in lower case, apostrophes and hyphens inside words kept."""
+    """Return words and numbers of a text in lower case, apostrophes and hyphens in words kept."""
     return tuple(_WORD.findall(text.lower()))
 
 
@@ -59,7 +59,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _count(pattern: str, flags: re.RegexFlag = re.MULTILINE) -> Amount:
-    """How often a pattern occurs in the answer."""
+    """Count how often a pattern occurs in the answer."""
     found = re.compile(pattern, flags)
     return lambda _, answer: float(sum(1 for _ in found.finditer(answer)))
 
@@ -279,5 +279,5 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 
 
 def measurable() -> dict[str, Amount]:
-    """Properties that a program can measure, by name."""
+    """Return the properties that a program can measure, by name."""
     return {name: kind.measure for name, kind in PROPERTIES.items() if kind.measure is not None}

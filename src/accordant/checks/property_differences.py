@@ -62,7 +62,7 @@ class PropertyDifferences:
         return self.places[:, 0]
 
     def take(self, kept: NDArray[np.bool_]) -> PropertyDifferences:
-        """Some of the pairs, by a mask `[n]`."""
+        """Take some of the pairs, by a mask `[n]`."""
         gaps = None if self.gaps is None else self.gaps[kept]
         return replace(self, places=self.places[kept], amounts=self.amounts[kept], gaps=gaps)
 
@@ -89,7 +89,7 @@ def measure_properties(inputs: CheckInputs, *, judged: bool = False) -> Property
 
 
 def pair_places(record: Record) -> list[tuple[int, int]]:
-    """Every two answers of a record of which one was preferred: (preferred, other) places."""
+    """List every two answers of a record of which one was preferred: (preferred, other) places."""
     match record:
         case Comparison():
             return [(0, 1)]
@@ -100,20 +100,20 @@ def pair_places(record: Record) -> list[tuple[int, int]]:
 
 
 def scenarios_of(
-    records: Sequence[Record], found: PropertyDifferences, by: str
+    records: Sequence[Record], differences: PropertyDifferences, by: str
 ) -> tuple[tuple[str, ...], Integers] | None:
-    """Names of scenarios, and that of every pair by its place; None where there is one alone.
+    """Name scenarios, and number that of every pair; None where there is one alone.
 
     Args:
         records: of the feedback.
-        found: their pairs.
+        differences: of their pairs.
         by: `file` a record was read from, length of its `prompt` in three classes, `none`, or
             `auto`: files where there are two to twelve of them, else prompts.
 
     Raises:
         UserError: scenarios are files, and there are more than twelve.
     """
-    sources = [one.origin.source if one.origin else "unknown" for one in records]
+    sources = [record.origin.source if record.origin else "unknown" for record in records]
     files = tuple(dict.fromkeys(sources))
     if by == "file" and len(files) > FILES:
         raise UserError(
@@ -124,26 +124,26 @@ def scenarios_of(
     if by == "none" or (by == "file" and len(files) < 2):
         return None
     if by == "file" or (by == "auto" and 2 <= len(files) <= FILES):
-        names, own = _short(files), np.array([files.index(source) for source in sources])
+        names, scenario = _short(files), np.array([files.index(source) for source in sources])
     else:
-        lengths = [len(words_of(flat(prompts_of(one)[0]))) for one in records]
+        lengths = [len(words_of(flat(prompts_of(record)[0]))) for record in records]
         ends = np.unique(np.quantile(lengths, np.arange(1, CLASSES) / CLASSES).round())
         names = _length_names([int(end) for end in ends])
-        own = np.searchsorted(ends, lengths)
-    present, numbered = np.unique(own[found.records], return_inverse=True)
+        scenario = np.searchsorted(ends, lengths)
+    present, numbered = np.unique(scenario[differences.records], return_inverse=True)
     if len(present) < 2:
         return None
     return tuple(names[place] for place in present), numbered.astype(np.int64)
 
 
 def _short(files: Sequence[str]) -> tuple[str, ...]:
-    """Names of files without their folders, where that tells them apart."""
+    """Name files without their folders, where that tells them apart."""
     names = tuple(PurePath(file).name for file in files)
     return names if len(set(names)) == len(files) else tuple(files)
 
 
 def _length_names(ends: Sequence[int]) -> tuple[str, ...]:
-    """Names of classes that end at these numbers of words, and of the one above."""
+    """Name classes that end at these numbers of words, and the one above."""
     between = (f"prompts of {low + 1} to {high} words" for low, high in pairwise(ends))
     return (f"prompts of up to {ends[0]} words", *between, f"prompts of over {ends[-1]} words")
 
@@ -174,7 +174,7 @@ def _measure(inputs: CheckInputs, judged: bool) -> PropertyDifferences:
 
 
 def _rewards(reward: Reward, records: Sequence[Record]) -> list[float]:
-    """Rewards of all answers of records, one record after the other, in one batch."""
+    """Score all answers of records, one record after the other, in one batch."""
     answers = [
         Answer(record.prompt, flat(answer))
         for record in records
@@ -185,7 +185,7 @@ def _rewards(reward: Reward, records: Sequence[Record]) -> list[float]:
 
 
 def _amounts(record: Record, measures: Mapping[str, Amount]) -> Floats:
-    """How much of every property each answer has, `[answers, k]`."""
+    """Measure how much of every property each answer has, `[answers, k]`."""
     assert isinstance(record, Comparison | Ranking)
     prompt = flat(record.prompt)
     answers = [flat(answer) for _, answer in answers_of(record)]
@@ -194,7 +194,7 @@ def _amounts(record: Record, measures: Mapping[str, Amount]) -> Floats:
 
 
 def _gaps(inputs: CheckInputs) -> dict[Place, float] | None:
-    """The model's preference by pair; None where there is no model or it could read no pair."""
+    """Return the model's preference by pair; None where no model could read a pair."""
     if inputs.model is None or inputs.encoded is None:
         return None
     try:

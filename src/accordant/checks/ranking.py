@@ -27,7 +27,7 @@ class PairLogps:
 
     @classmethod
     def of(cls, columns: Tensor) -> PairLogps:
-        """From what `pairs.LOGPS` reads, `[n, 4]`."""
+        """Make it from what `pairs.LOGPS` reads, `[n, 4]`."""
         return cls(*columns.double().unbind(1))
 
     @property
@@ -47,12 +47,12 @@ class PairLogps:
 
 
 def ranked_right(gaps: Tensor) -> Tensor:
-    """1 where the chosen answer is the likelier one, 1/2 at a tie, 0 elsewhere, `[n]`."""
+    """Return 1 where the chosen answer is the likelier one, 1/2 at a tie, 0 elsewhere, `[n]`."""
     return (gaps.sign() + 1) / 2
 
 
 def ideal_gaps(gaps: Tensor, preferred: Tensor, beta: float) -> Tensor:
-    """The gaps at DPO's optimum: pi*(w) / pi*(l) = ref(w) / ref(l) (a / (1 - a))^(1 / beta).
+    """Return gaps at DPO's optimum: pi*(w) / pi*(l) = ref(w) / ref(l) (a / (1 - a))^(1 / beta).
 
     With gaps per token it is the optimum of DPO on log-ratios per token, whose logarithms replace
     those of the whole answers on both sides.
@@ -69,7 +69,7 @@ def ideal_gaps(gaps: Tensor, preferred: Tensor, beta: float) -> Tensor:
 
 
 def needed_loss(gaps: Tensor, beta: float) -> Tensor:
-    """DPO's loss under which a pair is ranked right: -log sigmoid(beta c), `[n]`.
+    """Return DPO's loss under which a pair is ranked right: -log sigmoid(beta c), `[n]`.
 
     c = log ref(l) - log ref(w) is minus the reference's gap. It is log 2, the loss at the start,
     for a pair the reference ranks equal, and the lower the worse the reference ranks the pair.

@@ -81,7 +81,7 @@ class Check:
         if options.keys() - values.keys():
             raise TypeError(f"check '{self.name}' has no option {options.keys() - values.keys()}")
         values |= options
-        results = (one.read(inputs, **values) for one in self.passes)
+        results = (source.read(inputs, **values) for source in self.passes)
         function = self.functions[0]
         taken = {option.name: values[option.name] for option in list_options(function)}
         outcome: Outcome = function(inputs, *results, **taken)
@@ -123,12 +123,12 @@ class Check:
     @property
     def needs(self) -> tuple[Need, ...]:
         """What it reads besides the feedback."""
-        return tuple(dict.fromkeys(need for one in self.passes for need in one.needs))
+        return tuple(dict.fromkeys(need for read in self.passes for need in read.needs))
 
     @property
     def uses(self) -> tuple[Need, ...]:
         """What it reads besides, where it is there; it runs without it too."""
-        return tuple(dict.fromkeys(need for one in self.passes for need in one.uses))
+        return tuple(dict.fromkeys(need for read in self.passes for need in read.uses))
 
     @property
     def reads_model(self) -> bool:
@@ -142,7 +142,7 @@ class Check:
         return f"{needed}; {' and '.join(self.uses)} if there" if self.uses else needed
 
     def applies_to(self, record_type: str) -> bool:
-        """Whether it can be run on records of this type."""
+        """Tell whether it can be run on records of this type."""
         return not self.feedback or record_type in self.feedback
 
     def costs(
@@ -155,7 +155,7 @@ class Check:
             options: of the check; defaults for the rest.
         """
         values = {option.name: option.default for option in self.options} | dict(options or {})
-        return {k: v for one in self.passes for k, v in one.costs(inputs, values).items()}
+        return {k: v for read in self.passes for k, v in read.costs(inputs, values).items()}
 
 
 class Declared(TypedDict, total=False):
@@ -206,7 +206,7 @@ def check(
         if known is not None and known.module != function.__module__:
             raise ValueError(f"there are two checks called '{name}'")
         listed = (_listing(*declared["shown"]),) if "shown" in declared else ()
-        functions = (function, *(one.run for one in reads), *listed)
+        functions = (function, *(source.run for source in reads), *listed)
         _registered[name] = Check(
             name,
             declared["title"],
@@ -244,23 +244,22 @@ def _load_all() -> None:
 
 
 def list_checks(when: When | None = None) -> tuple[Check, ...]:
-    """All checks, or those of one stage, in the order of stages and names."""
+    """List all checks, or those of one stage, in the order of stages and names."""
     _load_all()
-    found = (one for one in _registered.values() if when in (None, one.when))
-    return tuple(sorted(found, key=lambda one: (_STAGES.index(one.when), one.name)))
+    checks = (check for check in _registered.values() if when in (None, check.when))
+    return tuple(sorted(checks, key=lambda check: (_STAGES.index(check.when), check.name)))
 
 
 def get_check(name: str, where: str = "--only") -> Check:
-    """The check with this name.
+    """Return the check with this name.
 
     Raises:
         UserError: there is none; names the nearest.
     """
-    known: dict[str, Any] = {one.name: one for one in list_checks()}
+    known = {check.name: check for check in list_checks()}
     if name not in known:
         raise UserError(f"there is no check '{name}'.", where=where, mend=nearest(name, known))
-    found: Check = known[name]
-    return found
+    return known[name]
 
 
 def bind_options(checks: Iterable[Check], given: Mapping[str, object]) -> dict[str, dict[str, Any]]:
@@ -286,7 +285,7 @@ def bind_options(checks: Iterable[Check], given: Mapping[str, object]) -> dict[s
                 mend="`accordant check --list` names the checks with their options.",
             )
         by_check.setdefault(get_check(name, "--option").name, {})[option] = value
-    chosen = {one.name: one for one in checks}
+    chosen = {check.name: check for check in checks}
     for name in by_check.keys() - chosen.keys():
         raise UserError(
             f"the check '{name}' is not run, so its options change nothing.",
@@ -295,7 +294,7 @@ def bind_options(checks: Iterable[Check], given: Mapping[str, object]) -> dict[s
         )
     return {
         name: bind_values(
-            one.functions[0], by_check.get(name, {}), f"check '{name}'", *one.functions[1:]
+            check.functions[0], by_check.get(name, {}), f"check '{name}'", *check.functions[1:]
         )
-        for name, one in chosen.items()
+        for name, check in chosen.items()
     }

@@ -95,5 +95,5 @@ class RunHistory:
 
 
 def changes(now: tuple[float, ...], start: tuple[float, ...]) -> tuple[float, ...]:
-    """Differences of log-probabilities, item by item, nats."""
+    """Subtract log-probabilities, item by item, nats."""
     return tuple(a - b for a, b in zip(now, start, strict=True))

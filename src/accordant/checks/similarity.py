@@ -22,7 +22,7 @@ COLUMNS = ("length-normalised CHES", "CHES", "last-state similarity")
 
 
 def ches_scores(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Centred hidden embedding similarity: <S_w, S_l> - ||S_w||^2, `[n]`.
+    """Compute the centred hidden embedding similarity <S_w, S_l> - ||S_w||^2, `[n]`.
 
     The higher, the more the chosen answer is expected to lose when it is preferred to the rejected
     one (Razin et al. 2024, definition 2). It is 0 where both answers have the same sum.
@@ -37,7 +37,7 @@ def ches_scores(chosen: Tensor, rejected: Tensor) -> Tensor:
 def normalised_ches_scores(
     chosen: Tensor, rejected: Tensor, chosen_lengths: Tensor, rejected_lengths: Tensor
 ) -> Tensor:
-    """CHES of mean states, <S_w, S_l> / (n_w n_l) - ||S_w||^2 / n_w^2, `[n]`.
+    """Compute CHES of mean states, <S_w, S_l> / (n_w n_l) - ||S_w||^2 / n_w^2, `[n]`.
 
     The plain score grows with the square of the answers' lengths, so that it ranks pairs by length
     where those vary; this one does not.
@@ -52,7 +52,7 @@ def normalised_ches_scores(
 
 
 def read_similarities(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tensor:
-    """The `COLUMNS` of every pair, float64 `[n, 3]`."""
+    """Compute the `COLUMNS` of every pair, float64 `[n, 3]`."""
     assert scores.hidden is not None
     sums = scores.sum_tokens(scores.hidden.float()).double()
     lengths = scores.lengths.double()
@@ -71,7 +71,7 @@ CHES = Reading(read_similarities, logps=False, hidden=True)
 
 
 def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
-    """Fewest insertions, deletions and replacements of tokens that turn one into the other.
+    """Count the fewest insertions, deletions and replacements of tokens between two answers.
 
     Myers 1999 (Journal of the ACM 46) as put by Hyyrö: a column of the usual table is two bit
     vectors, and Python's whole numbers are as long as an answer, so a column is a few operations.
@@ -96,5 +96,5 @@ def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def edit_similarity(chosen: Sequence[int], rejected: Sequence[int]) -> float:
-    """Minus the edit distance as a share of the longer answer's tokens: in [-1, 0], 0 if equal."""
+    """Return minus the edit distance by the longer answer's tokens: in [-1, 0], 0 if equal."""
     return -edit_distance(chosen, rejected) / max(len(chosen), len(rejected))

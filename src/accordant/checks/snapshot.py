@@ -50,7 +50,7 @@ class MonitorSet:
 
 
 def answer(model: nn.Module, monitored: MonitorSet) -> tuple[TokenTree, ...]:
-    """Answers to the prompts that leave room for one, as trees; empty ones are left out.
+    """Sample answers to the prompts that leave room for one, as trees; no empty ones.
 
     There are none where the weights are sharded.
     """
@@ -123,7 +123,7 @@ def _pair_logps(
 def _certainty(
     model: nn.Module, monitored: MonitorSet, trees: Sequence[TokenTree]
 ) -> dict[str, float]:
-    """Entropy over the k likeliest tokens, as it is and made to sum to one, and their mass."""
+    """Measure entropy over the k likeliest tokens, as it is and made to sum to one, and mass."""
     if not trees:
         return {}
     scores = score_all(model, trees, monitored.token_budget, ScoreOptions(top_k=monitored.top_k))
@@ -139,7 +139,7 @@ def _certainty(
 
 
 def standard_error_of_mean(values: Tensor, owner: Tensor) -> float:
-    """Of the mean over all tokens, where whole answers were drawn; NaN for a single answer.
+    """Estimate the error of a mean over tokens of whole answers; NaN for a single answer.
 
     With residuals summed by answer, e_a, over n answers and N tokens in all it is that of a ratio
     of means: sqrt(n / (n - 1) sum e_a^2) / N.
@@ -156,7 +156,7 @@ def standard_error_of_mean(values: Tensor, owner: Tensor) -> float:
 
 
 def renormalised(entropy: Tensor, mass: Tensor) -> Tensor:
-    """Entropy of some tokens once their probabilities are made to sum to one.
+    """Return the entropy of some tokens once their probabilities are made to sum to one.
 
     -sum (p / M) log (p / M) = H / M + log M, with H = -sum p log p and M = sum p.
     """
@@ -166,7 +166,7 @@ def renormalised(entropy: Tensor, mass: Tensor) -> Tensor:
 def _entangled(
     model: nn.Module, pairs: Sequence[Example]
 ) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-    """By pair: whether its chosen answer would not rise, and its rejected one not fall."""
+    """Tell by pair whether its chosen answer would not rise, and its rejected one not fall."""
     parameters = parameters_of(model, _LAYERS) or parameters_of(model)
     products, _ = pair_products(model, pairs, parameters)
     chosen: list[bool] = torch.ge(products.inner, products.chosen).tolist()

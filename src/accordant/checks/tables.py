@@ -23,7 +23,7 @@ class TableRow:
     values: Mapping[str, object]
 
     def text(self, column: str) -> str:
-        """A cell that names something.
+        """Return a cell that names something.
 
         Raises:
             UserError: it is empty, or a list or an object.
@@ -34,7 +34,7 @@ class TableRow:
         return str(value).strip()
 
     def number(self, column: str) -> float:
-        """A finite number; true and false are 1 and 0.
+        """Return a finite number; true and false are 1 and 0.
 
         Raises:
             UserError: it is empty, or none.
@@ -47,11 +47,11 @@ class TableRow:
         return float(value)
 
     def has(self, column: str) -> bool:
-        """Whether the cell is there and not empty."""
+        """Tell whether the cell is there and not empty."""
         return self.values.get(column) is not None
 
     def error(self, message: str, column: str, mend: str = "") -> UserError:
-        """An error at this row and column."""
+        """Make an error at this row and column."""
         return UserError(message, where=f"{self.origin}, column '{column}'", mend=mend)
 
     def _require(self, column: str) -> object:
@@ -99,7 +99,7 @@ def _rows(path: str) -> Iterator[TableRow]:
 
 
 def _known(value: object) -> object:
-    """The value, or None where it says that there is none."""
+    """Return the value, or None where it says that there is none."""
     if isinstance(value, float) and math.isnan(value):
         return None
     return None if isinstance(value, str) and not value.strip() else value

@@ -24,21 +24,21 @@ from accordant.feedback.records import (
 
 
 def key_of(text: Text) -> str:
-    """The same for texts that differ in white space alone."""
+    """Return a key that is the same for texts that differ in white space alone."""
     if isinstance(text, str):
         return " ".join(text.split())
     return "\n".join(f"{message.role}: {' '.join(message.content.split())}" for message in text)
 
 
 def prompts_of(record: Record) -> tuple[Text, ...]:
-    """The record's prompt, or the two of a joint pair."""
+    """Return the record's prompt, or the two of a joint pair."""
     if isinstance(record, JointPair):
         return record.chosen_prompt, record.rejected_prompt
     return (record.prompt,)
 
 
 def answers_of(record: Record) -> tuple[tuple[str, Text], ...]:
-    """The record's answers, each with what it is called."""
+    """Return the record's answers, each with what it is called."""
     match record:
         case Comparison() | JointPair():
             return ("chosen", record.chosen), ("rejected", record.rejected)
@@ -53,12 +53,12 @@ def answers_of(record: Record) -> tuple[tuple[str, Text], ...]:
 
 
 def passages_of(record: Record) -> tuple[Passage, ...]:
-    """All texts of a record in full, and what was said of it."""
+    """Return all texts of a record in full, and what was said of it."""
     return tuple(_passages(record))
 
 
 def preferred(count: int, rewards: Sequence[float] | None) -> list[tuple[int, int]]:
-    """(preferred, other) places of `count` answers that stand in order, the best first.
+    """List (preferred, other) places of `count` answers that stand in order, the best first.
 
     Args:
         rewards: of the answers, not rising; equal ones are a tie, which says nothing. None where
@@ -104,7 +104,7 @@ def preference_row(
 
 
 def preferences_of(record: Record) -> tuple[tuple[Text, Text], ...]:
-    """(preferred, other) answers of a record; ties of a ranking say nothing and are left out."""
+    """List (preferred, other) answers of a record; ties of a ranking say nothing."""
     match record:
         case Comparison() | JointPair():
             return ((record.chosen, record.rejected),)

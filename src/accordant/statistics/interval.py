@@ -29,3 +29,7 @@ class Interval:
     def excludes(self, value: float) -> bool:
         """Whether `value` lies outside the interval; False where nothing was measured."""
         return value < self.low or value > self.high
+
+    def distance(self, value: float) -> float:
+        """How far the whole interval lies from `value`; not above 0 where it holds it."""
+        return max(self.low - value, value - self.high)

@@ -58,7 +58,6 @@ class _Dissected:
 
     Args:
         names: properties in the regression.
-        left_out: why others are not in it, by sentence.
         people: by the labels.
         model: by the model's preferences; None without a model.
         told: share of preferences that the properties tell right, on pairs left out of the fit.
@@ -66,11 +65,10 @@ class _Dissected:
     """
 
     names: tuple[str, ...]
-    left_out: tuple[str, ...]
     people: _Side
     model: _Side | None
     told: Interval
-    scenarios: tuple[tuple[str, tuple[Interval, ...]], ...]
+    scenarios: list[tuple[str, tuple[Interval, ...]]]
 
     @property
     def sides(self) -> list[tuple[str, tuple[Interval, ...]]]:
@@ -100,7 +98,7 @@ class _Dissected:
 )
 def dissection(
     inputs: CheckInputs,
-    found: PropertyDifferences,
+    differences: PropertyDifferences,
     *,
     least: Count = 20,
     by: Literal["auto", "file", "prompt", "none"] = "auto",
@@ -122,21 +120,21 @@ def dissection(
         exact: whether probabilities come from draws of the posterior and not from its Laplace
             approximation; slow on large data. The two differ by a few points where few pairs do.
     """
-    kept, left_out = _columns(found, least)
-    groups = scenarios_of(inputs.feedback.records, found, by)
-    dissected = _dissect(found, kept, left_out, groups, exact)
+    kept, left_out = _columns(differences, least)
+    groups = scenarios_of(inputs.feedback.records, differences, by)
+    dissected = _dissect(differences, kept, groups, exact)
     order, opposed = _order(dissected.people), _opposed(dissected)
     clear = bool(dissected.people.sure.any())
     return Outcome(
         "probability of preferring the answer with more when only this differs: "
         f"{dissected.names[order[0]]}",
         dissected.people.probabilities[order[0]],
-        _says(dissected, order, opposed),
+        _says(dissected, order, opposed, left_out),
         "If a property is not what you want to reward, add pairs that differ in it the other way "
         "round, and read the pairs below: a label that all properties speak against may be a slip.",
         unit="share",
         severity="warning" if opposed else "info" if clear else "ok",
-        rows=_rows(inputs, found, kept, dissected),
+        rows=_rows(inputs, differences, kept, dissected),
         row_unit="share",
         measures=list_measures(
             {
@@ -153,71 +151,71 @@ def dissection(
     )
 
 
-def _columns(found: PropertyDifferences, least: int) -> tuple[list[int], tuple[str, ...]]:
-    """Properties that enough records differ in, and that no other stands for.
+def _columns(differences: PropertyDifferences, least: int) -> tuple[list[int], list[str]]:
+    """Choose properties that enough records differ in, and that no other stands for.
 
     Of two that go together the one stays that more records differ in, and length before any.
 
     Raises:
         NotApplicableError: there is none.
     """
-    signs, names = found.signs, found.names
-    counts = [len(np.unique(found.records[column != 0])) for column in signs.T]
+    signs, names = differences.signs, differences.names
+    counts = [len(np.unique(differences.records[column != 0])) for column in signs.T]
     enough = [place for place, count in enumerate(counts) if count >= least]
     kept: list[int] = []
     twins = []
-    for place in sorted(enough, key=lambda one: (names[one] != "length", -counts[one])):
-        twin = next((one for one in kept if _alike(signs[:, one], signs[:, place])), None)
+    for place in sorted(enough, key=lambda place: (names[place] != "length", -counts[place])):
+        twin = next((k for k in kept if _alike(signs[:, k], signs[:, place])), None)
         if twin is None:
             kept.append(place)
         else:
             twins.append(f"{names[place]} goes with {names[twin]} and cannot be told from it")
     if not kept:
         raise NotApplicableError(f"no property tells apart {least} preferences or more")
-    said = []
     rare = [name for name, count in zip(names, counts, strict=True) if count < least]
     if rare:
         listed = ", ".join(rare) if len(rare) <= NAMED else f"{len(rare)} properties"
-        said.append(f"{listed}: fewer than {least} records differ")
-    return sorted(kept), (*said, *twins)
+        twins.insert(0, f"{listed}: fewer than {least} records differ")
+    return sorted(kept), twins
 
 
-def _alike(one: Floats, other: Floats) -> bool:
-    """Whether two columns are nearly the same or opposite."""
-    return bool(abs(one @ other) > ALIKE * np.sqrt((one @ one) * (other @ other)))
+def _alike(first: Floats, second: Floats) -> bool:
+    """Tell whether two columns are nearly the same or opposite."""
+    return bool(abs(first @ second) > ALIKE * np.sqrt((first @ first) * (second @ second)))
 
 
 def _dissect(
-    found: PropertyDifferences,
+    differences: PropertyDifferences,
     kept: list[int],
-    left_out: tuple[str, ...],
     groups: tuple[tuple[str, ...], NDArray[np.int64]] | None,
     exact: bool,
 ) -> _Dissected:
-    x, weights = found.signs[:, kept], _record_weights(found.records)
-    ones = np.ones(len(x))
-    model = None
-    if found.gaps is not None:
-        said = np.nan_to_num(found.gaps) != 0
-        if said.any():
-            model = _fit(x[said], (found.gaps[said] > 0).astype(float), weights[said], exact)
-    scenarios: tuple[tuple[str, tuple[Interval, ...]], ...] = ()
+    """Fit the regression to the labels, to the model's preferences, and by scenario."""
+    x, weights = differences.signs[:, kept], _record_weights(differences.records)
+    ones, model = np.ones(len(x)), None
+    if differences.gaps is not None:
+        prefers = np.nan_to_num(differences.gaps) != 0
+        if prefers.any():
+            chosen = (differences.gaps[prefers] > 0).astype(float)
+            model = _fit(x[prefers], chosen, weights[prefers], exact)
+    scenarios: list[tuple[str, tuple[Interval, ...]]] = []
     if groups is not None:
         grouped = fit_grouped(x, ones, groups[1], weights)
-        own = (one.probabilities() for one in grouped.groups)
-        scenarios = tuple(zip(groups[0], own, strict=True))
+        scenarios = [
+            (name, group.probabilities())
+            for name, group in zip(groups[0], grouped.groups, strict=True)
+        ]
     return _Dissected(
-        tuple(found.names[place] for place in kept),
-        left_out,
+        tuple(differences.names[place] for place in kept),
         _fit(x, ones, weights, exact),
         model,
-        _told(x, weights, found.records),
+        _told(x, weights, differences.records),
         scenarios,
     )
 
 
 def _record_weights(records: NDArray[np.int64]) -> Floats:
-    """1 / pairs of its record, so that a ranking counts as one comparison does."""
+    """Weigh each pair by 1 / pairs of its record, so that a ranking counts as a comparison does."""
     _, place, counts = np.unique(records, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / counts[place])
 
@@ -233,7 +231,7 @@ def _fit(x: Floats, y: Floats, weights: Floats, exact: bool) -> _Side:
 
 
 def _told(x: Floats, weights: Floats, records: NDArray[np.int64]) -> Interval:
-    """Share of records whose preference the rest of the data tells, ties half."""
+    """Return the share of records whose preference the rest of the data tells, ties half."""
     right, folds = 0.0, records % FOLDS
     for fold in range(FOLDS):
         out = folds == fold
@@ -244,13 +242,13 @@ def _told(x: Floats, weights: Floats, records: NDArray[np.int64]) -> Interval:
 
 
 def _order(side: _Side) -> list[int]:
-    """Properties by how far their interval lies from one half, those that are sure first."""
-    far = [max(one.low - 0.5, 0.5 - one.high) for one in side.probabilities]
+    """Order properties by how far their interval lies from one half, those that are sure first."""
+    far = [probability.distance(0.5) for probability in side.probabilities]
     return sorted(range(len(far)), key=lambda place: (not side.sure[place], -far[place]))
 
 
 def _opposed(dissected: _Dissected) -> list[int]:
-    """Properties that the labels prefer and the model avoids, or the other way round."""
+    """Find properties that the labels prefer and the model avoids, or the other way round."""
     people, model = dissected.people, dissected.model
     if model is None:
         return []
@@ -258,47 +256,46 @@ def _opposed(dissected: _Dissected) -> list[int]:
     return np.flatnonzero((signs < 0) & people.sure & model.sure).tolist()
 
 
-def _percent(one: Interval) -> str:
-    return f"{one.estimate:.0%} ({100 * one.low:.0f} to {100 * one.high:.0f})"
+def _percent(share: Interval) -> str:
+    return f"{share.estimate:.0%} ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
-def _says(dissected: _Dissected, order: Sequence[int], opposed: Sequence[int]) -> str:
+def _says(
+    dissected: _Dissected, order: Sequence[int], opposed: Sequence[int], left_out: Sequence[str]
+) -> str:
     people, model, names = dissected.people, dissected.model, dissected.names
-    clear = [place for place in order if people.sure[place]]
-    parts = []
-    for place in clear[:NAMED]:
-        own = "" if model is None else f" (the model: {_percent(model.probabilities[place])})"
-        parts.append(f"{_percent(people.probabilities[place])} for {names[place]}{own}")
-    said = [
+    clear = []
+    for place in [place for place in order if people.sure[place]][:NAMED]:
+        beside = "" if model is None else f" (the model: {_percent(model.probabilities[place])})"
+        clear.append(f"{_percent(people.probabilities[place])} for {names[place]}{beside}")
+    sentences = [
         "Of two answers that differ in one property alone, the one with more of it is preferred "
-        f"with a probability of {', '.join(parts)}."
-        if parts
+        f"with a probability of {', '.join(clear)}."
+        if clear
         else f"None of {len(names)} properties is preferred or avoided by itself beyond chance."
     ]
     if opposed:
         listed = ", ".join(names[place] for place in opposed[:NAMED])
-        said.append(f"The model prefers the other way than the labels in: {listed}.")
-    said.append(
+        sentences.append(f"The model prefers the other way than the labels in: {listed}.")
+    sentences.append(
         f"All {len(names)} properties together tell {_percent(dissected.told)} of preferences "
         "right that they were not fitted to."
     )
-    if dissected.left_out:
-        said.append(f"Left out: {'; '.join(dissected.left_out)}.")
-    return " ".join(said)
+    return " ".join([*sentences, *([f"Left out: {'; '.join(left_out)}."] if left_out else [])])
 
 
 def _rows(
-    inputs: CheckInputs, found: PropertyDifferences, kept: list[int], dissected: _Dissected
+    inputs: CheckInputs, differences: PropertyDifferences, kept: list[int], dissected: _Dissected
 ) -> list[FindingRow]:
     """List pairs whose label the properties speak against, by the probability they give it."""
-    parts = found.signs[:, kept] * dissected.people.weights.mean
+    parts = differences.signs[:, kept] * dissected.people.weights.mean
     chances = sigmoid(parts.sum(axis=1))
     rows = []
     for place in np.argsort(chances, kind="stable"):
         if chances[place] < 0.5:
             against = np.argsort(parts[place], kind="stable")[:3]
             named = [dissected.names[column] for column in against if parts[place, column] < 0]
-            record, better, worse = found.places[place].tolist()
+            record, better, worse = differences.places[place].tolist()
             shown, note = inputs.feedback.records[record], f"against it: {', '.join(named)}"
             rows.append(preference_row(shown, better, worse, float(chances[place]), note))
     return rows

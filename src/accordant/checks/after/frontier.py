@@ -71,7 +71,7 @@ class _Points:
     "Theoretical Guarantees on the Best-of-n Alignment Policy",
     scale=SCALE,
 )
-def frontier(_: CheckInputs, found: Sampled) -> Outcome:
+def frontier(_: CheckInputs, sampled: Sampled) -> Outcome:
     """Whether the judge's approval could be had nearer the reference.
 
     The model's win rate over its reference, and its divergence from it, stand beside those of the
@@ -79,8 +79,8 @@ def frontier(_: CheckInputs, found: Sampled) -> Outcome:
     measurably below: the same approval costs less divergence by choosing among answers, so the
     training has bought something the judge does not see, or has broken something.
     """
-    points = _points(found)
-    gap = bootstrap_statistic(points.gaps, len(found.prompts))
+    points = _points(sampled)
+    gap = bootstrap_statistic(points.gaps, len(sampled.prompts))
     wins, divergence = bootstrap_mean(points.wins), bootstrap_mean(points.divergence)
     severity = SCALE.severity(gap)
     if severity == "ok" and not wins.low > 0.5:
@@ -88,7 +88,7 @@ def frontier(_: CheckInputs, found: Sampled) -> Outcome:
     return Outcome(
         "win rate minus that of the reference's best of k at the same divergence",
         gap,
-        f"By the judge {found.judge} {_says(points, wins, divergence, severity)}",
+        f"By the judge {sampled.judge} {_says(points, wins, divergence, severity)}",
         "Look at what the answers gained instead of approval. A smaller learning rate or a larger "
         "beta spends less divergence; if the judge is what counts, best of k of the reference does "
         "as well without training."
@@ -96,21 +96,21 @@ def frontier(_: CheckInputs, found: Sampled) -> Outcome:
         else "",
         unit="share",
         severity=severity,
-        rows=_rows(found),
+        rows=_rows(sampled),
         row_unit="nats",
-        concerned=len(found.prompts),
-        measures=_measures(found, points, wins, divergence),
+        concerned=len(sampled.prompts),
+        measures=_measures(sampled, points, wins, divergence),
         charts=(_chart(points, wins, divergence),),
     )
 
 
-def _points(found: Sampled) -> _Points:
+def _points(sampled: Sampled) -> _Points:
     ours, theirs = (
         [[answer.score for answer in answers] for answers in side]
-        for side in (found.by_model, found.by_reference)
+        for side in (sampled.by_model, sampled.by_reference)
     )
     best_of = np.array([best_of_win_rates(scores) for scores in theirs])
-    spent = [np.mean([answer.divergence for answer in answers]) for answers in found.by_model]
+    spent = [np.mean([answer.divergence for answer in answers]) for answers in sampled.by_model]
     return _Points(
         divergence=np.array(spent),
         wins=np.array([win_rate_over(*both) for both in zip(ours, theirs, strict=True)]),
@@ -145,25 +145,26 @@ def _says(points: _Points, wins: Interval, divergence: Interval, severity: Sever
     )
 
 
-def _rows(found: Sampled) -> list[FindingRow]:
+def _rows(sampled: Sampled) -> list[FindingRow]:
     """List the answers that went furthest from the reference without beating it."""
     rows = []
-    for prompt, ours, theirs in zip(found.prompts, found.by_model, found.by_reference, strict=True):
+    sides = (sampled.prompts, sampled.by_model, sampled.by_reference)
+    for prompt, ours, theirs in zip(*sides, strict=True):
         worst = max(ours, key=lambda answer: answer.divergence)
         usual = sorted(answer.score for answer in theirs)[len(theirs) // 2]
         if worst.score <= usual:
             note = f"judge: {worst.score:g}, the reference's median {usual:g}"
-            sides = {"answer of the model": worst, "answer of the reference": theirs[0]}
-            rows.append(answer_row(worst.divergence, note, prompt, sides))
+            shown = {"answer of the model": worst, "answer of the reference": theirs[0]}
+            rows.append(answer_row(worst.divergence, note, prompt, shown))
     return sorted(rows, key=lambda row: -row.value)[:_SHOWN]
 
 
 def _measures(
-    found: Sampled, points: _Points, wins: Interval, divergence: Interval
+    sampled: Sampled, points: _Points, wins: Interval, divergence: Interval
 ) -> tuple[Measure, ...]:
     lengths, before = (
         np.array([np.mean([answer.tokens for answer in answers]) for answers in side])
-        for side in (found.by_model, found.by_reference)
+        for side in (sampled.by_model, sampled.by_reference)
     )
     best = [k for k in (2, 4, 8, 16, 32) if k <= len(points.costs)]
     return (

@@ -87,7 +87,7 @@ def positionality(
         min_items: items it has to have rated.
     """
     arguments = {"annotators": min_annotators, "items": min_items, "seed": inputs.seed}
-    found = [
+    agreements = [
         (axis, agreement)
         for axis, groups in table.axes.items()
         for agreement in agree_with_groups(table.ratings, groups, table.targets, **arguments)
@@ -100,23 +100,23 @@ def positionality(
     # What is beyond chance comes first, and within that what is largest.
     compared.sort(key=lambda pair: (not pair[1].number.low > 0, -pair[1].number.estimate))
     beyond = [(axis, d) for axis, d in compared if d.number.low > 0]
-    charts = (_chart(axis, [a for of, a in found if of == axis]) for axis in table.axes)
+    charts = (_chart(axis, [a for of, a in agreements if of == axis]) for axis in table.axes)
     return Outcome(
         _quantity(compared),
         compared[0][1].number if compared else Interval(math.nan, math.nan, math.nan, 0),
-        " ".join(_says(table, found, compared, beyond)),
+        " ".join(_says(table, agreements, compared, beyond)),
         "Say whose view the labels are; ask people of the groups that agree least, or keep several "
         "labels per item instead of one. For predictions, look at the items on which the two "
         "groups differ most.",
         severity=_severity(beyond),
-        rows=_rows(found),
+        rows=_rows(agreements),
         measures=list(_measures(table, compared)),
         charts=[chart for chart in charts if chart.series],
     )
 
 
 def _severity(beyond: Differences) -> Severity:
-    """By the largest difference that is beyond chance."""
+    """Judge by the largest difference that is beyond chance."""
     if not beyond:
         return "ok"
     return "warning" if beyond[0][1].number.estimate >= SMALL else "info"
@@ -133,10 +133,10 @@ def _quantity(ordered: Differences) -> str:
 
 
 def _says(
-    table: Annotations, found: Agreements, compared: Differences, beyond: Differences
+    table: Annotations, agreements: Agreements, compared: Differences, beyond: Differences
 ) -> Iterator[str]:
     for target in table.targets:
-        tested = [(axis, a) for axis, a in found if a.tested and a.target == target]
+        tested = [(axis, a) for axis, a in agreements if a.tested and a.target == target]
         if not tested:
             yield f"No group is large enough to say whom the {target}s agree with."
             continue
@@ -157,7 +157,7 @@ def _says(
         yield "No two groups of one property differ beyond chance."
     small = {
         f"{axis} '{a.group}' ({a.annotators} people, {a.r.count} items)": None
-        for axis, a in found
+        for axis, a in agreements
         if not a.tested
     }
     if small:
@@ -181,10 +181,10 @@ def _written(p: float) -> str:
     return "corrected p under 0.001" if p < 0.001 else f"corrected p {p:.2g}"
 
 
-def _rows(found: Agreements) -> list[FindingRow]:
+def _rows(agreements: Agreements) -> list[FindingRow]:
     """List every group, the one agreed with least first; those not tested come last."""
     rows = []
-    for axis, agreement in found:
+    for axis, agreement in agreements:
         group = Passage("group", f"{axis} '{agreement.group}'")
         passages = (group, Passage("agreement", _detail(agreement)))
         note = f"with the {agreement.target}s" if agreement.tested else "too small or too uniform"

@@ -145,7 +145,7 @@ def _measures(shift: ProbabilityShift, rejected: Interval) -> tuple[Measure, ...
 
 
 def _chart(inputs: CheckInputs, change: Tensor, title: str, tokens: int) -> Chart:
-    """The tokens that gained most and those that lost most."""
+    """Chart the tokens that gained most and those that lost most."""
     count = min(tokens, change.shape[0] // 2)
     gained, lost = change.topk(count), (-change).topk(count)
     places = [*gained.indices.tolist(), *reversed(lost.indices.tolist())]

@@ -36,6 +36,7 @@ SCALE = Scale(
     threshold=0.0,
 )
 NAMED = 4  # factors in a sentence
+LIKELIER = "the model finds likelier per token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class _Factor:
     def size(self) -> float:
         """What factors are ordered by: how far the interval lies from 0."""
         number = self.feedback if self.difference is None else self.difference
-        return float(np.nan_to_num(max(number.low, -number.high), nan=-1.0))
+        return float(np.nan_to_num(number.distance(0), nan=-1.0))
 
 
 @check(
@@ -67,7 +68,7 @@ class _Factor:
     scale=SCALE,
     shown=(50, "rows to list at most."),
 )
-def profile(inputs: CheckInputs, found: PropertyDifferences, *, least: Count = 20) -> Outcome:
+def profile(inputs: CheckInputs, differences: PropertyDifferences, *, least: Count = 20) -> Outcome:
     """Which factors the feedback rewards, and where the model's preferences differ from it.
 
     A factor is a property that a program measures: length, hedging, lists and others. Its score is
@@ -83,19 +84,19 @@ def profile(inputs: CheckInputs, found: PropertyDifferences, *, least: Count = 2
     Args:
         least: records that must differ in a factor for it to be judged.
     """
-    if found.gaps is None:
-        return _of_feedback(inputs, found, least)
+    if differences.gaps is None:
+        return _of_feedback(inputs, differences, least)
     trained = inputs.reference is not None
-    return _of_model(inputs, found.take(np.isfinite(found.gaps)), least, trained)
+    return _of_model(inputs, differences.take(np.isfinite(differences.gaps)), least, trained)
 
 
-def _of_feedback(inputs: CheckInputs, found: PropertyDifferences, least: int) -> Outcome:
+def _of_feedback(inputs: CheckInputs, differences: PropertyDifferences, least: int) -> Outcome:
     """Report what the labels reward."""
-    scores = score_factors(found.signs, np.ones(len(found.places)), found.records)
+    scores = score_factors(differences.signs, np.ones(len(differences.places)), differences.records)
     places = _judged(scores, least)
     sure = holm(scores.p_values[places])
     factors = [
-        _Factor(found.names[place], place, scores.scores[place], sure=bool(clear))
+        _Factor(differences.names[place], place, scores.scores[place], sure=bool(clear))
         for place, clear in zip(places, sure, strict=True)
     ]
     factors.sort(key=lambda factor: (not factor.sure, -factor.size))
@@ -111,18 +112,18 @@ def _of_feedback(inputs: CheckInputs, found: PropertyDifferences, least: int) ->
         measures=_measures(factors),
         charts=(_chart(factors),),
     )
-    return _with_rows(outcome, inputs, found, clear, wanted)
+    return _with_rows(outcome, inputs, differences, clear, wanted)
 
 
 def _of_model(
-    inputs: CheckInputs, found: PropertyDifferences, least: int, trained: bool
+    inputs: CheckInputs, differences: PropertyDifferences, least: int, trained: bool
 ) -> Outcome:
     """Report where the model prefers otherwise than the feedback."""
-    assert found.gaps is not None
-    sides = np.ones(len(found.places))
-    enough = np.count_nonzero(found.signs, axis=0) >= least
-    compared = compare_factors(found.signs, sides, found.gaps, found.records, ordered=enough)
-    factors = _compare(found.names, compared, _judged(compared.first, least))
+    assert differences.gaps is not None
+    signs, labels = differences.signs, np.ones(len(differences.places))
+    enough = np.count_nonzero(signs, axis=0) >= least
+    compared = compare_factors(signs, labels, differences.gaps, differences.records, ordered=enough)
+    factors = _compare(differences.names, compared, _judged(compared.first, least))
     factors.sort(key=lambda factor: (factor.severity == "ok", -factor.size))
     raised = [factor for factor in factors if factor.severity != "ok"]
     worst = factors[0]
@@ -137,7 +138,7 @@ def _of_model(
     outcome = Outcome(
         f"score of the model minus score of the feedback: {worst.name}",
         worst.difference,
-        _model_says(raised, factors, compared, trained),
+        _model_says(raised, len(factors), compared.agreement, trained),
         "Read the rows in which the model goes with the factor against the label. Add pairs that "
         "differ in it the other way round; for length, train length-normalised (`ln_dpo`, "
         "`simpo`).",
@@ -145,16 +146,16 @@ def _of_model(
         measures=(agreement, *_measures(factors)),
         charts=(_chart(factors),),
     )
-    return _with_rows(outcome, inputs, found.take(found.gaps < 0), raised, leans)
+    return _with_rows(outcome, inputs, differences.take(differences.gaps < 0), raised, leans)
 
 
 def _judged(scores: FactorScores, least: int) -> list[int]:
-    """Factors that enough records differ in.
+    """Choose factors that enough records differ in.
 
     Raises:
         NotApplicableError: none.
     """
-    places = [place for place, one in enumerate(scores.scores) if one.count >= least]
+    places = [place for place, score in enumerate(scores.scores) if score.count >= least]
     if not places:
         raise NotApplicableError(f"no factor tells apart {least} preferences or more")
     return places
@@ -177,42 +178,32 @@ def _compare(
 
 
 def _alone(feedback: Interval, model: Interval) -> bool:
-    """Whether the model prefers what the feedback is not seen to prefer."""
+    """Tell whether the model prefers what the feedback is not seen to prefer."""
     return not feedback.excludes(0) or feedback.estimate * model.estimate < 0
 
 
 def _share(score: Interval) -> float:
-    """Share of preferences that go to the answer with more."""
+    """Return the share of preferences that go to the answer with more."""
     return (1 + score.estimate) / 2
 
 
 def _labels_say(clear: Sequence[_Factor], judged: int) -> str:
     if not clear:
         return f"The labels neither reward nor avoid any of {judged} factors beyond chance."
-    said = "; ".join(
-        f"{one.name} (more of it is preferred in {_share(one.feedback):.0%} of "
-        f"{one.feedback.count:,})"
-        for one in clear[:NAMED]
+    named = "; ".join(
+        f"{factor.name} (more of it is preferred in {_share(factor.feedback):.0%} of "
+        f"{factor.feedback.count:,})"
+        for factor in clear[:NAMED]
     )
     return (
         f"The labels go with {len(clear)} of {judged} factors beyond chance, the clearest first: "
-        f"{said}. Factors go together, so each number holds for a factor with all that comes with "
+        f"{named}. Factors go together, so each number holds for a factor with all that comes with "
         "it; `dissection` takes them apart."
     )
 
 
-def _model_says(
-    raised: Sequence[_Factor],
-    factors: Sequence[_Factor],
-    compared: FactorComparison,
-    trained: bool,
-) -> str:
-    taste = (
-        "what training made the model prefer"
-        if trained
-        else "what the model finds likelier per token"
-    )
-    agreement = compared.agreement
+def _model_says(raised: Sequence[_Factor], judged: int, agreement: Interval, trained: bool) -> str:
+    taste = f"what {'training made the model prefer' if trained else LIKELIER}"
     order = (
         ""
         if np.isnan(agreement.estimate)
@@ -223,38 +214,34 @@ def _model_says(
     )
     if not raised:
         return (
-            f"In none of {len(factors)} factors does {taste} differ from the labels beyond chance."
-            f"{order}"
+            f"In none of {judged} factors does {taste} differ from the labels beyond chance.{order}"
         )
-    said = "; ".join(
-        f"{one.name} (more of it wins {_share(one.model):.0%} of the model's preferences and "
-        f"{_share(one.feedback):.0%} of the labels)"
-        for one in raised[:NAMED]
-        if one.model is not None
+    named = "; ".join(
+        f"{factor.name} (more of it wins {_share(factor.model):.0%} of the model's preferences and "
+        f"{_share(factor.feedback):.0%} of the labels)"
+        for factor in raised[:NAMED]
+        if factor.model is not None
     )
-    return (
-        f"In {len(raised)} of {len(factors)} factors {taste} differs from the labels: {said}."
-        f"{order}"
-    )
+    return f"In {len(raised)} of {judged} factors {taste} differs from the labels: {named}.{order}"
 
 
 def _with_rows(
     outcome: Outcome,
     inputs: CheckInputs,
-    found: PropertyDifferences,
+    differences: PropertyDifferences,
     factors: Sequence[_Factor],
     wanted: NDArray[np.float64],
 ) -> Outcome:
     """Add the pairs that go with most of these factors; `wanted` is the sign that follows each."""
     if not factors:
         return outcome
-    follows = found.signs[:, [factor.place for factor in factors]] == wanted
+    follows = differences.signs[:, [factor.place for factor in factors]] == wanted
     counts = follows.sum(axis=1)
     rows: list[FindingRow] = []
     for place in np.argsort(-counts, kind="stable"):
         if counts[place]:
             names = [f.name for f, goes in zip(factors, follows[place], strict=True) if goes]
-            record, better, worse = found.places[place].tolist()
+            record, better, worse = differences.places[place].tolist()
             shown, note = inputs.feedback.records[record], ", ".join(names)
             rows.append(preference_row(shown, better, worse, float(counts[place]), note))
     return replace(outcome, rows=rows, row_unit="factors")

@@ -43,7 +43,7 @@ MENDS = {
     scale=SCALE,
     shown=(10, "rows listed."),
 )
-def ranking_change(inputs: CheckInputs, found: PairPass, before: PairLogps) -> Outcome:
+def ranking_change(inputs: CheckInputs, by_model: PairPass, before: PairLogps) -> Outcome:
     """How many pairs the model ranks right that its reference did not, and the other way round.
 
     A pair is ranked right where the chosen answer is likelier than the rejected one; ties count
@@ -51,7 +51,7 @@ def ranking_change(inputs: CheckInputs, found: PairPass, before: PairLogps) -> O
     measurably rise, more than one pair in twenty is measurably still wrong, and implicit rewards
     tell the answers apart: the margins were learnt, the rankings were not.
     """
-    after = found.logps
+    after = by_model.logps
     number = paired_difference(before.right, after.right)
     severity = SCALE.severity(number)
     if severity == "ok" and not number.low > 0:
@@ -60,7 +60,7 @@ def ranking_change(inputs: CheckInputs, found: PairPass, before: PairLogps) -> O
     rows = [
         pair_row(
             inputs,
-            found.pairs[place],
+            by_model.pairs[place],
             float(change[place]),
             f"gap {float(before.gaps[place]):+.2f} before, {float(after.gaps[place]):+.2f} after",
         )
@@ -82,7 +82,7 @@ def ranking_change(inputs: CheckInputs, found: PairPass, before: PairLogps) -> O
 
 
 def _not_risen(before: PairLogps, after: PairLogps) -> Severity:
-    """A warning where implicit rewards are right about pairs that stay wrong."""
+    """Warn where implicit rewards are right about pairs that stay wrong."""
     wrong = proportion(1 - after.right)
     rewarded = proportion(ranked_right(after.gaps - before.gaps))
     return "warning" if rewarded.low > 0.5 and wrong.low > STAY_WRONG else "info"

@@ -38,7 +38,7 @@ _SHOWN = 10
     paper="arXiv:2210.10760 Scaling Laws for Reward Model Overoptimization",
     scale=SCALE,
 )
-def reward_curve(_: CheckInputs, found: Sampled) -> Outcome:
+def reward_curve(_: CheckInputs, sampled: Sampled) -> Outcome:
     """What the judge says of answers chosen by the model's implicit reward, ever harder.
 
     The implicit reward of an answer is log model - log reference (Rafailov et al. 2023, equation
@@ -47,7 +47,7 @@ def reward_curve(_: CheckInputs, found: Sampled) -> Outcome:
     of k measurably loses: the reward is past its peak there. Serious where the best of all loses
     measurably against an answer drawn blindly: the reward points the wrong way.
     """
-    curves = _curves(found)
+    curves = _curves(sampled)
     count = curves.shape[1]
     half = (count + 1) // 2
     turn = bootstrap_mean(curves[:, -1] - curves[:, half - 1])
@@ -61,7 +61,7 @@ def reward_curve(_: CheckInputs, found: Sampled) -> Outcome:
         f"win rate of the best of {count} by implicit reward, minus that of the best of {half}",
         turn,
         f"Of {count} answers of the reference the one with the highest implicit reward beats the "
-        f"others in {whole.estimate:.0%} of comparisons by the judge {found.judge}; of "
+        f"others in {whole.estimate:.0%} of comparisons by the judge {sampled.judge}; of "
         f"{half} answers, in {curves.mean(0)[half - 1]:.0%}. {ENDS[severity]}",
         "The training has rewarded something else than the judge does: look at the answers with "
         "the highest reward below, and at what the labels prefer (the checks of bias). Train less "
@@ -70,9 +70,9 @@ def reward_curve(_: CheckInputs, found: Sampled) -> Outcome:
         else "",
         unit="share",
         severity=severity,
-        rows=_rows(found),
+        rows=_rows(sampled),
         row_unit="nats",
-        concerned=len(found.prompts),
+        concerned=len(sampled.prompts),
         measures=list_measures(
             {
                 f"win rate, best of {k} by reward": bootstrap_mean(curves[:, k - 1])
@@ -84,23 +84,23 @@ def reward_curve(_: CheckInputs, found: Sampled) -> Outcome:
     )
 
 
-def _curves(found: Sampled) -> NDArray[np.float64]:
-    """Chance that the best of k by reward beats another answer, `[prompts, samples]`."""
+def _curves(sampled: Sampled) -> NDArray[np.float64]:
+    """Return the chance that the best of k by reward beats another answer, `[prompts, k]`."""
     return np.array(
         [
             selected(
                 [answer.log_ratio for answer in group],
                 chances([answer.score for answer in group]),
             )
-            for group in found.by_reference
+            for group in sampled.by_reference
         ]
     )
 
 
-def _rows(found: Sampled) -> list[FindingRow]:
+def _rows(sampled: Sampled) -> list[FindingRow]:
     """List answers with the highest reward to their prompt that the judge likes less than most."""
     rows = []
-    for prompt, group in zip(found.prompts, found.by_reference, strict=True):
+    for prompt, group in zip(sampled.prompts, sampled.by_reference, strict=True):
         best = max(range(len(group)), key=lambda place: group[place].log_ratio)
         chance = float(chances([answer.score for answer in group])[best])
         if chance < 0.5:

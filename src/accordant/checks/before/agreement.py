@@ -104,7 +104,7 @@ def _measures(
 
 
 def _groups(records: Sequence[Record]) -> dict[str, list[_Item]]:
-    """Items with at least two values, by what was judged (attributes of ratings)."""
+    """Group values by item, at least two each, by what was judged (attributes of ratings)."""
     values: dict[str, dict[tuple[str, ...], list[tuple[float, int]]]] = defaultdict(
         lambda: defaultdict(list)
     )
@@ -122,7 +122,7 @@ def _groups(records: Sequence[Record]) -> dict[str, list[_Item]]:
 
 
 def _votes(record: Record) -> Iterator[tuple[str, tuple[str, ...], float]]:
-    """(group, item, value) of everything a record says."""
+    """Yield (group, item, value) of everything a record says."""
     match record:
         case Comparison():
             answers = key_of(record.chosen), key_of(record.rejected)

@@ -113,7 +113,7 @@ def _in_tokens(example: Example, record: Record, inputs: CheckInputs) -> Iterato
 
 
 def _is_compared(example: Example) -> bool:
-    """Whether its answers are compared with each other."""
+    """Tell whether its answers are compared with each other."""
     return example.kind in ("comparison", "ranking")
 
 

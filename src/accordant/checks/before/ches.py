@@ -131,7 +131,7 @@ PROBE = Pass("probe run", _run_probe, _probe_cost, needs=("model",))
 )
 def ches(
     inputs: CheckInputs,
-    found: PairPass,
+    by_model: PairPass,
     probe: _Probe | None,
     *,
     score: Score = "length-normalised",
@@ -153,7 +153,7 @@ def ches(
         drop: share of pairs, those with the highest scores, that `--filter` leaves out.
         above: leaves out pairs with a score above this instead.
     """
-    columns = _columns(inputs, found)
+    columns = _columns(inputs, by_model)
     scores = columns[COLUMN[score]]
     order = sorted(range(len(scores)), key=lambda place: -scores[place])
     if above is None:
@@ -179,14 +179,14 @@ def ches(
         outcome = _by_probe(columns, score, left_out, probe)
     return replace(
         outcome,
-        rows=(pair_row(inputs, found.pairs[place], scores[place]) for place in order),
+        rows=(pair_row(inputs, by_model.pairs[place], scores[place]) for place in order),
         concerned=len(dropped),
-        drop=origins_of(inputs, [found.pairs[place] for place in dropped]),
+        drop=origins_of(inputs, [by_model.pairs[place] for place in dropped]),
         charts=(histogram, *outcome.charts),
     )
 
 
-def _columns(inputs: CheckInputs, found: PairPass) -> dict[str, list[float]]:
+def _columns(inputs: CheckInputs, by_model: PairPass) -> dict[str, list[float]]:
     """Return every similarity of the answers of a pair, by name."""
     from accordant.checks.pairs import tokens_of
     from accordant.checks.similarity import COLUMNS, edit_similarity
@@ -194,9 +194,9 @@ def _columns(inputs: CheckInputs, found: PairPass) -> dict[str, list[float]]:
     examples = examples_of(inputs)
     edits = [
         edit_similarity(*(tokens_of(examples[p.example], a) for a in (p.chosen, p.rejected)))
-        for p in found.pairs
+        for p in by_model.pairs
     ]
-    return dict(zip(COLUMNS, found.similarities.T.tolist(), strict=True)) | {
+    return dict(zip(COLUMNS, by_model.similarities.T.tolist(), strict=True)) | {
         "edit similarity": edits
     }
 

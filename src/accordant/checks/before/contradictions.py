@@ -82,7 +82,7 @@ def _count(conflicts: Sequence[_Conflict], kind: str) -> int:
 
 
 def _preferences(records: Sequence[Record]) -> Iterator[_Conflict]:
-    """Conflicts among preferences on one prompt."""
+    """Find conflicts among preferences on one prompt."""
     edges = list(_edges(records))
     nodes: dict[Key, int] = {}
     for better, worse, _ in edges:
@@ -93,14 +93,13 @@ def _preferences(records: Sequence[Record]) -> Iterator[_Conflict]:
     for better, worse, row in edges:
         if parts[nodes[better]] == parts[nodes[worse]]:
             inside[parts[nodes[better]]].append((better, worse, row))
-    for found in inside.values():
-        yield _conflict(
-            found, len({answer for better, worse, _ in found for answer in (better, worse)})
-        )
+    for within in inside.values():
+        answers = {answer for better, worse, _ in within for answer in (better, worse)}
+        yield _conflict(within, len(answers))
 
 
 def _edges(records: Sequence[Record]) -> Iterator[tuple[Key, Key, int]]:
-    """(preferred, other, row); an answer is known by its prompt and its text."""
+    """Yield (preferred, other, row); an answer is known by its prompt and its text."""
     for place, record in enumerate(records):
         asked = [key_of(prompt) for prompt in prompts_of(record)]
         for better, worse in preferences_of(record):
@@ -108,7 +107,7 @@ def _edges(records: Sequence[Record]) -> Iterator[tuple[Key, Key, int]]:
 
 
 def _strong_parts(edges: Sequence[tuple[int, int]], nodes: int) -> list[int]:
-    """The strongly connected part of every node."""
+    """Number the strongly connected part of every node."""
     import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -131,13 +130,13 @@ def _conflict(edges: Sequence[tuple[Key, Key, int]], answers: int) -> _Conflict:
     for better, _, row in edges:
         ways[better].add(row)
     fewest = min(map(len, ways.values()))
-    drop = {row for own in ways.values() if len(own) == fewest for row in own}
+    drop = {row for way in ways.values() if len(way) == fewest for row in way}
     return _Conflict(rows, tuple(sorted(drop)), "the same pair both ways")
 
 
 def _labels(records: Sequence[Record]) -> Iterator[_Conflict]:
-    """Answers that were called good as well as bad."""
-    said: dict[tuple[str, str], dict[bool, list[int]]] = defaultdict(lambda: defaultdict(list))
+    """Find answers that were called good as well as bad."""
+    labels: dict[tuple[str, str], dict[bool, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, record in enumerate(records):
         match record:
             case Binary(label=label):
@@ -146,12 +145,12 @@ def _labels(records: Sequence[Record]) -> Iterator[_Conflict]:
                 pass
             case _:
                 continue
-        said[key_of(record.prompt), key_of(record.completion)][label].append(place)
-    for ways in said.values():
+        labels[key_of(record.prompt), key_of(record.completion)][label].append(place)
+    for ways in labels.values():
         if len(ways) == 2:
             fewest = min(map(len, ways.values()))
-            drop = [row for own in ways.values() if len(own) == fewest for row in own]
-            rows = [row for own in ways.values() for row in own]
+            drop = [row for way in ways.values() if len(way) == fewest for row in way]
+            rows = [row for way in ways.values() for row in way]
             yield _Conflict(tuple(sorted(rows)), tuple(sorted(drop)), "called good and bad")
 
 

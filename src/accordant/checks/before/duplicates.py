@@ -98,7 +98,7 @@ def _near(
 
 
 def _labels(record: Record) -> tuple[str, ...]:
-    """What was said of its answers, where that is no part of their order."""
+    """Return what was said of its answers, where that is no part of their order."""
     return tuple(passage.text for passage in passages_of(record) if passage.label in LABELS)
 
 
@@ -107,7 +107,7 @@ def _texts(record: Record) -> list[str]:
 
 
 def _alike(first: Sequence[str], second: Sequence[str], least: float) -> bool:
-    """Whether every text of one row is nearly that of the other; a common prompt is not enough.
+    """Compare every text of two rows; a common prompt is not enough.
 
     The pair the other way round is no repetition: it contradicts.
     """

@@ -26,8 +26,8 @@ SCALE = Scale(
 
 
 def _pattern(expression: str) -> Callable[[str], bool]:
-    found = re.compile(expression, re.MULTILINE | re.IGNORECASE)
-    return lambda text: found.search(text) is not None
+    pattern = re.compile(expression, re.MULTILINE | re.IGNORECASE)
+    return lambda text: pattern.search(text) is not None
 
 
 # What an answer may look like, whatever it says.
@@ -69,11 +69,6 @@ class _Bias:
     p_value: float
     rows: frozenset[int]
 
-    @property
-    def distance(self) -> float:
-        """How far the whole interval lies from one half; negative where it does not."""
-        return max(self.share.low - 0.5, 0.5 - self.share.high)
-
 
 @check(
     name="format-bias",
@@ -100,7 +95,7 @@ def format_bias(inputs: CheckInputs, *, least: Count = 20) -> Outcome:
         raise NotApplicableError(f"no form of answers tells apart {least} preferences or more")
     rejected = holm([bias.p_value for bias in biases], 0.05)
     sure = {bias.form for bias, clear in zip(biases, rejected, strict=True) if clear}
-    biases.sort(key=lambda bias: (bias.form not in sure, -bias.distance))
+    biases.sort(key=lambda bias: (bias.form not in sure, -bias.share.distance(0.5)))
     raised = [bias for bias in biases if _severity(bias, sure) != "ok"]
     return Outcome(
         f"preferences for the answer with: {biases[0].form}",
@@ -124,20 +119,20 @@ def _biases(records: Sequence[Record]) -> list[_Bias]:
         [(flat(better), flat(worse)) for better, worse in preferences_of(record)]
         for record in records
     ]
-    found = []
+    biases = []
     for form, has in FORMS.items():
         # A record counts once, however many of its answers are compared.
-        nets = [sum(has(better) - has(worse) for better, worse in own) for own in texts]
+        nets = [sum(has(better) - has(worse) for better, worse in pairs) for pairs in texts]
         won = [place for place, net in enumerate(nets) if net > 0]
         lost = [place for place, net in enumerate(nets) if net < 0]
         share = wilson_interval(len(won), len(won) + len(lost))
         rows = won if len(won) >= len(lost) else lost
-        found.append(_Bias(form, share, sign_test(len(won), len(lost)), frozenset(rows)))
-    return found
+        biases.append(_Bias(form, share, sign_test(len(won), len(lost)), frozenset(rows)))
+    return biases
 
 
 def _severity(bias: _Bias, sure: set[str]) -> Severity:
-    """By the scale where the preference is no chance over all forms that were looked for."""
+    """Judge by the scale where the preference is no chance over all forms looked for."""
     return SCALE.severity(bias.share) if bias.form in sure else "ok"
 
 

@@ -129,7 +129,7 @@ GRADIENTS = Pass("gradients", _measure, _cost, needs=("model",))
     shown=(8, "pairs to list at most."),
 )
 def gradient_entanglement(
-    inputs: CheckInputs, found: _Gradients, *, tokens: Tokens = "last-layer"
+    inputs: CheckInputs, gradients: _Gradients, *, tokens: Tokens = "last-layer"
 ) -> Outcome:
     """Pairs on which a small step would lower the chosen answer, or raise the rejected one.
 
@@ -145,23 +145,23 @@ def gradient_entanglement(
         tokens: how the tokens of listed pairs are told apart: by the gradients of the last layer
             (the head), of all weights (float32 alone, slower), or none.
     """
-    broken = found.broken
+    broken = gradients.broken
     number = wilson_interval(sum(broken), len(broken))
-    sides = (found.changes.breaks_chosen, found.changes.breaks_rejected)
+    sides = (gradients.changes.breaks_chosen, gradients.changes.breaks_rejected)
     chosen, rejected = (wilson_interval(int(side.sum()), len(side)) for side in sides)
-    cosines = found.products.cosines
+    cosines = gradients.products.cosines
     return Outcome(
-        f"pairs that break a condition, gradients of {found.weights}",
+        f"pairs that break a condition, gradients of {gradients.weights}",
         number,
         f"Of {number.count:,} pairs, a small plain step on the pair's own loss would not raise the "
         f"chosen answer in {int(sides[0].sum()):,} and not lower the rejected one in "
-        f"{int(sides[1].sum()):,}, by the gradients of {found.weights}; the two gradients have a "
-        f"mean cosine of {float(cosines.mean()):+.2f}.",
+        f"{int(sides[1].sum()):,}, by the gradients of {gradients.weights}; the two gradients have "
+        f"a mean cosine of {float(cosines.mean()):+.2f}.",
         "Make the answers of a pair less alike, add the likelihood of the chosen answer to the "
         "loss (`rpo`), or weigh the rejected one less; then look again with `--option "
         "gradient-entanglement.method=rpo`.",
         unit="share",
-        rows=_rows(inputs, found, tokens),
+        rows=_rows(inputs, gradients, tokens),
         row_unit="cosine",
         concerned=sum(broken),
         measures=(
@@ -169,36 +169,36 @@ def gradient_entanglement(
             Measure("rejected answer would not fall", rejected, "share"),
             Measure("cosine of the two gradients", bootstrap_mean(cosines)),
         ),
-        charts=(_chart(found.products),),
+        charts=(_chart(gradients.products),),
     )
 
 
-def _rows(inputs: CheckInputs, found: _Gradients, tokens: Tokens) -> Iterator[FindingRow]:
+def _rows(inputs: CheckInputs, gradients: _Gradients, tokens: Tokens) -> Iterator[FindingRow]:
     """List the broken pairs; each takes passes of its own where its tokens are told apart."""
     from accordant.checks.gradients import last_layer_token_changes, token_changes
     from accordant.checks.pairs import Pair
 
     examples = examples_of(inputs)
     sides = {
-        "chosen would not rise": found.changes.breaks_chosen,
-        "rejected would not fall": found.changes.breaks_rejected,
+        "chosen would not rise": gradients.changes.breaks_chosen,
+        "rejected would not fall": gradients.changes.breaks_rejected,
     }
-    for place in found.worst_first():
-        example, slopes = examples[found.places[place]], found.slopes[place]
+    for place in gradients.worst_first():
+        example, slopes = examples[gradients.places[place]], gradients.slopes[place]
         notes = [words for words, broken in sides.items() if broken[place]]
         if tokens != "none":
             if tokens == "all":
-                moved = token_changes(inputs.model, example, found.parameters, slopes)
+                moved = token_changes(inputs.model, example, gradients.parameters, slopes)
             else:
                 moved = last_layer_token_changes(inputs.model, example, slopes)
             inputs.advance(int(_TOKENS[tokens] * example.num_tokens))
             notes.append(_tokens_note(inputs.tokenizer, example, moved))
-        cosine = float(found.products.cosines[place])
-        yield pair_row(inputs, Pair(found.places[place], 0, 1), cosine, "; ".join(notes))
+        cosine = float(gradients.products.cosines[place])
+        yield pair_row(inputs, Pair(gradients.places[place], 0, 1), cosine, "; ".join(notes))
 
 
 def _tokens_note(tokenizer: Any, example: Example, moved: TokenChanges) -> str:
-    """How many of the chosen answer's tokens fall, and which of them fall most."""
+    """Say how many of the chosen answer's tokens fall, and which of them fall most."""
     from accordant.checks.pairs import tokens_of
 
     falling = int((moved.chosen < 0).sum())

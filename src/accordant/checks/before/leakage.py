@@ -100,7 +100,7 @@ def _leaks(
 
 
 def _prompts(records: Sequence[Record]) -> dict[str, tuple[str, list[int]]]:
-    """Every prompt by its key: its text, and the rows that have it. Empty prompts ask nothing."""
+    """Index prompts by their keys: text, and rows that have it. Empty prompts ask nothing."""
     rows: dict[str, tuple[str, list[int]]] = {}
     for place, record in enumerate(records):
         for prompt in prompts_of(record):

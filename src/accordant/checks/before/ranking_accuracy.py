@@ -68,7 +68,7 @@ class _Optimum:
 )
 def ranking_accuracy(
     inputs: CheckInputs,
-    found: PairPass,
+    by_model: PairPass,
     *,
     beta: Positive = 0.1,
     preferred: Assumed = 0.75,
@@ -98,43 +98,44 @@ def ranking_accuracy(
             where="ranking-accuracy.preferred",
             mend="Give lowest <= preferred <= highest.",
         )
-    examples, gaps = examples_of(inputs), found.logps.gaps
-    votes = [examples[pair.example].numbers.get("votes") for pair in found.pairs]
+    examples, gaps = examples_of(inputs), by_model.logps.gaps
+    votes = [examples[pair.example].numbers.get("votes") for pair in by_model.pairs]
     optimum = _Optimum(beta, vote_shares(votes), preferred)
     wrong = optimum.right(gaps) < 1
     places: list[int] = gaps.argsort(stable=True).tolist()
-    stay = [found.pairs[place] for place in places if wrong[place]]
+    stay = [by_model.pairs[place] for place in places if wrong[place]]
     number = wilson_interval(int(wrong.sum()), len(gaps))
     return Outcome(
         f"pairs ranked wrong even at DPO's optimum, beta {beta:g}",
         number,
-        _says(found, number, optimum),
+        _says(by_model, number, optimum),
         "A smaller beta lets the policy go further from the model; training on the chosen answers "
         "first makes them likelier. Pairs that stay wrong teach a margin, not a ranking.",
         unit="share",
-        rows=_rows(inputs, found, beta, places),
+        rows=_rows(inputs, by_model, beta, places),
         row_unit="nats",
         concerned=int((gaps < 0).sum()),
         drop=origins_of(inputs, stay) if drop_wrong else (),
-        measures=list_measures(_measures(found, optimum, (preferred, lowest, highest)), "share"),
+        measures=list_measures(_measures(by_model, optimum, (preferred, lowest, highest)), "share"),
         charts=(_chart(gaps, optimum),),
     )
 
 
 def _rows(
-    inputs: CheckInputs, found: PairPass, beta: float, places: list[int]
+    inputs: CheckInputs, by_model: PairPass, beta: float, places: list[int]
 ) -> Iterator[FindingRow]:
     """List the pairs that are ranked wrong, in this order; a row's number is c."""
-    gaps = found.logps.gaps
+    gaps = by_model.logps.gaps
     needed = needed_loss(gaps, beta)
     for place in places:
         if gaps[place] < 0:
             note = f"ranked right once its loss is under {float(needed[place]):.4f}"
-            yield pair_row(inputs, found.pairs[place], -float(gaps[place]), note)
+            yield pair_row(inputs, by_model.pairs[place], -float(gaps[place]), note)
 
 
-def _says(found: PairPass, number: Interval, optimum: _Optimum) -> str:
-    pairs, unknown = len(found.pairs), optimum.unknown
+def _says(by_model: PairPass, number: Interval, optimum: _Optimum) -> str:
+    pairs, unknown = len(by_model.pairs), optimum.unknown
+    right = float(by_model.logps.right.mean())
     if unknown == pairs:
         known = f", assuming that {optimum.assumed:.0%} of people prefer each chosen answer"
     elif unknown:
@@ -145,7 +146,7 @@ def _says(found: PairPass, number: Interval, optimum: _Optimum) -> str:
     else:
         known = ", by their votes"
     return (
-        f"The model finds the chosen answer likelier in {float(found.logps.right.mean()):.0%} of "
+        f"The model finds the chosen answer likelier in {right:.0%} of "
         f"{pairs:,} pairs. At DPO's optimum with beta {optimum.beta:g}{known}, "
         f"{1 - number.estimate:.0%} would be ranked right; training as it is done rarely comes "
         "near, and the pairs with the largest gap against them are the last to turn."
@@ -153,9 +154,9 @@ def _says(found: PairPass, number: Interval, optimum: _Optimum) -> str:
 
 
 def _measures(
-    found: PairPass, optimum: _Optimum, assumed: tuple[float, ...]
+    by_model: PairPass, optimum: _Optimum, assumed: tuple[float, ...]
 ) -> dict[str, Interval]:
-    logps = found.logps
+    logps = by_model.logps
     kinds = {"": logps.gaps, ", per token": logps.gaps_per_token}
     numbers = {
         f"ranking accuracy{suffix}": proportion(ranked_right(gaps))

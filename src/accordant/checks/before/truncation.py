@@ -103,7 +103,7 @@ def _longest(example: Example) -> int:
 
 
 def _cut_off(examples: Sequence[Example], records: Sequence[Record]) -> Iterator[_Problem]:
-    """Answers that break off at a length at which many others break off."""
+    """Find answers that break off at a length at which many others break off."""
     unended = [
         (example.index, name, len(ids) - 1, text)
         for example in examples
@@ -111,21 +111,21 @@ def _cut_off(examples: Sequence[Example], records: Sequence[Record]) -> Iterator
         if not _ENDED.search(text)
     ]
     # The same text in many rows is one answer.
-    piles = _piles(Counter(tokens for tokens, _ in {(one[2], one[3]) for one in unended}))
+    piles = _piles(Counter(tokens for tokens, _ in {(answer[2], answer[3]) for answer in unended}))
     for place, name, tokens, _ in unended:
         if any(abs(tokens - pile) <= 1 for pile in piles):
             yield _Problem(place, tokens, f"{name} breaks off")
 
 
 def _piles(counts: Counter[int]) -> set[int]:
-    """Lengths that are far commoner than those around them.
+    """Find lengths that are far commoner than those around them.
 
     The limit may have been counted with another tokenizer or another end, so lengths that differ by
     one token count together.
     """
     from scipy.stats import poisson
 
-    found = set()
+    piles = set()
     for tokens in counts:
         pile = sum(counts[tokens + step] for step in (-1, 0, 1))
         around = sum(
@@ -133,12 +133,12 @@ def _piles(counts: Counter[int]) -> set[int]:
         )
         expected = max(3 * around / (2 * AROUND), 0.5)
         if tokens >= SHORTEST and poisson.sf(pile - 1, expected) < CHANCE:
-            found.add(tokens)
-    return found
+            piles.add(tokens)
+    return piles
 
 
 def _answers(example: Example, record: Record) -> Iterator[tuple[str, tuple[int, ...], str]]:
-    """(name, tokens, text) of the answers; steps are one text and none of these."""
+    """Yield (name, tokens, text) of the answers; steps are one text and none of these."""
     answers = answers_of(record)
     continuations = [ids for tree in example.trees for ids in tree.continuations]
     if len(answers) == len(continuations):
@@ -153,6 +153,6 @@ def _chart(examples: Sequence[Example], limit: int | None) -> Chart:
         "Prompt and longest answer together.",
         "tokens",
         "rows",
-        (Series("rows", tuple(float(_longest(one)) for one in examples)),),
+        (Series("rows", tuple(float(_longest(example)) for example in examples)),),
         () if limit is None else (Mark(float(limit), "limit"),),
     )

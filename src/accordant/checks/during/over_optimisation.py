@@ -101,14 +101,14 @@ def _highest(values: Sequence[float]) -> int:
 
 
 def _fall(history: RunHistory, masses: Sequence[float], place: int) -> Interval:
-    """How far the smoothed mass lies below its highest, which stands at `place`."""
+    """Measure how far the smoothed mass lies below its highest, which stands at `place`."""
     errors = (history.snapshots[place].mass_error, history.last.mass_error)
     fall, half = masses[place] - masses[-1], 1.96 * math.hypot(*errors)
     return Interval(fall, fall - half, fall + half, len(masses))
 
 
 def _thinned(history: RunHistory, masses: Sequence[float], place: int) -> _Turn | None:
-    """Mass that has left the likeliest tokens, beyond chance, since its highest at `place`."""
+    """Find mass that has left the likeliest tokens, beyond chance, since its highest at `place`."""
     if len(masses) - 1 - place < _AFTER:
         return None
     top = history.snapshots[place]
@@ -128,7 +128,7 @@ def _thinned(history: RunHistory, masses: Sequence[float], place: int) -> _Turn 
 
 
 def _turned(history: RunHistory) -> _Turn | None:
-    """Entropy that has turned down while mass fell or the held-out reward did not rise."""
+    """Find entropy that turned down while mass fell or the held-out reward did not rise."""
     entropies = smooth(history.over_steps(lambda now: now.entropy))
     place = _highest(entropies)
     at, last = history.snapshots[place], history.last
@@ -150,6 +150,6 @@ def _turned(history: RunHistory) -> _Turn | None:
 
 
 def smooth(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Medians of three; the ends are left as they are."""
+    """Smooth by medians of three; the ends are left as they are."""
     inner = (median(values[i - 1 : i + 2]) for i in range(1, len(values) - 1))
     return values if len(values) < 3 else (values[0], *inner, values[-1])

@@ -66,5 +66,5 @@ def _pairs(snapshot: Snapshot) -> list[tuple[bool, bool]]:
 
 
 def _share(snapshot: Snapshot) -> Interval:
-    """Share of pairs that break either condition."""
+    """Return the share of pairs that break either condition."""
     return proportion([float(a or b) for a, b in _pairs(snapshot)])
