@@ -15,6 +15,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
 from accordant.base.errors import UserError
+from accordant.models.settings import AdapterSettings
 from accordant.objectives.feedback import check_sampling
 from accordant.scoring.engine import is_installed
 from accordant.scoring.installation import install
@@ -22,7 +23,7 @@ from accordant.training import checkpoints
 from accordant.training.arguments import count_steps, optimizer_choice, training_arguments
 from accordant.training.memory import peak_bytes
 from accordant.training.progress import ProgressReporter
-from accordant.training.settings import TrainingSettings
+from accordant.training.settings import OptimiserSettings, TrainingSettings
 from accordant.training.trainer import AlignTrainer, Task
 
 if TYPE_CHECKING:
@@ -30,26 +31,9 @@ if TYPE_CHECKING:
 
 # Settings a resumed run must share with the one it continues; the others change no number.
 SHARED = (
-    "precision",
-    "lora_rank",
-    "lora_alpha",
-    "lora_dropout",
-    "lora_targets",
-    "epochs",
-    "max_steps",
-    "batch_size",
-    "learning_rate",
-    "schedule",
-    "warmup",
-    "weight_decay",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "max_grad_norm",
-    "optimizer_moments",
-    "seed",
-    "baseline_model",
-)
+    {*AdapterSettings.model_fields, *OptimiserSettings.model_fields}
+    | {"precision", "optimizer_moments", "baseline_model"}
+) - {"gradient_accumulation_steps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +135,7 @@ def resume_settings(settings: TrainingSettings, task: Task) -> dict[str, Any]:
     """What a checkpoint of this run must have been made with, JSON values by name."""
     known = settings.model_dump(mode="json")
     return {
-        **{name: known[name] for name in SHARED},
+        **{name: known[name] for name in sorted(SHARED)},
         "objective": task.objective.name,
         "options": dict(task.options),
         **task.source.identity(),
