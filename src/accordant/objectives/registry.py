@@ -113,10 +113,6 @@ class Objective:
     prepare: tuple[Preparation, ...] = ()
     on_policy: bool = False
 
-    def declared(self, kind: type[Preparation]) -> bool:
-        """Whether a preparation of this kind is asked for."""
-        return any(isinstance(need, kind) for need in self.prepare)
-
 
 def objective(
     *,

@@ -41,7 +41,7 @@ class Baseline:
     examples: tuple[Example, ...]
 
 
-def check(_: Baselines, bench: Workbench) -> None:
+def check_named(_: Baselines, bench: Workbench) -> None:
     """Make sure that a baseline is named."""
     if not bench.settings.baseline_model:
         raise UserError(
@@ -63,7 +63,7 @@ def refuse_unused(bench: Workbench) -> None:
         )
 
 
-def plan(need: Baselines, bench: Workbench, parts: Parts) -> Parts:
+def read_records(need: Baselines, bench: Workbench, parts: Parts) -> Parts:
     """Read the records as every baseline does; loads no weights.
 
     Raises:
@@ -100,7 +100,7 @@ def _read(name: str, bench: Workbench, parts: Parts) -> Baseline:
     return Baseline(name, fingerprint_tokenizer(tokenizer), rendering, tuple(examples))
 
 
-def run(need: Baselines, bench: Workbench, parts: Parts) -> Parts:
+def score_records(need: Baselines, bench: Workbench, parts: Parts) -> Parts:
     """Score all records under the baselines, one model in memory at a time."""
     baselines: list[Baseline] = bench.memory[need]
     cached = [score_baseline(baseline, bench) for baseline in baselines]
@@ -161,4 +161,4 @@ def score_baseline(baseline: Baseline, bench: Workbench) -> ScoreCache:
         )
 
 
-prepares(Baselines, check=check, plan=plan, run=run, unused=refuse_unused)
+prepares(Baselines, check=check_named, plan=read_records, run=score_records, unused=refuse_unused)

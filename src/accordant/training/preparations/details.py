@@ -6,50 +6,48 @@ anything is tokenised.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from accordant.base.errors import UserError
-from accordant.feedback.loading import Feedback
 from accordant.objectives.preparations import Detail, RewardGaps
-from accordant.objectives.registry import Objective
 from accordant.training.preparations.mechanism import Workbench, prepares
 
 
-def check(need: Detail, bench: Workbench) -> None:
+def check_present(need: Detail, bench: Workbench) -> None:
     """Make sure that records say what the objective needs to know.
 
     Raises:
-        UserError: none of them does, or not all where all must; or scores put the rejected answers
-            above the chosen ones.
+        UserError: none of them does, or not all where all must.
     """
     for feedback in bench.feedback:
-        _check_part(need, bench.objective, feedback)
-
-
-def _check_part(need: Detail, objective: Objective, feedback: Feedback) -> None:
-    values = [getattr(record, need.attaches, None) for record in feedback.records]
-    lacking = [r for r, value in zip(feedback.records, values, strict=True) if value is None]
-    everywhere = not need.optional
-    if lacking and (everywhere or len(lacking) == len(values)):
+        lacking = [r for r in feedback.records if getattr(r, need.attaches, None) is None]
+        if not lacking or (need.optional and len(lacking) < len(feedback.records)):
+            continue
         raise UserError(
-            f"objective {objective.name!r} needs {need.column}, and {len(lacking):,} of "
-            f"{len(values):,} records have none.",
-            where=str(lacking[0].origin or feedback.source) if everywhere else feedback.source,
+            f"objective {bench.objective.name!r} needs {need.column}, and {len(lacking):,} of "
+            f"{len(feedback.records):,} records have none.",
+            # Where one record with votes is enough, no single row is at fault.
+            where=feedback.source if need.optional else str(lacking[0].origin or feedback.source),
             mend=f"{need.how} `--columns FIELD=COLUMN` names columns called otherwise.",
         )
-    if isinstance(need, RewardGaps):
-        _check_gaps(objective, [gap for gap in values if gap is not None], feedback.source)
 
 
-def _check_gaps(objective: Objective, gaps: Sequence[float], where: str) -> None:
-    against = sum(gap < 0 for gap in gaps)
-    if 2 * against > len(gaps):
-        raise UserError(
-            f"objective {objective.name!r} scales with how much better the chosen answer is, but "
-            f"{against:,} of {len(gaps):,} records score the rejected one higher.",
-            where=where,
-            mend="Exchange the two columns of scores, or change the sign of `margin`.",
-        )
+def check_gaps(need: RewardGaps, bench: Workbench) -> None:
+    """Make sure that every record has scores, and most chosen answers the higher one.
+
+    Raises:
+        UserError: they do not.
+    """
+    check_present(need, bench)
+    for feedback in bench.feedback:
+        gaps = [getattr(record, need.attaches) for record in feedback.records]
+        against = sum(gap < 0 for gap in gaps)
+        if 2 * against > len(gaps):
+            raise UserError(
+                f"objective {bench.objective.name!r} scales with how much better the chosen answer "
+                f"is, but {against:,} of {len(gaps):,} records score the rejected one higher.",
+                where=feedback.source,
+                mend="Exchange the two columns of scores, or change the sign of `margin`.",
+            )
 
 
-prepares(Detail, check=check)
+prepares(Detail, check=check_present)
+prepares(RewardGaps, check=check_gaps)

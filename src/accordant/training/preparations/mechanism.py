@@ -93,7 +93,7 @@ Step = Callable[[Any, Workbench, Parts], Parts]
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class Implementation:
     """The functions of one kind of preparation; see `prepares`."""
 
     check: Check
@@ -102,7 +102,7 @@ class Steps:
     unused: Callable[[Workbench], None]
 
 
-_registered: dict[type[Preparation], Steps] = {}
+_registered: dict[type[Preparation], Implementation] = {}
 
 
 def prepares(
@@ -124,7 +124,7 @@ def prepares(
         unused: `unused(bench)` refuses settings that nobody would read, where the objective asks
             for no such preparation.
     """
-    _registered[kind] = Steps(check, plan, run, unused)
+    _registered[kind] = Implementation(check, plan, run, unused)
 
 
 def check_preparations(bench: Workbench) -> None:
@@ -135,10 +135,10 @@ def check_preparations(bench: Workbench) -> None:
     """
     _load_built_in()
     for need in bench.objective.prepare:
-        _steps(need).check(need, bench)
-    for kind, steps in _registered.items():
+        _find(need).check(need, bench)
+    for kind, implementation in _registered.items():
         if not any(isinstance(need, kind) for need in bench.objective.prepare):
-            steps.unused(bench)
+            implementation.unused(bench)
 
 
 def plan_preparations(bench: Workbench, parts: Parts) -> Parts:
@@ -148,7 +148,7 @@ def plan_preparations(bench: Workbench, parts: Parts) -> Parts:
         UserError: an example cannot be prepared.
     """
     for need in bench.objective.prepare:
-        parts = _steps(need).plan(need, bench, parts)
+        parts = _find(need).plan(need, bench, parts)
     return parts
 
 
@@ -159,7 +159,7 @@ def run_preparations(bench: Workbench, parts: Parts) -> Parts:
         UserError: an example cannot be prepared.
     """
     for need in bench.objective.prepare:
-        parts = _steps(need).run(need, bench, parts)
+        parts = _find(need).run(need, bench, parts)
     return parts
 
 
@@ -176,7 +176,7 @@ def _load_built_in() -> None:
         importlib.import_module(f"accordant.training.preparations.{module}")
 
 
-def _steps(need: Preparation) -> Steps:
+def _find(need: Preparation) -> Implementation:
     _load_built_in()
     for kind in type(need).__mro__:
         if kind in _registered:

@@ -55,10 +55,10 @@ def add_mismatched(examples: Sequence[Example], max_tokens: int | None) -> tuple
     )
 
 
-def plan(_: Mismatched, bench: Workbench, parts: Parts) -> Parts:
+def mismatch_each_part(_: Mismatched, bench: Workbench, parts: Parts) -> Parts:
     """Mismatch the answers within each part, so that nothing held out is trained on."""
     held_out = add_mismatched(parts.held_out, bench.max_tokens) if parts.held_out else ()
     return Parts(add_mismatched(parts.train, bench.max_tokens), held_out)
 
 
-prepares(Mismatched, plan=plan)
+prepares(Mismatched, plan=mismatch_each_part)

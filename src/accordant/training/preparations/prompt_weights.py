@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Prompt = tuple[int, ...]
 
 
-def plan(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
+def check_both_labels(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
     """Make sure that there are prompts of both labels to compare.
 
     Raises:
@@ -44,7 +44,7 @@ def plan(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
     return parts
 
 
-def run(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
+def weigh_prompts(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
     """Attach the density ratio of every example's prompt, if the option asks for it."""
     from accordant.statistics.density_ratios import density_ratios
 
@@ -120,4 +120,4 @@ def _describe(ratios: DensityRatios) -> str:
     )
 
 
-prepares(PromptWeights, plan=plan, run=run)
+prepares(PromptWeights, plan=check_both_labels, run=weigh_prompts)

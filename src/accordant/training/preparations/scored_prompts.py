@@ -26,9 +26,9 @@ def score_prompt(example: Example) -> Example:
     return replace(example, trees=tuple(map(moved, example.trees)))
 
 
-def plan(_: ScoredPrompts, __: Workbench, parts: Parts) -> Parts:
+def score_prompts(_: ScoredPrompts, __: Workbench, parts: Parts) -> Parts:
     """Let every tree begin with its first token alone."""
     return parts.with_examples([score_prompt(example) for example in parts.all])
 
 
-prepares(ScoredPrompts, plan=plan)
+prepares(ScoredPrompts, plan=score_prompts)

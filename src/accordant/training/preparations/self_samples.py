@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from accordant.sampling.samples import SamplingOptions
 
 
-def plan(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
+def reserve_places(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
     """Hold places for answers of full length.
 
     Raises:
@@ -39,7 +39,7 @@ def plan(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
     return parts.with_examples([with_answers(e, need.attaches, places) for e in parts.all])
 
 
-def run(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
+def draw_answers(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
     """Put the policy's answers in those places."""
     from accordant.models.adapters import reference_mode
     from accordant.models.identity import weights_identity
@@ -99,4 +99,4 @@ def with_own_answers(
     )
 
 
-prepares(SelfSamples, plan=plan, run=run)
+prepares(SelfSamples, plan=reserve_places, run=draw_answers)
