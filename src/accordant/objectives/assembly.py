@@ -112,13 +112,14 @@ def _attached(
     examples: Sequence[Example],
     groups: dict[str, Group],
 ) -> Attached:
-    """What the objective's preparations gave to all of the examples."""
+    """Collect what the objective's preparations gave to all of the examples."""
     numbers, answers = {}, {}
     for need in objective.prepare:
         name = need.attaches
         if any(name in example.numbers for example in examples):
             given = [example.numbers.get(name, need.default) for example in examples]
             rows = [row for row in given if row is not None]
+            # Numbers that only some examples have are none at all: whoever reads them is told.
             if len(rows) == len(examples):
                 numbers[name] = scores.policy.logps.new_tensor(rows)
         if all(name in example.extra_answers for example in examples):

@@ -156,7 +156,7 @@ def score_baseline(baseline: Baseline, bench: Workbench) -> ScoreCache:
             rendering=baseline.rendering.fingerprint,
             precision=settings.precision,
             token_budget=settings.token_budget,
-            adapter=True,
+            adapter=True,  # of a baseline its adapter is a part, unlike of the reference
             progress=lambda done: show(f"{what} {done:,}/{count:,}"),
         )
 

@@ -35,6 +35,7 @@ def reserve_places(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
             mend=f"Ask for at most {max(bench.positions - longest, 0):,}, or limit --max-length "
             "with `--truncation drop`.",
         )
+    # Which token stands there does not matter: only lengths are planned with.
     places = ((0,) * room,) * int(bench.options[need.count])
     return parts.with_examples([with_answers(e, need.attaches, places) for e in parts.all])
 
