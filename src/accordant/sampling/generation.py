@@ -137,8 +137,11 @@ class _Rows:
         logps = log_probability(plain, tokens)
         if options.temperature == 0:
             return tokens, logps, torch.zeros_like(logps)
-        # Nothing bent the distribution: the sum over the vocabulary is not made twice.
-        return tokens, logps, logps if bent is plain else log_probability(bent, tokens)
+        if bent is plain:
+            return tokens, logps, logps
+        # Of the many excluded tokens, log_softmax makes short work; logsumexp is slow at infinities.
+        drawn = bent.log_softmax(1).gather(1, tokens[:, None]).squeeze(1)
+        return tokens, logps, drawn
 
     def running(self) -> int:
         """Count the sequences that go on."""
