@@ -8,7 +8,7 @@ from scipy import stats
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora
-from accordant.sampling.choice import gumbel_argmax, warp
+from accordant.sampling.choice import gumbel_argmax, penalise_repetition, warp
 from accordant.sampling.samples import SamplingOptions
 from accordant.scoring.installation import install
 from tests.drawing import draw
@@ -17,7 +17,7 @@ from tests.families import CONFIGS, VOCABULARY, tiny_model
 PROMPTS = [[5, 9, 3], [7], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [20, 21, 22, 23], [5, 9, 3, 8]]
 
 
-def transformers_greedy(model, prompt, count, stop=None):
+def transformers_greedy(model, prompt, count, stop=None, **settings):
     output = model.generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
@@ -25,6 +25,7 @@ def transformers_greedy(model, prompt, count, stop=None):
         do_sample=False,
         eos_token_id=stop,
         pad_token_id=0,
+        **settings,
     )
     return output[0, len(prompt) :].tolist()
 
@@ -155,10 +156,23 @@ def test_sampled_frequencies_match_the_models_distribution():
 
 
 @pytest.mark.parametrize(
-    ("temperature", "top_k", "top_p"), [(0.5, 0, 1.0), (1.0, 5, 1.0), (1.3, 0, 0.8), (2.0, 20, 0.6)]
+    ("temperature", "top_k", "top_p", "min_p"),
+    [
+        (0.5, 0, 1.0, 0.0),
+        (1.0, 5, 1.0, 0.0),
+        (1.3, 0, 0.8, 0.0),
+        (2.0, 20, 0.6, 0.0),
+        (1.5, 0, 1.0, 0.1),
+        (1.5, 30, 0.95, 0.05),
+    ],
 )
-def test_warped_samples_follow_transformers_warpers(temperature, top_k, top_p):
-    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+def test_warped_samples_follow_transformers_warpers(temperature, top_k, top_p, min_p):
+    from transformers import (
+        MinPLogitsWarper,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
 
     torch.manual_seed(0)
     logits = torch.randn(1, 40) * 2
@@ -166,11 +180,51 @@ def test_warped_samples_follow_transformers_warpers(temperature, top_k, top_p):
     if top_k:
         expected = TopKLogitsWarper(top_k)(None, expected)
     expected = TopPLogitsWarper(top_p)(None, expected)
-    warped = warp(logits, temperature, top_k, top_p)
+    if min_p:
+        expected = MinPLogitsWarper(min_p)(None, expected)
+    warped = warp(logits, temperature, top_k, top_p, min_p)
     torch.testing.assert_close(warped.softmax(-1), expected.softmax(-1))
     rows = warped.expand(5000, -1).contiguous()
     draws = gumbel_argmax(rows, [torch.Generator().manual_seed(i) for i in range(5000)])
     assert_frequencies(draws, expected[0].double().softmax(-1))
+
+
+@pytest.mark.parametrize("penalty", [1.3, 0.7])
+def test_a_repetition_penalty_is_transformers(penalty):
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    torch.manual_seed(0)
+    logits, ids = torch.randn(3, 40), torch.randint(0, 40, (3, 9))
+    seen = torch.zeros(3, 40, dtype=torch.bool).scatter(1, ids, True)
+    expected = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
+    assert torch.equal(penalise_repetition(logits, seen, penalty), expected)
+
+
+def test_penalised_answers_of_a_compacted_batch_are_transformers():
+    model = tiny_model("llama")
+    free = draw(model, PROMPTS, SamplingOptions(24, temperature=0, repetition_penalty=1.5))
+    # Rows end at different steps, so that what a row has seen must move with it.
+    stop = free[1].tokens[5]
+    options = SamplingOptions(24, temperature=0, repetition_penalty=1.5, stop_ids=(stop,))
+    for prompt, sample in zip(PROMPTS, draw(model, PROMPTS, options), strict=True):
+        expected = transformers_greedy(model, prompt, 24, stop=stop, repetition_penalty=1.5)
+        assert list(sample.completion) == expected
+
+
+def test_log_probabilities_as_drawn_are_of_the_warped_distribution():
+    model = tiny_model("llama")
+    options = SamplingOptions(8, temperature=0.7, top_k=30, top_p=0.9, min_p=0.02)
+    for prompt, sample in zip(PROMPTS, draw(model, PROMPTS, options), strict=True):
+        with torch.no_grad():
+            logits = model(torch.tensor([[*prompt, *sample.completion]])).logits[0]
+        rows = warp(logits[len(prompt) - 1 : -1].float(), 0.7, 30, 0.9, 0.02).log_softmax(-1)
+        expected = rows.gather(1, torch.tensor(sample.completion)[:, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(sample.drawn_logps), expected, atol=1e-4, rtol=0)
+    (plain, *_), (greedy, *_) = (
+        draw(model, PROMPTS, SamplingOptions(8, temperature=value)) for value in (1.0, 0.0)
+    )
+    assert plain.drawn_logps == plain.logps
+    assert greedy.drawn_logps == (0.0,) * 8
 
 
 def test_a_nucleus_wider_than_the_first_candidates_is_exact():
@@ -217,6 +271,8 @@ def test_progress_counts_up_to_all_sequences():
         {"top_k": -1},
         {"batch_size": 0},
         {"samples_per_prompt": 0},
+        {"min_p": 1.0},
+        {"repetition_penalty": 0.0},
     ],
 )
 def test_an_option_out_of_range_is_named(change):

@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "sampler": ("LocalSampler", "Mixture", "Sampler"),
         "samples": ("Sample", "SamplingOptions"),
         "settings": ("SamplingSettings",),
-        "stepper": ("Guided", "ModelStepper", "Stepper"),
+        "stepper": ("Guided", "GuideFunction", "ModelStepper", "Stepper"),
+        "server": ("ServerSampler",),
         "streaming": ("ResumingStepper", "stream", "stream_tokens"),
     },
 )

@@ -168,7 +168,7 @@ class GuidedState:
     tokens: Tensor
 
 
-Guide = Callable[[Sequence["Tensor"], GuidedState], "Tensor"]
+GuideFunction = Callable[[Sequence["Tensor"], GuidedState], "Tensor"]
 """Logits of k models, float32 `[rows, vocabulary]` each, and where they stand -> logits."""
 
 
@@ -185,7 +185,7 @@ class Guided:
         UserError: their vocabularies differ.
     """
 
-    def __init__(self, steppers: Sequence[Stepper], guide: Guide) -> None:
+    def __init__(self, steppers: Sequence[Stepper], guide: GuideFunction) -> None:
         sizes = [stepper.vocabulary for stepper in steppers]
         if len(set(sizes)) > 1:
             raise UserError(
