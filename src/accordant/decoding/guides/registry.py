@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from accordant.base.errors import UserError
-from accordant.base.options import Option, bind_values, read_options, suggest
+from accordant.base.errors import UserError, did_you_mean
+from accordant.base.options import bind_values, read_options
+from accordant.base.settings import Option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,7 +109,7 @@ def bind_guide(name: str, models: int, given: Mapping[str, object] | None = None
     if name not in known:
         raise UserError(
             f"there is no guide {name!r}.",
-            mend=f"{suggest(name, known)}There are: {', '.join(known)}.",
+            mend=did_you_mean(name, known, f"There are: {', '.join(known)}."),
         )
     entry = known[name]
     least = len(entry.models)
@@ -118,7 +119,7 @@ def bind_guide(name: str, models: int, given: Mapping[str, object] | None = None
             where=f"guide {name!r}",
             mend=f"Give, in this order: {', '.join(entry.models)}.",
         )
-    options = bind_values(entry.options, given or {}, where=f"guide {name!r}")
+    options = bind_values(entry.function, given or {}, where=f"guide {name!r}")
     kinds = [p.kind for p in inspect.signature(entry.function).parameters.values()]
     if kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) > 1:
         return lambda logits, state: entry.function(logits, state, **options)
