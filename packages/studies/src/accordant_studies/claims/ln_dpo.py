@@ -17,7 +17,7 @@ from torch import Tensor
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import exact, labelling, worlds
 from accordant_studies.laboratory.training import Batch, train
-from accordant_studies.laboratory.worlds import TabularPolicy, World
+from accordant_studies.laboratory.worlds import TabularPolicy
 from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(8))
@@ -69,7 +69,7 @@ def _measure(seed: int) -> Measured:
     )
     gold = good.clamp(max=2) - bad
     letters = world.lengths.double().unsqueeze(0) - 1
-    start = _start(world, seed)
+    start = worlds.random_writer(world, seed, ending=-1.0)  # about four letters
     logps = start.logps().detach()
     pairs = labelling.draw_pairs(world, logps, PAIRS, seed + 1)
     votes = labelling.vote(pairs, gold + LENGTH_BIAS * letters, seed + 2)
@@ -91,14 +91,6 @@ def _measure(seed: int) -> Measured:
         "start": start_row,
         **{name: _summary(grid, equal) for name, grid in runs.items()},
     }
-
-
-def _start(world: World, seed: int) -> TabularPolicy:
-    """Return a policy that writes about four letters, of all kinds."""
-    policy = worlds.random_policy(world, seed, scale=0.5)
-    logits = policy.logits.detach().clone()
-    logits[..., -1] -= 1.0
-    return TabularPolicy(world, logits)
 
 
 def _grid(

@@ -15,7 +15,7 @@ from torch import Tensor
 from accordant_studies.laboratory import exact, labelling, worlds
 from accordant_studies.laboratory.labelling import Pairs
 from accordant_studies.laboratory.training import Batch, train
-from accordant_studies.laboratory.worlds import TabularPolicy, World
+from accordant_studies.laboratory.worlds import TabularPolicy
 from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(12))
@@ -69,7 +69,7 @@ def _measure(seed: int) -> Measured:
     world = worlds.strings(letters=3, longest=6, memory=1)
     count = torch.tensor([[answer.count(0) for answer in world.answers]]).double()
     gold = count.clamp(max=ENOUGH) - (count - ENOUGH).clamp(min=0)
-    start = _start(world, seed)
+    start = worlds.random_writer(world, seed, ending=-2.0)  # about four letters
     logps = start.logps().detach()
     pairs = labelling.draw_pairs(world, logps, PAIRS, seed + 1)
     votes = labelling.vote(pairs, count, seed + 2)
@@ -78,14 +78,6 @@ def _measure(seed: int) -> Measured:
         name: _run(start, decided, gold, objective, options)
         for name, (objective, options) in CONDITIONS.items()
     }
-
-
-def _start(world: World, seed: int) -> TabularPolicy:
-    """Return a policy that writes about four letters, of all kinds."""
-    policy = worlds.random_policy(world, seed, scale=0.5)
-    logits = policy.logits.detach().clone()
-    logits[..., -1] -= 2.0
-    return TabularPolicy(world, logits)
 
 
 def _run(

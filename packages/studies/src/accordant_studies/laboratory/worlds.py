@@ -207,3 +207,16 @@ def random_policy(world: World, seed: int, scale: float = 1.0) -> TabularPolicy:
     return TabularPolicy(
         world, scale * torch.randn(shape, generator=generator, dtype=torch.float64)
     )
+
+
+def random_writer(world: World, seed: int, ending: float) -> TabularPolicy:
+    """Return a random policy of strings of all kinds.
+
+    Args:
+        world: of strings; its last choice ends one.
+        seed: of the logits, normal with standard deviation 0.5.
+        ending: added to the logits of the end token; the lower, the longer are the strings.
+    """
+    logits = random_policy(world, seed, scale=0.5).logits.detach().clone()
+    logits[..., -1] += ending
+    return TabularPolicy(world, logits)
