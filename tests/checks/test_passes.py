@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accordant.base.errors import UserError
 from accordant.base.options import Count
 from accordant.checks import registry
 from accordant.checks.findings import SEVERITIES, FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import Pass
-from accordant.checks.registry import check, list_checks
+from accordant.checks.registry import bind_options, check, get_check, list_checks
 from accordant.feedback.records import Origin
 from accordant.statistics.interval import Interval
 
@@ -162,3 +163,44 @@ def test_every_check_that_reads_a_model_says_what_of_it():
         )
         assert len({option.name for option in one.options}) == len(one.options)
         assert all(option.help for option in one.options), one.name
+
+
+@pytest.mark.parametrize("entry", list_checks(), ids=lambda entry: entry.name)
+def test_every_option_is_read_from_the_command_line(entry):
+    for option in (option for option in entry.options if option.default is not None):
+        text = option.default if isinstance(option.default, str) else str(option.default).lower()
+        bound = bind_options([entry], {f"{entry.name}.{option.name}": text})[entry.name]
+        assert bound == {other.name: other.default for other in entry.options}
+
+
+@pytest.mark.parametrize(
+    ("whole", "text", "value"),
+    [
+        ("ches.drop", "0.2", 0.2),
+        ("ches.above", "none", None),
+        ("ches.probe_steps", "0", 0),
+        ("gradient-entanglement.layers", "2", 2),
+        ("gradient-entanglement.tokens", "all", "all"),
+        ("positionality.annotations", "a.csv", "a.csv"),
+        ("weak-to-strong.confidence", "0.8", 0.8),
+        ("frontier.samples", "3", 3),
+    ],
+)
+def test_options_of_checks_and_of_their_passes_take_values(whole, text, value):
+    name, _, option = whole.partition(".")
+    assert bind_options([get_check(name)], {whole: text})[name][option] == value
+
+
+@pytest.mark.parametrize(
+    ("whole", "text", "option"),
+    [("ches.score", "longest", "score"), ("frontier.samples", "2", "samples")],
+)
+def test_values_out_of_range_name_their_option(whole, text, option):
+    with pytest.raises(UserError, match=option):
+        bind_options([get_check(whole.partition(".")[0])], {whole: text})
+
+
+@pytest.mark.parametrize("name", ["positionality", "weak-to-strong", "duplicates"])
+def test_checks_without_a_model_cost_nothing(name):
+    entry = get_check(name)
+    assert (entry.needs, entry.costs(CheckInputs(feedback=None))) == ((), {})

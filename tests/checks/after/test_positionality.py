@@ -13,7 +13,6 @@ import pytest
 from accordant.checks.after.positionality import positionality
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.registry import bind_options, get_check
 from tests.checks.before.feedback import comparisons, feedback
 
 INPUTS = CheckInputs(feedback(comparisons(1)))
@@ -115,12 +114,3 @@ def test_no_group_large_enough_claims_nothing(tmp_path: Path) -> None:
 def test_without_a_table_it_says_what_it_needs() -> None:
     with pytest.raises(NotApplicableError, match=r"positionality\.annotations=FILE"):
         positionality(INPUTS)
-
-
-def test_it_is_registered_with_its_options() -> None:
-    entry = get_check("positionality")
-    assert (entry.when, entry.needs, entry.costs(INPUTS)) == ("after", (), {})
-    assert all(option.help for option in entry.options)
-    bound = bind_options([entry], {"positionality.annotations": "a.csv"})
-    assert bound["positionality"]["annotations"] == "a.csv"
-    assert bound["positionality"]["min_annotators"] == 10

@@ -11,7 +11,6 @@ import pytest
 from accordant.base.errors import UserError
 from accordant.checks.after.weak_to_strong import weak_to_strong
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.registry import bind_options, get_check
 from tests.checks.before.feedback import comparisons, feedback
 
 INPUTS = CheckInputs(feedback(comparisons(1)))
@@ -130,11 +129,3 @@ def test_a_strong_model_that_gets_nothing_right_is_no_case(tmp_path: Path) -> No
 def test_without_a_table_it_says_what_it_needs() -> None:
     with pytest.raises(NotApplicableError, match=r"weak-to-strong\.predictions=FILE"):
         weak_to_strong(INPUTS)
-
-
-def test_it_is_registered_with_its_options() -> None:
-    entry = get_check("weak-to-strong")
-    assert (entry.when, entry.needs, entry.costs(INPUTS)) == ("after", (), {})
-    assert all(option.help for option in entry.options)
-    bound = bind_options([entry], {"weak-to-strong.confidence": "0.8"})
-    assert bound["weak-to-strong"]["confidence"] == 0.8

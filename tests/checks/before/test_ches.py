@@ -12,7 +12,7 @@ from accordant.base.errors import UserError
 from accordant.checks.before.ches import ches
 from accordant.checks.before.ranking_accuracy import ranking_accuracy
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.registry import bind_options, get_check
+from accordant.checks.registry import get_check
 from accordant.feedback.records import Comparison, Origin, Ranking
 from tests.checks.before.feedback import comparisons, dropped
 from tests.checks.before.modelled import make_inputs
@@ -137,15 +137,6 @@ def test_nothing_to_compare_is_said() -> None:
     records = [Ranking("Say.", ("a", "b"), (1.0, 1.0), Origin("r.jsonl", 1))]
     with pytest.raises(NotApplicableError, match="prefers"):
         ches(make_inputs(records, "ranking"))
-
-
-def test_options_are_read_from_the_command_line() -> None:
-    check = get_check("ches")
-    given = {"ches.drop": "0.2", "ches.above": "none", "ches.probe_steps": "0"}
-    bound = bind_options([check], given)["ches"]
-    assert (bound["drop"], bound["above"], bound["probe_steps"]) == (0.2, None, 0)
-    with pytest.raises(UserError, match="score"):
-        bind_options([check], {"ches.score": "longest"})
 
 
 def test_the_cost_is_one_forward_pass() -> None:

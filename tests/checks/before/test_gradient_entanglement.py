@@ -10,7 +10,7 @@ import torch
 from accordant.base.errors import UserError
 from accordant.checks.before.gradient_entanglement import gradient_entanglement
 from accordant.checks.gradients import pair_products, parameters_of
-from accordant.checks.registry import bind_options, get_check
+from accordant.checks.registry import get_check
 from accordant.feedback.records import Comparison
 from tests.checks.before.feedback import comparisons
 from tests.checks.before.modelled import make_inputs
@@ -99,9 +99,3 @@ def test_a_loss_that_reads_more_than_two_answers_is_refused() -> None:
         gradient_entanglement(ready, method="mm_dpo")
     with pytest.raises(UserError, match="there is no objective"):
         gradient_entanglement(ready, method="dqo")
-
-
-def test_options_are_read_from_the_command_line() -> None:
-    given = {"gradient-entanglement.layers": "2", "gradient-entanglement.tokens": "all"}
-    bound = bind_options([get_check("gradient-entanglement")], given)["gradient-entanglement"]
-    assert (bound["layers"], bound["tokens"], bound["beta"]) == (2, "all", None)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+Probabilities = dict[str, tuple[Interval, ...]]
+
 ALIKE = 0.95  # correlation from which on two properties cannot be told apart
 FOLDS = 5
 NAMED = 5  # properties in a sentence
@@ -61,25 +63,30 @@ class _Dissected:
         people: by the labels.
         model: by the model's preferences; None without a model.
         told: share of preferences that the properties tell right, on pairs left out of the fit.
-        scenarios: name of every scenario and its probabilities; empty for none.
+        scenarios: probabilities by scenario; empty for none.
     """
 
     names: tuple[str, ...]
     people: _Side
     model: _Side | None
     told: Interval
-    scenarios: list[tuple[str, tuple[Interval, ...]]]
+    scenarios: Probabilities
 
     @property
-    def sides(self) -> list[tuple[str, tuple[Interval, ...]]]:
-        """Name and probabilities of those who prefer: people, and the model where there is one."""
-        sides = [("labels", self.people.probabilities)]
-        return sides if self.model is None else [*sides, ("model", self.model.probabilities)]
+    def sides(self) -> Probabilities:
+        """Probabilities by who prefers: people, and the model where there is one."""
+        beside = {} if self.model is None else {"model": self.model.probabilities}
+        return {"labels": self.people.probabilities, **beside}
 
-    def series(self, name: str, numbers: Sequence[Interval], places: Sequence[int]) -> Series:
-        """Make the series of some properties, by their places."""
+    def chart(self, title: str, note: str, drawn: Probabilities, places: Sequence[int]) -> Chart:
+        """Chart some properties, by their places."""
         labels = [self.names[place] for place in places]
-        return Series.of_intervals(name, [numbers[place] for place in places], labels)
+        series = (
+            Series.of_intervals(name, [numbers[place] for place in places], labels)
+            for name, numbers in drawn.items()
+        )
+        half = Mark(0.5, "says nothing", vertical=False)
+        return Chart("bars", title, note, "", "probability of preferring", tuple(series), (half,))
 
 
 @check(
@@ -142,7 +149,7 @@ def dissection(
                 **{
                     f"{dissected.names[place]}, {side}": numbers[place]
                     for place in order
-                    for side, numbers in (*dissected.sides, *dissected.scenarios)
+                    for side, numbers in (dissected.sides | dissected.scenarios).items()
                 },
             },
             "share",
@@ -198,13 +205,11 @@ def _dissect(
         if prefers.any():
             chosen = (differences.gaps[prefers] > 0).astype(float)
             model = _fit(x[prefers], chosen, weights[prefers], exact)
-    scenarios: list[tuple[str, tuple[Interval, ...]]] = []
+    scenarios: Probabilities = {}
     if groups is not None:
         grouped = fit_grouped(x, ones, groups[1], weights)
-        scenarios = [
-            (name, group.probabilities())
-            for name, group in zip(groups[0], grouped.groups, strict=True)
-        ]
+        fits = zip(groups[0], grouped.groups, strict=True)
+        scenarios = {name: group.probabilities() for name, group in fits}
     return _Dissected(
         tuple(differences.names[place] for place in kept),
         _fit(x, ones, weights, exact),
@@ -303,25 +308,18 @@ def _rows(
 
 def _charts(dissected: _Dissected, order: Sequence[int]) -> list[Chart]:
     ranked = sorted(order, key=lambda place: -dissected.people.weights.mean[place])
-    views = [
-        (
-            "When only this differs",
-            "How probable the answer with more of a property is to be preferred, all else equal.",
-            tuple(dissected.series(name, numbers, ranked) for name, numbers in dissected.sides),
-        )
-    ]
-    if dissected.scenarios:
-        clearest = order[:BY_SCENARIO]
-        views.append(
-            (
-                "By scenario",
-                "The same, for the clearest properties; few pairs of a scenario lean on all "
-                "others.",
-                tuple(dissected.series(*scenario, clearest) for scenario in dissected.scenarios),
-            )
-        )
-    half = (Mark(0.5, "says nothing", vertical=False),)
-    return [
-        Chart("bars", title, note, "", "probability of preferring", series, half)
-        for title, note, series in views
-    ]
+    whole = dissected.chart(
+        "When only this differs",
+        "How probable the answer with more of a property is to be preferred, all else equal.",
+        dissected.sides,
+        ranked,
+    )
+    if not dissected.scenarios:
+        return [whole]
+    parted = dissected.chart(
+        "By scenario",
+        "The same, for the clearest properties; few pairs of a scenario lean on all others.",
+        dissected.scenarios,
+        order[:BY_SCENARIO],
+    )
+    return [whole, parted]
