@@ -28,12 +28,12 @@ class Row:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of the packed row."""
+        """Count the tokens of the packed row."""
         return sum(example.num_tokens for example in self.examples)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StepShare:
     """One process's share of a step, or of one of the parts a step is accumulated over.
 
     Args:
@@ -58,7 +58,7 @@ def make_rows(examples: Sequence[Example], budget: int) -> list[Row]:
 
 
 def pad_rows(rows: Sequence[Row], count: int, filler: Example) -> list[Row]:
-    """`rows`, made at least `count` long with rows that weigh nothing."""
+    """Return `rows`, made at least `count` long with rows that weigh nothing."""
     return [*rows, *(Row((filler,), counts=False) for _ in range(count - len(rows)))]
 
 

@@ -132,7 +132,7 @@ def train(
 
 
 def resume_settings(settings: TrainingSettings, task: Task) -> dict[str, Any]:
-    """What a checkpoint of this run must have been made with, JSON values by name."""
+    """Return what a checkpoint of this run must have been made with, JSON values by name."""
     known = settings.model_dump(mode="json")
     return {
         **{name: known[name] for name in sorted(SHARED)},

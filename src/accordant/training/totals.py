@@ -17,7 +17,7 @@ from accordant.training.processes import gather_objects
 
 
 class StepTotals:
-    """Losses of the rows of one step in this process."""
+    """Sums of the losses of one step's rows in this process."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[Row, Tensor, Tensor]] = []
@@ -27,7 +27,7 @@ class StepTotals:
         self._rows.append((row, loss, weight))
 
     def totals(self, device: torch.device) -> Tensor:
-        """Summed losses, weights and tokens, float64 `[3]`."""
+        """Return summed losses, weights and tokens, float64 `[3]`."""
         totals = torch.zeros(3, dtype=torch.float64, device=device)
         for row, loss, weight in self._rows:
             totals[0] += loss
@@ -36,7 +36,7 @@ class StepTotals:
         return totals
 
     def suspects(self) -> list[Example]:
-        """Examples of the rows whose loss is not finite; of all rows where every loss is."""
+        """Return examples of the rows whose loss is not finite; of all rows where every loss is."""
         rows = [row for row, _, _ in self._rows]
         bad = [row for row, loss, _ in self._rows if not bool(torch.isfinite(loss))]
         return [example for row in bad or rows for example in row.examples]
@@ -63,11 +63,11 @@ class Window:
         self._started += seconds
 
     def speed(self, seen: int) -> float:
-        """Tokens a second since the window began, given all tokens trained on so far."""
+        """Return tokens a second since the window began, given all tokens trained on so far."""
         return (seen - self._seen) / max(time.perf_counter() - self._started, 1e-9)
 
     def averages(self) -> dict[str, float]:
-        """Averages over all rows of all processes; every process must call this."""
+        """Return averages over all rows of all processes; every process must call this."""
         mine = self._totals
         if mine is not None:
             mine = MetricTotals(mine.names, mine.values.cpu())

@@ -36,7 +36,7 @@ from accordant.objectives.registry import Objective
 from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
-from accordant.training.batches import Part, Row, divide, make_rows, pad_rows
+from accordant.training.batches import Row, StepShare, divide, make_rows, pad_rows
 from accordant.training.learner import Learner
 from accordant.training.processes import gather_objects, reshard, sum_over_processes
 from accordant.training.sources import Source
@@ -129,7 +129,7 @@ class AlignTrainer(Trainer):
         epoch_iterator: Iterator[tuple[()]],  # noqa: ARG002 - has nothing to give
         num_batches: int,
         device: torch.device,  # noqa: ARG002 - transformers passes it
-    ) -> tuple[list[Part], None]:
+    ) -> tuple[list[StepShare], None]:
         """Ask the source for one step, and cut this process's share of every part into rows."""
         examples = self.task.source.examples(self.state.global_step, self.model)
         if not examples:
@@ -141,13 +141,13 @@ class AlignTrainer(Trainer):
         count = torch.tensor(sum(row.counts for row in step_rows))
         is_alone = int(sum_over_processes(count)) == 1
         parts = [
-            Part(tuple(part), step_rows, len(examples), is_first=index == 0, is_alone=is_alone)
+            StepShare(tuple(part), step_rows, len(examples), is_first=index == 0, is_alone=is_alone)
             for index, part in enumerate(rows)
         ]
         return parts, None
 
     def _rows(self, share: Sequence[Example], examples: Sequence[Example]) -> list[Row]:
-        """Rows of `share`, as many in every process where passes are collective (FSDP)."""
+        """Cut `share` into rows, as many in every process where passes are collective (FSDP)."""
         rows = make_rows(share, self.token_budget)
         # A process with nothing to do still takes part in the averaging of gradients.
         count = max(1, len(rows))
@@ -177,7 +177,7 @@ class AlignTrainer(Trainer):
     def training_step(
         self,
         model: nn.Module,
-        inputs: Part,
+        inputs: StepShare,
         num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002 - counts labels, unused
     ) -> Tensor:
         """Run the rows of one part; after the last part of a step, the loss of the whole step."""
@@ -218,8 +218,8 @@ class AlignTrainer(Trainer):
             if self._window is not None:
                 self._window.add(loss.metrics())
 
-    def _batch_means(self, part: Part) -> Tensor | None:
-        """Batch statistics of the step: of all its rows, which takes a pass without gradients."""
+    def _batch_means(self, part: StepShare) -> Tensor | None:
+        """Measure batch statistics of all rows of the step, in a pass without gradients."""
         if self.task.objective.batch_means is None or part.is_alone:
             return None
         return self._means_of(self._assemble_all(part.step_rows))
@@ -239,7 +239,7 @@ class AlignTrainer(Trainer):
         totals = [learner.statistics(inputs) * float(row.counts) for row, inputs in scored]
         return column_means(sum_over_processes(torch.stack(totals).sum(0)))
 
-    def _finish_step(self, model: nn.Module, part: Part) -> Tensor:
+    def _finish_step(self, model: nn.Module, part: StepShare) -> Tensor:
         """Turn summed gradients into those of the step's loss, or stop the run."""
         totals = sum_over_processes(self._step.totals(self.args.device))
         loss, weight, tokens = totals.tolist()
@@ -282,7 +282,7 @@ class AlignTrainer(Trainer):
         ignore_keys: list[str] | None = None,  # noqa: ARG002 - transformers passes it
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Loss and metrics of held-out examples, exact over rows and processes."""
+        """Measure loss and metrics of held-out examples, exact over rows and processes."""
         started = time.perf_counter()
         examples = self.task.held_out if eval_dataset is None else eval_dataset
         share = examples[self.accelerator.process_index :: self.accelerator.num_processes]
@@ -296,9 +296,9 @@ class AlignTrainer(Trainer):
         self.model.train(was_training)
         if self.is_fsdp_enabled:
             reshard(self.model)
-        found = window.averages()
+        averages = window.averages()
         seconds = time.perf_counter() - started
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in averages.items()}
         metrics[f"{metric_key_prefix}_runtime"] = seconds
         self.log(metrics)
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -318,8 +318,8 @@ class AlignTrainer(Trainer):
             self._window = Window(seen)
         super().log(logs, start_time)
 
-    def floating_point_ops(self, inputs: Part) -> int:
-        """Six operations per weight and token (Kaplan et al. 2020, section 2.1)."""
+    def floating_point_ops(self, inputs: StepShare) -> int:
+        """Count six operations per weight and token (Kaplan et al. 2020, section 2.1)."""
         weights = sum(p.numel() for p in self.model.parameters())
         return 6 * weights * sum(row.num_tokens for row in inputs.rows)
 

@@ -81,7 +81,7 @@ def train(
     learner = make_learner(policy, objective, reference, options)
     losses = _losses_of(learner, batches, [Frozen(model, adapter=True) for model in baselines])
     kinds = {"adam": torch.optim.Adam, "compensated": CompensatedAdamW, "sgd": torch.optim.SGD}
-    mover = kinds[optimizer]([p for p in policy.parameters() if p.requires_grad], lr=lr)
+    stepper = kinds[optimizer]([p for p in policy.parameters() if p.requires_grad], lr=lr)
     seen: list[dict[str, float]] = []
     for step in range(steps + 1):
         if watch is not None and (step % every == 0 or step == steps):
@@ -89,9 +89,9 @@ def train(
                 seen.append({"step": float(step), **watch(step)})
         if step == steps:
             return seen
-        mover.zero_grad()
+        stepper.zero_grad()
         losses(step).backward()
-        mover.step()
+        stepper.step()
     return seen
 
 
