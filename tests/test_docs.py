@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from accordant.checks import registry
+from accordant.checks.registry import list_checks
 from accordant.objectives.registry import temporary_objectives
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +20,7 @@ PAGES = (
     "README.md",
     "docs/cli.md",
     "docs/catalogue.md",
+    "docs/check.md",
     "docs/adding-a-study.md",
     "docs/models.md",
     "docs/rewards.md",
@@ -38,6 +41,8 @@ def test_the_blocks_of_a_page_run(
     found = blocks(ROOT / page)
     assert found, f"{page} has no block to run"
     monkeypatch.chdir(tmp_path)
+    # What a page registers is forgotten again.
+    monkeypatch.setattr(registry, "_registered", {check.name: check for check in list_checks()})
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     names: dict[str, object] = {}
     for language, code in found:
