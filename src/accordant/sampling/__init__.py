@@ -13,10 +13,11 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "generation": ("decode", "generate"),
         "replay": ("Replay", "SampleKey"),
-        "sampler": ("LocalSampler", "Mixture", "Sampler"),
+        "choice": ("hashed_uniform",),
+        "sampler": ("LocalSampler", "Mixture", "Sampler", "TokenDrawer", "as_stepper"),
         "samples": ("Sample", "SamplingOptions"),
         "settings": ("SamplingSettings",),
-        "stepper": ("Guided", "GuideFunction", "ModelStepper", "Stepper"),
+        "stepper": ("Guided", "GuideFunction", "ModelStepper", "Stepper", "interpolate"),
         "server": ("ServerSampler",),
         "streaming": ("ResumingStepper", "stream", "stream_tokens"),
     },

@@ -6,12 +6,12 @@ whoever needs answers takes a `Sampler`, so that a model, a server or a disk may
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from accordant.sampling.choice import hashed_uniform
 from accordant.sampling.generation import Progress, generate
 from accordant.sampling.samples import Prompt, Sample, SamplingOptions
 from accordant.sampling.stepper import ModelStepper, Stepper
@@ -54,11 +54,27 @@ class LocalSampler:
         return generate(self.stepper, prompts, options, self.progress)
 
 
-def as_stepper(model: nn.Module | Stepper) -> Stepper:
-    """Return the stepper of a model, or the stepper itself."""
+@runtime_checkable
+class TokenDrawer(Protocol):
+    """A policy that is advanced token by token in a way of its own, such as a table."""
+
+    def stepper(self) -> Stepper:
+        """Return a stepper over the policy as it stands whenever it is asked."""
+        ...
+
+
+def as_stepper(model: nn.Module | Stepper, *, adapter: bool = True) -> Stepper:
+    """Return the stepper of a model, or the stepper itself.
+
+    Args:
+        model: a model, a policy with a stepper of its own, or a stepper.
+        adapter: whether the model's adapter is part of it.
+    """
     from torch import nn
 
-    return ModelStepper(model) if isinstance(model, nn.Module) else model
+    if isinstance(model, TokenDrawer):
+        return model.stepper()
+    return ModelStepper(model, adapter=adapter) if isinstance(model, nn.Module) else model
 
 
 @dataclass(frozen=True)
@@ -106,10 +122,9 @@ class Mixture:
         return [[next(series[prompt]) for _ in range(copies)] for prompt in map(tuple, prompts)]
 
     def _drawer(self, seed: int, prompt: tuple[int, ...], number: int) -> int:
-        """Choose who draws a sample: a hash as a number in [0, 1), so no batch can change it."""
+        """Choose who draws a sample, so that no batch can change it."""
         text = f"mixture {seed} {number} " + " ".join(map(str, prompt))
-        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        left = int.from_bytes(digest, "little") / 2**64 * sum(self.weights)
+        left = hashed_uniform(text) * sum(self.weights)
         for index, weight in enumerate(self.weights):
             left -= weight
             if left < 0:

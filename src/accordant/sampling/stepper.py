@@ -10,13 +10,14 @@ refills, since they are read before the next `advance`, and only `keep` changes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from accordant.base.errors import UserError
+from accordant.models.adapters import reference_mode
 from accordant.models.facts import position_limit, text_config
 from accordant.sampling.kv_cache import new_cache, next_logits, padded_prompts
 from accordant.scoring.engine import evaluating
@@ -95,10 +96,15 @@ class ModelStepper:
         model: the model.
         vocabulary: token ids it shares with other models; logits of further ones, which pad its
             head, are cut off. None for all.
+        adapter: whether the model's adapter is part of it; off when False, so that a model and
+            what it was before its adapter may be guided together.
     """
 
-    def __init__(self, model: nn.Module, vocabulary: int | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, vocabulary: int | None = None, *, adapter: bool = True
+    ) -> None:
         self.model = model
+        self.adapter = adapter
         self.vocabulary = vocabulary or text_config(model).vocab_size
         self.positions = position_limit(model)
 
@@ -151,7 +157,9 @@ class ModelStepper:
     def _next(
         self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: DynamicCache
     ) -> Tensor:
-        logits = next_logits(self.model, tokens, mask, positions, cache)
+        # Per token: the same weights take turns with and without their adapter.
+        with nullcontext() if self.adapter else reference_mode(self.model):
+            logits = next_logits(self.model, tokens, mask, positions, cache)
         return logits[:, : self.vocabulary]
 
 
@@ -170,6 +178,23 @@ class GuidedState:
 
 GuideFunction = Callable[[Sequence["Tensor"], GuidedState], "Tensor"]
 """Logits of k models, float32 `[rows, vocabulary]` each, and where they stand -> logits."""
+
+
+def interpolate(weights: Sequence[float]) -> GuideFunction:
+    """Make the guide to the geometric mixture of models, prod_k pi_k^weight_k / Z at every token.
+
+    The mixture of whole texts has another Z for every prefix: both agree on answers of one token.
+
+    Args:
+        weights: one for each model; for a distribution between them they sum to 1.
+    """
+
+    def mixed(logits: Sequence[Tensor], state: GuidedState) -> Tensor:
+        del state
+        parts = [weight * part for weight, part in zip(weights, logits, strict=True)]
+        return torch.stack(parts).sum(0)
+
+    return mixed
 
 
 class Guided:
