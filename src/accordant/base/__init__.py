@@ -10,6 +10,7 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "chance": ("hashed_uniform",),
         "errors": ("UserError", "did_you_mean", "nearest"),
         "files": ("write_whole",),
         "locks": ("lock",),

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "best_of": ("BestOf",),
         "expression": ("find_reward",),
         "implicit": ("ImplicitReward",),
+        "preference": ("Preference", "RewardPreference", "symmetric_preference"),
         "registry": ("FunctionReward", "list_rewards", "register_reward"),
         "reward": ("Answer", "Reward", "Rewards", "read_answer", "score_answers", "score_single"),
         "rules": ("count_sentences", "ends_cleanly", "is_concise"),

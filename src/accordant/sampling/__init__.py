@@ -13,7 +13,6 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "generation": ("decode", "generate"),
         "replay": ("Replay", "SampleKey"),
-        "choice": ("hashed_uniform",),
         "sampler": ("LocalSampler", "Mixture", "Sampler", "TokenDrawer", "as_stepper"),
         "samples": ("Sample", "SamplingOptions"),
         "settings": ("SamplingSettings",),

@@ -40,13 +40,6 @@ def sequence_generator(
     return generator.manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-def hashed_uniform(text: str) -> float:
-    """Return a number in [0, 1) that depends on `text` alone: chance that no order can change."""
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    # 53 bits are what a float holds: more could round up to 1.
-    return (int.from_bytes(digest, "little") >> 11) / 2**53
-
-
 def log_probability(logits: Tensor, tokens: Tensor) -> Tensor:
     """Return the log-probability of `tokens` `[rows]` under softmax(logits), float32 `[rows]`."""
     chosen = logits.gather(1, tokens[:, None]).squeeze(1)

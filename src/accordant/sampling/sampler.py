@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from accordant.sampling.choice import hashed_uniform
+from accordant.base.chance import hashed_uniform
 from accordant.sampling.generation import Progress, generate
 from accordant.sampling.samples import Prompt, Sample, SamplingOptions
 from accordant.sampling.stepper import ModelStepper, Stepper

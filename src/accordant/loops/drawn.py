@@ -1,0 +1,124 @@
+"""What a round draws, what a labeller says of it, and the files both are kept in.
+
+Knows samples, examples and JSON lines. Knows no model, no reward and no trainer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accordant.base.files import write_whole
+from accordant.sampling.samples import Sample
+from accordant.tokens.examples import Example
+from accordant.tokens.trees import TokenTree
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The answers of one round to one prompt.
+
+    Args:
+        prompt: token ids.
+        samples: answers, in the order of the recipe's draws.
+        drawers: who drew each of them: `policy`, `reference`, `mixture 0.25`.
+        version: optimiser steps the policy had taken when they were drawn.
+    """
+
+    prompt: tuple[int, ...]
+    samples: tuple[Sample, ...]
+    drawers: tuple[str, ...]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What became of the answers to one prompt.
+
+    Args:
+        drawn: the answers; None where records were given and nothing was drawn.
+        example: the record that is trained on; None where it was dropped.
+        scores: what the labeller gave each answer, plain numbers without gradient.
+        dropped: why it was dropped.
+    """
+
+    drawn: Drawn | None
+    example: Example | None = None
+    scores: tuple[float, ...] = ()
+    dropped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of a loop.
+
+    Args:
+        number: from 0.
+        version: optimiser steps the policy had taken at its start.
+        labelled: one for each prompt.
+        row: what was measured of it, by name.
+    """
+
+    number: int
+    version: int
+    labelled: tuple[Labelled, ...]
+    row: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The records that are trained on."""
+        return tuple(item.example for item in self.labelled if item.example is not None)
+
+
+def write_round(folder: Path, finished: Round) -> None:
+    """Write a round as JSON lines: what was measured, then a line for each prompt.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    head = {"number": finished.number, "version": finished.version, "row": dict(finished.row)}
+    lines = [head, *(asdict(item) for item in finished.labelled)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_whole(_path(folder, finished.number), text.encode())
+
+
+def read_round(folder: Path, number: int) -> Round | None:
+    """Return a round as it was written, to the last bit; None where there is none."""
+    path = _path(folder, number)
+    if not path.is_file():
+        return None
+    head, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return Round(**head | {"labelled": tuple(map(_labelled, lines))})
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"round-{number:06}.jsonl"
+
+
+def _labelled(line: Mapping[str, Any]) -> Labelled:
+    drawn, example = line["drawn"], line["example"]
+    if drawn is not None:
+        samples = tuple(Sample(**_with_tuples(sample)) for sample in drawn["samples"])
+        drawn = Drawn(**{**_with_tuples(drawn), "samples": samples})
+    if example is not None:
+        trees = tuple(TokenTree(**_with_tuples(tree)) for tree in example["trees"])
+        numbers = {name: tuple(row) for name, row in example["numbers"].items()}
+        example = Example(**{**_with_tuples(example), "trees": trees, "numbers": numbers})
+    return Labelled(drawn, example, tuple(line["scores"]), line["dropped"])
+
+
+def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON's lists as the tuples they were written from."""
+    return {name: _tuples(value) for name, value in fields.items()}
+
+
+def _tuples(value: Any) -> Any:
+    return (
+        tuple(map(_tuples, value))
+        if isinstance(value, Sequence) and not isinstance(value, str)
+        else value
+    )

@@ -1,0 +1,1 @@
+"""Recipes, one file each: `RECIPE` and nothing else, unless a labeller is new."""

@@ -1,0 +1,249 @@
+"""Run a recipe on a model: the loop as a source of the trainer, and what a resumed run needs.
+
+Knows the loop, the trainer and its settings. Knows nothing of text, of reports or of any recipe.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback
+
+from accordant.base.errors import UserError
+from accordant.loops.labellers import Read, read_tokens
+from accordant.loops.loop import Loop
+from accordant.loops.recipe import Recipe
+from accordant.loops.reference import MovingReference
+from accordant.rewards.implicit import ImplicitReward
+from accordant.rewards.preference import RewardPreference
+from accordant.rewards.reward import Reward
+from accordant.sampling.samples import SamplingOptions
+from accordant.scoring.engine import is_installed
+from accordant.scoring.frozen import freeze
+from accordant.scoring.installation import install
+from accordant.training.checkpoints import list_checkpoints, step_of
+from accordant.training.run import TrainResult, train
+from accordant.training.settings import TrainingSettings
+from accordant.training.sources import DataSet
+from accordant.training.trainer import Task
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import nn
+
+    from accordant.rewards.preference import Preference
+    from accordant.tokens.examples import Example
+
+ROUNDS, STATES = "rounds", "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopResult:
+    """What a loop leaves besides the weights in the model it was given.
+
+    Args:
+        rows: what was measured of every round; see `measures.measure_round`.
+        stopped: why a rule ended it; empty where it ran its rounds.
+        training: of the last call of the trainer.
+        warnings: settings against which the recipe advises.
+    """
+
+    rows: tuple[Mapping[str, float], ...]
+    stopped: str
+    training: TrainResult
+    warnings: tuple[str, ...] = ()
+
+
+def recipe_settings(recipe: Recipe, **given: Any) -> TrainingSettings:
+    """Return training settings as the recipe has them, but for those that are given."""
+    return TrainingSettings(**{**recipe.settings, **given})
+
+
+def make_loop(
+    recipe: Recipe,
+    model: nn.Module,
+    settings: TrainingSettings,
+    *,
+    prompts: Sequence[tuple[int, ...]] = (),
+    judge: Reward | Preference | None = None,
+    read: Read = read_tokens,
+    given: Sequence[Example] = (),
+    sampling: SamplingOptions | None = None,
+) -> Loop:
+    """Return the loop of a recipe on a model as it stands, which is its start and reference.
+
+    Args:
+        recipe: the method; `dataclasses.replace` changes its rounds, objective or options.
+        model: with its adapter where it has one; prepared for scoring here if it is not yet.
+        settings: of training, from `recipe_settings`; `batch_size` counts prompts a round.
+        prompts: token ids of what is asked, where the recipe draws answers.
+        judge: a reward or a preference, as the labeller needs; a reward may stand for the
+            Bradley-Terry preference it implies.
+        read: a sample to a prompt as the judge reads it.
+        given: records, where the recipe draws no answers.
+        sampling: how answers are drawn, but for what the recipe says.
+
+    Raises:
+        UserError: prompts, records or a judge are missing, see also `Loop`.
+    """
+    if not is_installed(model):
+        install(model)
+    start = freeze(model, settings.precision)
+    moving = freeze(model, settings.precision) if recipe.reference.moves else start
+    needs = recipe.labeller.needs if recipe.labeller is not None else "records"
+    if needs == "implicit":
+        base: Any = None if start.source is model else start.source
+        unread: Any = None  # answers that were drawn bring their tokens
+        judge = ImplicitReward(model, base, unread, unread, token_budget=settings.token_budget)
+    if needs == "preference" and isinstance(judge, Reward):
+        judge = RewardPreference(judge)
+    _require(recipe, "given", "records", present=bool(given) or needs != "records")
+    _require(recipe, "prompts", "prompts", present=bool(prompts) or needs == "records")
+    _require(recipe, "judge", f"a {needs}", present=judge is not None or needs == "records")
+    return Loop(
+        recipe,
+        MovingReference(moving, recipe.reference),
+        start,
+        prompts=tuple(map(tuple, prompts)),
+        each=settings.batch_size,
+        sampling=sampling or SamplingOptions(),
+        judge=judge,
+        read=read,
+        given=given,
+        seed=settings.seed,
+        folder=settings.output_dir / ROUNDS,
+    )
+
+
+def _require(recipe: Recipe, name: str, noun: str, *, present: bool) -> None:
+    if not present:
+        raise UserError(
+            f"recipe {recipe.name!r} needs {noun}.", where=name, mend=f"Give `{name}=`."
+        )
+
+
+def run_loop(
+    loop: Loop,
+    model: nn.Module,
+    settings: TrainingSettings,
+    *,
+    console: Console | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> LoopResult:
+    """Train `model` in place as a loop says.
+
+    Args:
+        loop: from `make_loop`, with the same model and settings.
+        model: see `make_loop`.
+        settings: of training. With `resume` an interrupted loop goes on as if it had not been, from
+            the rounds and checkpoints in the output folder; without, rounds there are removed.
+        console: where progress and warnings are shown; nowhere when None.
+        callbacks: further callbacks of transformers.
+
+    Raises:
+        UserError: see `Loop.begin` and `training.run.train`.
+    """
+    warnings = tuple(loop.recipe.warnings(settings))
+    if console is not None:
+        for warning in warnings:
+            console.print(f"warning: {warning}", markup=False, highlight=False)
+    if not settings.resume:
+        for name in (ROUNDS, STATES):
+            shutil.rmtree(settings.output_dir / name, ignore_errors=True)
+    follow = _run_steps if loop.recipe.passes.steps else _run_epochs
+    training = follow(loop, model, settings, console, callbacks)
+    return LoopResult(tuple(loop.rows), loop.stopped(), training, warnings)
+
+
+def _run_steps(
+    loop: Loop,
+    model: nn.Module,
+    settings: TrainingSettings,
+    console: Console | None,
+    callbacks: Sequence[TrainerCallback],
+) -> TrainResult:
+    """Train through all rounds with one optimiser and one schedule; the loop is the source."""
+    steps = loop.recipe.rounds * loop.recipe.passes.steps
+    settings = settings.model_copy(update={"max_steps": steps})
+    state = _LoopState(loop, settings)
+    return train(model, _task(loop, loop), settings, callbacks=[*callbacks, state], console=console)
+
+
+def _run_epochs(
+    loop: Loop,
+    model: nn.Module,
+    settings: TrainingSettings,
+    console: Console | None,
+    callbacks: Sequence[TrainerCallback],
+) -> TrainResult:
+    """Train on round after round, each with a fresh optimiser and a checkpoint at its end.
+
+    A resumed loop goes through all rounds again: those that are done give their weights, so that
+    the reference moves as it did.
+    """
+    version = 0
+    for number in range(loop.recipe.rounds):
+        begun = loop.begin(number, version, model)
+        source = DataSet(loop.prepared(begun, model), settings.batch_size, settings.seed)
+        epochs = loop.recipe.passes.epochs
+        last = source.steps * epochs
+        update = {
+            "output_dir": settings.output_dir / f"round-{number:03}",
+            "epochs": float(epochs),
+            "max_steps": None,
+            # The last step needs a checkpoint, and only multiples get one: a resumed loop goes on
+            # from it.
+            "save_steps": settings.save_steps if last % settings.save_steps == 0 else last,
+        }
+        result = train(
+            model,
+            _task(loop, source),
+            settings.model_copy(update=update),
+            callbacks=callbacks,
+            console=console,
+        )
+        version += result.steps
+        if loop.stopped():
+            break
+    return result
+
+
+def _task(loop: Loop, source: Any) -> Task:
+    objective = loop.objective
+    reference = loop.reference.frozen if objective.needs_reference else None
+    return Task(source, (), objective, loop.options, reference)
+
+
+class _LoopState(TrainerCallback):
+    """Keeps the reference beside every checkpoint, restores it, and stops as the recipe says."""
+
+    def __init__(self, loop: Loop, settings: TrainingSettings) -> None:
+        self._loop, self._settings = loop, settings
+        self._folder = settings.output_dir / STATES
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Take the reference back as it was at the step that training goes on from."""
+        del args, control
+        path = self._path(state.global_step)
+        if state.global_step and self._loop.recipe.reference.moves:
+            self._loop.reference.restore(torch.load(path, weights_only=True))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Keep the reference before the checkpoint that needs it is written."""
+        if self._loop.stopped():
+            control.should_training_stop = True
+        if control.should_save and args.should_save and self._loop.recipe.reference.moves:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            torch.save(self._loop.reference.state(), self._path(state.global_step))
+            kept = {step_of(path) for path in list_checkpoints(self._settings.output_dir)}
+            for path in self._folder.glob("step-*.pt"):
+                if int(path.stem.removeprefix("step-")) not in {*kept, state.global_step}:
+                    path.unlink()
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"step-{step}.pt"
