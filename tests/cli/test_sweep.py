@@ -42,12 +42,12 @@ def test_a_grid_in_a_file_and_in_the_configuration(cli: Any, data: Path) -> None
     result = cli("align", "--config", "run.yaml", "--dry-run", "--json")
     plan = json.loads(result.stdout)
     assert plan["runs"] == 3
-    assert [cell["varied"] for cell in plan["cells"]] == [
+    assert [trial["varied"] for trial in plan["cells"]] == [
         {"method": "dpo"},
         {"method": "ipo", "option.tau": 0.1},
         {"method": "ipo", "option.tau": 0.5},
     ]
-    assert {cell["options"].get("tau") for cell in plan["cells"]} == {None, 0.1, 0.5}
+    assert {trial["options"].get("tau") for trial in plan["cells"]} == {None, 0.1, 0.5}
     assert plan["memory_bytes"] > 0
     # On the command line the list of axes replaces that of the file, as for any setting.
     result = cli("align", "--config", "run.yaml", "--sweep", "seed=0,1", "--dry-run", "--json")

@@ -6,10 +6,11 @@ import subprocess
 
 import pytest
 
-from accordant.reports.report import write_report
-from accordant.reports.sweep_report import write_sweep
+from accordant.reports import writing
+from accordant.runs.sweep.report import sweep_report
 from tests.reports.sample_reports import comparison_report, every_kind_of_report
-from tests.reports.test_sweep import GRID, results
+from tests.reports.test_report import write_report
+from tests.runs.sweep.test_sweep_report import GRID, results
 
 BROWSER = next(
     (found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))),
@@ -56,7 +57,9 @@ def test_every_visible_plot_is_drawn_and_the_console_stays_empty(kind, tmp_path)
 
 
 def test_every_plot_of_a_sweep_is_drawn_and_the_console_stays_empty(tmp_path):
-    dom, console = open_page(write_sweep(results(*GRID), tmp_path), tmp_path / "profile")
+    dom, console = open_page(
+        writing.write_report(sweep_report(results(*GRID)), tmp_path)[0], tmp_path / "profile"
+    )
     assert console == []
     assert dom.count('data-drawn="yes"') == dom.count("data-plot=") == 5
 

@@ -6,16 +6,11 @@ import dataclasses
 
 import numpy as np
 
-from accordant.reports.lengths import summarise_lengths
-from accordant.reports.results import (
-    DataSummary,
-    Environment,
-    Exclusion,
-    Generation,
-    RunReport,
-)
+from accordant.reports.report import ComparedAnswer
 from accordant.rewards.expression import find_reward
-from accordant.runs.generations import compare_generations, kl_from_reference
+from accordant.runs.align.answers import compare_answers, kl_from_reference
+from accordant.runs.align.lengths import summarise_lengths
+from accordant.runs.align.results import AlignResults, DataSummary, Environment, Exclusion
 from accordant.runs.held_out import (
     HeldOutLogps,
     measure_comparisons,
@@ -84,16 +79,16 @@ def make_curves(steps=60, every=10):
 def make_answers(count=24):
     """Prompts with answers before and after: mostly shorter, some the same, some worse."""
     prompts = [f"{PROMPTS[index % len(PROMPTS)]} ({index + 1})" for index in range(count)]
-    before = [Generation(LONG, False, 96) for _ in prompts]
-    after = [Generation(SHORT, True, 33) for _ in prompts]
+    before = [ComparedAnswer(LONG, False, 96) for _ in prompts]
+    after = [ComparedAnswer(SHORT, True, 33) for _ in prompts]
     for index in range(0, count, 6):
         after[index] = before[index]
-        after[(index + 3) % count] = Generation(LONG + " so on and so forth", False, 96)
+        after[(index + 3) % count] = ComparedAnswer(LONG + " so on and so forth", False, 96)
     return prompts, before, after
 
 
 def make_win_rate(judge="shorter", count=24):
-    return compare_generations(*make_answers(count), find_reward(judge))
+    return compare_answers(*make_answers(count), find_reward(judge))
 
 
 def make_kl(sequences=40):
@@ -125,7 +120,7 @@ def make_data(record_type="comparison", parts=("prompt", "chosen", "rejected")):
 
 
 def comparison_report(**changes):
-    report = RunReport(
+    report = AlignResults(
         title="DPO of SmolLM2-135M-Instruct",
         method="dpo",
         model="embedded (SmolLM2-135M-Instruct)",

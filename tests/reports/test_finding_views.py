@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from accordant.reports.finding_views import (
-    draw_charts,
-    ends_of,
-    view_findings,
-)
+from accordant.reports.drawing import describe, draw
+from accordant.reports.finding_views import ends_of, view_findings
 from accordant.statistics.interval import Interval
 from accordant.statistics.wording import amount
 from tests.reports.sample_findings import KINDS, make_chart, make_finding
@@ -26,32 +24,32 @@ def test_a_view_says_number_interval_threshold_and_what_is_not_listed():
 
 
 def test_identifiers_are_unique_and_fit_in_a_page():
-    views = list(map(draw_charts, view_findings([make_finding("<A b>"), make_finding("<A b>")])))
+    views = view_findings([make_finding("<A b>"), make_finding("<A b>")])
     names = [view.identifier for view in views]
     names += [row.anchor for view in views for row in view.rows]
-    names += [plot.identifier for view in views for plot in view.plots]
+    names += [name for view in views for name in view.charts]
     assert len(set(names)) == len(names)
     assert all(name.replace("-", "").isalnum() for name in names)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_chart_is_drawn_with_its_numbers_and_in_words(kind):
-    (view,) = map(draw_charts, view_findings([make_finding(charts=(make_chart(kind, "<b>"),))]))
-    (plot,) = view.plots
-    data = plot.figure.to_plotly_json()["data"]
+    chart = make_chart(kind, "<b>")
+    figure = draw(chart)
+    data = figure.to_plotly_json()["data"]
     assert len(data) == 1
-    assert "<b>" not in str(plot.figure.to_json())
-    assert "1.00" in plot.description
-    assert "4.00" in plot.description
+    assert "<b>" not in str(figure.to_json())
+    assert "1.00" in describe(chart)
+    assert "4.00" in describe(chart)
     if kind != "histogram":
         assert list(data[0]["error_y"]["array"]) == [0.5, 0.5, 1.0]
 
 
 def test_a_chart_of_nothing_says_so():
     chart = make_chart("histogram")
-    empty = type(chart)(**{f: getattr(chart, f) for f in chart.__slots__} | {"series": ()})
-    (view,) = map(draw_charts, view_findings([make_finding(charts=(empty,))]))
-    assert view.plots[0].description == "a: ."
+    empty = replace(chart, series=())
+    assert describe(empty) == "a: ."
+    assert not draw(empty).data
 
 
 def test_amounts_have_their_units():

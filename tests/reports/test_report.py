@@ -15,19 +15,18 @@ from hypothesis import strategies as st
 
 from accordant.base import files
 from accordant.base.errors import UserError
-from accordant.reports import pages
-from accordant.reports import report as report_module
-from accordant.reports.report import one_line, render_html, render_json, write_report
-from accordant.reports.results import (
+from accordant.reports import pages, writing
+from accordant.reports.report import ComparedAnswer
+from accordant.rewards.registry import FunctionReward
+from accordant.runs.align.answers import compare_answers
+from accordant.runs.align.report import align_report
+from accordant.runs.align.results import (
     SCHEMA_VERSION,
+    AlignResults,
     DataSummary,
     Environment,
     Exclusion,
-    Generation,
-    RunReport,
 )
-from accordant.rewards.registry import FunctionReward
-from accordant.runs.generations import compare_generations
 from accordant.runs.held_out import measure_comparisons
 from tests.reports.sample_findings import make_finding
 from tests.reports.sample_reports import comparison_report, every_kind_of_report, make_logps
@@ -36,9 +35,21 @@ KINDS = sorted(every_kind_of_report())
 VOID = {"meta", "link", "input", "br", "img", "hr", "col"}
 
 
-def render(report):
+def render_html(results):
+    return pages.render_html(align_report(results))
+
+
+def render_json(results):
+    return writing.render_json(align_report(results))
+
+
+def write_report(results, folder):
+    return writing.write_report(align_report(results), folder)
+
+
+def render(results):
     """The page without plotly's five megabytes, which take a parser a while."""
-    return render_html(report).replace(pages.plotly_code(), "")
+    return render_html(results).replace(pages.plotly_code(), "")
 
 
 class Page(HTMLParser):
@@ -73,10 +84,10 @@ class Page(HTMLParser):
 def hostile_report(text):
     """A report with `text` in every place that people, models or files can fill."""
     judge = FunctionReward(text, text, lambda prompt, answer, finished: len(answer))
-    before, after = Generation(text, True, 3), Generation(text + " and more", False)
-    rate = compare_generations([text], [before], [after], judge)
+    before, after = ComparedAnswer(text, True, 3), ComparedAnswer(text + " and more", False)
+    rate = compare_answers([text], [before], [after], judge)
     base = comparison_report()
-    return RunReport(
+    return AlignResults(
         title=text,
         method=text,
         model=text,
@@ -215,7 +226,7 @@ def test_the_json_is_strict_and_complete(kind):
 
     data = json.loads(render_json(report), parse_constant=refuse)
     assert data["schema_version"] == SCHEMA_VERSION
-    assert data["verdict"] == one_line(report)
+    assert data["verdict"] == align_report(report).verdict
     fields = {field.name for field in dataclasses.fields(report)}
     assert set(data) == fields | {"schema_version", "verdict", "generator"}
     if report.held_out is not None:
@@ -289,7 +300,7 @@ def test_a_folder_that_is_a_file_is_a_readable_error(tmp_path):
 
 def test_what_both_answers_begin_with_is_split_at_a_word():
     shared, fresh = "The answer is forty", "The answer is forever"
-    assert report_module._split_shared(shared, fresh) == (
+    assert pages.split_shared(shared, fresh) == (
         ("The answer is ", "forty"),
         ("The answer is ", "forever"),
     )
@@ -297,7 +308,7 @@ def test_what_both_answers_begin_with_is_split_at_a_word():
 
 @given(st.text("ab \n", max_size=40), st.text("ab \n", max_size=40), st.text("ab \n", max_size=40))
 def test_splitting_what_is_shared_loses_nothing(start, before, after):
-    first, second = report_module._split_shared(start + before, start + after)
+    first, second = pages.split_shared(start + before, start + after)
     assert "".join(first) == start + before
     assert "".join(second) == start + after
     assert first[0] == second[0]

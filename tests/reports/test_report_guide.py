@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from accordant.reports.results import SCHEMA_VERSION
+from accordant.runs.align.results import SCHEMA_VERSION
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)

@@ -18,8 +18,8 @@ from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.registry import check, list_checks
 from accordant.feedback.records import RECORD_TYPES
-from accordant.reports.check_report import CheckReport
 from accordant.runs.check import measure_speed, plan_check, run_check
+from accordant.runs.check_report import CheckResults
 from accordant.runs.settings import CheckConfig
 from accordant.statistics.interval import Interval
 from tests.runs.test_align import ROWS, write_rows
@@ -60,7 +60,7 @@ def settings(tmp_path: Path, model: object, kind: str = "comparison", **more: An
     return CheckConfig(**(values | more))
 
 
-def run(config: CheckConfig) -> tuple[CheckReport, str]:
+def run(config: CheckConfig) -> tuple[CheckResults, str]:
     text = io.StringIO()
     report, _ = run_check(config, Console(file=text, width=200))
     return report, text.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -57,7 +56,7 @@ def align(
 
     result = run_align(config, dry_run=config.dry_run, console=console(to_error=as_json))
     if as_json:
-        print_json(asdict(result))
+        print_json(result.to_json())
 
 
 def _sweep(config: AlignConfig, as_json: bool) -> None:
@@ -65,6 +64,6 @@ def _sweep(config: AlignConfig, as_json: bool) -> None:
 
     result = run_sweep(config, dry_run=config.dry_run, console=console(to_error=as_json))
     if as_json:
-        print_json(asdict(result))
+        print_json(result.to_json())
     if result.failed:
         raise typer.Exit(1)

@@ -75,17 +75,19 @@ def check(
         for line in plan_lines(plan):
             reader.print(line, markup=False, highlight=False)
         return
-    report, page = run_check(config, reader)
+    results, page = run_check(config, reader)
     from accordant.checks.findings import reaches
-    from accordant.reports.check_report import check_values
-    from accordant.reports.check_summary import print_check
+    from accordant.reports.terminal import print_report
+    from accordant.reports.writing import json_values
+    from accordant.runs.check_report import check_report
 
+    report = check_report(results)
     if as_json:
-        print_json(check_values(report))
+        print_json(json_values(report))
     else:
-        print_check(report, reader)
+        print_report(report, reader)
         reader.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
-    if config.fail_on is not None and reaches(report.worst, config.fail_on):
+    if config.fail_on is not None and reaches(results.worst, config.fail_on):
         raise typer.Exit(1)
 
 

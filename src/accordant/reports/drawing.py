@@ -1,4 +1,4 @@
-"""Drawing primitives of the report: curves over steps, histograms, marks, one style for all.
+"""Charts, which are plain numbers, drawn with plotly in one style, and put into words.
 
 Knows numbers, names and plotly. Knows nothing of reports. Colours mean the same everywhere: blue is
 what people preferred, orange what they rejected, grey the start; solid is held-out, faint is
@@ -8,130 +8,236 @@ training. Text and grid colours are left to the page, so that plots follow its s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accordant.reports.results import Histogram
+from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.wording import number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 WANTED, UNWANTED, START, NEUTRAL, GOOD = "#2f7ed8", "#dd6b20", "#8a8f98", "#7a6fd0", "#1f9d72"
-FURTHER = ("#7a6fd0", "#1f9d72", "#c2478c", "#a8861a")
-_COLOURS = {
-    "chosen": WANTED,
-    "desirable": WANTED,
-    "best": WANTED,
-    "completion": WANTED,
-    "rejected": UNWANTED,
-    "undesirable": UNWANTED,
-    "others": UNWANTED,
+_ROLES = {
+    "wanted": WANTED,
+    "unwanted": UNWANTED,
+    "start": START,
+    "neutral": NEUTRAL,
+    "good": GOOD,
 }
+_WANTED_NAMES = (
+    *("chosen", "preferred", "desirable", "best", "completion", "ordered right"),
+    "after training",
+)
+_UNWANTED_NAMES = (
+    *("rejected", "not preferred", "undesirable", "others", "ordered wrong", "losses"),
+)
+_NAMED = {
+    **dict.fromkeys(_WANTED_NAMES, WANTED),
+    **dict.fromkeys(_UNWANTED_NAMES, UNWANTED),
+    **dict.fromkeys(("at the start", "tied", "ties"), START),
+    "wins": GOOD,
+}
+_PALETTE = (WANTED, UNWANTED, NEUTRAL, GOOD, "#c2478c", "#a8861a", "#3aa6b9", "#8c564b")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _BINS = (8, 36)
+_MODES = {
+    "line": "lines",
+    "faint": "lines",
+    "points": "markers",
+    "tick": "markers",
+    "labelled": "markers+text",
+    "": "lines+markers",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One logged metric over optimiser steps."""
-
-    steps: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-def read_curve(rows: Sequence[Mapping[str, Any]], metric: str) -> Curve:
-    """The finite values of `metric` over `step`, in order of steps; empty when it was not logged.
-
-    Held-out metrics are `eval_NAME`; `eval/NAME` is read as the same.
-    """
-    alternative = metric.replace("eval_", "eval/", 1)
-    points = sorted(
-        (float(row["step"]), float(value))
-        for row in rows
-        if "step" in row and _is_finite(value := row.get(metric, row.get(alternative)))
-    )
-    return Curve(tuple(step for step, _ in points), tuple(value for _, value in points))
-
-
-def draw_pair(
-    figure: Figure, rows: Sequence[Mapping[str, Any]], metric: str, name: str, colour: str
-) -> str:
-    """Draw a metric on training batches and on held-out records; describe it in words.
-
-    Args:
-        figure: to draw on.
-        rows: logged rows, see `read_curve`.
-        metric: its name on training batches.
-        name: what the legend calls it; empty when the figure shows nothing else.
-        colour: of both lines.
-
-    Returns:
-        The curves in words; empty when the metric was not logged, and nothing is drawn then.
-    """
+def draw(chart: Chart) -> Figure:
+    """Draw a chart as a plotly figure; its width follows the page."""
     import plotly.graph_objects as go
 
-    training, held_out = read_curve(rows, metric), read_curve(rows, f"eval_{metric}")
-    prefix, called, described = f"{escape(name)}, " if name else "", name or metric, []
-    if training.steps:
-        alone = not held_out.steps
-        figure.add_trace(
-            go.Scatter(
-                x=list(training.steps),
-                y=list(training.values),
-                name=f"{prefix}training",
-                mode="lines" if len(training.steps) > 1 else "markers",
-                line={"color": colour, "width": 2 if alone else 1.3},
-                opacity=1.0 if alone else 0.45,
-                hovertemplate="%{y:.4g}",
-            )
-        )
-        described.append(f"{called} on training batches {_path(training)}")
-    if held_out.steps:
-        figure.add_trace(
-            go.Scatter(
-                x=list(held_out.steps),
-                y=list(held_out.values),
-                name=f"{prefix}held-out",
-                mode="lines+markers",
-                line={"color": colour, "width": 2.5},
-                marker={"size": 6},
-                hovertemplate="%{y:.4g}",
-            )
-        )
-        described.append(f"{called} on held-out records {_path(held_out)}")
-    return "; ".join(described) + "." if described else ""
+    figure = go.Figure()
+    _apply_style(figure, chart)
+    draw_series = {
+        "histogram": _draw_histograms,
+        "bars": _draw_bars,
+        "stacked": _draw_stacked,
+        "lines": _draw_curves,
+        "points": _draw_curves,
+    }[chart.kind]
+    draw_series(figure, chart)
+    for mark in chart.marks:
+        _draw_mark(figure, mark)
+    return figure
 
 
-def draw_histograms(figure: Figure, parts: Iterable[tuple[str, Sequence[float], str]]) -> None:
+def describe(chart: Chart) -> str:
+    """Put a chart into words, with its numbers, for who cannot see it."""
+    return f"{chart.title}: {'; '.join(map(_describe_series, chart.series))}."
+
+
+def colour_of(look: str | int, name: str = "", index: int = 0) -> str:
+    """Return the colour of a role or number, of a name that has one, or of a place."""
+    if isinstance(look, int):
+        return _PALETTE[look % len(_PALETTE)]
+    return _ROLES.get(look) or _NAMED.get(name) or _PALETTE[index % len(_PALETTE)]
+
+
+def _describe_series(series: Series) -> str:
+    values = [value for value in series.values if value == value]  # not NaN
+    if not values:
+        return f"{series.name}: nothing"
+    if series.labels and len(series.labels) <= 12 and series.style != "labelled":
+        pairs = zip(series.labels, series.values, strict=True)
+        places = series.xs if series.x_low else ()
+        text = [f"{name} {number(value)}" for name, value in pairs]
+        if places:  # both numbers of a point are measured
+            text = [f"{t} at {number(x)}" for t, x in zip(text, places, strict=True)]
+        return f"{series.name}: " + ", ".join(text)
+    if series.xs and series.style in ("points", "tick", "labelled"):
+        return f"{series.name} at " + ", ".join(map(number, series.xs))
+    if len(values) == 1:
+        return f"{series.name} is {number(values[0])}"
+    if series.xs:
+        first, last = number(series.xs[0]), number(series.xs[-1])
+        path = f"from {number(values[0])} at {first} to {number(values[-1])} at {last}"
+        return f"{series.name} goes {path}"
+    ends = f"{number(min(values))} to {number(max(values))}"
+    return (
+        f"{series.name}: {len(values):,} values from {ends}, mean {number(float(np.mean(values)))}"
+    )
+
+
+def _draw_curves(figure: Figure, chart: Chart) -> None:
+    import plotly.graph_objects as go
+
+    named: set[str] = set()
+    for index, series in enumerate(chart.series):
+        style = series.style or ("points" if chart.kind == "points" else "")
+        colour = colour_of(series.look, series.name.partition(",")[0], index)
+        numbered = isinstance(series.look, int)
+        marker: dict[str, Any] = {"size": 10 if numbered else 6, "color": colour}
+        if isinstance(series.look, int):
+            marker |= {"symbol": _SYMBOLS[series.look % len(_SYMBOLS)], "opacity": 0.7}
+        if style == "tick":
+            marker = {"symbol": "line-ns", "size": 22, "line": {"width": 4, "color": colour}}
+        alone = len(series.values) == 1 and style in ("line", "faint")
+        figure.add_trace(
+            go.Scatter(
+                x=list(series.xs),
+                y=list(series.values),
+                name=escape(series.name),
+                mode="markers" if alone else _MODES[style],
+                line={"color": colour, "width": 1.3 if style == "faint" else 2},
+                marker=marker,
+                opacity=0.45 if style == "faint" else 1.0,
+                error_x=_error_bars(series.xs, series.x_low, series.x_high, colour),
+                error_y=_error_bars(series.values, series.low, series.high, colour),
+                text=[escape(label) for label in series.labels] or None,
+                textposition="top center",
+                hovertemplate=("%{text}<br>" if series.labels else "")
+                + "%{x:.4g}, %{y:.4g}<extra></extra>",
+                # A name stands once in the legend, however many series share it.
+                showlegend=bool(series.name) and series.name not in named and not chart.rows,
+            )
+        )
+        named.add(series.name)
+    hover = "x unified" if any(s.style in ("line", "faint") for s in chart.series) else "closest"
+    figure.update_layout(hovermode=hover)
+
+
+def _draw_bars(figure: Figure, chart: Chart) -> None:
+    import plotly.graph_objects as go
+
+    for index, series in enumerate(chart.series):
+        colour = colour_of(series.look, series.name, index)
+        figure.add_trace(
+            go.Bar(
+                x=series.xs or [escape(label) for label in series.labels],
+                y=list(series.values),
+                name=escape(series.name),
+                marker={"color": colour, "opacity": 0.8},
+                error_y=_error_bars(series.values, series.low, series.high),
+                hovertemplate="%{x}: %{y:.4g}<extra></extra>",
+            )
+        )
+    figure.update_layout(barmode="group", bargap=0.04, hovermode="closest")
+
+
+def _draw_stacked(figure: Figure, chart: Chart) -> None:
+    import plotly.graph_objects as go
+
+    places = list(range(len(chart.rows)))
+    for index, series in enumerate(chart.series):
+        if series.xs:
+            continue
+        figure.add_trace(
+            go.Bar(
+                x=list(series.values),
+                y=places,
+                width=0.42,
+                orientation="h",
+                name=escape(series.name),
+                marker={"color": colour_of(series.look, series.name, index), "opacity": 0.85},
+                text=list(series.labels),
+                textposition="inside",
+                insidetextanchor="middle",
+                textfont={"color": "#ffffff"},
+                hovertemplate=f"%{{x:.1f}} % {escape(series.name)}<extra></extra>",
+            )
+        )
+    for series in chart.series:
+        if not series.xs:
+            continue
+        colour = colour_of(series.look, series.name)
+        figure.add_trace(
+            go.Scatter(
+                x=list(series.xs),
+                y=[place + 0.36 for place in places],
+                mode="markers",
+                name=escape(series.name),
+                marker={"symbol": "diamond", "size": 11, "color": colour},
+                error_x=_error_bars(series.xs, series.x_low, series.x_high, colour),
+                hovertemplate=f"{escape(series.name)} %{{x:.1f}} %<extra></extra>",
+            )
+        )
+    figure.update_layout(barmode="stack", legend_traceorder="normal", hovermode="closest")
+    figure.update_xaxes(range=[0, 101], dtick=25)
+
+
+def _draw_histograms(figure: Figure, chart: Chart) -> None:
     """Overlay histograms with common bins; zero, where inside, is a bin edge."""
     import plotly.graph_objects as go
 
-    shown = [(name, np.asarray(values, np.float64), colour) for name, values, colour in parts]
-    edges = _common_edges(np.concatenate([values for _, values, _ in shown]))
-    centres, widths = bars(Histogram(tuple(edges.tolist()), (0,) * (len(edges) - 1)))
-    for name, values, colour in shown:
+    shown = [(i, s, np.asarray(s.values, np.float64)) for i, s in enumerate(chart.series)]
+    edges = _common_edges(np.concatenate([values for *_, values in shown] or [np.zeros(0)]))
+    centres = ((edges[1:] + edges[:-1]) / 2).tolist()
+    for index, series, values in shown:
         counts, _ = np.histogram(values, edges)
         if not counts.any():
             continue
+        name = escape(series.name)
         figure.add_trace(
             go.Bar(
                 x=centres,
                 y=counts.tolist(),
-                width=widths,
-                name=escape(name),
-                marker={"color": colour, "opacity": 0.72, "line": {"width": 0}},
-                hovertemplate=f"{escape(name)}, about %{{x:.3g}}: %{{y}}<extra></extra>",
+                width=np.diff(edges).tolist(),
+                name=name,
+                marker={
+                    "color": colour_of(series.look, series.name, index),
+                    "opacity": 0.72,
+                    "line": {"width": 0},
+                },
+                hovertemplate=f"{name}, about %{{x:.3g}}: %{{y}}<extra></extra>",
             )
         )
     figure.update_layout(barmode="overlay", bargap=0.02, hovermode="closest")
 
 
 def _common_edges(values: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
-    """Bin edges on multiples of a round width, so that zero is one of them."""
+    """Return bin edges on multiples of a round width, so that zero is one of them."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     size = max(abs(low), abs(high))
     if high - low <= 1e-9 * size or high == low:
@@ -143,70 +249,71 @@ def _common_edges(values: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
 
 
 def _round_up(width: float) -> float:
-    """The next of 1, 2, 2.5 or 5 times a power of ten."""
+    """Return the next of 1, 2, 2.5 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(width))
     return power * next(step for step in (1, 2, 2.5, 5, 10) if step * power >= width * (1 - 1e-9))
 
 
-def bars(histogram: Histogram) -> tuple[list[float], list[float]]:
-    """Centres and widths of the bars of a histogram."""
-    edges = np.asarray(histogram.edges)
-    return ((edges[1:] + edges[:-1]) / 2).tolist(), np.diff(edges).tolist()
+def _error_bars(
+    values: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str = ""
+) -> dict[str, Any] | None:
+    """Return plotly's error bars; an end that is unknown lies at its value."""
+    if not low:
+        return None
+
+    def reaches(ends: Sequence[float]) -> list[float]:
+        gaps = (abs(end - value) for end, value in zip(ends, values, strict=True))
+        return [0.0 if math.isnan(gap) else gap for gap in gaps]
+
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": reaches(high),
+        "arrayminus": reaches(low),
+        "thickness": 1.5,
+        "width": 4,
+    }
+    return bars | ({"color": colour} if colour else {})
 
 
-def mark_value(
-    figure: Figure, value: float, label: str, *, vertical: bool, colour: str = START
-) -> None:
-    """Draw a dotted line at `value` with its label."""
-    if not math.isfinite(value):
+def _draw_mark(figure: Figure, mark: Mark) -> None:
+    """Draw a dotted line with its label; what is not finite has no place."""
+    if not math.isfinite(mark.value):
         return
-    draw = figure.add_vline if vertical else figure.add_hline
-    text = {"annotation_text": escape(label), "annotation_font_size": 11} if label else {}
-    place = {"annotation_position": "top right" if vertical else "bottom right"} if label else {}
-    draw(value, line={"dash": "dot", "width": 1.5, "color": colour}, **text, **place)
+    line = {"dash": "dot", "width": 1.5, "color": colour_of(mark.look)}
+    label: dict[str, Any] = {}
+    if mark.label:
+        label = {
+            "annotation_text": escape(mark.label),
+            "annotation_font_size": 11,
+            "annotation_position": "top right" if mark.vertical else "bottom right",
+        }
+    draw_line = figure.add_vline if mark.vertical else figure.add_hline
+    draw_line(mark.value, line=line, **label)
 
 
-def new_figure(x_title: str, y_title: str, height: int = 320) -> Figure:
-    """An empty figure with axis titles, `height` in pixels; its width follows the page."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    apply_style(figure, height)
-    figure.update_xaxes(title_text=x_title)
-    figure.update_yaxes(title_text=y_title)
-    return figure
-
-
-def apply_style(figure: Figure, height: int) -> None:
+def _apply_style(figure: Figure, chart: Chart) -> None:
     """Give a figure the style of the report; colours of text and grid are left to the page."""
     figure.update_layout(
         template="none",
-        height=height,
+        height=chart.height,
         autosize=True,
         margin={"l": 64, "r": 18, "t": 34, "b": 52},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"size": 12},
-        hovermode="x unified",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
     )
-    figure.update_xaxes(zeroline=False, automargin=True, title_standoff=10)
-    figure.update_yaxes(zeroline=False, automargin=True, title_standoff=10)
-
-
-def colour_of(name: str, index: int) -> str:
-    """The fixed colour of a group of completions, or one by `index` for any other name."""
-    return _COLOURS.get(name, FURTHER[index % len(FURTHER)])
-
-
-def _path(curve: Curve) -> str:
-    if len(curve.values) == 1:
-        return f"is {number(curve.values[0])} at step {curve.steps[0]:.0f}"
-    return (
-        f"goes from {number(curve.values[0])} at step {curve.steps[0]:.0f} to "
-        f"{number(curve.values[-1])} at step {curve.steps[-1]:.0f}"
-    )
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    figure.update_xaxes(title_text=chart.x_title, zeroline=False, automargin=True)
+    figure.update_yaxes(title_text=chart.y_title, zeroline=False, automargin=True)
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(title_standoff=10, visible=bool(chart.x_title or chart.y_title))
+    if chart.log_x:
+        ticks = sorted({x for series in chart.series for x in series.xs})
+        figure.update_xaxes(type="log", tickvals=ticks, tickformat="~g")
+    if chart.shares:
+        figure.update_yaxes(range=[0, 1.03], tickformat=".0%")
+    if chart.rows:
+        names = [escape(name) for name in chart.rows]
+        figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, ticksuffix="  ")
+        figure.update_yaxes(range=[len(names) - 0.4, -0.6], showgrid=False)

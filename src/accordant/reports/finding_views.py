@@ -1,17 +1,16 @@
-"""Findings as pages and terminals show them: numbers in words, charts as plots, anchored rows.
+"""Findings as pages and terminals show them: numbers in words, anchored rows, named charts.
 
-Knows findings, plots and how numbers are written. Knows nothing of HTML files or of what was
-checked.
+Knows findings and how numbers are written. Knows nothing of HTML files or of what was checked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from accordant.checks.findings import Finding, FindingRow
-from accordant.reports.charts import Plot, draw_chart
+from accordant.statistics.charts import Chart
 from accordant.statistics.interval import Interval
 from accordant.statistics.wording import amount, ends
 
@@ -38,7 +37,7 @@ class FindingView:
         rows: its rows.
         left: rows that are not listed.
         measures: further numbers: name, value, interval.
-        plots: its charts, drawn by `draw_charts`.
+        charts: its charts by their identifiers in the page.
     """
 
     finding: Finding
@@ -49,34 +48,31 @@ class FindingView:
     rows: tuple[RowView, ...]
     left: int
     measures: tuple[tuple[str, str, str], ...]
-    plots: tuple[Plot, ...] = ()
+    charts: Mapping[str, Chart]
 
 
-def view_findings(findings: Iterable[Finding]) -> tuple[FindingView, ...]:
-    """Views of findings, in their order."""
-    return tuple(_view(finding, index) for index, finding in enumerate(findings))
+def view_findings(findings: Iterable[Finding], first: int = 0) -> tuple[FindingView, ...]:
+    """Return views of findings, in their order; the first has the number `first` in the page."""
+    return tuple(_view(finding, place) for place, finding in enumerate(findings, first))
 
 
-def draw_charts(view: FindingView) -> FindingView:
-    """The view with the charts of its finding drawn."""
-    plots = (
-        draw_chart(f"{view.identifier}-chart-{place}", chart)
-        for place, chart in enumerate(view.finding.charts, 1)
-    )
-    return replace(view, plots=tuple(plots))
+def finding_identifier(finding: Finding, place: int) -> str:
+    """Return the identifier of the finding with the number `place` of a page."""
+    slug = re.sub(r"[^a-z0-9]+", "-", finding.check.lower()).strip("-") or "finding"
+    return f"{slug}-{place}"
 
 
 def ends_of(interval: Interval, unit: str) -> str:
-    """The interval in words: `72 to 88 %`, `-4.0 to -2.2`; empty where there is none."""
+    """Write the interval as `72 to 88 %`, `-4.0 to -2.2`; empty where there is none."""
     written = ends(interval, unit)
     return f"{written} %" if written and unit == "share" else written
 
 
-def _view(finding: Finding, index: int) -> FindingView:
-    identifier = f"{_slug(finding.check)}-{index}"
+def _view(finding: Finding, place: int) -> FindingView:
+    identifier = finding_identifier(finding, place)
     rows = tuple(
-        RowView(f"{identifier}-row-{place}", amount(row.value, finding.row_unit), row)
-        for place, row in enumerate(finding.rows, 1)
+        RowView(f"{identifier}-row-{number}", amount(row.value, finding.row_unit), row)
+        for number, row in enumerate(finding.rows, 1)
     )
     return FindingView(
         finding=finding,
@@ -90,6 +86,9 @@ def _view(finding: Finding, index: int) -> FindingView:
             (m.name, amount(m.number.estimate, m.unit, m.number.count), ends_of(m.number, m.unit))
             for m in finding.measures
         ),
+        charts={
+            f"{identifier}-chart-{number}": chart for number, chart in enumerate(finding.charts, 1)
+        },
     )
 
 
@@ -97,10 +96,5 @@ def _threshold(finding: Finding) -> str:
     held = finding.threshold
     if held is None:
         return ""
-    return f"threshold {amount(held.value, finding.unit)}" + (
-        f": {held.source}" * bool(held.source)
-    )
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "finding"
+    source = f": {held.source}" if held.source else ""
+    return f"threshold {amount(held.value, finding.unit)}{source}"

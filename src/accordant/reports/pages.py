@@ -1,68 +1,127 @@
-"""Self-contained HTML pages and strict JSON: what every report is written with.
+"""Reports as self-contained HTML pages: one writer, one template for all verbs.
 
-Knows templates, scripts, plots and files. Knows nothing of what a page reports. Everything that
-came from people or models is escaped by the template, and a page forbids every script but its own
-(by hash) and every request over the network.
+Knows templates, scripts and plots. Knows nothing of what a page reports. Everything that came from
+people or models is escaped by the template, and a page forbids every script but its own (by hash)
+and every request over the network.
 """
 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import functools
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accordant._version import __version__
-from accordant.base.errors import UserError
-from accordant.base.files import write_whole
-from accordant.statistics.wording import ends, number, percent
-
-if TYPE_CHECKING:
-    from accordant.reports.charts import Plot
+from accordant.reports.drawing import describe, draw
+from accordant.reports.finding_views import FindingView, view_findings
+from accordant.reports.report import (
+    Cell,
+    Facts,
+    Findings,
+    Part,
+    Plots,
+    Prose,
+    Report,
+    Table,
+)
+from accordant.statistics.charts import Chart
+from accordant.statistics.wording import number
 
 _PARTS = Path(__file__).parent / "page"
+_LEAST_SHARED = 12  # characters that two answers must begin with alike for it to be shown
 # Control characters become their visible pictures, so that nothing in a text can hide.
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 
 
-def render_page(template: str, plots: Sequence[Plot], /, **values: Any) -> str:
-    """A page that needs no other file and no network.
-
-    Args:
-        template: file in `page/`.
-        plots: all plots that the page shows.
-        values: what the template reads.
-    """
-    from jinja2 import Environment as Templates
-    from jinja2 import FileSystemLoader, StrictUndefined
+def render_html(report: Report) -> str:
+    """Render a report as one HTML page that needs no other file and no network."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
+    views = dict(_numbered_findings(report))
+    charts = dict(_charts(report, views))
+    figures = {identifier: draw(chart) for identifier, chart in charts.items()}
     scripts = {"plotly_code": plotly_code(), "page_code": _read("report.js")}
-    templates = Templates(
+    templates = Environment(
         loader=FileSystemLoader(_PARTS),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    templates.filters |= {
-        "visible": visible,
-        "number": number,
-        "percent": percent,
-        "spread": ends,
-    }
-    return templates.get_template(template).render(
+    templates.filters |= {"visible": visible, "number": number, "describe": describe}
+    return templates.get_template("report.html.j2").render(
         version=__version__,
         policy=_content_policy(scripts.values()),
         style=Markup(_read("report.css")),
-        plots_json=Markup(_plots_json(plots)),
+        plots_json=Markup(_plots_json(figures)),
         **{name: Markup(code) for name, code in scripts.items()},
-        **values,
+        report=report,
+        sections=[section for section in report.sections if section.parts],
+        kind_of=lambda part: type(part).__name__,
+        grouped=_grouped,
+        cells=_cells,
+        views_of=lambda part: views[id(part)],
+        splits=lambda pair: split_shared(pair.before.text, pair.after.text),
     )
+
+
+def _numbered_findings(report: Report) -> Iterator[tuple[int, tuple[FindingView, ...]]]:
+    """Views of every part with findings; they are numbered through the whole page."""
+    first = 0
+    for part in report.parts:
+        if isinstance(part, Findings):
+            yield id(part), view_findings(part.findings, first)
+            first += len(part.findings)
+
+
+def _charts(
+    report: Report, views: Mapping[int, tuple[FindingView, ...]]
+) -> Iterator[tuple[str, Chart]]:
+    """All charts of the page by their identifiers."""
+    for part in report.parts:
+        if isinstance(part, Plots):
+            yield from part.charts.items()
+        for view in views.get(id(part), ()):
+            yield from view.charts.items()
+
+
+def _grouped(parts: Iterable[Part]) -> Iterator[tuple[bool, bool, list[Part]]]:
+    """Neighbours that share a grid: whether they do, whether its plots are small, the parts."""
+
+    def key(part: Part) -> tuple[bool, bool]:
+        in_grid = isinstance(part, Plots | Table | Facts | Prose)
+        folded = isinstance(part, Plots) and bool(part.folded)
+        return in_grid and not folded, isinstance(part, Plots) and part.few
+
+    for (in_grid, few), group in groupby(parts, key):
+        yield in_grid, few, list(group)
+
+
+def _cells(table: Table, row: Iterable[Cell | str]) -> Iterator[tuple[Cell, bool, bool]]:
+    """The cells of a row that a page shows: the cell, whether it is a number, whether a heading."""
+    heading = next((place for place, c in enumerate(table.columns) if not c.numeric), -1)
+    for place, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
+        if column.on != "terminal":
+            yield cell if isinstance(cell, Cell) else Cell(cell), column.numeric, place == heading
+
+
+def split_shared(before: str, after: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Split two texts after the words that both begin with: ((shared, rest), (shared, rest))."""
+    if before == after:
+        return ("", before), ("", after)
+    pairs = enumerate(zip(before, after, strict=False))
+    least = min(len(before), len(after))
+    length = next((index for index, (old, new) in pairs if old != new), least)
+    while length and not before[length - 1].isspace():
+        length -= 1
+    if length < _LEAST_SHARED:
+        return ("", before), ("", after)
+    return (before[:length], before[length:]), (after[:length], after[length:])
 
 
 def visible(text: str) -> str:
@@ -80,58 +139,13 @@ def plotly_code() -> str:
     return code.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
-def to_json(content: Mapping[str, Any]) -> str:
-    """Strict JSON of records, mappings and numbers; what is not finite is null."""
-    return json.dumps(to_plain(content), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-
-
-def to_plain(value: Any) -> Any:
-    """Dataclasses, mappings, sequences and numpy scalars as JSON values; not finite is None.
-
-    A record is written field by field, or as its `to_json` says.
-    """
-    if hasattr(value, "to_json"):
-        return to_plain(value.to_json())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_plain(inner) for inner in value]
-    if hasattr(value, "tolist"):
-        return to_plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    return str(value)
-
-
-def write_files(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write a report's files into `folder`; each appears whole or not at all.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            # A lone surrogate (broken input) becomes its escape, in JSON valid as it stands.
-            write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise UserError(
-            f"the report cannot be written: {error.strerror or error}.",
-            where=str(folder),
-            mend="Choose a folder that can be written and has 10 MB of space.",
-        ) from error
-
-
-def _plots_json(plots: Sequence[Plot]) -> str:
+def _plots_json(figures: Mapping[str, Any]) -> str:
     """The figures as JSON that is inert inside a script element, whatever it contains."""
-    figures = [
-        {"id": plot.identifier, **json.loads(plot.figure.to_json(validate=True))} for plot in plots
+    named = [
+        {"id": identifier, **json.loads(figure.to_json(validate=True))}
+        for identifier, figure in figures.items()
     ]
-    text = json.dumps(figures, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(named, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -1,176 +1,224 @@
-"""The report of a run: one self-contained HTML page and the same numbers as JSON.
+"""A report as data: a title, a verdict, and sections of figures, tables, plots, findings, answers.
 
-Knows the records of a report, its plots and the page template. Knows nothing of models or training,
-nor of how a page is put together (`pages`).
+Knows texts, numbers in words, charts and findings. Knows no verb: each builds its report from what
+it measured, and one writer each makes the page, the JSON and the lines in a terminal of it.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from accordant._version import __version__
-from accordant.reports.finding_views import draw_charts, view_findings
-from accordant.reports.pages import render_page, to_json, to_plain, write_files
-from accordant.reports.results import (
-    SCHEMA_VERSION,
-    Environment,
-    GenerationRow,
-    RunReport,
-)
-from accordant.reports.summary import key_figures, one_line, print_summary
-from accordant.statistics.wording import number
-
-if TYPE_CHECKING:
-    from accordant.reports.charts import Plot
-
-__all__ = ["one_line", "print_summary", "render_html", "render_json", "write_report"]
-
-HTML_NAME, JSON_NAME = "report.html", "report.json"
-_LEAST_SHARED = 12  # characters that two answers must begin with alike for it to be shown
+from accordant.checks.findings import Finding, Severity
+from accordant.statistics.charts import Chart
+from accordant.statistics.measures import KeyFigure, Tone
 
 
-def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
-    """Write `report.html` and `report.json` into `folder`, replacing those of an earlier write.
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; `on` says who shows it."""
 
-    Each file appears whole or not at all.
+    name: str
+    numeric: bool = False
+    on: Literal["page", "terminal", "both"] = "both"
 
-    Returns:
-        The paths of the page and of the JSON.
 
-    Raises:
-        UserError: the folder cannot be written.
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table.
+
+    Args:
+        text: what it holds.
+        small: lines below it; in a terminal only those of numbers.
+        href: where it leads.
+        mark: how it is set apart: a severity or an outcome as a pill, or `code`.
     """
-    html, data = render_html(report), render_json(report)
-    write_files(folder, {JSON_NAME: data, HTML_NAME: html})
-    return folder / HTML_NAME, folder / JSON_NAME
+
+    text: str
+    small: tuple[str, ...] = ()
+    href: str = ""
+    mark: str = ""
 
 
-def render_json(report: RunReport) -> str:
-    """The report as strict JSON: its records field by field, with `schema_version` and `verdict`.
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The numbers a reader looks for first, as cards."""
 
-    What is not finite (nothing measured) is null.
+    figures: tuple[KeyFigure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; the first column that is not numeric names the rows.
+
+    Args:
+        label: what it shows, for who cannot see it.
+        columns: headings; all empty for none.
+        rows: cells, one a column.
+        title: heading above it.
+        wide: whether it takes the whole width of a page.
+        in_terminal: whether a terminal shows it too.
     """
-    head = {
-        "schema_version": SCHEMA_VERSION,
-        "generator": f"accordant {__version__}",
-        "verdict": one_line(report),
-    }
-    return to_json(head | to_plain(report))
+
+    label: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell | str, ...], ...]
+    title: str = ""
+    wide: bool = True
+    in_terminal: bool = False
 
 
-def render_html(report: RunReport) -> str:
-    """The report as one HTML page that needs no other file and no network."""
-    plots, plot_lists = _collect_plots(report)
-    findings = tuple(map(draw_charts, view_findings(report.findings)))
-    plots += [plot for view in findings for plot in view.plots]
-    return render_page(
-        "report.html.j2",
-        plots,
-        report=report,
-        schema_version=SCHEMA_VERSION,
-        json_name=JSON_NAME,
-        verdict=one_line(report),
-        figures=key_figures(report),
-        tone=_tone(report),
-        sections=_sections(report, plot_lists),
-        answers=_answers(report),
-        findings=findings,
-        environment=_environment_rows(report.environment),
-        configuration=list(_flatten(to_plain(report.configuration))),
-        **plot_lists,
-    )
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """Charts by their identifiers in the page: letters, digits and hyphens.
+
+    Args:
+        charts: what is drawn.
+        folded: heading they are folded away behind; empty for none.
+        few: whether few of them share the width of a page.
+    """
+
+    charts: Mapping[str, Chart]
+    folded: str = ""
+    few: bool = False
 
 
-def _collect_plots(report: RunReport) -> tuple[list[Plot], dict[str, Any]]:
-    """All plots of the page, and the same under the names that the template uses."""
-    from accordant.reports import plots
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What checks found; a terminal shows those that are `least` or worse."""
 
-    lists: dict[str, Any] = {
-        "training_plots": plots.training_plots(report),
-        "further_plots": plots.further_plots(report),
-        "held_out_plots": plots.held_out_plots(report.held_out),
-    }
-    single: dict[str, Plot | None] = {
-        "win_plot": plots.win_rate_plot(report.win_rates),
-        "kl_plot": plots.kl_plot(report.kl),
-        "length_plot": plots.length_plot(report.data),
-    }
-    found = [plot for group in lists.values() for plot in group]
-    found += [plot for plot in single.values() if plot is not None]
-    return found, lists | single
+    findings: tuple[Finding, ...]
+    least: Severity = "info"
 
 
-def _tone(report: RunReport) -> str:
-    """`good` when all that the verdict weighs improved, `bad` when none did and some got worse."""
-    figures = [figure for figure in key_figures(report) if figure.clause]
-    judged = [figure for figure in figures if figure.improves is not None]
-    if judged and all(figure.improves for figure in judged):
-        return "good"
-    worse = any(figure.tone == "bad" for figure in judged)
-    return "bad" if worse and not any(figure.improves for figure in judged) else "neutral"
+@dataclass(frozen=True, slots=True)
+class ComparedAnswer:
+    """One of two answers that are compared.
+
+    Args:
+        text: the answer as a person would read it.
+        finished: True when the model ended it itself (end-of-turn), False when it was cut off.
+        tokens: its length in tokens, the end-of-turn token included; None where unknown.
+    """
+
+    text: str
+    finished: bool
+    tokens: int | None = None
 
 
-def _sections(report: RunReport, plot_lists: dict[str, Any]) -> list[tuple[str, str]]:
-    trained = plot_lists["training_plots"] or plot_lists["further_plots"]
-    present = (
-        ("findings", "Findings", report.findings),
-        ("held-out", "Held-out results", report.held_out),
-        ("training", "Training", trained),
-        ("answers", "Answers", report.win_rates),
-        ("kl", "Distance from the reference", report.kl),
-        ("data", "Data", True),
-        ("run", "Run", True),
-    )
-    return [(anchor, name) for anchor, name, content in present if content]
+@dataclass(frozen=True, slots=True)
+class ComparedPair:
+    """Two answers to one prompt with the judge's scores; `outcome` is the later answer's."""
+
+    prompt: str
+    before: ComparedAnswer
+    after: ComparedAnswer
+    score_before: float
+    score_after: float
+    outcome: Literal["win", "tie", "loss"]
+    changed: bool
 
 
-def _answers(report: RunReport) -> list[tuple[GenerationRow, tuple[str, str], tuple[str, str]]]:
-    """Rows of the first judge, each answer split after what both have in common."""
-    rows = report.win_rates[0].rows if report.win_rates else ()
-    return [(row, *_split_shared(row.before.text, row.after.text)) for row in rows]
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers before and after, side by side, to be searched and filtered; `judge` scored them."""
+
+    judge: str
+    pairs: tuple[ComparedPair, ...]
 
 
-def _split_shared(before: str, after: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Split two texts after the words that both begin with: ((shared, rest), (shared, rest))."""
-    if before == after:
-        return ("", before), ("", after)
-    pairs = enumerate(zip(before, after, strict=False))
-    least = min(len(before), len(after))
-    length = next((index for index, (old, new) in pairs if old != new), least)
-    while length and not before[length - 1].isspace():
-        length -= 1
-    if length < _LEAST_SHARED:
-        return ("", before), ("", after)
-    return (before[:length], before[length:]), (after[:length], after[length:])
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Values by name, such as settings.
+
+    Args:
+        title: heading above them.
+        rows: names and values.
+        code: whether names and values are code.
+        wide: whether they take the whole width of a page.
+        empty: what stands there where there are none.
+    """
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    code: bool = False
+    wide: bool = False
+    empty: str = "none recorded"
 
 
-def _environment_rows(environment: Environment) -> Iterator[tuple[str, str]]:
-    yield "hardware", environment.hardware
-    if environment.precision:
-        yield "precision", environment.precision
-    if not math.isnan(environment.seconds):
-        yield "training time", _duration(environment.seconds)
-    if not math.isnan(environment.tokens_per_second):
-        yield "speed", f"{number(environment.tokens_per_second)} tokens/s"
-    if environment.peak_memory_bytes is not None:
-        yield "peak memory", f"{environment.peak_memory_bytes / 1e9:.1f} GB"
-    yield from environment.versions.items()
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Paragraphs below a heading; `code` for a command."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+    code: bool = False
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest} s"
+Part = Figures | Table | Plots | Findings | Answers | Facts | Prose
 
 
-def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested options as (dotted name, value) rows."""
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flatten(inner, f"{name}.{key}" if name else str(key))
-    elif name:
-        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page that can be jumped to.
+
+    Args:
+        anchor: its identifier in the page.
+        name: how the list of sections calls it.
+        parts: what it shows.
+        lead: a sentence below the heading.
+        title: its heading; empty where that is its name.
+    """
+
+    anchor: str
+    name: str
+    parts: tuple[Part, ...]
+    lead: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A line for terminals, beside what the sections say: `failed: dpo beta=1: memory ran out`."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verb reports.
+
+    Args:
+        title: heading.
+        verdict: what was found, in a line or two.
+        sections: the page below the verdict; those without parts are left out.
+        name: stem of its files: `report` for `report.html` and `report.json`.
+        kind: what it is a report of, above the heading.
+        tone: whether the verdict is good news.
+        facts: what it is about, by name, below the heading.
+        head: what stands between the verdict and the sections.
+        notices: further lines for a terminal.
+        record: what was measured, written to JSON field by field.
+        schema: version of that record's fields; 0 where no JSON is written.
+        further: other files that are written beside the page: name to text.
+    """
+
+    title: str
+    verdict: str
+    sections: tuple[Section, ...]
+    name: str = "report"
+    kind: str = "report"
+    tone: Tone = "neutral"
+    facts: tuple[tuple[str, str], ...] = ()
+    head: tuple[Part, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    record: Any = None
+    schema: int = 0
+    further: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts, in the order of the page."""
+        return (*self.head, *(part for section in self.sections for part in section.parts))

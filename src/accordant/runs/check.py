@@ -18,13 +18,9 @@ from accordant.base.errors import UserError
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.feedback.writing import Written, check_target, write_without
-from accordant.reports.check_report import (
-    CheckReport,
-    NotRun,
-    in_order,
-    write_check_report,
-)
+from accordant.reports.writing import write_report
 from accordant.runs.check_inputs import NO_MODEL, PreparedCheck, prepare_check
+from accordant.runs.check_report import CheckResults, NotRun, check_report, in_order
 from accordant.runs.settings import CheckConfig
 
 if TYPE_CHECKING:
@@ -76,11 +72,11 @@ def plan_check(config: CheckConfig) -> tuple[PreparedCheck, CheckPlan]:
     return ready, plan
 
 
-def run_check(config: CheckConfig, console: Console) -> tuple[CheckReport, Path]:
+def run_check(config: CheckConfig, console: Console) -> tuple[CheckResults, Path]:
     """Run all checks that apply, write the page, the JSON and the filtered feedback.
 
     Returns:
-        The report, and the path of its page.
+        What was found, and the path of its page.
 
     Raises:
         UserError: anything the user can mend.
@@ -91,7 +87,7 @@ def run_check(config: CheckConfig, console: Console) -> tuple[CheckReport, Path]
         console.print(line, markup=False, highlight=False)
     inputs = _with_models(config, ready, console)
     findings, not_run, seconds = _run_all(ready, inputs, console)
-    report = CheckReport(
+    results = CheckResults(
         title=f"Check of {Path(config.data or '').name or config.data}",
         source=_source(config) if config.data != "bundled" else "bundled",
         record_type=inputs.feedback.record_type,
@@ -109,8 +105,8 @@ def run_check(config: CheckConfig, console: Console) -> tuple[CheckReport, Path]
         command=" ".join(sys.argv),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    page, _ = write_check_report(report, config.output_dir)
-    return report, page
+    page, _ = write_report(check_report(results), config.output_dir)
+    return results, page
 
 
 def plan_lines(plan: CheckPlan) -> tuple[str, ...]:

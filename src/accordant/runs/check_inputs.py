@@ -16,8 +16,8 @@ from accordant.checks.registry import Check, bind_options, get_check, list_check
 from accordant.feedback.loading import Feedback
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record
-from accordant.reports.check_report import NotRun
 from accordant.rewards.expression import find_reward
+from accordant.runs.check_report import NotRun
 from accordant.runs.session import Session, open_session
 from accordant.runs.settings import CheckConfig
 from accordant.tokens.limits import example_length

@@ -99,7 +99,7 @@ class AlignConfig(
         None,
         "Seed of the choice of those prompts.",
         panel=DATA,
-        default_text="--seed; in a sweep the same for every cell",
+        default_text="--seed; in a sweep the same for every run",
     )
     relabel: Literal["reward-augmented"] | None = setting(
         None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from accordant.statistics.interval import Interval
 
@@ -24,6 +24,11 @@ class Series:
         low: lower ends of the values' intervals; empty for none.
         high: upper ends.
         labels: names of the values: of the bars, or of points to hover over.
+        x_low: lower ends of the intervals of `xs`; empty for none.
+        x_high: upper ends.
+        look: its colour, by role (`wanted`, `unwanted`, `start`, `neutral`, `good`) or by the
+            number of whatever it stands for; empty for that of its name or place.
+        style: how curves are drawn where the kind of the chart does not say it.
     """
 
     name: str
@@ -32,6 +37,15 @@ class Series:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
+    x_low: tuple[float, ...] = ()
+    x_high: tuple[float, ...] = ()
+    look: str | int = ""
+    style: Literal["", "line", "faint", "points", "tick", "labelled"] = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers, without how they look."""
+        shown = ("name", "values", "xs", "low", "high", "labels")
+        return {name: getattr(self, name) for name in shown}
 
     @classmethod
     def of_intervals(
@@ -60,26 +74,47 @@ class Mark:
     value: float
     label: str = ""
     vertical: bool = True
+    look: str | int = "start"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return where it lies, without how it looks."""
+        return {"value": self.value, "label": self.label, "vertical": self.vertical}
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What to draw of a finding.
+    """What to draw.
 
     Args:
-        kind: `histogram` of values, `lines` or `points` over xs, `bars` with labels.
+        kind: `histogram` of values, `lines` or `points` over xs, `bars` with labels or xs,
+            `stacked` bars that lie, one for each of `rows`, with points over xs below them.
         title: heading.
         note: one sentence on how to read it.
-        x_title: axis title with the unit.
+        x_title: axis title with the unit; without both titles the axes are left out.
         y_title: axis title with the unit.
         series: what is drawn.
         marks: dotted lines, such as the threshold.
+        rows: names of the heights 0, 1, ..., from the top.
+        wide: whether it takes the whole width of a page.
+        height: pixels.
+        log_x: whether the x axis is logarithmic, with ticks at the values.
+        shares: whether the y axis goes from 0 to 100 %.
     """
 
-    kind: Literal["histogram", "lines", "points", "bars"]
+    kind: Literal["histogram", "lines", "points", "bars", "stacked"]
     title: str
     note: str
     x_title: str
     y_title: str
     series: tuple[Series, ...]
     marks: tuple[Mark, ...] = ()
+    rows: tuple[str, ...] = ()
+    wide: bool = False
+    height: int = 320
+    log_x: bool = False
+    shares: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is drawn, without how it looks."""
+        shown = ("kind", "title", "note", "x_title", "y_title", "series", "marks")
+        return {name: getattr(self, name) for name in shown}

@@ -21,10 +21,10 @@ from accordant.base.errors import UserError
 from accordant.objectives.registry import temporary_objectives
 from accordant.runs.align import prepare as align
 from accordant.runs.settings import AlignConfig
-from accordant.runs.sweep.grid import make_cells, read_axes
+from accordant.runs.sweep.grid import make_trials, read_axes
 from accordant.runs.sweep.sweep import SweepOutcome, run_sweep
 from accordant.runs.sweep.trial_processes import last_line
-from accordant.runs.sweep.trials import PreparedCell, prepare_cells, read_cell, tidy
+from accordant.runs.sweep.trials import PreparedTrial, prepare_trials, read_trial, tidy
 from tests.runs.test_chat import loaded_model
 
 ROWS = [
@@ -82,8 +82,8 @@ def sweep(config: AlignConfig) -> tuple[SweepOutcome, str]:
     return outcome, text.getvalue()
 
 
-def prepared(config: AlignConfig) -> tuple[PreparedCell, ...]:
-    return prepare_cells(make_cells(config, read_axes(config.sweep)))
+def prepared(config: AlignConfig) -> tuple[PreparedTrial, ...]:
+    return prepare_trials(make_trials(config, read_axes(config.sweep)))
 
 
 # Before anything runs.
@@ -99,9 +99,9 @@ def test_a_dry_run_plans_every_run_and_loads_no_weights(
     config = settings(job, tmp_path, *GRID, "lora_rank=0,4", dry_run=True, parallel=3)
     outcome, text = sweep(config)
     assert (outcome.dry_run, outcome.runs, outcome.parallel, outcome.steps) == (True, 4, 3, 24)
-    assert [cell["method"] for cell in outcome.cells] == ["dpo", "dpo", "ipo", "ipo"]
-    assert all(cell["tokens"] > 0 and cell["memory_bytes"] > 0 for cell in outcome.cells)
-    assert outcome.memory_bytes == 3 * max(cell["memory_bytes"] for cell in outcome.cells)
+    assert [trial["method"] for trial in outcome.trials] == ["dpo", "dpo", "ipo", "ipo"]
+    assert all(trial["tokens"] > 0 and trial["memory_bytes"] > 0 for trial in outcome.trials)
+    assert outcome.memory_bytes == 3 * max(trial["memory_bytes"] for trial in outcome.trials)
     assert "dpo lora_rank=4 beta=0.1" in text
     assert "4 runs of 24 steps together, 3 at a time" in text
     assert "the model of the best run is kept" in text
@@ -122,14 +122,14 @@ def test_records_are_read_once_for_all_runs_of_an_objective(
     calls = []
     monkeypatch.setattr(align, "_read", lambda c, read=align._read: calls.append(c) or read(c))
     config = settings(job, tmp_path, *GRID, "seed=0,1,2", "learning_rate=1e-3,1e-2")
-    cells = prepared(config)
-    assert len(cells) == 12
+    trials = prepared(config)
+    assert len(trials) == 12
     assert len(calls) == 2
-    for cell in cells:
-        alone = align.prepare(cell.cell.config)
-        assert cell.ready.plan == alone.plan
-        assert cell.ready.options == alone.options
-        assert cell.ready.encoded.examples == alone.encoded.examples
+    for trial in trials:
+        alone = align.prepare(trial.trial.config)
+        assert trial.ready.plan == alone.plan
+        assert trial.ready.options == alone.options
+        assert trial.ready.encoded.examples == alone.encoded.examples
 
 
 @pytest.mark.parametrize(
@@ -194,9 +194,9 @@ def numbers(folder: Path) -> dict[str, Any]:
     """What was measured in every run that ended, by name."""
     found = json.loads((folder / "sweep.json").read_text())["cells"]
     return {
-        cell["name"]: (cell["measures"], cell["units"])
-        for cell in found
-        if cell["state"] == "finished"
+        trial["name"]: (trial["measures"], trial["units"])
+        for trial in found
+        if trial["state"] == "finished"
     }
 
 
@@ -209,8 +209,8 @@ def scored(folder: Path) -> list[int]:
 @pytest.mark.slow
 def test_a_sweep_leaves_one_table_one_page_and_the_best_model(serial: Path) -> None:
     found = json.loads((serial / "sweep.json").read_text())
-    assert [cell["state"] for cell in found["cells"]] == ["finished", "finished"]
-    first, second = (cell["measures"]["win_rate"]["estimate"] for cell in found["cells"])
+    assert [trial["state"] for trial in found["cells"]] == ["finished", "finished"]
+    first, second = (trial["measures"]["win_rate"]["estimate"] for trial in found["cells"])
     assert first >= second
     expected = {
         "win_rate",
@@ -220,11 +220,11 @@ def test_a_sweep_leaves_one_table_one_page_and_the_best_model(serial: Path) -> N
         "unwanted_logp_change",
         "accuracy",
     }
-    assert all(expected == cell["measures"].keys() for cell in found["cells"])
+    assert all(expected == trial["measures"].keys() for trial in found["cells"])
     assert {one["method"] for one in found["objectives"]} == {"dpo", "ipo"}
     assert (serial / "sweep.csv").read_text().count("\n") == 3
     assert "<html" in (serial / "sweep.html").read_text()
-    best, other = (serial / "runs" / cell["name"] for cell in found["cells"])
+    best, other = (serial / "runs" / trial["name"] for trial in found["cells"])
     assert (best / "model" / "model.safetensors").exists()
     assert not (other / "model").exists()
     assert not list(serial.glob("runs/*/checkpoint-*"))
@@ -289,14 +289,14 @@ def test_which_model_is_kept_does_not_depend_on_the_order_of_runs(
     job: dict[str, Any], serial: Path, tmp_path: Path
 ) -> None:
     config = settings(job, tmp_path, output_dir=serial)
-    cells = prepared(config)
-    read = [read_cell(cell) for cell in cells]
+    trials = prepared(config)
+    read = [read_trial(trial) for trial in trials]
     kept = next(one.result.name for one in read if one.result.model)
     for order in (read, read[::-1]):
         for count in range(1, len(order) + 1):
-            for cell in cells[:count]:
-                (cell.cell.config.output_dir / "model").mkdir(exist_ok=True)
-            tidy(config, cells, order)
+            for trial in trials[:count]:
+                (trial.trial.config.output_dir / "model").mkdir(exist_ok=True)
+            tidy(config, trials, order)
             assert [path.parent.name for path in serial.glob("runs/*/model")] == [kept]
 
 

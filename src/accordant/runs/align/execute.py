@@ -7,7 +7,7 @@ the user is told at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accordant.checks.monitor import Monitor
+    from accordant.runs.align.results import AlignResults
     from accordant.scoring.frozen import Frozen
     from accordant.training.trainer import Task
 
@@ -29,7 +30,7 @@ MONITORED_PROMPTS = 8  # answered at every look
 
 @dataclass(frozen=True, slots=True)
 class AlignOutcome:
-    """What a run, or a dry run, tells at its end (JSON values only)."""
+    """What a run, or a dry run, tells at its end; `results` are what its report shows."""
 
     dry_run: bool
     method: str
@@ -42,6 +43,12 @@ class AlignOutcome:
     model: str | None = None
     report: str | None = None
     summary: str = ""
+    results: AlignResults | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the results, which stand in `report.json`."""
+        names = (each.name for each in fields(self) if each.name != "results")
+        return {name: getattr(self, name) for name in names}
 
 
 def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignOutcome:
@@ -75,9 +82,11 @@ def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignO
 
 def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> AlignOutcome:
     """Train on what `prepare` made, save the model, measure it and write the report."""
-    from accordant.reports.report import one_line, print_summary, write_report
+    from accordant.reports.terminal import print_report
+    from accordant.reports.writing import write_report
+    from accordant.runs.align.collect import collect_results
     from accordant.runs.align.measure import measure_change, measure_start
-    from accordant.runs.align.report import build_report
+    from accordant.runs.align.report import align_report
     from accordant.training.arguments import training_arguments
     from accordant.training.preparations.mechanism import run_preparations
     from accordant.training.processes import is_main_process, leave_processes
@@ -117,17 +126,18 @@ def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> Alig
     # Sharded weights cannot be scored by one process: what was saved is what is measured.
     final = result.model if weights is None else session.other_model(str(folder))
     with phase(session.console, "measuring the result"):
-        report = build_report(
+        results = collect_results(
             config,
             ready,
             result,
             **measure_change(config, ready, start, final),
             findings=monitor.findings() if monitor else (),
         )
-    html, _ = write_report(report, config.output_dir)
-    print_summary(report, session.console)
-    session.say(f"Report: {html}")
-    return replace(outcome, report=str(html), summary=one_line(report))
+    report = align_report(results)
+    page, _ = write_report(report, config.output_dir)
+    print_report(report, session.console)
+    session.say(f"Report: {page}")
+    return replace(outcome, report=str(page), summary=report.verdict, results=results)
 
 
 def _task(config: AlignConfig, ready: Prepared) -> Task:

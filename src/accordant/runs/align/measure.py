@@ -14,11 +14,12 @@ from torch import nn
 
 from accordant.feedback.records import JointPair, Record, Text, flat
 from accordant.models.adapters import is_adapted, reference_mode
-from accordant.reports.results import Generation, KlEstimate, WinRate
+from accordant.reports.report import ComparedAnswer
 from accordant.rewards.reward import Reward, read_answer
 from accordant.rewards.wrappers import REFERENCE_ANSWERS, compares, with_reference_answers
+from accordant.runs.align.answers import compare_answers, kl_from_reference
 from accordant.runs.align.prepare import Prepared
-from accordant.runs.generations import compare_generations, kl_from_reference
+from accordant.runs.align.results import KlEstimate, WinRate
 from accordant.runs.held_out import (
     HeldOutLogps,
     measure_comparisons,
@@ -125,7 +126,7 @@ def _win_rate(ready: Prepared, start: Start, after: Sequence[Sample]) -> WinRate
         [as_text(sample, ready.session.tokenizer) for sample in samples]
         for samples in (start.answers, after)
     )
-    return compare_generations(start.texts, old, new, start.judge)
+    return compare_answers(start.texts, old, new, start.judge)
 
 
 def _divergence(
@@ -214,10 +215,10 @@ def prompts_of(records: Sequence[Record], count: int) -> list[Text]:
     return list(dict.fromkeys(prompts))[:count]
 
 
-def as_text(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> Generation:
+def as_text(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> ComparedAnswer:
     """Return a sample as a person would read it."""
     text = str(tokenizer.decode(list(sample.tokens), skip_special_tokens=True))
-    return Generation(text.strip(), sample.finished, len(sample.completion))
+    return ComparedAnswer(text.strip(), sample.finished, len(sample.completion))
 
 
 def sample_trees(prompts: Sequence[Sequence[int]], samples: Sequence[Sample]) -> list[TokenTree]:

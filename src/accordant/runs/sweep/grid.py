@@ -58,7 +58,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Trial:
     """One run of a sweep.
 
     Args:
@@ -99,7 +99,7 @@ def read_axes(sources: Sequence[str]) -> tuple[Axis, ...]:
     return tuple(_checked(axis) for axis in chosen.values())
 
 
-def make_cells(config: AlignConfig, axes: Sequence[Axis]) -> tuple[Cell, ...]:
+def make_trials(config: AlignConfig, axes: Sequence[Axis]) -> tuple[Trial, ...]:
     """Every combination of values, objective by objective, in the order of the axes.
 
     What is given for one objective replaces for it what is given for all.
@@ -117,12 +117,12 @@ def make_cells(config: AlignConfig, axes: Sequence[Axis]) -> tuple[Cell, ...]:
     methods = _methods(config, axes)
     for axis in axes:
         _check_key(axis, methods)
-    cells = []
+    trials = []
     for method in methods:
         own = _axes_of(method, axes)
         for values in product(*(axis.values for axis in own)):
-            cells.append(_cell(config, method, list(zip(own, values, strict=True))))
-    return tuple(cells)
+            trials.append(_trial(config, method, list(zip(own, values, strict=True))))
+    return tuple(trials)
 
 
 def show_value(value: Any) -> str:
@@ -254,7 +254,7 @@ def _axes_of(method: str | None, axes: Sequence[Axis]) -> list[Axis]:
     ]
 
 
-def _cell(config: AlignConfig, method: str | None, chosen: Sequence[tuple[Axis, Any]]) -> Cell:
+def _trial(config: AlignConfig, method: str | None, chosen: Sequence[tuple[Axis, Any]]) -> Trial:
     settings: dict[str, Any] = {}
     options: dict[str, Any] = dict(config.options)
     varied: dict[str, Any] = {} if method is None else {METHOD_KEY: method}
@@ -274,7 +274,7 @@ def _cell(config: AlignConfig, method: str | None, chosen: Sequence[tuple[Axis, 
     label = _label(varied)
     name = _folder_name(label)
     own = {METHOD_KEY: method, "options": options, **_of_every_run(config, name)}
-    return Cell(name, label, varied, changed.model_copy(update=own))
+    return Trial(name, label, varied, changed.model_copy(update=own))
 
 
 def _of_every_run(config: AlignConfig, name: str) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from accordant.reports.sweep import MEASURES, CellResult, value_text
-from accordant.runs.sweep.grid import Cell
+from accordant.runs.sweep.grid import Trial
+from accordant.runs.sweep.numbers import MEASURES
+from accordant.runs.sweep.results import TrialResult
 from accordant.training.progress import format_seconds
 
 if TYPE_CHECKING:
@@ -45,33 +46,33 @@ class SweepProgress:
             self._live = Live(console=console, refresh_per_second=4, transient=True)
             self._live.start()
 
-    def watch(self, cell: Cell, line: str) -> None:
+    def watch(self, trial: Trial, line: str) -> None:
         """Show what a run has last said."""
         now = time.monotonic()
-        self._began.setdefault(cell.name, now)
-        changed = self._lines.get(cell.label) != line
-        self._lines[cell.label] = line
+        self._began.setdefault(trial.name, now)
+        changed = self._lines.get(trial.label) != line
+        self._lines[trial.label] = line
         if self._live is not None:
             self._live.update(self._board())
-        elif changed and line and now >= self._printed.get(cell.name, -1e9):
-            self._printed[cell.name] = now + _SECONDS_BETWEEN_LINES
-            self._say(f"{cell.label}  {line}")
+        elif changed and line and now >= self._printed.get(trial.name, -1e9):
+            self._printed[trial.name] = now + _SECONDS_BETWEEN_LINES
+            self._say(f"{trial.label}  {line}")
 
-    def ended(self, cell: Cell, result: CellResult) -> None:
+    def ended(self, trial: Trial, result: TrialResult) -> None:
         """Show what came of a run."""
-        took = time.monotonic() - self._began.pop(cell.name, time.monotonic())
-        self._lines.pop(cell.label, None)
+        took = time.monotonic() - self._began.pop(trial.name, time.monotonic())
+        self._lines.pop(trial.label, None)
         self._ended += 1
         if result.state == "failed":
             words = f"failed: {result.message}"
         else:
             self._seconds.append(took)
             words = "; ".join(
-                f"{measure.label} {value_text(result.get(measure), measure)}"
+                f"{measure.label} {measure.text(result.get(measure))}"
                 for measure in MEASURES[:3]
                 if measure.name in result.measures
             )
-        self._say(f"{cell.label}  {words}  ({self._how_far()})")
+        self._say(f"{trial.label}  {words}  ({self._how_far()})")
 
     def close(self) -> None:
         """Give the terminal back, also after an error."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +18,23 @@ from accordant.base.errors import UserError
 from accordant.base.locks import lock
 from accordant.runs.align.prepare import data_lines
 from accordant.runs.settings import AlignConfig
-from accordant.runs.sweep.grid import RUNS, Cell, make_cells, read_axes
+from accordant.runs.sweep.grid import RUNS, Trial, make_trials, read_axes
 from accordant.runs.sweep.machine import Places, find_places, look
 from accordant.runs.sweep.trials import (
-    PreparedCell,
-    ReadCell,
-    check_cell,
-    prepare_cells,
-    read_cell,
+    PreparedTrial,
+    ReadTrial,
+    check_trial,
+    prepare_trials,
+    read_trial,
     tidy,
-    write_cell,
+    write_trial,
 )
 from accordant.training.plan import show_size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from accordant.reports.sweep import SweepResults
+    from accordant.runs.sweep.results import SweepResults
     from accordant.training.plan import Plan
 
 LOCK_NAME = ".lock"
@@ -42,7 +42,7 @@ LOCK_NAME = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class SweepOutcome:
-    """What a sweep, or its dry run, tells at its end (JSON values only)."""
+    """What a sweep, or its dry run, tells at its end."""
 
     dry_run: bool
     runs: int
@@ -50,11 +50,16 @@ class SweepOutcome:
     steps: int
     memory_bytes: int
     disk_bytes: int
-    cells: tuple[Mapping[str, Any], ...]
+    trials: tuple[Mapping[str, Any], ...]
     failed: int = 0
     report: str | None = None
     summary: str = ""
     results: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields; the runs stand in `cells`."""
+        names = {each.name: each.name for each in fields(self)} | {"trials": "cells"}
+        return {written: getattr(self, name) for name, written in names.items()}
 
 
 def run_sweep(config: AlignConfig, *, dry_run: bool, console: Console) -> SweepOutcome:
@@ -70,10 +75,10 @@ def run_sweep(config: AlignConfig, *, dry_run: bool, console: Console) -> SweepO
             reported with its message, and the others go on.
     """
     _check_settings(config)
-    cells = prepare_cells(make_cells(config, read_axes(config.sweep)))
-    places = _places(config, cells)
-    planned = _planned(config, cells, places)
-    _print_plan(config, cells, planned, places, console)
+    trials = prepare_trials(make_trials(config, read_axes(config.sweep)))
+    places = _places(config, trials)
+    planned = _planned(config, trials, places)
+    _print_plan(config, trials, planned, places, console)
     if dry_run:
         return planned
     config.output_dir.mkdir(parents=True, exist_ok=True)
@@ -84,107 +89,110 @@ def run_sweep(config: AlignConfig, *, dry_run: bool, console: Console) -> SweepO
                 where=str(config.output_dir),
                 mend="Wait for it to end, or choose another folder.",
             )
-        return _run_and_report(config, cells, planned, places, console)
+        return _run_and_report(config, trials, planned, places, console)
 
 
 def _run_and_report(
     config: AlignConfig,
-    cells: Sequence[PreparedCell],
+    trials: Sequence[PreparedTrial],
     planned: SweepOutcome,
     places: Places,
     console: Console,
 ) -> SweepOutcome:
-    from accordant.reports.pages import to_plain
-    from accordant.reports.sweep import verdict
-    from accordant.reports.sweep_report import print_sweep, write_sweep
+    from accordant.reports.terminal import print_report
+    from accordant.reports.writing import to_plain, write_report
+    from accordant.runs.sweep.report import sweep_report
 
     if config.overwrite and not config.resume:
         shutil.rmtree(config.output_dir / RUNS, ignore_errors=True)
     # All are checked before the first is written, so that a wrong grid changes nothing.
-    for cell in cells:
-        check_cell(cell)
-    waiting = [cell for cell in cells if not cell.has_ended]
-    for cell in waiting:
-        write_cell(cell)
-    if len(waiting) < len(cells):
-        console.print(f"{len(cells) - len(waiting)} of {len(cells)} runs have ended before")
-    results = _results(config, cells, _run(config, cells, waiting, places, console))
-    page = write_sweep(results, config.output_dir)
-    print_sweep(results, console)
+    for trial in trials:
+        check_trial(trial)
+    waiting = [trial for trial in trials if not trial.has_ended]
+    for trial in waiting:
+        write_trial(trial)
+    if len(waiting) < len(trials):
+        console.print(f"{len(trials) - len(waiting)} of {len(trials)} runs have ended before")
+    results = _results(config, trials, _run(config, trials, waiting, places, console))
+    report = sweep_report(results)
+    page, _ = write_report(report, config.output_dir)
+    print_report(report, console)
     console.print(f"Report: {page}", markup=False, highlight=False)
     return replace(
         planned,
         dry_run=False,
-        failed=sum(cell.state == "failed" for cell in results.cells),
+        failed=sum(trial.state == "failed" for trial in results.trials),
         report=str(page),
-        summary=verdict(results),
+        summary=report.verdict,
         results=to_plain(results),
     )
 
 
 def _run(
     config: AlignConfig,
-    cells: Sequence[PreparedCell],
-    waiting: Sequence[PreparedCell],
+    trials: Sequence[PreparedTrial],
+    waiting: Sequence[PreparedTrial],
     places: Places,
     console: Console,
-) -> list[ReadCell]:
+) -> list[ReadTrial]:
     """Run what has not ended yet; what all runs left, in the order of the grid."""
     from accordant.runs.sweep.progress import SweepProgress
     from accordant.runs.sweep.trial_processes import run_side_by_side
 
-    by_name = {cell.cell.name: cell for cell in cells}
-    read = {name: read_cell(cell) for name, cell in by_name.items() if cell.has_ended}
+    by_name = {trial.trial.name: trial for trial in trials}
+    read = {name: read_trial(trial) for name, trial in by_name.items() if trial.has_ended}
     progress = SweepProgress(console, total=len(waiting), parallel=places.count)
 
-    def ended(cell: Cell, why: str) -> None:
-        read[cell.name] = read_cell(by_name[cell.name], why)
-        tidy(config, cells, read.values())
-        progress.ended(cell, read[cell.name].result)
+    def ended(trial: Trial, why: str) -> None:
+        read[trial.name] = read_trial(by_name[trial.name], why)
+        tidy(config, trials, read.values())
+        progress.ended(trial, read[trial.name].result)
 
-    tidy(config, cells, read.values())
+    tidy(config, trials, read.values())
     try:
-        run_side_by_side([cell.cell for cell in waiting], places, watch=progress.watch, ended=ended)
+        run_side_by_side(
+            [trial.trial for trial in waiting], places, watch=progress.watch, ended=ended
+        )
     finally:
         progress.close()
     return [read[name] for name in by_name]
 
 
 def _results(
-    config: AlignConfig, cells: Sequence[PreparedCell], read: Sequence[ReadCell]
+    config: AlignConfig, trials: Sequence[PreparedTrial], read: Sequence[ReadTrial]
 ) -> SweepResults:
-    from accordant.reports.sweep import (
+    from accordant.runs.sweep.numbers import NOTHING
+    from accordant.runs.sweep.results import (
         SweepResults,
-        answer_length,
-        rank_cells,
+        rank_trials,
         ranking_measure,
         summarise_objectives,
     )
 
     # Again, as models of runs that were best for a while are gone by now.
-    found = [
-        read_cell(cell, one.result.message).result for cell, one in zip(cells, read, strict=True)
+    results = [
+        read_trial(trial, each.result.message).result
+        for trial, each in zip(trials, read, strict=True)
     ]
-    measure = ranking_measure(config.rank_by, found)
-    reports = [one.report for one in read if one.report is not None]
-    rates = reports[0]["win_rates"] if reports else ()
-    first, varied = cells[0].ready, {name for one in found for name in one.varied}
-    length = answer_length(reports[0], "before") if reports else None
+    measure = ranking_measure(config.rank_by, results)
+    numbers = next((each.numbers for each in read if each.numbers is not None), None)
+    first, varied = trials[0].ready, {name for result in results for name in result.varied}
     return SweepResults(
-        title=f"Sweep of {len(cells)} runs over {', '.join(sorted(varied)) or 'one setting'}",
+        title=f"Sweep of {len(trials)} runs over {', '.join(sorted(varied)) or 'one setting'}",
         model=config.model,
         data=str(config.data),
         record_type=first.train.record_type,
         train=first.plan.examples,
         held_out=first.plan.held_out,
         ranked_by=measure.name,
-        cells=rank_cells(found, measure),
-        objectives=summarise_objectives(found, measure),
-        judge=rates[0]["judge"] if rates else "",
+        trials=rank_trials(results, measure),
+        objectives=summarise_objectives(results, measure),
+        judge=numbers.judge if numbers else "",
+        groups=numbers.groups if numbers else {},
+        start_length=numbers.start_length if numbers and numbers.start_length else NOTHING,
         settings=_shared_settings(config, varied),
         command=" ".join(sys.argv),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        **({} if length is None else {"start_length": length}),
     )
 
 
@@ -224,33 +232,33 @@ def _check_settings(config: AlignConfig) -> None:
     check_output_folder(config.output_dir, overwrite=config.overwrite or config.resume)
 
 
-def _places(config: AlignConfig, cells: Sequence[PreparedCell]) -> Places:
-    largest = max(cell.ready.plan.memory.total for cell in cells)
-    return find_places(look(config.device), len(cells), largest, config.parallel)
+def _places(config: AlignConfig, trials: Sequence[PreparedTrial]) -> Places:
+    largest = max(trial.ready.plan.memory.total for trial in trials)
+    return find_places(look(config.device), len(trials), largest, config.parallel)
 
 
-def _planned(config: AlignConfig, cells: Sequence[PreparedCell], places: Places) -> SweepOutcome:
-    plans = [cell.ready.plan for cell in cells]
-    kept = {"all": len(cells), "best": 1, "none": 0}[config.keep_models]
+def _planned(config: AlignConfig, trials: Sequence[PreparedTrial], places: Places) -> SweepOutcome:
+    plans = [trial.ready.plan for trial in trials]
+    kept = {"all": len(trials), "best": 1, "none": 0}[config.keep_models]
     return SweepOutcome(
         dry_run=True,
-        runs=len(cells),
+        runs=len(trials),
         parallel=places.count,
         steps=sum(plan.steps for plan in plans),
         memory_bytes=places.count * max(plan.memory.total for plan in plans),
         disk_bytes=places.count * max(plan.disk for plan in plans)
         + kept * max(_model_bytes(plan) for plan in plans),
-        cells=tuple(
+        trials=tuple(
             {
-                "name": cell.cell.name,
-                "method": cell.ready.objective.name,
-                "options": dict(cell.ready.options),
-                "varied": dict(cell.cell.varied),
-                "tokens": cell.ready.plan.tokens,
-                "steps": cell.ready.plan.steps,
-                "memory_bytes": cell.ready.plan.memory.total,
+                "name": trial.trial.name,
+                "method": trial.ready.objective.name,
+                "options": dict(trial.ready.options),
+                "varied": dict(trial.trial.varied),
+                "tokens": trial.ready.plan.tokens,
+                "steps": trial.ready.plan.steps,
+                "memory_bytes": trial.ready.plan.memory.total,
             }
-            for cell in cells
+            for trial in trials
         ),
     )
 
@@ -263,7 +271,7 @@ def _model_bytes(plan: Plan) -> int:
 
 def _print_plan(
     config: AlignConfig,
-    cells: Sequence[PreparedCell],
+    trials: Sequence[PreparedTrial],
     planned: SweepOutcome,
     places: Places,
     console: Console,
@@ -272,16 +280,16 @@ def _print_plan(
     from rich.markup import escape
     from rich.table import Table
 
-    for line in data_lines(cells[0].ready):
+    for line in data_lines(trials[0].ready):
         console.print(line, markup=False, highlight=False)
     table = Table(header_style="bold")
     table.add_column("run", overflow="fold")
     for name in ("examples", "held out", "tokens a pass", "steps", "memory"):
         table.add_column(name, justify="right")
-    for cell in cells:
-        plan = cell.ready.plan
+    for trial in trials:
+        plan = trial.ready.plan
         numbers = (plan.examples, plan.held_out, plan.tokens, plan.steps)
-        label = escape(cell.cell.label or cell.ready.objective.name)
+        label = escape(trial.trial.label or trial.ready.objective.name)
         table.add_row(label, *(f"{n:,}" for n in numbers), show_size(plan.memory.total))
     console.print(table)
     kept = {

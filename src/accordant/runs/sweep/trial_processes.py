@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accordant.runs.sweep.grid import Cell
+from accordant.runs.sweep.grid import Trial
 from accordant.runs.sweep.machine import Places
 from accordant.runs.sweep.trial import FAILURE_NAME, LOG_NAME
 from accordant.training.progress import says_how_far
@@ -27,31 +27,31 @@ _TAIL_BYTES = 8192
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    cell: Cell
+    trial: Trial
     place: int
     process: subprocess.Popen[bytes]
 
 
 def run_side_by_side(
-    cells: Sequence[Cell],
+    trials: Sequence[Trial],
     places: Places,
     *,
-    watch: Callable[[Cell, str], None],
-    ended: Callable[[Cell, str], None],
+    watch: Callable[[Trial, str], None],
+    ended: Callable[[Trial, str], None],
 ) -> None:
-    """Run every cell in a process of its own, as many at a time as there are places.
+    """Run every trial in a process of its own, as many at a time as there are places.
 
     All processes are stopped when this is left early, and end by themselves should this process be
     killed.
 
     Args:
-        cells: runs to do, in order; their folders hold the settings.
+        trials: runs to do, in order; their folders hold the settings.
         places: where they go.
-        watch: called several times a second with a running cell and what its log last says of how
+        watch: called several times a second with a running trial and what its log last says of how
             far it is.
-        ended: called with a cell that has ended and why it failed; empty when it did not.
+        ended: called with a trial that has ended and why it failed; empty when it did not.
     """
-    waiting, free = deque(cells), list(range(places.count))
+    waiting, free = deque(trials), list(range(places.count))
     running: list[_Run] = []
     try:
         while waiting or running:
@@ -62,13 +62,13 @@ def run_side_by_side(
             for run in tuple(running):
                 code = run.process.poll()
                 if code is None:
-                    log = run.cell.config.output_dir / LOG_NAME
-                    watch(run.cell, last_line(log, says_how_far))
+                    log = run.trial.config.output_dir / LOG_NAME
+                    watch(run.trial, last_line(log, says_how_far))
                     continue
                 running.remove(run)
                 free.append(run.place)
                 _close(run.process)
-                ended(run.cell, _why_failed(run.cell, code))
+                ended(run.trial, _why_failed(run.trial, code))
     finally:
         _stop([run.process for run in running])
 
@@ -84,8 +84,8 @@ def last_line(log: Path, which: Callable[[str], bool] = bool) -> str:
     return next((line.strip() for line in reversed(lines) if which(line.strip())), "")
 
 
-def _start(cell: Cell, place: int, environment: dict[str, str]) -> _Run:
-    folder = cell.config.output_dir
+def _start(trial: Trial, place: int, environment: dict[str, str]) -> _Run:
+    folder = trial.config.output_dir
     with (folder / LOG_NAME).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "accordant.runs.sweep.trial", str(folder)],
@@ -94,11 +94,11 @@ def _start(cell: Cell, place: int, environment: dict[str, str]) -> _Run:
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
         )
-    return _Run(cell, place, process)
+    return _Run(trial, place, process)
 
 
-def _why_failed(cell: Cell, code: int) -> str:
-    folder = cell.config.output_dir
+def _why_failed(trial: Trial, code: int) -> str:
+    folder = trial.config.output_dir
     if code == 0:
         return ""
     told = folder / FAILURE_NAME

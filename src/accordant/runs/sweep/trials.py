@@ -18,24 +18,18 @@ from accordant.base.settings import OUTPUT, options_of
 from accordant.models.facts import read_facts
 from accordant.models.settings import MEMORY
 from accordant.models.sources import RUN_MODEL
-from accordant.reports.report import HTML_NAME, JSON_NAME
-from accordant.reports.sweep import (
-    CellResult,
-    measures_of,
-    rank_cells,
-    ranking_measure,
-    units_of,
-)
 from accordant.runs.align.prepare import Prepared, prepare
 from accordant.runs.settings import SWEEP, AlignConfig
-from accordant.runs.sweep.grid import Cell
-from accordant.runs.sweep.trial import SETTINGS_NAME
+from accordant.runs.sweep.grid import Trial
+from accordant.runs.sweep.numbers import RunNumbers
+from accordant.runs.sweep.results import TrialResult, rank_trials, ranking_measure
+from accordant.runs.sweep.trial import NUMBERS_NAME, SETTINGS_NAME
 from accordant.training.settings import TRAINING
 
 if TYPE_CHECKING:
     from accordant.tokens.examples import Example
 
-IDENTITY_NAME = "cell.json"
+IDENTITY_NAME = "trial.json"
 
 _PANELS = {option.name: option.panel for option in options_of(AlignConfig)}
 _ABOUT_RUNNING = {name for name, panel in _PANELS.items() if panel in (OUTPUT, SWEEP, MEMORY)}
@@ -52,35 +46,34 @@ _AFTER_ENCODING = {
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedCell:
+class PreparedTrial:
     """A run of a sweep and all that is known of it before weights are loaded.
 
     Args:
-        cell: its name and settings.
+        trial: its name and settings.
         ready: data, objective and plan.
         identity: what its numbers depend on; a run is gone on with only if this is the same.
     """
 
-    cell: Cell
+    trial: Trial
     ready: Prepared
     identity: Mapping[str, Any]
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has left its report, which is the last thing a run writes."""
-        folder = self.cell.config.output_dir
-        return all((folder / name).is_file() for name in (JSON_NAME, HTML_NAME))
+        """Whether it has left its numbers, which are the last thing it writes."""
+        return (self.trial.config.output_dir / NUMBERS_NAME).is_file()
 
 
 @dataclass(frozen=True, slots=True)
-class ReadCell:
-    """What a run left: its numbers, and its own report where it has one."""
+class ReadTrial:
+    """What a run left: its place in the comparison, and its numbers where it has ended."""
 
-    result: CellResult
-    report: Mapping[str, Any] | None = None
+    result: TrialResult
+    numbers: RunNumbers | None = None
 
 
-def prepare_cells(cells: Sequence[Cell]) -> tuple[PreparedCell, ...]:
+def prepare_trials(trials: Sequence[Trial]) -> tuple[PreparedTrial, ...]:
     """Check every run as `align` would; what runs of one objective share is read once.
 
     Raises:
@@ -89,42 +82,42 @@ def prepare_cells(cells: Sequence[Cell]) -> tuple[PreparedCell, ...]:
     known: dict[str, Prepared] = {}
     prints: dict[int, str] = {}
     prepared = []
-    for cell in cells:
+    for trial in trials:
         try:
-            ready = _prepare(cell.config, known)
+            ready = _prepare(trial.config, known)
         except UserError as error:
-            where = ": ".join(filter(None, (f"run {cell.label}", error.where)))
+            where = ": ".join(filter(None, (f"run {trial.label}", error.where)))
             raise UserError(error.message, where=where, mend=error.mend) from None
         data = [ready.encoded, *([ready.encoded_held_out] if ready.encoded_held_out else [])]
         for part in data:
             prints.setdefault(id(part), _fingerprint(part.examples))
-        identity = _identity(cell.config, ready, [prints[id(part)] for part in data])
-        prepared.append(PreparedCell(cell, ready, identity))
+        identity = _identity(trial.config, ready, [prints[id(part)] for part in data])
+        prepared.append(PreparedTrial(trial, ready, identity))
     return tuple(prepared)
 
 
-def write_cell(cell: PreparedCell) -> None:
+def write_trial(trial: PreparedTrial) -> None:
     """Make the run's folder, with its settings as `align --config` reads them."""
-    folder = cell.cell.config.output_dir
+    folder = trial.trial.config.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    text = settings_to_yaml(cell.cell.config)
+    text = settings_to_yaml(trial.trial.config)
     (folder / SETTINGS_NAME).write_text(text, encoding="utf-8")
-    identity = json.dumps(cell.identity, indent=1, ensure_ascii=False)
+    identity = json.dumps(trial.identity, indent=1, ensure_ascii=False)
     (folder / IDENTITY_NAME).write_text(identity, encoding="utf-8")
 
 
-def check_cell(cell: PreparedCell) -> None:
+def check_trial(trial: PreparedTrial) -> None:
     """Make sure that what is in the run's folder, if anything, is this run.
 
     Raises:
         UserError: it was made with other settings or data; names them.
     """
-    file = cell.cell.config.output_dir / IDENTITY_NAME
+    file = trial.trial.config.output_dir / IDENTITY_NAME
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    now = json.loads(json.dumps(cell.identity))
+    now = json.loads(json.dumps(trial.identity))
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:
         told = "; ".join(
@@ -138,46 +131,47 @@ def check_cell(cell: PreparedCell) -> None:
         )
 
 
-def read_cell(cell: PreparedCell, failure: str = "") -> ReadCell:
+def read_trial(trial: PreparedTrial, failure: str = "") -> ReadTrial:
     """What the run left; `failure` says why it left nothing."""
     known: dict[str, Any] = {
-        "name": cell.cell.name,
-        "label": cell.cell.label or cell.ready.objective.name,
-        "method": cell.ready.objective.name,
-        "varied": cell.cell.varied,
-        "options": cell.ready.options,
+        "name": trial.trial.name,
+        "label": trial.trial.label or trial.ready.objective.name,
+        "method": trial.ready.objective.name,
+        "varied": trial.trial.varied,
+        "options": trial.ready.options,
     }
-    folder = cell.cell.config.output_dir
-    if not cell.has_ended:
-        return ReadCell(CellResult(**known, state="failed", message=failure))
-    report = json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
-    result = CellResult(
+    folder = trial.trial.config.output_dir
+    if not trial.has_ended:
+        return ReadTrial(TrialResult(**known, state="failed", message=failure))
+    numbers = RunNumbers.from_text((folder / NUMBERS_NAME).read_text(encoding="utf-8"))
+    result = TrialResult(
         **known,
         state="finished",
-        message=report["verdict"],
-        measures=measures_of(report),
-        units=units_of(report),
-        seconds=float(report["environment"]["seconds"]),
+        message=numbers.verdict,
+        measures=numbers.measures,
+        units=numbers.units,
+        seconds=numbers.seconds,
         model=RUN_MODEL if (folder / RUN_MODEL).is_dir() else "",
     )
-    return ReadCell(result, report)
+    return ReadTrial(result, numbers)
 
 
-def tidy(config: AlignConfig, cells: Sequence[PreparedCell], read: Iterable[ReadCell]) -> None:
+def tidy(config: AlignConfig, trials: Sequence[PreparedTrial], read: Iterable[ReadTrial]) -> None:
     """Remove checkpoints of runs that have ended, and models that are not kept.
 
     The order of runs is total, so which model stays does not depend on which run ends first.
     """
     if config.keep_models == "all":
         return
-    places = {cell.cell.name: place for place, cell in enumerate(cells)}
+    places = {trial.trial.name: place for place, trial in enumerate(trials)}
     ended = sorted(
-        (one.result for one in read if one.report is not None), key=lambda one: places[one.name]
+        (each.result for each in read if each.numbers is not None),
+        key=lambda result: places[result.name],
     )
-    best = rank_cells(ended, ranking_measure(config.rank_by, ended))[:1]
+    best = rank_trials(ended, ranking_measure(config.rank_by, ended))[:1]
     keep = {one.name for one in best} if config.keep_models == "best" else set()
     for one in ended:
-        folder = cells[places[one.name]].cell.config.output_dir
+        folder = trials[places[one.name]].trial.config.output_dir
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint, ignore_errors=True)
         if one.name not in keep:

@@ -1,47 +1,24 @@
-"""Pages on objectives: one looked at closely, two side by side, and the lattice of structures.
+"""Reports on objectives: one looked at closely, two side by side, and the lattice of structures.
 
-Knows views, plots and the page's template. Knows nothing of files or of the command line.
+Knows views, charts and the parts of a report. Knows nothing of files or of the command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accordant.cli.objective_text import explanation
-from accordant.reports.charts import Plot
-from accordant.reports.drawing import FURTHER, UNWANTED, WANTED, mark_value, new_figure
-from accordant.reports.pages import render_page
+from accordant.reports.report import Column, Facts, Part, Plots, Prose, Report, Section, Table
+from accordant.statistics.charts import Chart, Mark, Series
 
 if TYPE_CHECKING:
     from accordant_studies.explore.comparing import ObjectiveComparison, View
     from accordant_studies.explore.logic.lattice import Lattice
 
-_COLOURS = (WANTED, UNWANTED, *FURTHER)
 
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page.
-
-    Args:
-        title: its heading.
-        sentences: paragraphs before the plots.
-        plots: plots, one below the other.
-        columns: headings of the table.
-        rows: cells of the table; the first of a row names it.
-    """
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    plots: tuple[Plot, ...] = ()
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-
-
-def objective_page(view: View) -> str:
-    """Return the page of one objective, self-contained HTML."""
+def objective_report(view: View) -> Report:
+    """Build the report of one objective."""
     entry = view.objective
     options = tuple(
         (f"option {option.name}", f"{option.help} Here {view.options[option.name]}.")
@@ -54,9 +31,13 @@ def objective_page(view: View) -> str:
         ("paper", entry.paper),
         *options,
     )
+    mathematics = (
+        Prose("", _paragraphs(explanation(view.objective))),
+        Facts("Of the objective", facts, wide=True),
+    )
     sections = [
-        Section("Mathematics", _paragraphs(explanation(view.objective)), rows=facts),
-        Section("Logic", rows=view.logic_rows()),
+        Section("mathematics", "Mathematics", mathematics),
+        Section("logic", "Logic", (_table("Logic", (), view.logic_rows()),)),
     ]
     if view.profile is not None:
         margins = view.profile.margins
@@ -66,75 +47,69 @@ def objective_page(view: View) -> str:
             for line in view.profile.lines
             for answer, values in line.pushes.items()
         }
-        note = "What gradient descent adds to an answer's log-probability, per nat."
-        plots = (
-            _plot("loss", "Loss", "The loss of one example.", margins, losses, view.profile.axis),
-            _plot("pushes", "Pushes", note, margins, pushes, view.profile.axis),
-        )
-        sections.append(_numbers("Along the margins", (), plots, margins, losses | pushes))
-    return _render(entry.name, entry.summary, sections)
+        charts = {
+            "loss": _chart("Loss", "The loss of one example.", margins, losses, view.profile.axis),
+            "pushes": _chart(
+                "Pushes",
+                "What gradient descent adds to an answer's log-probability, per nat.",
+                margins,
+                pushes,
+                view.profile.axis,
+            ),
+        }
+        sections.append(_numbers((), charts, margins, losses | pushes))
+    return _report(entry.name, entry.summary, sections)
 
 
-def comparison_page(comparison: ObjectiveComparison) -> str:
-    """Return the page of two objectives side by side, self-contained HTML."""
+def comparison_report(comparison: ObjectiveComparison) -> Report:
+    """Build the report of two objectives side by side."""
     first, second = comparison.views
     names = (first.objective.name, second.objective.name)
     facts = tuple(
         (name, *(str(value(view)) for view in comparison.views)) for name, value in _FACTS.items()
     )
     sections = [
-        Section("Mathematics", columns=("", *names), rows=facts),
-        Section("Logic", comparison.logic, rows=()),
+        Section("mathematics", "Mathematics", (_table("Mathematics", ("", *names), facts),)),
+        Section("logic", "Logic", (Prose("", comparison.logic),)),
     ]
     if comparison.unlike:
-        sections.append(Section("Along the margins", (comparison.unlike,)))
+        unlike = (Prose("", (comparison.unlike,)),)
+        sections.append(Section("margins", "Along the margins", unlike))
     else:
         series = comparison.series()
-        parts = {
-            key: name for key, name in _PARTS.items() if any(s.startswith(key) for s in series)
-        }
-        plots = tuple(
-            _plot(
-                f"part-{key}",
+        charts = {
+            f"part-{key}": _chart(
                 title,
                 "",
                 comparison.margins,
                 {name: values for name, values in series.items() if name.startswith(key)},
                 comparison.axis,
             )
-            for key, title in parts.items()
-        )
-        sections.append(
-            _numbers("Along the margins", comparison.remarks(), plots, comparison.margins, series)
-        )
-    return _render(f"{names[0]} and {names[1]}", "", sections)
+            for key, title in _PARTS.items()
+            if any(name.startswith(key) for name in series)
+        }
+        sections.append(_numbers(comparison.remarks(), charts, comparison.margins, series))
+    return _report(f"{names[0]} and {names[1]}", "", sections)
 
 
-def lattice_page(lattice: Lattice) -> str:
-    """Return the page of the lattice, self-contained HTML."""
-    from accordant_studies.explore.logic.lattice import draw_figure
+def lattice_report(lattice: Lattice) -> Report:
+    """Build the report of the lattice."""
+    from accordant_studies.explore.logic.lattice import lattice_chart
 
-    rows = tuple(
-        (" = ".join(names), str(meaning))
-        for names, meaning in zip(lattice.classes, lattice.meanings, strict=True)
+    names = [" = ".join(members) for members in lattice.classes]
+    order = (
+        Plots({"lattice": lattice_chart(lattice)}),
+        Prose("", tuple(f"{names[i]} entails {names[j]}" for i, j in lattice.covers)),
     )
-    entailed = "; ".join(
-        f"{' = '.join(lattice.classes[i])} entails {' = '.join(lattice.classes[j])}"
-        for i, j in lattice.covers
-    )
-    plot = Plot(
-        "lattice",
-        "Entailment",
-        "A line leads down from a structure to what it entails: above, more is asked for.",
-        f"{entailed}.",
-        draw_figure(lattice),
-        wide=True,
-    )
-    return _render(
+    rows = tuple(zip(names, map(str, lattice.meanings), strict=True))
+    return _report(
         "The lattice of losses",
         "With one link and one kind of probability, the loss of a structure is nowhere smaller "
         "than that of a structure it entails.",
-        [Section("Order", plots=(plot,)), Section("Structures", rows=rows)],
+        [
+            Section("order", "Order", order),
+            Section("structures", "Structures", (_table("Structures", (), rows),)),
+        ],
     )
 
 
@@ -156,47 +131,43 @@ _PARTS = {
 }
 
 
-def _plot(
-    identifier: str,
+def _chart(
     title: str,
     note: str,
     margins: Sequence[float],
     lines: Mapping[str, Sequence[float]],
     axis: str,
-) -> Plot:
-    import plotly.graph_objects as go
-
-    figure = new_figure(f"{axis}, nats", "")
-    for colour, (name, values) in zip(_COLOURS, lines.items(), strict=False):
-        figure.add_trace(
-            go.Scatter(x=list(margins), y=list(values), name=name, line={"color": colour})
-        )
-    mark_value(figure, 0.0, "", vertical=True)
-    described = "; ".join(
-        f"{name} goes from {values[0]:.4g} to {values[-1]:.4g}" for name, values in lines.items()
+) -> Chart:
+    series = tuple(
+        Series(name, tuple(values), tuple(margins), style="line") for name, values in lines.items()
     )
-    return Plot(identifier, title, note, f"{title}: {described}.", figure, wide=True)
+    return Chart("lines", title, note, f"{axis}, nats", "", series, (Mark(0.0),), wide=True)
 
 
 def _numbers(
-    title: str,
     sentences: tuple[str, ...],
-    plots: tuple[Plot, ...],
+    charts: Mapping[str, Chart],
     margins: Sequence[float],
     series: Mapping[str, Sequence[float]],
 ) -> Section:
-    """Return a section with plots, and every fifth of their numbers as a table."""
+    """A section with plots, and every fifth of their numbers as a table."""
     rows = tuple(
         (f"{margins[place]:g}", *(f"{values[place]:.4g}" for values in series.values()))
         for place in range(0, len(margins), 5)
     )
-    return Section(title, sentences, plots, ("margin", *series), rows)
+    remarks: tuple[Part, ...] = (Prose("", sentences),) if sentences else ()
+    table = _table("Along the margins", ("margin", *series), rows)
+    return Section("margins", "Along the margins", (*remarks, Plots(charts), table))
+
+
+def _table(label: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
+    headings = columns or ("",) * len(rows[0] if rows else ())
+    return Table(label, tuple(map(Column, headings)), tuple(rows))
 
 
 def _paragraphs(text: str) -> tuple[str, ...]:
     return tuple(" ".join(part.split()) for part in text.split("\n\n") if part)
 
 
-def _render(title: str, lead: str, sections: Sequence[Section]) -> str:
-    plots = [plot for section in sections for plot in section.plots]
-    return render_page("objective.html.j2", plots, title=title, lead=lead, sections=sections)
+def _report(title: str, lead: str, sections: Sequence[Section]) -> Report:
+    return Report(title, lead, tuple(sections), kind="objectives")

@@ -6,7 +6,7 @@ Knows which command shows what. Imports no mathematics before a command is used.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from accordant.base.errors import UserError
 from accordant.cli.objective_text import objective_as_dict
 from accordant.cli.objectives import AsJson, Name, ObjectiveFile, find_objective, objective_names
 from accordant.cli.output import examples, print_json, print_note, say
+
+if TYPE_CHECKING:
+    from accordant.reports.report import Report
 
 OptionValues = Annotated[
     list[str] | None,
@@ -71,9 +74,9 @@ def show(
 
     view = look_at(find_objective(name, objective_file), _options(option), span)
     if html is not None:
-        from accordant_studies.explore.objective_pages import objective_page
+        from accordant_studies.explore.objective_pages import objective_report
 
-        _write_page(html, objective_page(view))
+        _write_page(html, objective_report(view))
     if as_json or context.obj["as_json"]:
         print_json(objective_as_dict(view.objective) | view_as_dict(view))
     else:
@@ -112,9 +115,9 @@ def compare(
         views.append(comparing.look_at(entry, mine, span))
     comparison = comparing.compare(*views)
     if html is not None:
-        from accordant_studies.explore.objective_pages import comparison_page
+        from accordant_studies.explore.objective_pages import comparison_report
 
-        _write_page(html, comparison_page(comparison))
+        _write_page(html, comparison_report(comparison))
     if as_json or context.obj["as_json"]:
         described = [objective_as_dict(view.objective) for view in views]
         print_json({"objectives": described, **comparison.as_dict()})
@@ -129,9 +132,9 @@ def lattice(context: typer.Context, html: Html = None, as_json: AsJson = False) 
 
     drawn = build_lattice({name: form(ratio) for name, ratio in FORMS.items()})
     if html is not None:
-        from accordant_studies.explore.objective_pages import lattice_page
+        from accordant_studies.explore.objective_pages import lattice_report
 
-        _write_page(html, lattice_page(drawn))
+        _write_page(html, lattice_report(drawn))
     if as_json or context.obj["as_json"]:
         print_json(
             {
@@ -172,8 +175,9 @@ def _options_of(given: list[str] | None, name: str, both: tuple[str, str]) -> di
     return found
 
 
-def _write_page(file: Path, text: str) -> None:
-    from accordant.reports.pages import write_files
+def _write_page(file: Path, report: Report) -> None:
+    from accordant.reports.pages import render_html
+    from accordant.reports.writing import write_files
 
-    write_files(file.parent, {file.name: text})
+    write_files(file.parent, {file.name: render_html(report)})
     print_note(f"Wrote {file}.")

@@ -1,4 +1,4 @@
-"""The lattice of structures: which entails which, drawn in characters or as a figure.
+"""The lattice of structures: which entails which, in characters or as a chart.
 
 Knows structures and their names. Knows nothing of scores. Above stands what asks for more, whose
 loss is nowhere smaller.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from accordant.statistics.charts import Chart, Series
 from accordant_studies.explore.logic.structures import Structure, relation
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,46 +68,41 @@ def draw_text(lattice: Lattice) -> str:
     return "\n".join(lines)
 
 
-def draw_figure(lattice: Lattice) -> Figure:
-    """Draw the lattice as a plotly figure: an edge leads down to what is entailed."""
-    import plotly.graph_objects as go
-
+def lattice_chart(lattice: Lattice) -> Chart:
+    """Return the lattice as a chart: a line leads down to what is entailed."""
     place = {
-        i: ((k + 1) / (len(layer) + 1), -depth)
+        i: ((k + 1) / (len(layer) + 1), -float(depth))
         for depth, layer in enumerate(lattice.layers)
         for k, i in enumerate(layer)
     }
-    figure = go.Figure()
-    for upper, lower in lattice.covers:
-        (x0, y0), (x1, y1) = place[upper], place[lower]
-        figure.add_trace(
-            go.Scatter(
-                x=[x0, x1], y=[y0, y1], mode="lines", line={"color": "#8a8f98"}, hoverinfo="skip"
-            )
+    lines = tuple(
+        Series(
+            "",
+            (place[upper][1], place[lower][1]),
+            (place[upper][0], place[lower][0]),
+            look="start",
+            style="line",
         )
-    figure.add_trace(
-        go.Scatter(
-            x=[place[i][0] for i in place],
-            y=[place[i][1] for i in place],
-            mode="markers+text",
-            marker={"size": 14, "color": "#2f7ed8"},
-            text=[_title(lattice, i) for i in place],
-            textposition="top center",
-            hovertext=[str(lattice.meanings[i]) for i in place],
-            hoverinfo="text",
-        )
+        for upper, lower in lattice.covers
     )
-    figure.update_layout(
-        template="none",
-        showlegend=False,
+    classes = Series(
+        "structures",
+        tuple(y for _, y in place.values()),
+        tuple(x for x, _ in place.values()),
+        labels=tuple(_title(lattice, i) for i in place),
+        look="wanted",
+        style="labelled",
+    )
+    return Chart(
+        "points",
+        "Entailment",
+        "A line leads down from a structure to what it entails: above, more is asked for.",
+        "",
+        "",
+        (*lines, classes),
+        wide=True,
         height=160 + 110 * len(lattice.layers),
-        margin={"l": 24, "r": 24, "t": 34, "b": 24},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
     )
-    figure.update_xaxes(visible=False, range=[0, 1])
-    figure.update_yaxes(visible=False, range=[0.6 - len(lattice.layers), 0.6])
-    return figure
 
 
 def _title(lattice: Lattice, i: int) -> str:

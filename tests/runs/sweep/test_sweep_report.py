@@ -14,41 +14,40 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from accordant.reports.report import render_json
-from accordant.reports.sweep import (
+from accordant.reports import pages, writing
+from accordant.reports.drawing import describe, draw
+from accordant.reports.terminal import print_report
+from accordant.runs.align.report import align_report
+from accordant.runs.sweep.charts import sweep_charts
+from accordant.runs.sweep.numbers import (
     ACCURACY,
     KL,
     LENGTH,
     NLL,
     WANTED,
     WIN_RATE,
-    CellResult,
+    RunNumbers,
+    run_numbers,
+)
+from accordant.runs.sweep.report import render_csv, sweep_report
+from accordant.runs.sweep.results import (
     SweepResults,
-    answer_length,
-    measures_of,
-    rank_cells,
+    TrialResult,
+    rank_trials,
     ranking_measure,
     shown_measures,
     summarise_objectives,
-    units_of,
-    verdict,
-)
-from accordant.reports.sweep_plots import sweep_plots
-from accordant.reports.sweep_report import (
-    print_sweep,
-    render_sweep_csv,
-    render_sweep_html,
-    render_sweep_json,
-    write_sweep,
+    sweep_verdict,
 )
 from accordant.statistics.interval import Interval
 from tests.reports.sample_reports import every_kind_of_report
 from tests.reports.test_report import Page
 
-REPORTS = {kind: json.loads(render_json(report)) for kind, report in every_kind_of_report().items()}
+RESULTS = every_kind_of_report()
+NUMBERS = {kind: run_numbers(each, align_report(each).verdict) for kind, each in RESULTS.items()}
 
 
-def cell(method: str, beta: float, *, shift: float = 0.0, failed: str = "") -> CellResult:
+def trial(method: str, beta: float, *, shift: float = 0.0, failed: str = "") -> TrialResult:
     """A run with the numbers of the sample report, its win rate and divergence moved."""
     known: dict[str, Any] = {
         "name": f"{method},beta={beta:g}",
@@ -58,18 +57,18 @@ def cell(method: str, beta: float, *, shift: float = 0.0, failed: str = "") -> C
         "options": {"beta": beta, "label_smoothing": 0.0},
     }
     if failed:
-        return CellResult(**known, state="failed", message=failed)
-    report = REPORTS["comparison"]
-    measures = measures_of(report)
+        return TrialResult(**known, state="failed", message=failed)
+    numbers = NUMBERS["comparison"]
+    measures = {**numbers.measures}
     rate, kl = measures[WIN_RATE.name], measures[KL.name]
     measures[WIN_RATE.name] = replace(rate, estimate=rate.estimate + shift)
     measures[KL.name] = replace(kl, estimate=kl.estimate + beta)
-    units = {**units_of(report)}
+    units = {**numbers.units}
     units[WIN_RATE.name] = tuple(np.clip(np.array(units[WIN_RATE.name]) + shift, 0, 1).tolist())
-    return CellResult(
+    return TrialResult(
         **known,
         state="finished",
-        message=report["verdict"],
+        message=numbers.verdict,
         measures=measures,
         units=units,
         seconds=3.0,
@@ -77,58 +76,72 @@ def cell(method: str, beta: float, *, shift: float = 0.0, failed: str = "") -> C
     )
 
 
-def results(*cells: CellResult, kind: str = "comparison") -> SweepResults:
-    measure = ranking_measure("win_rate", cells)
+def results(*trials: TrialResult, **groups: str) -> SweepResults:
+    measure = ranking_measure("win_rate", trials)
     return SweepResults(
         title="Sweep of runs",
         model="tiny",
         data="pairs.jsonl",
-        record_type=kind,
+        record_type="comparison",
         train=320,
         held_out=80,
         ranked_by=measure.name,
-        cells=rank_cells(cells, measure),
-        objectives=summarise_objectives(cells, measure),
-        start_length=answer_length(REPORTS["comparison"], "before") or Interval(1, 1, 1, 1),
+        trials=rank_trials(trials, measure),
+        objectives=summarise_objectives(trials, measure),
+        start_length=NUMBERS["comparison"].start_length or Interval(1, 1, 1, 1),
         judge="shorter",
+        groups={**NUMBERS["comparison"].groups, **groups},
         settings={"learning_rate": 1e-6, "columns": {"prompt": "question"}},
         command="accordant align --sweep method=dpo",
     )
 
 
 GRID = (
-    cell("dpo", 0.1),
-    cell("dpo", 1, shift=-0.2),
-    cell("ln_dpo", 1, shift=0.1),
-    cell("ln_dpo", 2, failed="the loss of step 3 is nan."),
+    trial("dpo", 0.1),
+    trial("dpo", 1, shift=-0.2),
+    trial("ln_dpo", 1, shift=0.1),
+    trial("ln_dpo", 2, failed="the loss of step 3 is nan."),
 )
 
 
-def test_the_numbers_of_a_run_are_those_of_its_report() -> None:
-    report = REPORTS["comparison"]
-    found = measures_of(report)
-    for measure, fields in (
-        (WIN_RATE, report["win_rates"][0]["rate"]),
-        (KL, report["kl"]["per_sequence"]),
-        (ACCURACY, report["held_out"]["accuracy"]),
-        (WANTED, report["held_out"]["chosen"]["change"]),
+def test_the_numbers_of_a_run_are_those_of_its_results() -> None:
+    ran, numbers = RESULTS["comparison"], NUMBERS["comparison"]
+    assert ran.held_out is not None
+    assert ran.kl is not None
+    for measure, expected in (
+        (WIN_RATE, ran.win_rates[0].rate),
+        (KL, ran.kl.per_sequence),
+        (ACCURACY, ran.held_out.number("accuracy")),
+        (WANTED, ran.held_out.change("chosen").change),
     ):
-        assert found[measure.name] == Interval(**fields)
-    tokens = [row["after"]["tokens"] for row in report["win_rates"][0]["rows"]]
-    assert found[LENGTH.name].estimate == pytest.approx(np.mean(tokens))
-    assert NLL.name not in found
+        assert numbers.measures[measure.name] == expected
+    tokens = [pair.after.tokens for pair in ran.win_rates[0].rows]
+    assert numbers.measures[LENGTH.name].estimate == pytest.approx(np.mean(tokens))
+    assert NLL.name not in numbers.measures
+
+
+@pytest.mark.parametrize("kind", sorted(NUMBERS))
+def test_numbers_cross_the_border_of_processes_to_the_last_bit(kind: str) -> None:
+    numbers = NUMBERS[kind]
+    assert RunNumbers.from_text(numbers.to_text()) == numbers
+    unknown = replace(numbers, seconds=math.nan, start_length=Interval(1.5, math.nan, math.nan, 1))
+    again = RunNumbers.from_text(unknown.to_text())
+    assert math.isnan(again.seconds)
+    assert again.start_length is not None
+    assert (again.start_length.estimate, again.start_length.count) == (1.5, 1)
+    assert math.isnan(again.start_length.low)
 
 
 def test_single_values_average_to_the_numbers_they_are_behind() -> None:
-    report = REPORTS["comparison"]
-    found, units = measures_of(report), units_of(report)
+    numbers = NUMBERS["comparison"]
     for measure in (WIN_RATE, LENGTH, ACCURACY):
-        assert np.mean(units[measure.name]) == pytest.approx(found[measure.name].estimate)
+        estimate = numbers.measures[measure.name].estimate
+        assert np.mean(numbers.units[measure.name]) == pytest.approx(estimate)
 
 
-@pytest.mark.parametrize("kind", sorted(REPORTS))
+@pytest.mark.parametrize("kind", sorted(NUMBERS))
 def test_every_kind_of_report_gives_what_it_has(kind: str) -> None:
-    found = measures_of(REPORTS[kind])
+    found = NUMBERS[kind].measures
     expected = {
         "comparison": {WIN_RATE, KL, LENGTH, WANTED, ACCURACY},
         "binary": {WIN_RATE, KL, LENGTH, WANTED, ACCURACY},
@@ -142,8 +155,8 @@ def test_every_kind_of_report_gives_what_it_has(kind: str) -> None:
 
 
 def test_runs_are_ordered_best_first_then_by_divergence_and_failed_ones_last() -> None:
-    equal = cell("ipo", 0.05)
-    order = [one.label for one in rank_cells([*GRID, equal], WIN_RATE)]
+    equal = trial("ipo", 0.05)
+    order = [one.label for one in rank_trials([*GRID, equal], WIN_RATE)]
     assert order == [
         "ln_dpo beta=1",
         "ipo beta=0.05",
@@ -152,7 +165,7 @@ def test_runs_are_ordered_best_first_then_by_divergence_and_failed_ones_last() -
         "ln_dpo beta=2",
     ]
     # The order is total: it does not depend on the order in which runs end.
-    assert [one.label for one in rank_cells([equal, *GRID[::-1]], WIN_RATE)] == order
+    assert [one.label for one in rank_trials([equal, *GRID[::-1]], WIN_RATE)] == order
 
 
 def test_what_ranks_is_what_was_asked_for_if_it_was_measured() -> None:
@@ -163,11 +176,11 @@ def test_what_ranks_is_what_was_asked_for_if_it_was_measured() -> None:
 
 
 def test_lower_is_better_where_it_is() -> None:
-    def imitation(change: float) -> CellResult:
+    def imitation(change: float) -> TrialResult:
         measures = {NLL.name: Interval(change, change - 1, change + 1, 9)}
         return replace(GRID[0], label=str(change), measures=measures)
 
-    order = rank_cells([imitation(0.5), imitation(-2.0), imitation(0.0)], NLL)
+    order = rank_trials([imitation(0.5), imitation(-2.0), imitation(0.0)], NLL)
     assert [one.label for one in order] == ["-2.0", "0.0", "0.5"]
 
 
@@ -184,29 +197,32 @@ def test_an_objective_is_summed_up_by_best_worst_and_median() -> None:
 
 
 def test_an_objective_whose_runs_all_failed_is_still_listed() -> None:
-    lost = cell("ipo", 1, failed="memory ran out")
+    lost = trial("ipo", 1, failed="memory ran out")
     summary = summarise_objectives([*GRID, lost], WIN_RATE)[-1]
     assert (summary.method, summary.finished, summary.failed) == ("ipo", 0, 1)
     assert math.isnan(summary.best_value.estimate)
 
 
 def test_the_verdict_names_the_best_the_medians_and_what_failed() -> None:
-    text = verdict(results(*GRID))
+    text = sweep_verdict(results(*GRID))
     assert text.startswith("Best of 3 by win rate: ln_dpo beta=1 with ")
     assert "dpo" in text.partition("Median over the grid:")[2]
     assert text.endswith("1 of 4 runs failed.")
-    assert "No run was measured" in verdict(results(GRID[3]))
+    assert "No run was measured" in sweep_verdict(results(GRID[3]))
 
 
 def test_columns_are_named_by_the_kind_of_feedback() -> None:
     labels = [measure.label for measure in shown_measures(results(*GRID))]
     assert "chosen log-prob, change" in labels
     assert "held-out nats per token, change" not in labels
-    assert any("desirable" in one.label for one in shown_measures(results(*GRID, kind="binary")))
+    assert any(
+        "desirable" in one.label
+        for one in shown_measures(results(*GRID, wanted_logp_change="desirable"))
+    )
 
 
 def test_the_table_for_spreadsheets_has_a_row_per_run_with_intervals_and_options() -> None:
-    rows = list(csv.DictReader(io.StringIO(render_sweep_csv(results(*GRID)))))
+    rows = list(csv.DictReader(io.StringIO(render_csv(results(*GRID)))))
     assert [row["run"] for row in rows] == [
         "ln_dpo,beta=1",
         "dpo,beta=0.1",
@@ -224,18 +240,16 @@ def test_the_json_is_strict_and_complete() -> None:
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    found = json.loads(render_sweep_json(results(*GRID)), parse_constant=refuse)
+    found = json.loads(writing.render_json(sweep_report(results(*GRID))), parse_constant=refuse)
     assert found["schema_version"] == 1
     assert [one["state"] for one in found["cells"]] == ["finished"] * 3 + ["failed"]
     assert found["cells"][0]["measures"]["win_rate"]["count"] == 24
     assert found["objectives"][0]["medians"]["kl"]["estimate"] is not None
-    assert found["verdict"] == verdict(results(*GRID))
+    assert found["verdict"] == sweep_verdict(results(*GRID))
 
 
 def test_the_page_shows_every_run_and_objective_with_links_and_plots() -> None:
-    from accordant.reports import pages
-
-    html = render_sweep_html(results(*GRID))
+    html = pages.render_html(sweep_report(results(*GRID)))
     page = Page(html.replace(pages.plotly_code(), ""))
     text = "".join(page.text)
     for one in GRID:
@@ -255,25 +269,26 @@ def test_the_page_shows_every_run_and_objective_with_links_and_plots() -> None:
 
 def test_what_people_wrote_is_shown_as_text() -> None:
     hostile = "</script><b onload='x'>{{ 7 * 7 }}\x07"
-    bad = replace(cell("dpo", 1), label=hostile, method=hostile, varied={"method": hostile})
-    html = render_sweep_html(replace(results(bad), title=hostile, judge=hostile, command=hostile))
+    bad = replace(trial("dpo", 1), label=hostile, method=hostile, varied={"method": hostile})
+    shown = replace(results(bad), title=hostile, judge=hostile, command=hostile)
+    html = pages.render_html(sweep_report(shown))
     assert "<b onload" not in html
     assert "{{ 7 * 7 }}" in html
     assert "\x07" not in html
 
 
 def test_every_plot_is_titled_described_and_unique() -> None:
-    found = sweep_plots(results(*GRID))
-    assert len({plot.identifier for plot in found}) == len(found) == 5
-    for plot in found:
-        assert plot.title
-        assert any(character.isdigit() for character in plot.description)
-        assert plot.figure.data
-    assert sweep_plots(results(GRID[3])) == ()
+    charts = sweep_charts(results(*GRID))
+    assert len(charts) == 5
+    for chart in charts.values():
+        assert chart.title
+        assert any(character.isdigit() for character in describe(chart))
+        assert draw(chart).data
+    assert sweep_charts(results(GRID[3])) == {}
 
 
 def test_all_three_files_are_written(tmp_path: Path) -> None:
-    page = write_sweep(results(*GRID), tmp_path / "new")
+    page, _ = writing.write_report(sweep_report(results(*GRID)), tmp_path / "new")
     assert page.name == "sweep.html"
     assert {file.name for file in page.parent.iterdir()} == {
         "sweep.html",
@@ -285,7 +300,7 @@ def test_all_three_files_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [60, 200])
 def test_the_tables_in_a_terminal_name_every_run_and_what_failed(width: int) -> None:
     text = io.StringIO()
-    print_sweep(results(*GRID), Console(file=text, width=width))
+    print_report(sweep_report(results(*GRID)), Console(file=text, width=width))
     shown = text.getvalue()
     assert "failed: ln_dpo beta=2: the loss of step 3 is nan." in " ".join(shown.split())
     assert "Best of 3 by win rate" in " ".join(shown.split())

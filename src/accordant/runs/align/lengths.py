@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.reports.results import Histogram, LengthSummary
+from accordant.runs.align.results import Histogram, LengthSummary
 from accordant.statistics.estimates import to_floats
 
 if TYPE_CHECKING:

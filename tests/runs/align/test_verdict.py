@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from accordant.reports.results import Generation
-from accordant.reports.summary import key_figures, one_line, print_summary
+from accordant.reports.report import ComparedAnswer
+from accordant.reports.terminal import print_report
 from accordant.rewards.expression import find_reward
-from accordant.runs.generations import compare_generations
+from accordant.runs.align.answers import compare_answers
+from accordant.runs.align.report import align_report, key_figures
 from accordant.runs.held_out import measure_comparisons, measure_demonstrations
 from accordant.statistics.wording import number
 from tests.reports.sample_findings import make_finding
@@ -31,12 +32,12 @@ def held_out(chosen_moved, rejected_moved, spread=1.0):
 
 def win_rate(better, worse, same=0):
     texts = [("a b", "a")] * better + [("a", "a b")] * worse + [("a", "a")] * same
-    before, after = ([Generation(pair[side], True) for pair in texts] for side in (0, 1))
-    return compare_generations(["?"] * len(texts), before, after, find_reward("shorter"))
+    before, after = ([ComparedAnswer(pair[side], True) for pair in texts] for side in (0, 1))
+    return compare_answers(["?"] * len(texts), before, after, find_reward("shorter"))
 
 
 def said(**changes):
-    return one_line(comparison_report(**{"win_rates": (), "held_out": None} | changes))
+    return align_report(comparison_report(**{"win_rates": (), "held_out": None} | changes)).verdict
 
 
 def test_an_improvement_is_said_with_its_intervals_and_its_price():
@@ -92,9 +93,9 @@ def test_no_held_out_records_are_not_reported_as_chance():
 def test_the_terminal_shows_every_key_figure_and_the_verdict(kind):
     report = every_kind_of_report()[kind]
     console = Console(width=200, record=True, force_terminal=False, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    print_summary(report, console)
+    print_report(align_report(report), console)
     text = " ".join(console.export_text().split())
-    assert one_line(report) in text
+    assert align_report(report).verdict in text
     for figure in key_figures(report):
         assert figure.label in text
         assert figure.value in text
@@ -106,7 +107,7 @@ def test_markup_in_a_users_text_is_printed_and_not_obeyed(capsys):
         findings=(make_finding("see [bold]this[/bold] [/]"),),
         win_rates=(make_win_rate(),),
     )
-    print_summary(report, Console(width=200))
+    print_report(align_report(report), Console(width=200))
     shown = capsys.readouterr().out
     assert "[red]title[/red]" in shown
     assert "see [bold]this[/bold] [/]" in shown

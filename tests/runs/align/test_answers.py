@@ -8,23 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
-from accordant.reports.results import Generation
+from accordant.reports.report import ComparedAnswer
 from accordant.rewards.expression import find_reward
 from accordant.rewards.registry import FunctionReward
-from accordant.runs.generations import compare_generations, kl_from_reference
+from accordant.runs.align.answers import compare_answers, kl_from_reference
 from accordant.statistics.estimates import sign_test
 
 LENGTH = FunctionReward("length", "longer is better", lambda prompt, text, finished: len(text))
 
 
 def answers(*texts):
-    return [Generation(text, True) for text in texts]
+    return [ComparedAnswer(text, True) for text in texts]
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3)), min_size=1, max_size=12))
 def test_every_prompt_is_won_tied_or_lost_by_the_judges_scores(pairs):
     before, after = answers(*(a for a, _ in pairs)), answers(*(b for _, b in pairs))
-    rate = compare_generations(["?"] * len(pairs), before, after, LENGTH)
+    rate = compare_answers(["?"] * len(pairs), before, after, LENGTH)
     wins = sum(len(b) > len(a) for a, b in pairs)
     losses = sum(len(b) < len(a) for a, b in pairs)
     assert (rate.wins, rate.losses) == (wins, losses)
@@ -35,14 +35,14 @@ def test_every_prompt_is_won_tied_or_lost_by_the_judges_scores(pairs):
 
 
 def test_a_tie_can_have_changed_and_rows_keep_their_order():
-    rate = compare_generations(["p", "q"], answers("ab", "x"), answers("cd", "xy"), LENGTH)
+    rate = compare_answers(["p", "q"], answers("ab", "x"), answers("cd", "xy"), LENGTH)
     assert [row.prompt for row in rate.rows] == ["p", "q"]
     assert [row.outcome for row in rate.rows] == ["tie", "win"]
     assert rate.rows[0].changed
 
 
 def test_an_empty_answer_loses_without_spoiling_the_mean_score():
-    rate = compare_generations(
+    rate = compare_answers(
         ["p", "q"], answers("two words", "two words"), answers("", "one"), find_reward("shorter")
     )
     assert (rate.wins, rate.losses) == (1, 1)
@@ -51,12 +51,12 @@ def test_an_empty_answer_loses_without_spoiling_the_mean_score():
 
 def test_no_prompts_is_the_users_mistake():
     with pytest.raises(UserError, match="no prompts"):
-        compare_generations([], [], [], LENGTH)
+        compare_answers([], [], [], LENGTH)
 
 
 def test_answers_must_match_prompts():
     with pytest.raises(ValueError, match="1 prompts, 2 before"):
-        compare_generations(["p"], answers("a", "b"), answers("a"), LENGTH)
+        compare_answers(["p"], answers("a", "b"), answers("a"), LENGTH)
 
 
 def test_both_estimators_are_the_divergence_when_samples_fall_as_they_should():

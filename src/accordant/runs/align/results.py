@@ -1,7 +1,7 @@
-"""What an evaluation returns and what a report is made of: frozen records, nothing else.
+"""What an align run measured: frozen records, nothing else.
 
 Knows numbers, texts and their units. Knows nothing of models, files, plots or how the numbers came
-about. The JSON report is these records field by field, so a renamed field is a new SCHEMA_VERSION.
+about. `report.json` is these records field by field, so a renamed field is a new SCHEMA_VERSION.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from accordant.checks.findings import Finding
+from accordant.reports.report import ComparedPair
 from accordant.statistics.interval import Interval
 from accordant.statistics.measures import HeldOut
 
 SCHEMA_VERSION = 2
+OUTCOME_WORTH = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +26,6 @@ class Distribution:
     name: str
     values: tuple[float, ...]
     mean: Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One answer a model gave.
-
-    Args:
-        text: the answer as a person would read it.
-        finished: True when the model ended it itself (end-of-turn), False when it was cut off.
-        tokens: its length in tokens, the end-of-turn token included; None where unknown.
-    """
-
-    text: str
-    finished: bool
-    tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationRow:
-    """Two answers to one prompt with the judge's scores; `outcome` is the later answer's."""
-
-    prompt: str
-    before: Generation
-    after: Generation
-    score_before: float
-    score_after: float
-    outcome: Literal["win", "tie", "loss"]
-    changed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +52,7 @@ class WinRate:
     score_after: Interval
     share_finished_before: Interval
     share_finished_after: Interval
-    rows: tuple[GenerationRow, ...] = ()
+    rows: tuple[ComparedPair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +85,12 @@ class Histogram:
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
+
+    @property
+    def centres(self) -> tuple[float, ...]:
+        """The middles of the bins."""
+        pairs = zip(self.edges[1:], self.edges[:-1], strict=True)
+        return tuple((high + low) / 2 for high, low in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +166,8 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
-    """Everything the report of one run shows.
+class AlignResults:
+    """Everything a run measured.
 
     Args:
         title: heading, such as `DPO of SmolLM2-135M-Instruct`.

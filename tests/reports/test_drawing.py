@@ -5,47 +5,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.reports import plots
-from accordant.reports.drawing import (
-    UNWANTED,
-    WANTED,
-    draw_histograms,
-    mark_value,
-    new_figure,
+from accordant.reports.drawing import UNWANTED, WANTED, describe, draw
+from accordant.reports.report import Plots
+from accordant.runs.align.charts import (
+    further_charts,
     read_curve,
+    training_charts,
+    win_rate_chart,
 )
+from accordant.runs.align.report import align_report
+from accordant.statistics.charts import Chart, Mark, Series
 from tests.reports.sample_reports import comparison_report, every_kind_of_report, make_win_rate
 
 
-def every_plot(report):
-    single = (
-        plots.win_rate_plot(report.win_rates),
-        plots.kl_plot(report.kl),
-        plots.length_plot(report.data),
-    )
-    return [
-        *plots.training_plots(report),
-        *plots.further_plots(report),
-        *plots.held_out_plots(report.held_out),
-        *(plot for plot in single if plot is not None),
-    ]
+def every_chart(results):
+    plots = [part for part in align_report(results).parts if isinstance(part, Plots)]
+    return [item for part in plots for item in part.charts.items()]
+
+
+def histogram(**groups):
+    series = tuple(Series(name, tuple(values)) for name, values in groups.items())
+    return draw(Chart("histogram", "t", "", "x", "y", series))
 
 
 @pytest.mark.parametrize("kind", sorted(every_kind_of_report()))
 def test_every_plot_is_titled_described_and_labelled(kind):
-    found = every_plot(every_kind_of_report()[kind])
-    assert len({plot.identifier for plot in found}) == len(found)
-    for plot in found:
-        assert plot.title
-        assert any(character.isdigit() for character in plot.description)
-        assert plot.figure.data
-        axes = [axis.title.text for axis in plot.figure.select_xaxes()]
-        assert axes[-1]
+    charts = every_chart(every_kind_of_report()[kind])
+    assert len(dict(charts)) == len(charts)
+    for _, chart in charts:
+        assert chart.title
+        assert any(character.isdigit() for character in describe(chart))
+        assert draw(chart).data
+        assert chart.x_title
 
 
-def trajectories(report):
-    (plot,) = (one for one in plots.training_plots(report) if one.identifier == "logps")
-    return plot.figure
+def trajectories(results):
+    return draw(training_charts(results)["logps"])
 
 
 def test_the_trajectories_show_chosen_and_rejected_with_their_starts():
@@ -73,8 +68,8 @@ def test_curves_are_read_in_order_without_what_is_not_finite():
         {"loss": 9.0},
         {"step": 4, "loss": "text"},
     ]
-    assert read_curve(rows, "eval_loss").values == (2.0, 1.0)
-    assert read_curve(rows, "loss").steps == ()
+    assert read_curve(rows, "eval_loss") == ((1.0, 3.0), (2.0, 1.0))
+    assert read_curve(rows, "loss") == ((), ())
 
 
 @given(
@@ -83,8 +78,7 @@ def test_curves_are_read_in_order_without_what_is_not_finite():
 )
 @settings(max_examples=40, deadline=None)
 def test_histograms_hold_every_value_in_common_bins_with_zero_at_an_edge(first, second):
-    figure = new_figure("x", "y")
-    draw_histograms(figure, [("first", first, WANTED), ("second", second, UNWANTED)])
+    figure = histogram(first=first, second=second)
     assert [sum(trace.y) for trace in figure.data] == [
         len(part) for part in (first, second) if part
     ]
@@ -97,27 +91,25 @@ def test_histograms_hold_every_value_in_common_bins_with_zero_at_an_edge(first, 
 
 @pytest.mark.parametrize("value", [0.0, 1e17, -3.5])
 def test_a_histogram_of_equal_values_has_bars(value):
-    figure = new_figure("x", "y")
-    draw_histograms(figure, [("same", [value] * 5, WANTED)])
+    figure = histogram(same=[value] * 5)
     assert sum(figure.data[0].y) == 5
 
 
 def test_the_win_rate_marker_has_the_interval():
     rate = make_win_rate()
-    marker = plots.win_rate_plot([rate]).figure.data[-1]
+    marker = draw(win_rate_chart([rate])).data[-1]
     assert marker.x[0] == pytest.approx(100 * rate.rate.estimate)
     assert marker.x[0] + marker.error_x.array[0] == pytest.approx(100 * rate.rate.high)
     assert marker.x[0] - marker.error_x.arrayminus[0] == pytest.approx(100 * rate.rate.low)
 
 
 def test_a_mark_that_is_not_finite_is_left_out():
-    figure = new_figure("x", "y")
-    mark_value(figure, float("nan"), "start", vertical=False)
-    assert not figure.layout.shapes
+    chart = Chart("lines", "t", "", "x", "y", (), (Mark(float("nan"), "start", vertical=False),))
+    assert not draw(chart).layout.shapes
 
 
 def test_other_metrics_are_drawn_once_and_speeds_are_not():
     rows = ({"step": 1, "loss": 1.0, "kl": 0.1, "eval_kl": 0.2, "eval_runtime": 3.0, "epoch": 1},)
-    (plot,) = plots.further_plots(comparison_report(curves=rows))
-    assert plot.title == "kl"
-    assert len(plot.figure.data) == 2
+    (chart,) = further_charts(rows).values()
+    assert chart.title == "kl"
+    assert len(draw(chart).data) == 2

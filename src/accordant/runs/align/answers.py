@@ -12,14 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from accordant.base.errors import UserError
-from accordant.reports.results import (
-    Distribution,
-    Generation,
-    GenerationRow,
-    KlEstimate,
-    WinRate,
-)
+from accordant.reports.report import ComparedAnswer, ComparedPair
 from accordant.rewards.reward import Answer, Reward, score_single
+from accordant.runs.align.results import OUTCOME_WORTH, Distribution, KlEstimate, WinRate
 from accordant.statistics.divergence import k3 as k3_terms
 from accordant.statistics.estimates import (
     bootstrap_mean,
@@ -34,13 +29,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import Tensor
 
-_WORTH = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
-
-def compare_generations(
+def compare_answers(
     prompts: Sequence[str],
-    before: Sequence[Generation],
-    after: Sequence[Generation],
+    before: Sequence[ComparedAnswer],
+    after: Sequence[ComparedAnswer],
     judge: Reward,
 ) -> WinRate:
     """Let `judge` score both answers to every prompt; the later one wins where it scores higher.
@@ -77,7 +70,7 @@ def compare_generations(
         wins=wins,
         ties=len(rows) - wins - losses,
         losses=losses,
-        rate=win_rate([_WORTH[outcome] for outcome in outcomes]),
+        rate=win_rate([OUTCOME_WORTH[outcome] for outcome in outcomes]),
         p_value=sign_test(wins, losses),
         score_before=bootstrap_mean(_finite([row.score_before for row in rows])),
         score_after=bootstrap_mean(_finite([row.score_after for row in rows])),
@@ -136,10 +129,10 @@ def kl_from_reference(
 
 
 def _row(
-    prompt: str, before: Generation, after: Generation, old: float, new: float
-) -> GenerationRow:
+    prompt: str, before: ComparedAnswer, after: ComparedAnswer, old: float, new: float
+) -> ComparedPair:
     outcome: Literal["win", "tie", "loss"] = "win" if new > old else "loss" if new < old else "tie"
-    return GenerationRow(prompt, before, after, old, new, outcome, before.text != after.text)
+    return ComparedPair(prompt, before, after, old, new, outcome, before.text != after.text)
 
 
 def _finite(scores: list[float]) -> list[float]:

@@ -9,17 +9,15 @@ import pytest
 from rich.console import Console
 
 from accordant.base.errors import UserError
-from accordant.reports import pages
-from accordant.reports.check_report import (
-    CheckReport,
+from accordant.reports import pages, writing
+from accordant.reports.terminal import print_report
+from accordant.runs.check_report import (
+    CheckResults,
     NotRun,
+    check_report,
+    check_verdict,
     in_order,
-    render_check_html,
-    render_check_json,
-    verdict,
-    write_check_report,
 )
-from accordant.reports.check_summary import print_check
 from accordant.statistics.interval import Interval
 from tests.reports.sample_findings import make_finding
 from tests.reports.test_report import Page
@@ -46,11 +44,11 @@ def make_report(*findings, text="pairs.jsonl", **changes):
         "command": text,
         "created": text,
     }
-    return CheckReport(**(values | changes))
+    return CheckResults(**(values | changes))
 
 
 def page_of(report):
-    return Page(render_check_html(report).replace(pages.plotly_code(), ""))
+    return Page(pages.render_html(check_report(report)).replace(pages.plotly_code(), ""))
 
 
 def test_the_page_is_well_formed_and_every_row_links_to_its_whole_texts():
@@ -67,7 +65,7 @@ def test_the_page_is_well_formed_and_every_row_links_to_its_whole_texts():
 
 def test_nothing_a_user_wrote_is_obeyed():
     report = make_report(make_finding(HOSTILE), text=HOSTILE)
-    html = render_check_html(report).replace(pages.plotly_code(), "")
+    html = pages.render_html(check_report(report)).replace(pages.plotly_code(), "")
     assert "<script>alert" not in html
     assert "\x1b" not in html
     assert "49" not in "".join(page_of(report).text)
@@ -86,7 +84,7 @@ def test_every_plot_has_its_data():
 def test_json_holds_the_findings_field_by_field_and_is_strict():
     nothing = Interval(math.nan, math.nan, math.nan, 0)
     report = make_report(make_finding(number=nothing), make_finding("b", "serious"))
-    data = json.loads(render_check_json(report), parse_constant=pytest.fail)
+    data = json.loads(writing.render_json(check_report(report)), parse_constant=pytest.fail)
     assert (data["schema_version"], data["worst"]) == (1, "serious")
     first, second = data["findings"]
     assert first["severity"] == "serious"
@@ -102,17 +100,15 @@ def test_the_worst_come_first_and_the_verdict_counts():
     report = make_report(*findings)
     severities = [finding.severity for finding in report.findings]
     assert severities == ["serious", "warning", "info", "info", "ok"]
-    found = verdict(report)
+    found = check_verdict(report.findings)
     assert found == "5 checks: 1 serious, 1 warning, 2 info (serious; warning; info; and 1 more)."
-    assert verdict(make_report(make_finding(severity="ok"))) == (
-        "1 check found nothing to object to."
-    )
-    assert verdict(make_report()) == "No check could be run."
+    assert check_verdict((make_finding(severity="ok"),)) == ("1 check found nothing to object to.")
+    assert check_verdict(()) == "No check could be run."
 
 
 def test_files_are_replaced_as_wholes(tmp_path):
     for finding in (make_finding("first"), make_finding("second")):
-        html, data = write_check_report(make_report(finding), tmp_path / "out")
+        html, data = writing.write_report(check_report(make_report(finding)), tmp_path / "out")
     assert "second" in html.read_text()
     assert json.loads(data.read_text())["findings"][0]["title"] == "second"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -121,12 +117,14 @@ def test_files_are_replaced_as_wholes(tmp_path):
     ]
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        write_check_report(make_report(), tmp_path / "file")
+        writing.write_report(check_report(make_report()), tmp_path / "file")
 
 
 def test_a_terminal_shows_all_checks_and_the_rows_of_those_raised(capsys):
     hostile = make_finding("[red]x[/red]", "serious")
-    print_check(make_report(hostile, make_finding("quiet", "ok")), Console(width=200))
+    print_report(
+        check_report(make_report(hostile, make_finding("quiet", "ok"))), Console(width=200)
+    )
     shown = capsys.readouterr().out
     assert "[red]x[/red]" in shown
     for text in ("quiet", "31 %", "25 to 37 %", "row 3: 1.25 nats", "not run", "and 29 more"):

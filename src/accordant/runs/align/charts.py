@@ -1,0 +1,233 @@
+"""The charts of an align run: curves over steps, win rates, divergence, lengths.
+
+Knows the results of a run. Knows nothing of pages, nor of how a chart is drawn (reports/drawing).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from accordant.runs.align.results import AlignResults, DataSummary, KlEstimate, WinRate
+from accordant.statistics.charts import Chart, Mark, Series
+from accordant.statistics.measures import HeldOut
+
+_SHOWN = ("loss", "logps/", "rewards/", "nll")
+_UNPLOTTED = ("step", "epoch", "total_flos", "train_")
+_BESIDE_SPEED = ("runtime", "samples_per_second", "steps_per_second")
+_UNWANTED = ("rejected", "undesirable", "others")
+_WANTED = ("chosen", "desirable", "best", "completion")
+_LONGEST_NAME = 28
+Rows = Sequence[Mapping[str, Any]]
+
+
+def training_charts(results: AlignResults) -> dict[str, Chart]:
+    """Return log-probability trajectories, loss, reward margins and accuracies over steps."""
+    rows = results.curves
+    made = {
+        "logps": _trajectories(rows, results.held_out),
+        "loss": _metric(
+            rows,
+            "loss",
+            "Loss",
+            "The objective's loss: faint on training batches, solid on held-out records.",
+            look="neutral",
+        ),
+        "rewards-margins": _reward(rows, "margins", "wanted", 0.0, "no preference"),
+        "rewards-accuracies": _reward(rows, "accuracies", "good", 0.5, "chance"),
+    }
+    return {name: chart for name, chart in made.items() if chart.series}
+
+
+def further_charts(rows: Rows) -> dict[str, Chart]:
+    """Return every other metric that was logged, one small chart each."""
+    names = sorted({_base_name(name) for row in rows for name in row})
+    shown = [
+        name
+        for name in names
+        if not name.startswith(_UNPLOTTED)
+        and not (name == "loss" or name.startswith(_SHOWN) or name.endswith(_BESIDE_SPEED))
+    ]
+    charts = {
+        f"further-{place}": _metric(rows, name, name, "", look=2 + place % 6)
+        for place, name in enumerate(shown)
+    }
+    return {name: chart for name, chart in charts.items() if chart.series}
+
+
+def read_curve(rows: Rows, metric: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return steps and finite values of a logged metric, in order; empty when it was not logged.
+
+    Held-out metrics are `eval_NAME`; `eval/NAME` is read as the same.
+    """
+    alternative = metric.replace("eval_", "eval/", 1)
+    points = sorted(
+        (float(row["step"]), float(value))
+        for row in rows
+        if "step" in row
+        and isinstance(value := row.get(metric, row.get(alternative)), int | float)
+        and math.isfinite(value)
+    )
+    return tuple(step for step, _ in points), tuple(value for _, value in points)
+
+
+def _both(rows: Rows, metric: str, name: str, look: str | int) -> tuple[Series, ...]:
+    """A metric on training batches, faint where it is also known on held-out records."""
+    made = []
+    prefix = f"{name}, " if name else ""
+    held_out = read_curve(rows, f"eval_{metric}")
+    training = read_curve(rows, metric)
+    if training[0]:
+        made.append(
+            Series(
+                f"{prefix}training",
+                training[1],
+                training[0],
+                look=look,
+                style="faint" if held_out[0] else "line",
+            )
+        )
+    if held_out[0]:
+        made.append(Series(f"{prefix}held-out", held_out[1], held_out[0], look=look))
+    return tuple(made)
+
+
+def _metric(rows: Rows, metric: str, title: str, note: str, *, look: str | int) -> Chart:
+    axis = "" if title == metric else title.lower()
+    return Chart("lines", title, note, "step", axis, _both(rows, metric, "", look))
+
+
+def _trajectories(rows: Rows, held_out: HeldOut | None) -> Chart:
+    bases = {_base_name(name) for row in rows for name in row}
+    names = sorted(base.removeprefix("logps/") for base in bases if base.startswith("logps/"))
+    starts = {name: _start_of(rows, held_out, name) for name in names}
+    looks = {name: _look_of(name, place) for place, name in enumerate(names)}
+    return Chart(
+        "lines",
+        "Log-probabilities of " + " and ".join(names),
+        "Both can fall while the margin grows: a chosen line below its dotted start means that "
+        "preferred answers became less likely.",
+        "step",
+        "log-probability per sequence, nats",
+        tuple(
+            series for name in names for series in _both(rows, f"logps/{name}", name, looks[name])
+        ),
+        tuple(
+            Mark(start, f"{name} at the start", vertical=False, look=looks[name])
+            for name, start in starts.items()
+            if start is not None
+        ),
+        wide=True,
+    )
+
+
+def _look_of(name: str, place: int) -> str | int:
+    if name in _WANTED:
+        return "wanted"
+    return "unwanted" if name in _UNWANTED else 2 + place % 6
+
+
+def _start_of(rows: Rows, held_out: HeldOut | None, name: str) -> float | None:
+    """Held-out log-probability of a group before the first step, where it is known."""
+    steps, values = read_curve(rows, f"eval_logps/{name}")
+    if steps and steps[0] == 0:
+        return values[0]
+    changes = held_out.changes if held_out else ()
+    return next((change.before for change in changes if change.name == name), None)
+
+
+def _reward(rows: Rows, metric: str, look: str, neutral: float, label: str) -> Chart:
+    title = f"Reward {metric}"
+    return Chart(
+        "lines",
+        title,
+        f"Above the dotted line ({label}) the model prefers what people preferred.",
+        "step",
+        title.lower(),
+        _both(rows, f"rewards/{metric}", "", look),
+        (Mark(neutral, label, vertical=False),),
+        shares=metric == "accuracies",
+    )
+
+
+def win_rate_chart(rates: Sequence[WinRate]) -> Chart:
+    """Return wins, ties and losses of each judge as stacked bars, win rate and interval below."""
+    counts = {part: [int(getattr(rate, part)) for rate in rates] for part in _OUTCOMES}
+    shares = {
+        part: tuple(100 * n / max(1, r.rate.count) for n, r in zip(numbers, rates, strict=True))
+        for part, numbers in counts.items()
+    }
+    bars = tuple(
+        Series(part, shares[part], labels=tuple(str(n) if n else "" for n in counts[part]))
+        for part in _OUTCOMES
+    )
+    rate = Series(
+        "win rate",
+        tuple(100 * rate.rate.estimate for rate in rates),
+        tuple(100 * rate.rate.estimate for rate in rates),
+        x_low=tuple(100 * rate.rate.low for rate in rates),
+        x_high=tuple(100 * rate.rate.high for rate in rates),
+        labels=tuple(rate.judge for rate in rates),
+        look="wanted",
+    )
+    return Chart(
+        "stacked",
+        "Win rate",
+        "The diamond is the win rate, ties counted half, with its interval; 50 % is no change.",
+        "share of prompts, %",
+        "",
+        (*bars, rate),
+        (Mark(50.0),),
+        rows=tuple(_ending(rate.judge) for rate in rates),
+        wide=True,
+        height=110 + 80 * len(rates),
+    )
+
+
+_OUTCOMES = ("wins", "ties", "losses")
+
+
+def _ending(name: str) -> str:
+    """The end of a long name, which tells files of one folder apart."""
+    return name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
+
+
+def kl_chart(kl: KlEstimate) -> Chart:
+    """Return the log-ratio of every sample as a histogram."""
+    return Chart(
+        "histogram",
+        "How far the model moved",
+        "Each sample drawn from the trained model; their mean is the estimated divergence.",
+        "log policy - log reference of a sample, nats",
+        "samples",
+        (Series("samples", kl.log_ratios.values, look="neutral"),),
+        (Mark(kl.per_sequence.estimate, "mean"),),
+    )
+
+
+def length_charts(data: DataSummary) -> dict[str, Chart]:
+    """Return the lengths of prompts and completions, a histogram each."""
+    return {
+        f"lengths-{place}": Chart(
+            "bars",
+            f"Lengths: {part.name}",
+            "Number of texts at each length in tokens.",
+            "tokens",
+            "texts",
+            (
+                Series(
+                    part.name,
+                    tuple(map(float, part.histogram.counts)),
+                    part.histogram.centres,
+                    look=_look_of(part.name, place),
+                ),
+            ),
+        )
+        for place, part in enumerate(data.lengths, 1)
+        if part.histogram.counts
+    }
+
+
+def _base_name(metric: str) -> str:
+    return metric.removeprefix("eval_").removeprefix("eval/")

@@ -1,0 +1,191 @@
+"""The report of a check: all findings in a table, then each with its rows, and what was not run.
+
+Knows findings and the parts of a report. Knows nothing of models, data files or of how findings
+come about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from accordant.checks.findings import SEVERITIES, Finding, Severity, worst
+from accordant.reports.finding_views import finding_identifier, view_findings
+from accordant.reports.report import (
+    Cell,
+    Column,
+    Facts,
+    Findings,
+    Notice,
+    Prose,
+    Report,
+    Section,
+    Table,
+)
+from accordant.statistics.measures import Tone
+
+CHECK_SCHEMA_VERSION = 1
+_TONES: dict[Severity, Tone] = {"ok": "good", "info": "neutral"}
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """A check that was not run, and why."""
+
+    check: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResults:
+    """Everything a check found; `check.json` is this, field by field.
+
+    Args:
+        title: heading.
+        source: file, folder or hub id of the feedback.
+        record_type: kind of feedback.
+        rows: rows read.
+        records: records checked.
+        findings: the worst first.
+        held_out: source of the held-out feedback; None without one.
+        model: the model, as the user named it; None where the feedback was checked alone.
+        reference: what it was trained from; None before training.
+        not_run: checks that were not run, and why.
+        notes: what a user should know of how the feedback was read.
+        seconds: wall time of every check.
+        filtered: file without the rows to leave out, and counts; empty without one.
+        settings: options of the run.
+        command: the command line.
+        created: ISO 8601 with the time zone.
+    """
+
+    title: str
+    source: str
+    record_type: str
+    rows: int
+    records: int
+    findings: tuple[Finding, ...]
+    held_out: str | None = None
+    model: str | None = None
+    reference: str | None = None
+    not_run: tuple[NotRun, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    filtered: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    created: str = ""
+
+    @property
+    def worst(self) -> Severity:
+        """The worst severity of its findings."""
+        return worst(self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, with the worst severity in front."""
+        return {"worst": self.worst, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+
+def in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return the worst findings first, otherwise as they are."""
+    return tuple(sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity)))
+
+
+def check_verdict(findings: tuple[Finding, ...]) -> str:
+    """Return what was found, in a line."""
+    if not findings:
+        return "No check could be run."
+    raised = [finding for finding in findings if finding.raised]
+    checks = f"{len(findings)} check{'s' if len(findings) > 1 else ''}"
+    if not raised:
+        return f"{checks} found nothing to object to."
+    counts = {s: sum(f.severity == s for f in raised) for s in reversed(SEVERITIES)}
+    counted = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
+    titles = "; ".join(finding.title for finding in raised[:3])
+    more = f"; and {len(raised) - 3} more" if len(raised) > 3 else ""
+    return f"{checks}: {counted} ({titles}{more})."
+
+
+def check_report(results: CheckResults) -> Report:
+    """Build the report of a check from what it found."""
+    raised = tuple(finding for finding in results.findings if finding.raised)
+    quiet = tuple(finding for finding in results.findings if not finding.raised)
+    facts = (
+        ("data", results.source),
+        ("records", f"{results.records:,} {results.record_type}"),
+        ("held out", results.held_out),
+        ("model", results.model),
+        ("trained from", results.reference),
+        ("made", results.created),
+    )
+    not_run = Table(
+        "Checks that were not run",
+        (Column(""), Column("")),
+        tuple((Cell(each.check, mark="code"), each.reason) for each in results.not_run),
+    )
+    sections = (
+        Section(
+            "raised",
+            "Findings",
+            (Findings(raised),) if raised else (),
+            "Each number against its threshold. A row opens to its whole texts.",
+        ),
+        Section("quiet", "Nothing to object to", (Findings(quiet),) if quiet else ()),
+        Section("not-run", "Not run", (not_run,) if results.not_run else ()),
+        Section("run", "Run", _run_parts(results)),
+    )
+    return Report(
+        title=results.title,
+        verdict=check_verdict(results.findings),
+        sections=sections,
+        name="check",
+        kind="check",
+        tone=_TONES.get(results.worst, "bad"),
+        facts=tuple((name, value) for name, value in facts if value),
+        head=(_all_checks((*raised, *quiet)),) if results.findings else (),
+        notices=tuple(Notice("not run", f"{n.check} ({n.reason})") for n in results.not_run),
+        record=results,
+        schema=CHECK_SCHEMA_VERSION,
+    )
+
+
+def _all_checks(findings: tuple[Finding, ...]) -> Table:
+    """Every finding in a row that leads to it; `findings` in the order of the page."""
+    rows = tuple(
+        (
+            Cell(view.finding.severity, mark=view.finding.severity),
+            Cell(
+                view.finding.check,
+                (view.finding.title,) if view.finding.title != view.finding.check else (),
+                f"#finding-{finding_identifier(view.finding, place)}",
+            ),
+            view.finding.quantity,
+            view.value,
+            view.ends,
+        )
+        for place, view in enumerate(view_findings(findings))
+    )
+    columns = (
+        *(Column("severity"), Column("check"), Column("number")),
+        *(Column("value", numeric=True), Column("95 % interval", numeric=True)),
+    )
+    return Table("All checks", columns, rows, in_terminal=True)
+
+
+def _run_parts(results: CheckResults) -> tuple[Facts | Prose, ...]:
+    rows = tuple((name, str(value)) for name, value in results.settings.items())
+    empty = "all as they are by default"
+    parts: list[Facts | Prose] = [Facts("Settings", rows, code=True, wide=True, empty=empty)]
+    if results.notes:
+        parts.append(Prose("The feedback", results.notes))
+    if results.filtered:
+        kept, dropped, unreadable = (
+            results.filtered[name] for name in ("kept", "dropped", "unreadable")
+        )
+        lost = f", {unreadable:,} could not be read" if unreadable else ""
+        text = f"{kept:,} rows written to {results.filtered['file']}, {dropped:,} left out{lost}."
+        parts.append(Prose("Filtered", (text,)))
+    if results.command:
+        parts.append(Prose("Command", (results.command,), code=True))
+    return tuple(parts)

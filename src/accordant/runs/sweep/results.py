@@ -1,0 +1,240 @@
+"""What a sweep found: every run's numbers side by side, and how objectives fare over the grid.
+
+Knows the numbers of runs and arithmetic. Knows nothing of models, files or how runs are made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from accordant.runs.sweep.numbers import (
+    ACCURACY,
+    KL,
+    MEASURES,
+    NLL,
+    NOTHING,
+    WIN_RATE,
+    RunMeasure,
+)
+from accordant.statistics.estimates import bootstrap_median_of_means, median_share
+from accordant.statistics.interval import Interval
+
+SWEEP_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """One run of a sweep.
+
+    Args:
+        name: its folder below the sweep's `runs`.
+        label: what tells it from the others.
+        method: its objective.
+        varied: values by setting.
+        options: of the objective, defaults included.
+        state: whether it ended with numbers.
+        message: why it did not; its verdict in a line where it did.
+        measures: numbers by the name of a `RunMeasure`; only what was measured.
+        units: single values behind some of them, in the order of prompts or held-out records.
+        seconds: wall time of its training.
+        model: folder of the trained model within the run's; empty where it was not kept.
+    """
+
+    name: str
+    label: str
+    method: str
+    varied: Mapping[str, Any]
+    options: Mapping[str, Any]
+    state: Literal["finished", "failed"]
+    message: str
+    measures: Mapping[str, Interval] = field(default_factory=dict)
+    units: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    seconds: float = math.nan
+    model: str = ""
+
+    def get(self, measure: RunMeasure) -> Interval:
+        """The number of a measure; NaN where it was not measured."""
+        return self.measures.get(measure.name, NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveSummary:
+    """How one objective fares over its part of the grid.
+
+    Args:
+        method: its name.
+        finished: runs with numbers.
+        failed: runs without.
+        best: label of the best run.
+        best_value: what that run reached, by the measure that ranks.
+        worst_value: what the worst one reached.
+        medians: median over the runs of every measure; the ends, where there are any, resample
+            prompts (or held-out records) for all runs together.
+    """
+
+    method: str
+    finished: int
+    failed: int
+    best: str
+    best_value: Interval
+    worst_value: Interval
+    medians: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResults:
+    """Everything the report of a sweep shows.
+
+    Args:
+        title: heading.
+        model: the model all runs started from.
+        data: the feedback, as the user named it.
+        record_type: its kind.
+        train: records trained on.
+        held_out: records measured on.
+        ranked_by: name of the measure that orders the runs.
+        trials: best first, then those without numbers.
+        objectives: by the median of that measure, best first.
+        start_length: tokens per answer before training.
+        judge: who compared answers; empty where none were.
+        groups: names of wanted and unwanted completions by the measure of their movement.
+        settings: what all runs share.
+        command: the command line.
+        created: when, ISO 8601.
+    """
+
+    title: str
+    model: str
+    data: str
+    record_type: str
+    train: int
+    held_out: int
+    ranked_by: str
+    trials: tuple[TrialResult, ...]
+    objectives: tuple[ObjectiveSummary, ...]
+    start_length: Interval = NOTHING
+    judge: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    created: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields; the runs stand in `cells`."""
+        names = {field.name: field.name for field in fields(self)} | {"trials": "cells"}
+        return {written: getattr(self, name) for name, written in names.items()}
+
+
+def shown_measures(results: SweepResults) -> tuple[RunMeasure, ...]:
+    """Return the measures that any run has, under the names of the kind of feedback."""
+    return tuple(
+        replace(measure, label=f"{results.groups[measure.name]} log-prob, change")
+        if measure.name in results.groups
+        else measure
+        for measure in MEASURES
+        if any(measure.name in trial.measures for trial in results.trials)
+    )
+
+
+def measure_called(name: str) -> RunMeasure:
+    """The measure with that name."""
+    return next(measure for measure in MEASURES if measure.name == name)
+
+
+def rank_trials(trials: Sequence[TrialResult], measure: RunMeasure) -> tuple[TrialResult, ...]:
+    """Best first; equal ones by smaller divergence and then as they came; failed ones last."""
+
+    def key(numbered: tuple[int, TrialResult]) -> tuple[bool, float, float, int]:
+        place, trial = numbered
+        value, kl = trial.get(measure).estimate, trial.get(KL).estimate
+        unknown = trial.state == "failed" or math.isnan(value)
+        return (
+            unknown,
+            0.0 if unknown else -value * (measure.better or 1),
+            # Below zero an estimate of it is noise, not nearness.
+            0.0 if math.isnan(kl) else max(0.0, kl),
+            place,
+        )
+
+    return tuple(trial for _, trial in sorted(enumerate(trials), key=key))
+
+
+def ranking_measure(wanted: str, trials: Sequence[TrialResult]) -> RunMeasure:
+    """The measure that orders the runs: the one asked for, or the next that was measured."""
+    asked = [measure for measure in MEASURES if measure.name == wanted]
+    for measure in (*asked, WIN_RATE, ACCURACY, NLL):
+        if any(measure.name in trial.measures for trial in trials):
+            return measure
+    return asked[0] if asked else WIN_RATE
+
+
+def sweep_verdict(results: SweepResults) -> str:
+    """What the sweep found, in two or three sentences."""
+    measure = measure_called(results.ranked_by)
+    finished = [trial for trial in results.trials if trial.state == "finished"]
+    failed = len(results.trials) - len(finished)
+    lost = f" {failed} of {len(results.trials)} runs failed." if failed else ""
+    if not finished or measure.name not in finished[0].measures:
+        return f"No run was measured on held-out records.{lost}"
+    best = finished[0]
+    first = (
+        f"Best of {len(finished)} by {measure.label}: {best.label} with "
+        f"{measure.text(best.get(measure))}."
+    )
+    medians = "; ".join(
+        f"{one.method} {measure.text(one.medians[measure.name])}"
+        + (f" ({one.finished} runs)" if one.finished > 1 else " (1 run)")
+        for one in results.objectives
+        if measure.name in one.medians
+    )
+    return f"{first} Median over the grid: {medians}.{lost}"
+
+
+def summarise_objectives(
+    trials: Sequence[TrialResult], measure: RunMeasure
+) -> tuple[ObjectiveSummary, ...]:
+    """Best, worst and median run of every objective, best median first."""
+    methods = dict.fromkeys(trial.method for trial in trials)
+    summaries = [
+        _summarise(method, [trial for trial in trials if trial.method == method], measure)
+        for method in methods
+    ]
+
+    def key(summary: ObjectiveSummary) -> tuple[bool, float]:
+        value = summary.medians.get(measure.name, NOTHING).estimate
+        return math.isnan(value), -value * (measure.better or 1)
+
+    return tuple(sorted(summaries, key=key))
+
+
+def _summarise(method: str, trials: Sequence[TrialResult], measure: RunMeasure) -> ObjectiveSummary:
+    ranked = [trial for trial in rank_trials(trials, measure) if trial.state == "finished"]
+    return ObjectiveSummary(
+        method=method,
+        finished=len(ranked),
+        failed=len(trials) - len(ranked),
+        best=ranked[0].label if ranked else "",
+        best_value=ranked[0].get(measure) if ranked else NOTHING,
+        worst_value=ranked[-1].get(measure) if ranked else NOTHING,
+        medians={
+            each.name: _median(ranked, each)
+            for each in MEASURES
+            if any(each.name in trial.measures for trial in ranked)
+        },
+    )
+
+
+def _median(trials: Sequence[TrialResult], measure: RunMeasure) -> Interval:
+    known = [trial for trial in trials if measure.name in trial.measures]
+    if len(known) == 1:
+        return known[0].get(measure)
+    units = [trial.units.get(measure.name, ()) for trial in known]
+    if units[0] and len({len(values) for values in units}) == 1:
+        return (median_share if measure.unit == "share" else bootstrap_median_of_means)(units)
+    middle = float(np.median([trial.get(measure).estimate for trial in known]))
+    return Interval(middle, math.nan, math.nan, len(known))
