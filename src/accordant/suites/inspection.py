@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from inspect_ai import Task, task
@@ -25,7 +25,7 @@ from inspect_ai.model import (
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
 from inspect_ai.solver import TaskState, generate
 
-from accordant.feedback.records import Message, Text
+from accordant.feedback.records import Text
 from accordant.rewards.reward import Answer, Reward, score_answers
 from accordant.suites.suite import Item, ScoredItem, Suite, SuiteParts, list_suites
 
@@ -55,13 +55,6 @@ def read_scored(parts: SuiteParts, scores: Mapping[str, Score]) -> tuple[ScoredI
         for item in parts.items
         if item.id in scores
     )
-
-
-def to_text(messages: Sequence[ChatMessage]) -> Text:
-    """Return messages as a text; a single one of a user as it is, to be rendered as a prompt."""
-    if len(messages) == 1 and messages[0].role == "user":
-        return messages[0].text
-    return tuple(Message(message.role, message.text) for message in messages)
 
 
 def _input(prompt: Text) -> str | list[ChatMessage]:

@@ -7,6 +7,7 @@ time is answered in one batch.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,13 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
+from accordant.feedback.records import Message, Text
 from accordant.models.facts import read_facts
 from accordant.models.loading import load
 from accordant.models.settings import ModelSettings
 from accordant.sampling.sampler import LocalSampler, Sampler
 from accordant.sampling.samples import Sample, SamplingOptions
 from accordant.sampling.server import ServerSampler
-from accordant.suites.inspection import to_text
 from accordant.tokens.rendering import encode_prompt, end_of_turn_ids
 from accordant.tokens.settings import TemplateSettings
 
@@ -109,7 +110,7 @@ class AccordantModels(ModelAPI):
         """
         if tools:
             raise ValueError("accordant's models are asked without tools")
-        prompt = encode_prompt(to_text(input), self.tokenizer, self.rendering)
+        prompt = encode_prompt(_to_text(input), self.tokenizer, self.rendering)
         asked = _Asked(prompt, self._options(prompt, config))
         self.waiting.append(asked)
         # Whoever comes first answers all that wait: while a batch runs, the next one gathers.
@@ -149,3 +150,10 @@ class AccordantModels(ModelAPI):
         usage = ModelUsage(input_tokens=read, output_tokens=written, total_tokens=read + written)
         choice = ChatCompletionChoice(message=message, stop_reason=reason)
         return ModelOutput(model=self.model_name, choices=[choice], usage=usage)
+
+
+def _to_text(messages: Sequence[ChatMessage]) -> Text:
+    """Return messages as a text; a single one of a user as it is, to be rendered as a prompt."""
+    if len(messages) == 1 and messages[0].role == "user":
+        return messages[0].text
+    return tuple(Message(message.role, message.text) for message in messages)
