@@ -22,7 +22,8 @@ from accordant.checks.snapshot import (
     standard_error_of_mean,
     take_snapshot,
 )
-from accordant.scoring.engine import ScoreOptions, base_model_of, plain_logps, score
+from accordant.models.adapters import base_model_of
+from accordant.scoring.engine import ScoreOptions, plain_logps, score
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import train
 from tests.families import tiny_model

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from accordant.checks.probability_shift import measure_shift
-from accordant.scoring.engine import base_model_of
+from accordant.models.adapters import base_model_of
 from accordant.tokens.trees import TokenTree
 from tests.checks.after.trained import biased
 from tests.checks.before.modelled import TOKENIZER, make_model

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
+from accordant.models.adapters import base_model_of
 from accordant.scoring import attention
 from accordant.scoring.engine import (
     ScoreOptions,
-    base_model_of,
     pack,
     plain_logps,
     score,

@@ -24,8 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
+from accordant.models.adapters import base_model_of
+from accordant.models.hooks import decoder_layers
 from accordant.objectives.registry import Objective
-from accordant.scoring.engine import ScoreOptions, base_model_of, evaluating, pack, score_packed
+from accordant.scoring.engine import ScoreOptions, evaluating, pack, score_packed
 from accordant.scoring.frozen import Frozen
 from accordant.scoring.residuals import head_products
 from accordant.scoring.scores import Scores, concatenate
@@ -110,11 +112,11 @@ def parameters_of(model: nn.Module, layers: int | None = None) -> list[nn.Parame
 
 def _last_layers(base: Any, layers: int) -> list[nn.Parameter]:
     backbone = getattr(base, base.base_model_prefix)
-    stack = getattr(backbone, "layers", getattr(backbone, "h", None))
-    if not isinstance(stack, nn.ModuleList) or not 0 < layers <= len(stack):
-        found = len(stack) if isinstance(stack, nn.ModuleList) else "no list of"
+    stack = decoder_layers(base)
+    if not 0 < layers <= len(stack):
         raise UserError(
-            f"{type(base).__name__} has {found} layers, and the last {layers} are asked for.",
+            f"{type(base).__name__} has {len(stack) or 'no list of'} layers, and the last {layers} "
+            "are asked for.",
             mend="Ask for fewer, or for all weights.",
         )
     norm = getattr(backbone, "norm", getattr(backbone, "ln_f", None))

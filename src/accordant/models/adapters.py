@@ -147,6 +147,14 @@ def without_wrappers(model: nn.Module) -> Any:
         inner = deeper
 
 
+def base_model_of(model: nn.Module) -> Any:
+    """Return the transformers model inside distributed, compiled and PEFT wrappers."""
+    inner = without_wrappers(model)
+    while hasattr(inner, "get_base_model"):
+        inner = without_wrappers(inner.get_base_model())
+    return inner
+
+
 def trainable_summary(model: nn.Module) -> TrainableSummary:
     """Count what training will change; shared (tied) weights count once."""
     parameters = list(model.parameters())

@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "pooling": ("prompt_states",),
         "score_cache": ("ScoreCache", "ScoreKey", "cached_scores", "keep_scores"),
         "scores": ("Scores", "concatenate", "from_lists"),
+        "states": ("read_states",),
         "verify": ("verify_model",),
     },
 )

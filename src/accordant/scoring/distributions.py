@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.scoring.engine import ScoreOptions, base_model_of, head_settings
+from accordant.models.adapters import base_model_of
+from accordant.scoring.engine import ScoreOptions, head_settings
 from accordant.scoring.head import bend
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
+from accordant.models.adapters import base_model_of
 from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.scores import EXTRAS, Scores, concatenate
@@ -68,8 +69,10 @@ class PackedTensors:
     tree: Tensor
 
     @classmethod
-    def of(cls, row: PackedRow, device: torch.device | str) -> PackedTensors:
-        """The tensors of `row` on `device`."""
+    def of(
+        cls, row: PackedRow, device: torch.device | str, *, whole: bool = False
+    ) -> PackedTensors:
+        """Put `row` on `device`; `whole` for who reads states of all of its tokens."""
         sources: list[int] = []
         targets: list[int] = []
         for index in row.continuations:
@@ -80,7 +83,7 @@ class PackedTensors:
         count = torch.arange(len(row.continuations), device=device)
         return cls(
             input_ids=torch.tensor([row.tokens], device=device),
-            layout=TreeLayout.of(row, torch.device(device)),
+            layout=TreeLayout.of(row, torch.device(device), whole=whole),
             sources=torch.tensor(sources, device=device),
             targets=torch.tensor(targets, device=device),
             owner=torch.repeat_interleave(count, lengths),
@@ -97,20 +100,6 @@ class PackedOutput(NamedTuple):
     top_mass: Tensor | None
     top_entropy: Tensor | None
     hidden: Tensor | None
-
-
-def base_model_of(model: nn.Module) -> Any:
-    """Return the transformers model inside data-parallel, compiled and PEFT wrappers."""
-    inner: Any = model
-    while True:
-        if hasattr(inner, "get_base_model"):
-            inner = inner.get_base_model()
-        elif hasattr(inner, "_orig_mod"):
-            inner = inner._orig_mod
-        elif isinstance(getattr(inner, "module", None), nn.Module):
-            inner = inner.module
-        else:
-            return inner
 
 
 def head_settings(config: Any, options: ScoreOptions) -> HeadSettings:

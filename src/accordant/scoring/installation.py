@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 
 from accordant.base.errors import UserError
+from accordant.models.adapters import base_model_of
 from accordant.scoring import attention
-from accordant.scoring.engine import base_model_of, forward_trees
+from accordant.scoring.engine import forward_trees
 from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.memory import keep_freed_memory
 from accordant.scoring.norms import quicken_norms

@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from accordant.models.hooks import decoder_layers
+
 # Above this share of predicting tokens, picking them out costs more than it spares.
 WORTHWHILE = 0.9
 
@@ -19,33 +21,30 @@ def spare_last_mlp(base: Any) -> None:
     """Let the last layer's MLP of a transformers model skip what is not read in a packed row.
 
     Calls without a `tree_layout`, and layers without a module `mlp`, are left as they are. Its
-    output is zero for tokens that predict nothing.
+    output is zero for tokens that are not read.
     """
-    layer = _last_layer(base)
-    mlp = getattr(layer, "mlp", None)
-    if layer is None or not isinstance(mlp, nn.Module) or hasattr(mlp, "_predicting"):
+    layers = decoder_layers(base)
+    if not layers:
         return
-    mlp._predicting = None  # type: ignore[assignment]
+    layer = layers[-1]
+    mlp = getattr(layer, "mlp", None)
+    if not isinstance(mlp, nn.Module) or hasattr(mlp, "_read"):
+        return
+    mlp._read = None  # type: ignore[assignment]
     # The layer's hook tells its MLP, and tells it again when a checkpointed layer is recomputed.
     layer.register_forward_pre_hook(_tell_mlp, with_kwargs=True)
     mlp.register_forward_pre_hook(_pick)
     mlp.register_forward_hook(_put_back)
 
 
-def _last_layer(base: Any) -> nn.Module | None:
-    backbone = getattr(base, base.base_model_prefix)
-    layers = getattr(backbone, "layers", getattr(backbone, "h", None))
-    return layers[-1] if isinstance(layers, nn.ModuleList) and len(layers) else None
-
-
 def _tell_mlp(layer: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     layout = kwargs.get("tree_layout")
-    layer.mlp._predicting = None if layout is None else layout.predicting
+    layer.mlp._read = None if layout is None else layout.read
     layer.mlp._full_shape = None
 
 
 def _pick(mlp: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    chosen, hidden = mlp._predicting, args[0] if args else None
+    chosen, hidden = mlp._read, args[0] if args else None
     if chosen is None or not isinstance(hidden, Tensor) or hidden.dim() != 3:
         return None
     if hidden.shape[0] != 1 or chosen.shape[0] > WORTHWHILE * hidden.shape[1]:
@@ -59,4 +58,4 @@ def _put_back(mlp: Any, _args: tuple[Any, ...], output: Any) -> Any:
         return None
     whole = output.new_zeros((*mlp._full_shape[:-1], output.shape[-1]))
     mlp._full_shape = None
-    return whole.index_copy(1, mlp._predicting, output)
+    return whole.index_copy(1, mlp._read, output)

@@ -98,23 +98,26 @@ class TreeLayout:
     Args:
         segments: the row's segments, parents first.
         positions: position id of every token, int64 `[tokens]`, on the model's device.
-        predicting: tokens that predict a continuation token, int64 `[predicting]`, ascending.
+        read: tokens whose last state is read, int64 `[read]`, ascending: those that predict a
+            continuation token, or all of the row.
     """
 
     segments: tuple[Segment, ...]
     positions: Tensor
-    predicting: Tensor
+    read: Tensor
 
     @classmethod
-    def of(cls, row: PackedRow, device: torch.device) -> TreeLayout:
-        """The layout of `row`, with its labels on `device`."""
-        predicting = sorted(
-            {source for index in row.continuations for source in row.sources(index)}
+    def of(cls, row: PackedRow, device: torch.device, *, whole: bool = False) -> TreeLayout:
+        """Lay `row` out with its labels on `device`; `whole` for who reads every token's states."""
+        read = (
+            range(len(row.tokens))
+            if whole
+            else sorted({source for index in row.continuations for source in row.sources(index)})
         )
-        positions, sources = (
-            torch.tensor(numbers, device=device) for numbers in (row.positions, predicting)
+        positions, tokens = (
+            torch.tensor(numbers, device=device) for numbers in (row.positions, tuple(read))
         )
-        return cls(row.segments, positions, sources)
+        return cls(row.segments, positions, tokens)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

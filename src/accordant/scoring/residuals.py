@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
-from accordant.scoring.engine import ScoreOptions, base_model_of, head_settings
+from accordant.models.adapters import base_model_of
+from accordant.scoring.engine import ScoreOptions, head_settings
 from accordant.scoring.head import bend
 from accordant.scoring.scores import Scores
 

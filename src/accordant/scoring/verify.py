@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from accordant.base.errors import UserError
-from accordant.scoring.engine import ScoreOptions, base_model_of, evaluating, plain_logps, score
+from accordant.models.adapters import base_model_of
+from accordant.scoring.engine import ScoreOptions, evaluating, plain_logps, score
 from accordant.tokens.trees import TokenTree
 
 # Relative difference of hidden states allowed per dtype; bf16 keeps 8 bits and layers add up.

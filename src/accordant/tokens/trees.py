@@ -96,6 +96,14 @@ class PackedRow:
         segment = self.segments[index]
         return (self.segments[segment.parent].end - 1, *range(segment.start, segment.end - 1))
 
+    def prompt(self, index: int) -> tuple[int, ...]:
+        """Return where the tokens before segment `index` stand: those of all its ancestors."""
+        parent = self.segments[index].parent
+        if parent < 0:
+            return ()
+        segment = self.segments[parent]
+        return (*self.prompt(parent), *range(segment.start, segment.end))
+
 
 def pack_row(trees: Sequence[TokenTree], multiple: int = 1) -> PackedRow:
     """Lay `trees` out in a single row; what the prompts of neighbours share is laid out once.

@@ -211,7 +211,7 @@ def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
     """Return all weights in full where they are sharded (every process takes part), else None."""
     from torch.distributed.tensor import DTensor
 
-    from accordant.scoring.engine import base_model_of
+    from accordant.models.adapters import base_model_of
     from accordant.training.processes import is_sharded
 
     if not is_sharded(model):
