@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from accordant.base.errors import UserError
-from accordant.feedback.recognition import LAYOUTS, recognise, require_type
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kinds import KINDS, list_layouts
+from accordant.feedback.recognition import recognise, require_type
 
 TALK = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
 
@@ -17,7 +17,7 @@ def row_of(columns: Any) -> dict[str, Any]:
     return {column: TALK if column == "messages" else "x" for column in columns}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("layout", list_layouts(), ids=str)
 def test_every_layout_is_recognised_from_its_own_columns(layout: Any) -> None:
     assert recognise(sorted(layout.columns), row_of(layout.columns)) == layout.record_type
     assert recognise(["id", *layout.columns], row_of(layout.columns)) == layout.record_type
@@ -25,7 +25,7 @@ def test_every_layout_is_recognised_from_its_own_columns(layout: Any) -> None:
 
 
 def test_every_record_type_has_a_layout() -> None:
-    assert {layout.record_type for layout in LAYOUTS} == set(RECORD_TYPES)
+    assert {layout.record_type for layout in list_layouts()} == set(KINDS)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from accordant.base.errors import UserError
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kinds import KINDS
 from accordant.objectives.assembly import assemble
-from accordant.objectives.feedback import RELABELLINGS, check_feedback
+from accordant.objectives.feedback import check_feedback
 from accordant.objectives.registry import get_objective, list_objectives
 from accordant.scoring.scores import from_lists
 from accordant.tokens.examples import Example
@@ -106,7 +106,7 @@ def test_feedback_an_objective_cannot_use_is_told_with_a_way_out():
 
 def test_every_objective_answers_for_every_type_of_feedback():
     for entry in list_objectives():
-        for kind in RECORD_TYPES:
+        for kind in KINDS:
             if kind in entry.feedback:
                 check_feedback(entry, {kind})
                 continue
@@ -117,9 +117,8 @@ def test_every_objective_answers_for_every_type_of_feedback():
 
 
 def test_relabellings_lead_from_record_types_to_others():
-    for source, target in RELABELLINGS:
-        assert {source, target} <= set(RECORD_TYPES)
-        assert source != target
+    for source, kind in KINDS.items():
+        assert kind.becomes.keys() <= KINDS.keys() - {source}
 
 
 def test_examples_of_another_type_do_not_reach_the_loss():

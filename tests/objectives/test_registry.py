@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from accordant.base.errors import UserError
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kinds import KINDS
 from accordant.objectives import registry
 from accordant.objectives.batch import evaluate
 from accordant.objectives.inputs import ListwiseScores, LossOutput, PairwiseScores, Sequences
@@ -74,7 +74,7 @@ def test_every_objective_is_described():
         assert entry.paper, entry.name
         assert entry.formula, entry.name
         assert all(option.help for option in entry.options), entry.name
-        assert set(entry.feedback) <= set(RECORD_TYPES), entry.name
+        assert set(entry.feedback) <= set(KINDS), entry.name
 
 
 def test_defaults_lie_within_their_own_ranges():

@@ -17,7 +17,7 @@ from accordant.checks.findings import Outcome
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.registry import check, list_checks
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kinds import KINDS
 from accordant.runs.check import measure_speed, plan_check, run_check
 from accordant.runs.check_report import CheckResults
 from accordant.runs.settings import CheckConfig
@@ -318,5 +318,5 @@ def test_models_with_different_tokenizers_are_not_compared(tmp_path, model, only
 
 
 def test_every_record_type_is_either_checked_or_says_why_not():
-    for kind in RECORD_TYPES:
+    for kind in KINDS:
         assert [one.name for one in list_checks("before") if one.applies_to(kind)]

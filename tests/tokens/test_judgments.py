@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
+from accordant.feedback.kinds.judgment import JUDGMENT_PROMPT
 from accordant.feedback.records import Judgment, Message, Origin
-from accordant.tokens.rendering import JUDGMENT_PROMPT, Rendering, encode, encode_prompt, render
+from accordant.tokens.rendering import Rendering, encode, encode_prompt, render
 from tests.tokens.small_tokenizers import FAMILIES, TOKENIZERS
 
 PLAIN = Rendering(chat="never")

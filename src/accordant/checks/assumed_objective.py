@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from accordant.base.errors import UserError
+from accordant.feedback.kinds import KINDS
 from accordant.objectives.feedback import check_feedback
 from accordant.objectives.registry import Objective, bind_options, get_objective
-
-# What `align` takes when nothing is named.
-USUAL = {"comparison": "dpo", "joint_pair": "dove"}
 
 
 def pair_objective(
@@ -30,7 +28,7 @@ def pair_objective(
         UserError: there is none of this name, it cannot be trained on these pairs, or it reads
             more than their log-probabilities.
     """
-    objective = get_objective(method or USUAL[record_type])
+    objective = get_objective(method or KINDS[record_type].usual)
     check_feedback(objective, {record_type})
     if any(not need.optional for need in objective.prepare):
         raise UserError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from accordant.checks.texts import preferred
+from accordant.feedback.kinds.ranking import ordered_places
 from accordant.scoring.engine import ScoreOptions, evaluating, score
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
@@ -64,8 +64,8 @@ def list_pairs(examples: Sequence[Example]) -> list[Pair]:
     ]
 
 
-def _preferences(example: Example) -> list[tuple[int, int]]:
-    return preferred(count_answers(example), example.rewards)
+def _preferences(example: Example) -> tuple[tuple[int, int], ...]:
+    return ordered_places(count_answers(example), example.rewards)
 
 
 def count_answers(example: Example) -> int:

@@ -18,8 +18,8 @@ from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import GAPS, PAIRS, examples_of
 from accordant.checks.passes import Pass
 from accordant.checks.properties import Amount, measurable, words_of
-from accordant.checks.texts import answers_of, preferred, prompts_of
-from accordant.feedback.records import Comparison, Ranking, Record, flat
+from accordant.feedback.kinds import answers_of, kind_of_record, prompts_of
+from accordant.feedback.records import Record, flat
 from accordant.rewards.reward import Answer, Reward, score_single
 
 if TYPE_CHECKING:
@@ -90,13 +90,8 @@ def measure_properties(inputs: CheckInputs, *, judged: bool = False) -> Property
 
 def pair_places(record: Record) -> list[tuple[int, int]]:
     """List every two answers of a record of which one was preferred: (preferred, other) places."""
-    match record:
-        case Comparison():
-            return [(0, 1)]
-        case Ranking(completions=answers, rewards=rewards):
-            return preferred(len(answers), rewards)
-        case _:
-            return []
+    # Properties are compared under one prompt: a joint pair may have two.
+    return [*kind_of_record(record).preferred(record)] if len(prompts_of(record)) == 1 else []
 
 
 def scenarios_of(
@@ -176,9 +171,8 @@ def _measure(inputs: CheckInputs, judged: bool) -> PropertyDifferences:
 def _rewards(reward: Reward, records: Sequence[Record]) -> list[float]:
     """Score all answers of records, one record after the other, in one batch."""
     answers = [
-        Answer(record.prompt, flat(answer))
+        Answer(prompts_of(record)[0], flat(answer))
         for record in records
-        if isinstance(record, Comparison | Ranking)
         for _, answer in answers_of(record)
     ]
     return score_single(reward, answers).tolist()
@@ -186,8 +180,7 @@ def _rewards(reward: Reward, records: Sequence[Record]) -> list[float]:
 
 def _amounts(record: Record, measures: Mapping[str, Amount]) -> Floats:
     """Measure how much of every property each answer has, `[answers, k]`."""
-    assert isinstance(record, Comparison | Ranking)
-    prompt = flat(record.prompt)
+    prompt = flat(prompts_of(record)[0])
     answers = [flat(answer) for _, answer in answers_of(record)]
     rows = [[measure(prompt, answer) for measure in measures.values()] for answer in answers]
     return np.array(rows, np.float64)

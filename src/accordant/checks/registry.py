@@ -23,7 +23,7 @@ from accordant.base.settings import Option
 from accordant.checks.findings import Finding, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import Need, Pass, list_options
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kinds import KINDS
 
 When = Literal["before", "during", "after"]
 A = TypeVar("A")
@@ -198,7 +198,7 @@ def check(
         ValueError: the name is taken, or a word is not one that is known.
     """
     name, when, feedback = declared["name"], declared["when"], declared.get("feedback", ())
-    if when not in _STAGES or {*feedback} - RECORD_TYPES.keys():
+    if when not in _STAGES or {*feedback} - KINDS.keys():
         raise ValueError(f"check '{name}': {when=} or {feedback=} names no such thing")
 
     def register(function: Callable[..., Outcome]) -> Check:

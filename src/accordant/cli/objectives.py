@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from accordant.base.errors import UserError
 from accordant.cli.objective_text import objective_as_dict, print_objective, reference
 from accordant.cli.output import examples, one_of, print_json, print_note, print_table
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kinds import KINDS
 from accordant.objectives.registry import (
     Objective,
     get_objective,
@@ -72,7 +72,7 @@ def objectives(
         str | None,
         typer.Option(
             help="Only objectives that learn from this kind of feedback.",
-            autocompletion=lambda: list(RECORD_TYPES),
+            autocompletion=lambda: list(KINDS),
         ),
     ] = None,
     objective_file: ObjectiveFile = None,
@@ -96,7 +96,7 @@ def objectives(
         return
     found = list_objectives()
     if feedback is not None:
-        kind = one_of(feedback, tuple(RECORD_TYPES), where="--feedback")
+        kind = one_of(feedback, tuple(KINDS), where="--feedback")
         found = tuple(entry for entry in found if kind in entry.feedback)
     if as_json:
         print_json([objective_as_dict(entry) for entry in found])

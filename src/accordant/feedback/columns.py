@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from accordant.base.errors import UserError
-from accordant.feedback.recognition import ATTRIBUTES, OPTIONAL, ORDER, PAIR_DETAILS
+from accordant.feedback.recognition import is_field, list_fields
 
 REPLACED = " (replaced)"
 
@@ -37,12 +37,6 @@ class ColumnNames:
         return columns.get(visible, visible.removesuffix(REPLACED))
 
 
-def is_field(name: str) -> bool:
-    """Tell whether records have such a field."""
-    fields = (*ORDER, *OPTIONAL, *PAIR_DETAILS)
-    return name in fields or name in ATTRIBUTES or name.startswith("ratings.")
-
-
 def read_column_names(columns: Mapping[str, str]) -> ColumnNames:
     """Read `{field: column}`; a pair the other way round is understood where only one is a field.
 
@@ -52,13 +46,13 @@ def read_column_names(columns: Mapping[str, str]) -> ColumnNames:
     fields: dict[str, str] = {}
     for left, right in columns.items():
         if not is_field(left) and not is_field(right):
-            near = difflib.get_close_matches(left, ORDER, 1)
+            near = difflib.get_close_matches(left, list_fields(), 1)
             hint = f"Did you mean '{near[0]}'? " if near else ""
             raise UserError(
                 f"neither '{left}' nor '{right}' is a field of a record.",
                 where="--columns",
                 mend=f"{hint}Write FIELD=COLUMN, such as `--columns prompt=question`; fields are "
-                f"{', '.join(ORDER)}.",
+                f"{', '.join(list_fields())}.",
             )
         field, column = (left, right) if is_field(left) else (right, left)
         if column in fields or field in fields.values():

@@ -13,17 +13,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accordant.base.errors import UserError
-from accordant.feedback.builders import BUILDERS
 from accordant.feedback.columns import ColumnNames, check_columns_exist, read_column_names
+from accordant.feedback.kinds import KINDS, prompts_of
 from accordant.feedback.recognition import (
-    attribute_columns,
     candidate_types,
     canonical_columns,
-    pair_details,
     recognise,
     require_type,
+    spread_columns,
 )
-from accordant.feedback.records import JointPair, Record
+from accordant.feedback.records import Record
 from accordant.feedback.rows import BadRow, RawRow, Row, RowError
 from accordant.feedback.sources import read_rows
 
@@ -40,7 +39,7 @@ class Feedback:
     Args:
         records: in the order of the source; a conversation with several assistant turns gives one
             demonstration for each.
-        record_type: a key of `RECORD_TYPES`.
+        record_type: a name of `feedback.kinds`.
         source: file, folder or hub id.
         skipped: rows left out by `on_bad_row="skip"`, with reasons.
         rows: rows read, skipped ones included.
@@ -88,7 +87,7 @@ def load_feedback(
         source: JSONL, JSON, CSV or Parquet file (JSONL, JSON and CSV also gzipped), a folder of
             them, a folder written by `datasets`, or a hub id. A path that exists wins.
         split: `train`, `test` or `validation`; None takes `train`, or the only one.
-        record_type: a key of `RECORD_TYPES`; None recognises it from the columns.
+        record_type: a name of `feedback.kinds`; None recognises it from the columns.
         columns: which column holds a field, `{"prompt": "question"}`, before anything else.
         on_bad_row: `error` raises for the first bad row, `skip` leaves bad rows out and returns
             them in `Feedback.skipped`.
@@ -123,11 +122,11 @@ def load_feedback(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How to read rows: canonical name to column, the columns of attributes, the record type."""
+    """How to read rows: canonical name to column, and columns that are keys of one field."""
 
     record_type: str
     names: Mapping[str, str]
-    attributes: tuple[str, ...]
+    spread: Mapping[str, tuple[str, ...]]
     shown: Mapping[str, str]
     ignored: tuple[str, ...]
 
@@ -147,17 +146,19 @@ def _plan(
     except UserError as error:
         where = ", ".join(filter(None, (source, error.where)))
         raise UserError(error.message, where=where, mend=error.mend) from None
-    if record_type == "comparison":
-        names |= pair_details(list(firsts), firsts)
-    attributes: list[str] = []
-    if record_type == "rating" and not names.get("ratings"):
-        names["ratings"] = ""
-        attributes = attribute_columns(present, firsts)
+    kind = KINDS[record_type]
+    names |= kind.find_details(list(firsts), firsts)
+    spread: dict[str, tuple[str, ...]] = {}
+    if kind.spread is not None and not names.get(kind.spread.name):
+        # The field has no column of its own, which builders tell by its empty name.
+        names[kind.spread.name] = ""
+        spread[kind.spread.name] = tuple(spread_columns(kind.spread, present, firsts))
+    keys = [column for columns_of in spread.values() for column in columns_of]
     shown = {name: columns.theirs(column) for name, column in names.items()}
-    shown |= {column: columns.theirs(column) for column in attributes}
-    used = {*names.values(), *attributes}
+    shown |= {column: columns.theirs(column) for column in keys}
+    used = {*names.values(), *keys}
     ignored = tuple(columns.theirs(column) for column in firsts if column not in used)
-    return _Plan(record_type, names, tuple(attributes), shown, ignored)
+    return _Plan(record_type, names, spread, shown, ignored)
 
 
 def _first_values(rows: list[RawRow]) -> dict[str, object]:
@@ -195,7 +196,7 @@ def _choose_type(
 def _build_rows(
     rows: Iterable[RawRow | BadRow], plan: _Plan
 ) -> Iterator[tuple[Record, ...] | BadRow]:
-    build = BUILDERS[plan.record_type]
+    build = KINDS[plan.record_type].build
     conversational: bool | None = None
     for row in rows:
         if isinstance(row, BadRow):
@@ -203,9 +204,9 @@ def _build_rows(
             continue
         try:
             records = build(_canonical(row, plan), row.origin)
-            kind = is_conversational(records[0])
-            _check_same_kind(kind, conversational)
-            conversational = kind
+            form = is_conversational(records[0])
+            _check_same_form(form, conversational)
+            conversational = form
             yield records
         except RowError as problem:
             yield BadRow.of(row.origin, problem)
@@ -215,23 +216,22 @@ def _canonical(row: RawRow, plan: _Plan) -> Row:
     values: dict[str, object] = {
         name: row.values[column] for name, column in plan.names.items() if column in row.values
     }
-    if plan.attributes:
-        values["ratings"] = {name: row.values.get(name) for name in plan.attributes}
+    for name, columns in plan.spread.items():
+        values[name] = {column: row.values.get(column) for column in columns}
     return Row(values, plan.shown)
 
 
 def is_conversational(record: Record) -> bool:
     """Tell whether a record's texts are lists of messages."""
-    prompt = record.chosen_prompt if isinstance(record, JointPair) else record.prompt
-    return not isinstance(prompt, str)
+    return not isinstance(prompts_of(record)[0], str)
 
 
-def _check_same_kind(kind: bool, expected: bool | None) -> None:
-    if expected is not None and kind != expected:
+def _check_same_form(form: bool, expected: bool | None) -> None:
+    if expected is not None and form != expected:
         names = {True: "conversational (lists of messages)", False: "plain text"}
         raise RowError(
             "mixed plain and conversational",
-            f"the row is {names[kind]}, but the rows before it are {names[expected]}.",
+            f"the row is {names[form]}, but the rows before it are {names[expected]}.",
             mend="Write all rows in one way.",
         )
 

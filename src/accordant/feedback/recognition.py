@@ -7,130 +7,45 @@ or records' contents.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from accordant.base.errors import UserError
 from accordant.feedback.conversations import ROLES
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kind import SHARED_COLUMNS, SpreadField
+from accordant.feedback.kinds import KINDS, list_layouts
 
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Columns that make up one record type, by canonical name."""
-
-    record_type: str
-    columns: frozenset[str]
-
-    def __str__(self) -> str:
-        return f"{self.record_type} ({', '.join(c for c in ORDER if c in self.columns)})"
-
-
-ORDER = [
-    "chosen_prompt",
-    "prompt",
-    "messages",
-    "chosen",
-    "rejected_prompt",
-    "rejected",
-    "completion",
-    "completions",
-    "label",
-    "labels",
-    "ranks",
-    "rewards",
-    "scores",
-    "ratings",
-    "judgment",
-]
-
-
-def _layout(record_type: str, columns: str) -> Layout:
-    return Layout(record_type, frozenset(columns.split()))
-
-
-LAYOUTS = (
-    _layout("demonstration", "prompt completion"),
-    _layout("demonstration", "messages"),
-    _layout("binary", "prompt completion label"),
-    _layout("binary", "messages label"),
-    _layout("comparison", "chosen rejected"),
-    _layout("joint_pair", "chosen_prompt chosen rejected_prompt rejected"),
-    _layout("ranking", "prompt completions"),
-    _layout("ranking", "prompt completions ranks"),
-    _layout("ranking", "prompt completions rewards"),
-    _layout("ranking", "prompt completions scores"),
-    _layout("rating", "prompt completion ratings"),
-    _layout("rating", "messages ratings"),
-    _layout("judgment", "prompt completion judgment"),
-    _layout("judgment", "messages judgment"),
-    _layout("steps", "prompt completions labels"),
-)
-# Columns that belong to a record without deciding its type.
-OPTIONAL = ("prompt", "system", "input", "history", "is_good", "label")
-
-# What a comparison may say beyond which answer is better, with other tools' names for it. Of
-# several spellings the first is taken: who does not need them must not stumble over them.
-PAIR_DETAILS = {
-    "votes": (),
-    "votes_chosen": ("chosen_votes",),
-    "votes_rejected": ("rejected_votes",),
-    "score_chosen": ("chosen_score", "chosen_rating", "rating_chosen", "chosen_reward"),
-    "score_rejected": ("rejected_score", "rejected_rating", "rating_rejected", "rejected_reward"),
-    "margin": (),
-}
-
+# Columns that belong to records of any kind without deciding which.
+OPTIONAL = ("system", "input", "history")
 ALIASES = {
     "prompt": ("question", "query", "instruction"),
     "messages": ("conversations", "conversation"),
-    "label": ("kto_tag",),
-    "judgment": ("critique",),
 }
 COMPLETION_ALIASES = ("response", "answer", "output")
 # With one of these present, a column `answer` is more likely a remark than the completion.
 ANSWERS = ("completion", "chosen", "rejected", "completions", "messages")
 
-# Attributes that are numbers in published rating sets; others need `--record-type rating`.
-ATTRIBUTES = frozenset(
-    [
-        "helpfulness",
-        "correctness",
-        "coherence",
-        "complexity",
-        "verbosity",
-        "honesty",
-        "truthfulness",
-        "harmlessness",
-        "instruction_following",
-        "safety",
-        "toxicity",
-        "quality",
-        "overall",
-        "overall_score",
-        "rating",
-        "score",
-        "relevance",
-        "fluency",
-        "creativity",
-        "humor",
-    ]
-)
-NOT_ATTRIBUTES = frozenset(
-    [
-        "id",
-        "idx",
-        "index",
-        "row",
-        "seed",
-        "turn",
-        "turns",
-        "length",
-        "num_tokens",
-        "tokens",
-        "year",
-        "timestamp",
-    ]
-)
+
+def list_fields() -> list[str]:
+    """List the fields of which records are made, each once."""
+    return list(dict.fromkeys(c for layout in list_layouts() for c in layout.columns))
+
+
+def is_field(name: str) -> bool:
+    """Tell whether records have such a field."""
+    return name in (*_all_fields(), *_details()) or any(s.holds(name) for s in _spreads())
+
+
+def _all_fields() -> list[str]:
+    further = (name for kind in KINDS.values() for name in kind.optional)
+    return [*list_fields(), *OPTIONAL, *further]
+
+
+def _details() -> Iterator[str]:
+    return (name for kind in KINDS.values() for name in kind.details)
+
+
+def _spreads() -> Iterator[SpreadField]:
+    return (kind.spread for kind in KINDS.values() if kind.spread is not None)
 
 
 def recognise(columns: Collection[str], first_row: Mapping[str, object]) -> str:
@@ -142,7 +57,7 @@ def recognise(columns: Collection[str], first_row: Mapping[str, object]) -> str:
             ends; columns may be missing from it.
 
     Returns:
-        a key of `RECORD_TYPES`.
+        a name of a kind.
 
     Raises:
         UserError: no record type fits, or several do and none includes the others.
@@ -150,11 +65,10 @@ def recognise(columns: Collection[str], first_row: Mapping[str, object]) -> str:
     present = frozenset(canonical_columns(columns, first_row))
     types = candidate_types(columns, first_row)
     if types == ["demonstration"] and "completion" in present:
-        unsure = _unknown_numbers(columns, first_row)
-        if len(unsure) > 1:
-            raise _ambiguous(
-                ["demonstration", "rating"], f"the columns {_names(unsure)} hold numbers"
-            )
+        for kind in KINDS.values():
+            unsure = _unknown_numbers(columns, first_row, kind.spread)
+            if len(unsure) > 1:
+                raise _ambiguous([*types, kind.name], f"the columns {_names(unsure)} hold numbers")
     if not types:
         raise _nothing_fits(columns, present)
     if len(types) > 1:
@@ -165,29 +79,31 @@ def recognise(columns: Collection[str], first_row: Mapping[str, object]) -> str:
 def candidate_types(columns: Collection[str], first_row: Mapping[str, object]) -> list[str]:
     """List the record types that fit, without those whose columns another one includes."""
     present = frozenset(canonical_columns(columns, first_row))
-    fitting = [layout for layout in LAYOUTS if layout.columns <= present]
-    largest = [a for a in fitting if not any(a.columns < b.columns for b in fitting)]
-    return sorted({layout.record_type for layout in largest})
+    fitting = [(layout.record_type, set(layout.columns)) for layout in list_layouts()]
+    fitting = [(name, needed) for name, needed in fitting if needed <= present]
+    # The larger layout explains more of the columns.
+    return sorted({name for name, a in fitting if not any(a < b for _, b in fitting)})
 
 
 def require_type(
     record_type: str, columns: Collection[str], first_row: Mapping[str, object]
 ) -> None:
     """Check that the record type the user named exists and can be read from `columns`."""
-    if record_type not in RECORD_TYPES:
-        near = difflib.get_close_matches(record_type, RECORD_TYPES, 1)
+    if record_type not in KINDS:
+        near = difflib.get_close_matches(record_type, KINDS, 1)
         hint = f"Did you mean '{near[0]}'? " if near else ""
         raise UserError(
             f"there is no record type '{record_type}'.",
             where="--record-type",
-            mend=f"{hint}Choose one of {', '.join(RECORD_TYPES)}.",
+            mend=f"{hint}Choose one of {', '.join(KINDS)}.",
         )
     present = frozenset(canonical_columns(columns, first_row))
-    if record_type == "rating" and attribute_columns(columns, first_row):
-        present |= {"ratings"}
-    layouts = [layout for layout in LAYOUTS if layout.record_type == record_type]
-    if not any(layout.columns <= present for layout in layouts):
-        options = " or ".join(_names(o for o in ORDER if o in a.columns) for a in layouts)
+    spread = KINDS[record_type].spread
+    if spread is not None and spread_columns(spread, columns, first_row):
+        present |= {spread.name}
+    layouts = [layout for layout in list_layouts() if layout.record_type == record_type]
+    if not any(present.issuperset(layout.columns) for layout in layouts):
+        options = " or ".join(_names(layout.columns) for layout in layouts)
         raise UserError(
             f"a {record_type} needs the columns {options}; found {_names(columns)}.",
             where="--record-type",
@@ -199,79 +115,72 @@ def canonical_columns(columns: Collection[str], first_row: Mapping[str, object])
     """Map the names the builders use to the columns that hold them.
 
     A column under its canonical name wins over spellings of other tools. `messages` that end on
-    the user's side are a prompt. Attribute columns stand under `ratings` as a whole.
+    the user's side are a prompt. A field that is spread over several columns has the empty name.
 
     Raises:
         UserError: two columns could both be the same thing.
     """
-    names = {c: c for c in (*ORDER, *OPTIONAL) if c in columns}
+    names = {field: field for field in _all_fields() if field in columns}
     for canonical, aliases in ALIASES.items():
         if canonical not in names:
             _add_alias(names, canonical, aliases, columns)
     if not any(answer in names for answer in ANSWERS):
         _add_alias(names, "completion", COMPLETION_ALIASES, columns)
-    if "labels" in names and "completions" not in names:
-        _add_alias(names, "completions", ("steps",), columns)
+    for kind in KINDS.values():
+        for canonical, aliases in kind.aliases.items():
+            others = {c for a in kind.layouts for c in a.split()} - SHARED_COLUMNS - {canonical}
+            if canonical not in names and others <= names.keys():
+                _add_alias(names, canonical, aliases, columns)
     answered = any(name in names for name in ("completion", "chosen", "completions"))
     if "messages" in names and "prompt" not in names and answered:
         last = _last_role(first_row.get(names["messages"]))
         if last in ("user", "tool"):
             names["prompt"] = names.pop("messages")
-    if "ratings" not in names and any(c in ATTRIBUTES or c.startswith("ratings.") for c in columns):
-        names["ratings"] = ""
+    for spread in _spreads():
+        if spread.name not in names and any(map(spread.holds, columns)):
+            names[spread.name] = ""
     return names
 
 
 def _add_alias(
     names: dict[str, str], canonical: str, aliases: tuple[str, ...], columns: Collection[str]
 ) -> None:
-    found = [alias for alias in aliases if alias in columns]
-    if len(found) > 1:
+    fitting = [alias for alias in aliases if alias in columns]
+    if len(fitting) > 1:
         raise UserError(
-            f"the columns {_names(found)} could each be the {canonical}.",
-            mend=f"Choose one, for example `--columns {canonical}={found[0]}`.",
+            f"the columns {_names(fitting)} could each be the {canonical}.",
+            mend=f"Choose one, for example `--columns {canonical}={fitting[0]}`.",
         )
-    if found:
-        names[canonical] = found[0]
+    if fitting:
+        names[canonical] = fitting[0]
 
 
-def pair_details(columns: Collection[str], first_row: Mapping[str, object]) -> dict[str, str]:
-    """Columns of a comparison's votes, scores and margin, by the names the builders use.
+def spread_columns(
+    spread: SpreadField, columns: Iterable[str], first_row: Mapping[str, object]
+) -> list[str]:
+    """List the columns that a field is spread over.
 
-    Numbers that mean something only together are taken together. A column of another kind than it
-    should be is somebody else's, and left alone.
-    """
-    found = {}
-    for name, aliases in PAIR_DETAILS.items():
-        kinds = (list, tuple, dict) if name == "votes" else (int, float)
-        fitting = [c for c in (name, *aliases) if c in columns and type(first_row.get(c)) in kinds]
-        if fitting:
-            found[name] = fitting[0]
-    for one, other in (("votes_chosen", "votes_rejected"), ("score_chosen", "score_rejected")):
-        if one not in found or other not in found:
-            found.pop(one, None)
-            found.pop(other, None)
-    return found
-
-
-def attribute_columns(columns: Iterable[str], first_row: Mapping[str, object]) -> list[str]:
-    """List the columns that hold ratings, one attribute each.
-
-    Columns named `ratings.ATTRIBUTE` where there are any, else attributes of published sets, else
-    every column of numbers that is not an identifier.
+    Columns named `FIELD.KEY` where there are any, else those known to belong to it, else every
+    column of numbers that is not an identifier.
     """
     columns = list(columns)
-    named = [c for c in columns if c.startswith("ratings.")]
-    known = [c for c in columns if c in ATTRIBUTES]
-    return named or known or _unknown_numbers(columns, first_row)
+    named = [c for c in columns if c.startswith(f"{spread.name}.")]
+    known = [c for c in columns if c in spread.known]
+    return named or known or _unknown_numbers(columns, first_row, spread)
 
 
-def _unknown_numbers(columns: Iterable[str], first_row: Mapping[str, object]) -> list[str]:
+def _unknown_numbers(
+    columns: Iterable[str], first_row: Mapping[str, object], spread: SpreadField | None
+) -> list[str]:
+    """List the columns of numbers that might belong to a field that is spread over several."""
+    if spread is None:
+        return []
+    known = {*_all_fields(), *spread.known, *spread.foreign}
     return [
         column
         for column in columns
         if type(first_row.get(column)) in (int, float)
-        and column not in (*ORDER, *OPTIONAL, *ATTRIBUTES, *NOT_ATTRIBUTES)
+        and column not in known
         and not column.endswith(("_id", "_idx", "_index", "_index_level_0__"))
     ]
 
@@ -296,16 +205,17 @@ def _ambiguous(types: list[str], because: str) -> UserError:
 
 
 def _nothing_fits(columns: Collection[str], present: frozenset[str]) -> UserError:
-    near = [layout for layout in LAYOUTS if len(layout.columns - present) == 1]
-    near = [layout for layout in near if layout.columns & present]
+    layouts = list_layouts()
+    near = [(a.record_type, set(a.columns) - present, set(a.columns) & present) for a in layouts]
     closest = "; ".join(
-        f"for a {layout.record_type} '{next(iter(layout.columns - present))}' is missing"
-        for layout in near[:3]
+        f"for a {record_type} '{missing.pop()}' is missing"
+        for record_type, missing, there in [n for n in near if len(n[1]) == 1 and n[2]][:3]
     )
-    common = [a for a in LAYOUTS if not a.columns & {"ranks", "rewards", "scores"}]
+    # Of every kind the plainest layout, and conversations where they stand alone.
+    common = [a for a in layouts if not {"ranks", "rewards", "scores"} & set(a.columns)]
     common = [a for a in common if "messages" not in a.columns or len(a.columns) == 1]
     return UserError(
         f"no record type fits the columns {_names(columns)}{': ' + closest if closest else ''}.",
         mend="Say which column holds a field, as in `--columns prompt=question`. Known: "
-        f"{'; '.join(str(layout) for layout in common)}.",
+        f"{'; '.join(map(str, common))}.",
     )

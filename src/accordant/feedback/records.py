@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.source}, row {self.row}"
+
+
+class Record(Protocol):
+    """What all records share; `feedback.kinds` knows the rest of each kind."""
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the record was read; None where it was made in code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class Comparison:
 
     @property
     def reward_gap(self) -> float | None:
-        """The margin where it is given, else the difference of the rewards, else None."""
+        """Return the margin where it is given, else the difference of the rewards, else None."""
         if self.margin is not None or self.rewards is None:
             return self.margin
         return self.rewards[0] - self.rewards[1]
@@ -139,17 +148,3 @@ class Steps:
     steps: tuple[str, ...]
     labels: tuple[bool, ...]
     origin: Origin | None = field(default=None, compare=False)
-
-
-Record = Demonstration | Binary | Comparison | Ranking | Rating | Judgment | JointPair | Steps
-
-RECORD_TYPES: dict[str, type[Record]] = {
-    "demonstration": Demonstration,
-    "binary": Binary,
-    "comparison": Comparison,
-    "ranking": Ranking,
-    "rating": Rating,
-    "judgment": Judgment,
-    "joint_pair": JointPair,
-    "steps": Steps,
-}

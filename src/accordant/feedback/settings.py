@@ -5,20 +5,16 @@ Knows names, ranges and defaults. Knows nothing of files or of what feedback is 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from accordant.base.settings import Settings, setting
+from accordant.feedback.kinds import KINDS
 
-RecordType = Literal[
-    "demonstration",
-    "binary",
-    "comparison",
-    "ranking",
-    "rating",
-    "judgment",
-    "joint_pair",
-    "steps",
-]
+if TYPE_CHECKING:
+    RecordType = str
+else:
+    # What the command line offers are the kinds there are.
+    RecordType = Literal[tuple(KINDS)]
 
 DATA = "Data"
 

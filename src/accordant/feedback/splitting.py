@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from accordant.base.errors import UserError
+from accordant.feedback.kinds import prompts_of
 from accordant.feedback.loading import Feedback
-from accordant.feedback.records import JointPair, Record, Text
+from accordant.feedback.records import Record, Text
 
 
 def split_feedback(
@@ -97,11 +98,7 @@ def _groups(records: tuple[Record, ...]) -> dict[str, list[int]]:
 
 
 def _keys(record: Record) -> Iterator[str]:
-    if isinstance(record, JointPair):
-        yield _prompt_key(record.chosen_prompt)
-        yield _prompt_key(record.rejected_prompt)
-    else:
-        yield _prompt_key(record.prompt)
+    yield from map(_prompt_key, prompts_of(record))
     if record.origin is not None:
         yield f"row:{record.origin}"
 

@@ -37,7 +37,7 @@ class Labeller(Protocol):
     """A way to turn answers into records.
 
     Attributes:
-        kind: record type it makes, a key of `feedback.records.RECORD_TYPES`.
+        kind: record type it makes, a name of `feedback.kinds`.
         needs: what judges: `reward`, `preference`, or `implicit` for the policy's own log-ratio to
             the start.
     """

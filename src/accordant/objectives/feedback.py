@@ -9,61 +9,11 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
+from accordant.feedback.kinds import KINDS
 
 if TYPE_CHECKING:
     from accordant.objectives.registry import Objective
     from accordant.tokens.examples import Example
-
-# How records of the first type become records of the second.
-RELABELLINGS: dict[tuple[str, str], str] = {
-    ("binary", "demonstration"): "keep the rows whose `label` is true and drop the column",
-    ("comparison", "demonstration"): "take `chosen` as `completion` and drop `rejected`",
-    ("ranking", "demonstration"): "take the first of `completions` as `completion`",
-    ("rating", "demonstration"): "keep the rows rated highly and drop the ratings",
-    ("judgment", "demonstration"): "keep the rows judged good and drop the judgment",
-    ("joint_pair", "demonstration"): "take the chosen prompt and answer, drop the rejected ones",
-    ("comparison", "binary"): (
-        "write each comparison as two rows: `chosen` with `label` true, `rejected` with false"
-    ),
-    ("ranking", "binary"): (
-        "write one row per answer, with `label` true for the answers good enough to be wanted"
-    ),
-    ("rating", "binary"): "set `label` by a threshold on one rated attribute",
-    ("judgment", "binary"): "take the verdict `is_good` as `label` and drop the judgment",
-    ("joint_pair", "binary"): (
-        "write each pair as two rows: the chosen prompt and answer with `label` true, "
-        "the rejected ones with false"
-    ),
-    ("binary", "comparison"): (
-        "join rows that share a prompt, one with `label` true as `chosen`, one false as `rejected`"
-    ),
-    ("ranking", "comparison"): (
-        "take two answers of every ranking, the better as `chosen`, the worse as `rejected`"
-    ),
-    ("rating", "comparison"): (
-        "join two rows that share a prompt, the higher rated as `chosen`, the other as `rejected`"
-    ),
-    ("judgment", "comparison"): (
-        "join rows that share a prompt, one judged good as `chosen`, one judged bad as `rejected`"
-    ),
-    ("rating", "ranking"): (
-        "collect the rows of every prompt into `completions`, sorted by the rating, best first, "
-        "and keep the ratings as `rewards`"
-    ),
-    ("binary", "ranking"): (
-        "collect the rows of every prompt into `completions`, wanted ones first, "
-        "with `rewards` 1 and 0"
-    ),
-    ("comparison", "ranking"): "write `completions` as [chosen, rejected]",
-    ("comparison", "joint_pair"): (
-        "repeat the prompt as the prompt of the chosen and of the rejected answer"
-    ),
-    ("binary", "joint_pair"): "pair a row with `label` true with any row with false",
-    ("binary", "judgment"): (
-        "add a column `judgment` that says in words what is good or bad about the answer, and "
-        "call `label` `is_good`"
-    ),
-}
 
 
 def check_sampling(objective: Objective) -> None:
@@ -92,7 +42,7 @@ def check_feedback(objective: Objective, kinds: Collection[str], where: str = ""
 
     Args:
         objective: a registered objective.
-        kinds: record types found in the data, keys of `feedback.records.RECORD_TYPES`.
+        kinds: record types found in the data, names of `feedback.kinds`.
         where: file or data set, for the error.
 
     Raises:
@@ -126,7 +76,7 @@ def check_labels(objective: Objective, examples: Sequence[Example]) -> None:
     wrong = [example for example in examples if example.label not in objective.labels]
     if not wrong:
         return
-    first, column = wrong[0], "is_good" if wrong[0].kind == "judgment" else "label"
+    first, column = wrong[0], KINDS[wrong[0].kind].label_column
     wanted = " or ".join(str(label).lower() for label in objective.labels)
     found = "none" if first.label is None else str(first.label).lower()
     raise UserError(
@@ -139,10 +89,11 @@ def check_labels(objective: Objective, examples: Sequence[Example]) -> None:
 
 
 def _mend(objective: Objective, kind: str) -> str:
+    becomes = KINDS[kind].becomes
     ways = [
-        f"To make them {wanted} records, {RELABELLINGS[kind, wanted]}."
+        f"To make them {wanted} records, {becomes[wanted]}."
         for wanted in objective.feedback
-        if (kind, wanted) in RELABELLINGS
+        if wanted in becomes
     ]
     fitting = [other.name for other in _all_objectives() if kind in other.feedback]
     if fitting:

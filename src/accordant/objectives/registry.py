@@ -22,7 +22,7 @@ from pydantic import Field
 from accordant.base.errors import UserError, did_you_mean
 from accordant.base.options import Value, bind_values, read_options
 from accordant.base.settings import Option
-from accordant.feedback.records import RECORD_TYPES
+from accordant.feedback.kinds import KINDS
 from accordant.objectives import inputs as input_records
 from accordant.objectives.preparations import Preparation
 
@@ -80,7 +80,7 @@ class Objective:
         name: as on the command line.
         slug: name of the published system in the catalogue; equals `name` unless stated.
         summary: first line of its docstring.
-        feedback: record types it can be trained on, keys of `feedback.records.RECORD_TYPES`.
+        feedback: record types it can be trained on, names of `feedback.kinds`.
         inputs: record of scores it takes, a class of `objectives.inputs`.
         needs_reference: whether it reads the reference model's scores.
         paper: where it comes from.
@@ -139,8 +139,8 @@ def objective(
     """
     kinds = (feedback,) if isinstance(feedback, str) else feedback
     for kind in kinds:
-        if kind not in RECORD_TYPES:
-            raise ValueError(f"{kind!r} is not a record type; they are {', '.join(RECORD_TYPES)}")
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is not a record type; they are {', '.join(KINDS)}")
     if not kinds:
         raise ValueError("an objective needs at least one type of feedback")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):

@@ -17,7 +17,7 @@ class Example:
     """One record in tokens.
 
     Args:
-        kind: record type, a key of `feedback.records.RECORD_TYPES`.
+        kind: record type, a name of `feedback.kinds`.
         trees: one tree, or two for a joint pair (chosen, then rejected) and for a judgment (the
             answer after prompt and judgment, then after the prompt alone, in the same tokens).
             Continuations stand in the order of the record: chosen then rejected for a comparison,

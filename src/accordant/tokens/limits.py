@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from accordant.base.errors import UserError
+from accordant.feedback.kinds import KINDS
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 
@@ -103,7 +104,7 @@ def _shorten(
     """Return the example within the limit, itself where it fits, None where it is dropped."""
     if example_length(example) <= max_tokens:
         return example
-    if truncation == "drop" or example.kind == "judgment":
+    if truncation == "drop" or KINDS[example.kind].reread is not None:
         return None
     if any(max(map(len, tree.continuations)) >= max_tokens for tree in example.trees):
         return None

@@ -11,20 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
-from accordant.feedback.records import (
-    RECORD_TYPES,
-    Binary,
-    Comparison,
-    JointPair,
-    Judgment,
-    Message,
-    Ranking,
-    Record,
-    Steps,
-    Text,
-)
+from accordant.feedback.kinds import kind_of_record
+from accordant.feedback.records import Message, Record, Text, flat
 from accordant.tokens.examples import Example
-from accordant.tokens.judgment_prompts import JUDGMENT_PROMPT, with_judgment
 from accordant.tokens.lengths import Lengths
 from accordant.tokens.limits import (
     Truncation,
@@ -48,7 +37,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
-    "JUDGMENT_PROMPT",
     "Encoded",
     "RenderedTree",
     "Rendering",
@@ -61,8 +49,6 @@ __all__ = [
 ]
 
 CHUNK = 512
-STEP_SEPARATOR = "\n"
-KINDS = {kind: name for name, kind in RECORD_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,24 +210,16 @@ def _render(
 def _prompts_and_answers(
     record: Record, rendering: Rendering
 ) -> Iterator[tuple[Text, tuple[Text, ...]]]:
-    match record:
-        case Judgment():
-            judged = with_judgment(record.prompt, record.judgment, rendering.judgment_prompt)
-            yield judged, (record.completion,)
-            yield record.prompt, (record.completion,)
-        case JointPair():
-            yield record.chosen_prompt, (record.chosen,)
-            yield record.rejected_prompt, (record.rejected,)
-        case Comparison():
-            yield record.prompt, (record.chosen, record.rejected)
-        case Ranking():
-            yield record.prompt, record.completions
-        case Steps():
-            solution = STEP_SEPARATOR.join(record.steps)
-            plain = isinstance(record.prompt, str)
-            yield record.prompt, (solution if plain else (Message("assistant", solution),),)
-        case _:
-            yield record.prompt, (record.completion,)
+    kind = kind_of_record(record)
+    for asked in kind.asked(record):
+        answers = tuple(text for _, text in asked.answers)
+        if kind.separator is not None:
+            whole = kind.separator.join(map(flat, answers))
+            plain = isinstance(asked.prompt, str)
+            answers = (whole if plain else (Message("assistant", whole),),)
+        if kind.reread is not None:
+            yield kind.reread(record, rendering.judgment_prompt), answers
+        yield asked.prompt, answers
 
 
 def _render_tree(
@@ -321,39 +299,24 @@ def _example(
                 where=where,
                 mend="Remove it from the text: the model would learn to stop there.",
             )
-    label = None
-    if isinstance(record, Binary):
-        label = record.label
-    elif isinstance(record, Judgment):
-        label = record.is_good
-        if trees[0].continuations != trees[1].continuations:
-            raise UserError(
-                "the answer is tokenised in another way after the prompt with its judgment than "
-                "after the prompt alone, so the two cannot be compared token by token.",
-                where=where,
-                mend="Let `{prompt}` stand at the end of --judgment-prompt, or begin the answer "
-                "with a word.",
-            )
+    kind = kind_of_record(record)
+    if kind.reread is not None and trees[0].continuations != trees[1].continuations:
+        raise UserError(
+            "the answer is tokenised in another way after the prompt with its judgment than "
+            "after the prompt alone, so the two cannot be compared token by token.",
+            where=where,
+            mend="Let `{prompt}` stand at the end of --judgment-prompt, or begin the answer "
+            "with a word.",
+        )
     return Example(
-        kind=KINDS[type(record)],
+        kind=kind.name,
         trees=tuple(_intern(tree, vocabulary) for tree in trees),
         index=index,
-        label=label,
-        rewards=record.rewards if isinstance(record, Ranking) else None,
-        numbers=_numbers(record),
+        label=kind.label(record),
+        rewards=kind.rewards(record),
+        numbers=kind.numbers(record),
         id=where,
     )
-
-
-def _numbers(record: Record) -> dict[str, tuple[float, ...]]:
-    """Return what a record says in numbers beyond its type, by field."""
-    numbers: dict[str, tuple[float, ...]] = {}
-    if isinstance(record, Comparison):
-        if record.votes is not None:
-            numbers["votes"] = record.votes
-        if record.reward_gap is not None:
-            numbers["reward_gap"] = (record.reward_gap,)
-    return numbers
 
 
 def _intern(tree: TokenTree, vocabulary: Sequence[int]) -> TokenTree:

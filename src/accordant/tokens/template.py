@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from accordant.base.errors import UserError
 from accordant.feedback.conversations import common_length
+from accordant.feedback.kinds.judgment import JUDGMENT_PROMPT, check_wording
 from accordant.feedback.records import Message
-from accordant.tokens.judgment_prompts import JUDGMENT_PROMPT, check_wording
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -175,7 +175,7 @@ class TrainingSettings(
         regret").
 
         Args:
-            feedback: record type of the data, a key of `feedback.records.RECORD_TYPES`.
+            feedback: record type of the data, a name of `feedback.kinds`.
         """
         if self.learning_rate is not None:
             return self.learning_rate

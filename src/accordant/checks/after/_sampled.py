@@ -15,7 +15,7 @@ from accordant.base.options import Count
 from accordant.checks.findings import FindingRow, Passage
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.passes import TOKENS, Pass
-from accordant.checks.texts import prompts_of
+from accordant.feedback.kinds import prompts_of
 from accordant.feedback.records import flat
 from accordant.rewards.reward import Answer, read_answer, score_single
 from accordant.rewards.wrappers import with_reference_answers

@@ -11,7 +11,8 @@ from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, list_
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, passages_of, prompts_of, record_row
+from accordant.checks.texts import passages_of, record_row
+from accordant.feedback.kinds import answers_of, prompts_of
 from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import wilson_interval
 from accordant.tokens.examples import Example

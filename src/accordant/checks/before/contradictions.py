@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
-from accordant.checks.texts import key_of, passages_of, preferences_of, prompts_of, record_row
-from accordant.feedback.records import Binary, Judgment, Record
+from accordant.checks.texts import key_of, passages_of, record_row
+from accordant.feedback.kinds import asked_of, kind_of_record, preferences_of, prompts_of
+from accordant.feedback.records import Record
 from accordant.statistics.estimates import wilson_interval
 
 Key = tuple[str, ...]
@@ -138,14 +139,11 @@ def _labels(records: Sequence[Record]) -> Iterator[_Conflict]:
     """Find answers that were called good as well as bad."""
     labels: dict[tuple[str, str], dict[bool, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, record in enumerate(records):
-        match record:
-            case Binary(label=label):
-                pass
-            case Judgment(is_good=bool(label)):
-                pass
-            case _:
-                continue
-        labels[key_of(record.prompt), key_of(record.completion)][label].append(place)
+        label = kind_of_record(record).label(record)
+        if label is not None:
+            (asked,) = asked_of(record)
+            ((_, answer),) = asked.answers
+            labels[key_of(asked.prompt), key_of(answer)][label].append(place)
     for ways in labels.values():
         if len(ways) == 2:
             fewest = min(map(len, ways.values()))

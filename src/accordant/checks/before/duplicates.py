@@ -9,7 +9,8 @@ from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs, runs_of, similarity_of
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, key_of, passages_of, prompts_of, record_row
+from accordant.checks.texts import key_of, passages_of, record_row
+from accordant.feedback.kinds import answers_of, prompts_of
 from accordant.feedback.records import Record, flat
 from accordant.statistics.estimates import wilson_interval
 

@@ -10,7 +10,8 @@ import numpy as np
 from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
-from accordant.checks.texts import preferences_of, record_row
+from accordant.checks.texts import record_row
+from accordant.feedback.kinds import preferences_of
 from accordant.feedback.records import Binary, Record, flat
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import (

@@ -11,7 +11,8 @@ from accordant.checks.findings import Outcome, Scale, list_measures
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
-from accordant.checks.texts import answers_of, record_row
+from accordant.checks.texts import record_row
+from accordant.feedback.kinds import answers_of
 from accordant.feedback.records import Record, flat
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import wilson_interval

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from accordant.feedback.records import JointPair, Record, Text, flat
+from accordant.feedback.kinds import asked_of
+from accordant.feedback.records import Record, Text, flat
 from accordant.models.adapters import is_adapted, reference_mode
 from accordant.reports.report import ComparedAnswer
 from accordant.rewards.reward import Reward, read_answer
@@ -211,8 +212,7 @@ def _worth(examples: Sequence[Example]) -> list[float]:
 
 def prompts_of(records: Sequence[Record], count: int) -> list[Text]:
     """Return the first `count` different prompts, in order."""
-    prompts = (r.chosen_prompt if isinstance(r, JointPair) else r.prompt for r in records)
-    return list(dict.fromkeys(prompts))[:count]
+    return list(dict.fromkeys(asked_of(record)[0].prompt for record in records))[:count]
 
 
 def as_text(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> ComparedAnswer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
+from accordant.feedback.kinds import KINDS
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.splitting import split_feedback
 from accordant.models.adapters import adapt
@@ -39,15 +40,6 @@ if TYPE_CHECKING:
     from accordant.objectives.registry import Objective
     from accordant.rewards.reward import Reward
     from accordant.training.plan import Plan
-
-DEFAULT_METHODS = {
-    "comparison": "dpo",
-    "demonstration": "sft",
-    "binary": "kto",
-    "ranking": "plackett_luce",
-    "joint_pair": "dove",
-    "judgment": "cut",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +153,8 @@ def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
     """
     if config.objective_file is not None:
         load_objective_file(config.objective_file)
-    name = config.method or DEFAULT_METHODS.get(feedback.record_type)
-    if name is None:
+    name = config.method or KINDS[feedback.record_type].usual
+    if not name:
         raise UserError(
             f"no objective is the usual one for {feedback.record_type} records.",
             where="--method",

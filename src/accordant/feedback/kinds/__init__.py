@@ -1,0 +1,54 @@
+"""The kinds of feedback there are: one file each, found by being there.
+
+A file holds `KIND`, all that is known of its kind below tokens and scores; what its scores are and
+how they are measured is in `objectives.kinds`. Knows nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accordant.base.discovery import load_modules
+from accordant.feedback.kind import Asked, Kind, Layout
+from accordant.feedback.records import Record, Text
+
+# By name. Whoever adds one for a while, as a test does, puts it in here.
+KINDS: dict[str, Kind[Any]] = {
+    module.KIND.name: module.KIND for module in load_modules(__name__, __path__)
+}
+
+
+def kind_of_record(record: Record) -> Kind[Any]:
+    """Return the kind of a record."""
+    return next(kind for kind in KINDS.values() if kind.record is type(record))
+
+
+def list_layouts() -> list[Layout]:
+    """List the columns that make up records, of all kinds."""
+    return [
+        Layout(kind.name, tuple(columns.split()))
+        for kind in KINDS.values()
+        for columns in kind.layouts
+    ]
+
+
+def asked_of(record: Record) -> tuple[Asked, ...]:
+    """Return the prompts of a record with their answers."""
+    return kind_of_record(record).asked(record)
+
+
+def prompts_of(record: Record) -> tuple[Text, ...]:
+    """Return the prompts of a record: one, or the two of a joint pair."""
+    return tuple(asked.prompt for asked in asked_of(record))
+
+
+def answers_of(record: Record) -> tuple[tuple[str, Text], ...]:
+    """Return the answers of a record, each with what it is called."""
+    return tuple(answer for asked in asked_of(record) for answer in asked.answers)
+
+
+def preferences_of(record: Record) -> tuple[tuple[Text, Text], ...]:
+    """List (preferred, other) answers of a record; ties of a ranking say nothing."""
+    answers = [text for _, text in answers_of(record)]
+    places = kind_of_record(record).preferred(record)
+    return tuple((answers[better], answers[worse]) for better, worse in places)
