@@ -23,6 +23,7 @@ PAGES = (
     "docs/check.md",
     "docs/adding-a-study.md",
     "docs/models.md",
+    "docs/python.md",
     "docs/rewards.md",
     "docs/training.md",
     "docs/adding-a-preparation.md",

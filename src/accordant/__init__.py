@@ -1,7 +1,7 @@
 """Align language models with what people want, and check that it worked.
 
-The names below are the public surface. They are loaded when first used, so that `import accordant`
-costs nothing: no torch, no transformers.
+The names below are the documented Python API (docs/python.md), loaded when first used, so that
+`import accordant` costs nothing: no torch, no transformers.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __getattr__, __dir__, _names = lazy_names(
     __name__,
     {
         "base.errors": ("UserError",),
-        "catalogue.registry": ("list_systems",),
+        "catalogue.registry": ("get_system", "list_systems"),
         "catalogue.system": ("System",),
-        "feedback.loading": ("load_feedback",),
+        "feedback.loading": ("Feedback", "load_feedback"),
         "feedback.records": (
             "Binary",
             "Comparison",
@@ -27,10 +27,13 @@ __getattr__, __dir__, _names = lazy_names(
             "Rating",
             "Steps",
         ),
-        "models.loading": ("load_model",),
+        "models.loading": ("LoadedModel", "load_model"),
         "objectives.registry": ("get_objective", "list_objectives", "objective"),
-        "runs.align.execute": ("run_align",),
-        "runs.settings": ("AlignConfig",),
+        "rewards.expression": ("find_reward",),
+        "rewards.reward": ("Answer", "score_answers"),
+        "runs.align.execute": ("AlignedModel",),
+        "runs.api": ("align", "check", "sample", "score"),
+        "runs.returns": ("AnswerScores", "Checked"),
     },
 )
 __all__ = ["__version__", *_names]

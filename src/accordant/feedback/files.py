@@ -118,10 +118,11 @@ def _parse_line(line: bytes, origin: Origin, visible: Callable[[str], str]) -> R
         )
     except (RecursionError, ValueError) as error:  # nesting or numbers beyond any use
         return BadRow(origin, "broken JSON", f"the line cannot be read: {error}.")
-    return _as_row(values, origin, visible)
+    return as_row(values, origin, visible)
 
 
-def _as_row(values: object, origin: Origin, visible: Callable[[str], str]) -> RawRow | BadRow:
+def as_row(values: object, origin: Origin, visible: Callable[[str], str]) -> RawRow | BadRow:
+    """Return a row under the names its columns have after renaming; what is no object is bad."""
     if not isinstance(values, dict):
         return BadRow(
             origin,
@@ -162,7 +163,7 @@ def _read_json(path: Path, visible: Callable[[str], str]) -> Iterator[RawRow | B
             f"the file holds {kind_of(data)}, expected a list of rows.", where=str(path)
         )
     for number, values in enumerate(data, 1):
-        yield _as_row(values, Origin(str(path), number), visible)
+        yield as_row(values, Origin(str(path), number), visible)
 
 
 def _read_csv(path: Path, visible: Callable[[str], str]) -> Iterator[RawRow | BadRow]:
@@ -248,7 +249,7 @@ def _read_parquet(path: Path, visible: Callable[[str], str]) -> Iterator[RawRow 
                 "parquet", data_files=str(path), split="train", streaming=True
             )
             for number, values in enumerate(table, 1):
-                yield _as_row(values, Origin(str(path), number), visible)
+                yield as_row(values, Origin(str(path), number), visible)
     except (OSError, RowError):
         raise
     except Exception as error:  # pyarrow and datasets raise many kinds for a broken file

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
 
 from accordant.base.errors import UserError
 from accordant.feedback.columns import ColumnNames, check_columns_exist, read_column_names
-from accordant.feedback.kinds import KINDS, prompts_of
+from accordant.feedback.files import as_row
+from accordant.feedback.kinds import KINDS, kind_of_record, prompts_of
 from accordant.feedback.recognition import (
     candidate_types,
     canonical_columns,
@@ -22,12 +24,14 @@ from accordant.feedback.recognition import (
     require_type,
     spread_columns,
 )
-from accordant.feedback.records import Record
+from accordant.feedback.records import Origin, Record
 from accordant.feedback.rows import BadRow, RawRow, Row, RowError
 from accordant.feedback.sources import read_rows
 
 __all__ = ["BadRow", "Feedback", "is_conversational", "load_feedback", "recognise"]
 
+# Where rows and records come from that no file holds.
+IN_MEMORY = "memory"
 # Rows looked at to recognise the columns; the rest streams by.
 HEAD_ROWS = 1000
 
@@ -71,8 +75,12 @@ class Feedback:
         return lines
 
 
+# Rows at hand instead of a file's: a mapping per row, as a JSONL file holds, or records.
+Rows = Sequence[Mapping[str, object] | Record]
+
+
 def load_feedback(
-    source: str,
+    source: str | Path | Rows | Feedback,
     *,
     split: str | None = None,
     record_type: str | None = None,
@@ -85,7 +93,8 @@ def load_feedback(
 
     Args:
         source: JSONL, JSON, CSV or Parquet file (JSONL, JSON and CSV also gzipped), a folder of
-            them, a folder written by `datasets`, or a hub id. A path that exists wins.
+            them, a folder written by `datasets`, or a hub id. A path that exists wins. Or what is
+            at hand: rows as mappings, records, or feedback, which is returned as it is.
         split: `train`, `test` or `validation`; None takes `train`, or the only one.
         record_type: a name of `feedback.kinds`; None recognises it from the columns.
         columns: which column holds a field, `{"prompt": "question"}`, before anything else.
@@ -99,8 +108,18 @@ def load_feedback(
     """
     if limit is not None and limit < 1:
         raise UserError(f"found {limit}, expected at least 1.", where="--limit")
+    if isinstance(source, Feedback):
+        return source
     names = read_column_names(columns or {})
-    raw = read_rows(source, split, subset, names.visible)
+    classes = {kind.record for kind in KINDS.values()}
+    if isinstance(source, str | Path):
+        source = str(source)
+        raw = read_rows(source, split, subset, names.visible)
+    elif source and all(type(row) in classes for row in source):
+        return _as_feedback(cast("Sequence[Record]", source[:limit]))
+    else:
+        raw = _rows_in_memory(source, names)
+        source = IN_MEMORY
     raw = itertools.islice(raw, limit)
     head = list(itertools.islice(raw, HEAD_ROWS))
     plan = _plan(source, head, record_type, names)
@@ -118,6 +137,34 @@ def load_feedback(
     if not records:
         raise _nothing_left(source, bad)
     return Feedback(tuple(records), plan.record_type, source, tuple(bad), rows, plan.ignored)
+
+
+def _rows_in_memory(
+    rows: Sequence[Mapping[str, object] | Record], names: ColumnNames
+) -> Iterator[RawRow | BadRow]:
+    """Yield rows that no file holds as a file's would be, counted from 1."""
+    for number, row in enumerate(rows, 1):
+        yield as_row(row, Origin(IN_MEMORY, number), names.visible)
+
+
+def _as_feedback(records: Sequence[Record]) -> Feedback:
+    """Make feedback of records, which are valid by their making.
+
+    Raises:
+        UserError: they are of several kinds.
+    """
+    kinds = sorted({kind_of_record(record).name for record in records})
+    if len(kinds) > 1:
+        raise UserError(
+            f"found {' and '.join(kinds)} records, expected one kind.",
+            where=IN_MEMORY,
+            mend="Give them one after the other.",
+        )
+    named = tuple(
+        record if record.origin else replace(cast("Any", record), origin=Origin(IN_MEMORY, number))
+        for number, record in enumerate(records, 1)
+    )
+    return Feedback(named, kinds[0], IN_MEMORY, rows=len(records))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,24 +11,27 @@ from accordant.feedback.settings import FeedbackSettings
 
 
 def read_feedback(
-    settings: FeedbackSettings, held_out_split: str | None = None
+    settings: FeedbackSettings,
+    held_out_split: str | None = None,
+    data: Feedback | None = None,
 ) -> tuple[Feedback, Feedback | None]:
     """Read the feedback that settings name and, where it is named or bundled, the held-out part.
 
     Args:
         settings: name the data; must not be without.
         held_out_split: split of the held-out data, or of the data itself where those are not named.
+        data: feedback at hand, in place of what the settings name.
 
     Raises:
         UserError: a source, split, column or row at fault.
     """
     assert settings.data is not None
-    if settings.data == "bundled":
+    if data is None and settings.data == "bundled":
         return (
             _read(settings, str(bundled_path("train"))),
             _read(settings, str(bundled_path("held_out"))),
         )
-    feedback = _read(settings, settings.data, settings.split, settings.subset)
+    feedback = data or _read(settings, settings.data, settings.split, settings.subset)
     if settings.held_out_data is not None:
         return feedback, _read(settings, settings.held_out_data, held_out_split)
     if held_out_split is not None:

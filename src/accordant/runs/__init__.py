@@ -11,9 +11,11 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "align.execute": ("AlignOutcome", "run_align"),
+        "align.execute": ("AlignOutcome", "AlignedModel", "run_align"),
+        "api": ("align", "check", "sample", "score"),
         "chat": ("ChatSession", "run_chat"),
         "check": ("CheckPlan", "plan_check", "run_check"),
+        "returns": ("AnswerScores", "Checked"),
         "session": ("Session", "open_session"),
         "settings": ("AlignConfig", "ChatConfig", "CheckConfig"),
         "sweep.sweep": ("SweepOutcome", "run_sweep"),

@@ -26,6 +26,8 @@ from accordant.runs.settings import CheckConfig
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from accordant.feedback.loading import Feedback
+
 # Trees of about so many tokens are scored to measure the speed.
 FIRST_TOKENS = 256
 
@@ -47,7 +49,9 @@ class CheckPlan:
     passes: dict[str, int]
 
 
-def plan_check(config: CheckConfig) -> tuple[PreparedCheck, CheckPlan]:
+def plan_check(
+    config: CheckConfig, data: Feedback | None = None
+) -> tuple[PreparedCheck, CheckPlan]:
     """Check data, options and files, and say what would be run; loads no weights.
 
     Raises:
@@ -62,7 +66,7 @@ def plan_check(config: CheckConfig) -> tuple[PreparedCheck, CheckPlan]:
         )
     if config.filter is not None:
         check_target(config.filter, _source(config), overwrite=config.overwrite)
-    ready = prepare_check(config)
+    ready = prepare_check(config, data)
     plan = CheckPlan(
         checks=tuple(one.name for one in ready.checks),
         not_run={one.check: one.reason for one in ready.not_run},
@@ -72,8 +76,15 @@ def plan_check(config: CheckConfig) -> tuple[PreparedCheck, CheckPlan]:
     return ready, plan
 
 
-def run_check(config: CheckConfig, console: Console) -> tuple[CheckResults, Path]:
+def run_check(
+    config: CheckConfig, console: Console, data: Feedback | None = None
+) -> tuple[CheckResults, Path]:
     """Run all checks that apply, write the page, the JSON and the filtered feedback.
+
+    Args:
+        config: settings of the check.
+        console: where people read along.
+        data: feedback at hand, in place of what the settings name.
 
     Returns:
         What was found, and the path of its page.
@@ -81,7 +92,7 @@ def run_check(config: CheckConfig, console: Console) -> tuple[CheckResults, Path
     Raises:
         UserError: anything the user can mend.
     """
-    ready, plan = plan_check(config)
+    ready, plan = plan_check(config, data)
     notes = _notes(ready.inputs)
     for line in (*notes, *plan_lines(plan)):
         console.print(line, markup=False, highlight=False)
@@ -160,7 +171,6 @@ def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) ->
 
 def _load(config: CheckConfig, ready: PreparedCheck) -> CheckInputs:
     from accordant.models.facts import read_facts
-    from accordant.tokens.fingerprint import fingerprint_tokenizer
 
     session = ready.session
     assert session is not None
@@ -168,13 +178,7 @@ def _load(config: CheckConfig, ready: PreparedCheck) -> CheckInputs:
     if config.reference is None:
         return inputs
     other = read_facts(config, config.reference).tokenizer
-    if fingerprint_tokenizer(other) != fingerprint_tokenizer(session.tokenizer):
-        raise UserError(
-            f"{config.model} and {config.reference} have different tokenizers, so their "
-            "log-probabilities cannot be compared token by token.",
-            where="--reference",
-            mend="Give the model that --model was trained from.",
-        )
+    session.refuse_other_tokenizer(other, config.reference, "--reference")
     return replace(inputs, reference=session.other_model(config.reference))
 
 

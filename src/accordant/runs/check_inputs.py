@@ -57,7 +57,7 @@ class PreparedCheck:
         return self.inputs.encoded is not None and any(one.reads_model for one in self.checks)
 
 
-def prepare_check(config: CheckConfig) -> PreparedCheck:
+def prepare_check(config: CheckConfig, data: Feedback | None = None) -> PreparedCheck:
     """Read the feedback, choose the checks and encode for them; loads no weights.
 
     Raises:
@@ -66,7 +66,7 @@ def prepare_check(config: CheckConfig) -> PreparedCheck:
     for name in (*config.only, *config.skip):
         get_check(name, "--only" if name in config.only else "--skip")
     reward = find_reward(config.judge_for(config.data), where="option --judge", noun="judge")
-    feedback, held_out = read_feedback(config, config.held_out_split)
+    feedback, held_out = read_feedback(config, config.held_out_split, data)
     checks, not_run = _choose(config, feedback, held_out)
     options = bind_options(checks, config.options)
     inputs = CheckInputs(

@@ -5,15 +5,17 @@ Knows settings of models and templates, and the loaders. Knows no verb and no fe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accordant.base.errors import UserError
 from accordant.models.facts import ModelFacts, read_facts
 from accordant.models.loading import LoadedModel, load
 from accordant.runs.settings import SessionSettings
+from accordant.tokens.fingerprint import fingerprint_tokenizer
 from accordant.tokens.rendering import Rendering, encode_prompt
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from accordant.feedback.records import Text
+    from accordant.scoring.scores import Scores
+    from accordant.tokens.examples import Example
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Session:
         console: where people read along.
         cache: folder of what is computed once.
         adapt: puts an adapter on the loaded model, or leaves it as it is.
+        given: the model where it is in memory already.
     """
 
     settings: SessionSettings
@@ -43,6 +48,7 @@ class Session:
     console: Console
     cache: Path
     adapt: Callable[[Any], Any] = lambda model: model
+    given: LoadedModel | None = None
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -57,7 +63,7 @@ class Session:
     @cached_property
     def loaded(self) -> LoadedModel:
         """The model with its weights, as it was found."""
-        return load(self.settings)
+        return self.given or load(self.settings)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -74,9 +80,39 @@ class Session:
         model: nn.Module = install(load(self.settings, name).model)
         return model
 
+    def score(self, examples: Sequence[Example]) -> Scores:
+        """Score the examples' own answers in the arithmetic of training, without gradients."""
+        from accordant.models.precision import arithmetic
+        from accordant.scoring.engine import score_all
+
+        trees = [tree for example in examples for tree in example.own_trees]
+        with arithmetic(self.model, self.settings.precision):
+            return score_all(self.model, trees, self.settings.token_budget)
+
     def encode_prompt(self, text: Text) -> tuple[int, ...]:
         """Return the tokens of a prompt to be answered."""
         return encode_prompt(text, self.tokenizer, self.rendering)
+
+    def refuse_other_tokenizer(
+        self, tokenizer: PreTrainedTokenizerBase, name: str, where: str
+    ) -> None:
+        """Refuse a model with another tokenizer, whose scores are of other tokens.
+
+        Args:
+            tokenizer: that of the other model.
+            name: the other model.
+            where: what named it.
+
+        Raises:
+            UserError: the two tokenizers differ.
+        """
+        if fingerprint_tokenizer(tokenizer) != fingerprint_tokenizer(self.tokenizer):
+            raise UserError(
+                f"{self.settings.model} and {name} have different tokenizers, so their "
+                " log-probabilities cannot be compared token by token.",
+                where=where,
+                mend="Give the model that --model was trained from.",
+            )
 
     def say(self, line: str) -> None:
         """Print a line as it is, without markup."""
@@ -89,6 +125,7 @@ def open_session(
     console: Console | None = None,
     cache: Path = Path("cache"),
     adapt: Callable[[Any], Any] = lambda model: model,
+    given: LoadedModel | None = None,
 ) -> Session:
     """Read what is known of a model before its weights are loaded.
 
@@ -97,6 +134,7 @@ def open_session(
         console: where people read along; nowhere when None.
         cache: folder of what is computed once.
         adapt: puts an adapter on the loaded model.
+        given: the model where it is in memory already; the settings' name is not looked up then.
 
     Raises:
         UserError: there is no such model, or a file of it or of the template cannot be read.
@@ -104,8 +142,9 @@ def open_session(
     from rich.console import Console
 
     rendering = settings.rendering()
-    facts = read_facts(settings)
+    facts = ModelFacts(given.model.config, given.tokenizer) if given else read_facts(settings)
     if rendering.chat_template is not None:
         # Saved with the model, so that who talks to it later uses the template it learnt.
         facts.tokenizer.chat_template = rendering.chat_template
-    return Session(settings, facts, rendering, console or Console(quiet=True), cache, adapt)
+    console = console or Console(quiet=True)
+    return Session(settings, facts, rendering, console, cache, adapt, given)

@@ -173,6 +173,10 @@ class CheckConfig(
     overwrite: bool = setting(False, "Replace the file of --filter if it exists.", panel=OUTPUT)
 
 
+class ScoreConfig(SessionSettings, FeedbackSettings):
+    """Settings of scoring the answers of feedback under a model."""
+
+
 class ChatConfig(HubSettings, SamplingSettings):
     """Settings of `accordant chat`."""
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import Tensor, nn
 
+    from accordant.checks.findings import Finding
     from accordant.checks.monitor import Monitor
+    from accordant.feedback.loading import Feedback
+    from accordant.models.loading import LoadedModel
     from accordant.runs.align.results import AlignResults
     from accordant.scoring.frozen import Frozen
     from accordant.training.trainer import Task
@@ -51,6 +54,45 @@ class AlignOutcome:
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedModel:
+    """What a run leaves in memory beside what it tells.
+
+    Args:
+        config: its settings.
+        outcome: counts, and where model and report were written.
+        loaded: the trained model, ready to be scored, and its tokenizer; None of a dry run.
+        history: logged rows, each with `step` and metrics; held-out metrics start with `eval_`.
+        findings: of the checks during training.
+    """
+
+    config: AlignConfig
+    outcome: AlignOutcome
+    loaded: LoadedModel | None = None
+    history: tuple[Mapping[str, Any], ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def model(self) -> Any:
+        """The trained model, with its adapter if it has one; None of a dry run."""
+        return self.loaded and self.loaded.model
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer; None of a dry run."""
+        return self.loaded and self.loaded.tokenizer
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder the model was saved to; None of a dry run."""
+        return None if self.outcome.model is None else Path(self.outcome.model)
+
+    @property
+    def report(self) -> Path | None:
+        """Page that shows the run; None without one."""
+        return None if self.outcome.report is None else Path(self.outcome.report)
+
+
 def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignOutcome:
     """Validate, train, save, measure and report.
 
@@ -62,8 +104,25 @@ def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignO
     Raises:
         UserError: anything the user can mend.
     """
+    return align_data(config, dry_run=dry_run, console=console).outcome
+
+
+def align_data(
+    config: AlignConfig, *, dry_run: bool, console: Console, data: Feedback | None = None
+) -> AlignedModel:
+    """Do as `run_align`, and return the model beside what it tells.
+
+    Args:
+        config: settings of the run.
+        dry_run: stop after the plan, before weights are loaded.
+        console: where people read along; of several processes only the first prints.
+        data: feedback at hand, in place of what the settings name.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
     console.quiet = console.quiet or not is_first_process()
-    ready = prepare(config, console)
+    ready = prepare(config, console, data)
     for line in plan_lines(config, ready):
         ready.session.say(line)
     plan = ready.plan
@@ -77,10 +136,10 @@ def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignO
         steps=plan.steps,
         memory_bytes=plan.memory.total,
     )
-    return planned if dry_run else execute(config, ready, planned)
+    return AlignedModel(config, planned) if dry_run else execute(config, ready, planned)
 
 
-def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> AlignOutcome:
+def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> AlignedModel:
     """Train on what `prepare` made, save the model, measure it and write the report."""
     from accordant.reports.terminal import print_report
     from accordant.reports.writing import write_report
@@ -118,11 +177,16 @@ def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> Alig
     leave_processes()
     folder = config.output_dir / RUN_MODEL
     outcome = replace(planned, steps=result.steps, model=str(folder))
+    done = AlignedModel(
+        config, outcome, replace(session.loaded, model=result.model), result.history
+    )
     if not main:
-        return outcome
+        return done
     _save(config, ready, result.model, weights, folder)
+    findings = monitor.findings() if monitor else ()
+    done = replace(done, findings=findings)
     if not config.report:
-        return outcome
+        return done
     # Sharded weights cannot be scored by one process: what was saved is what is measured.
     final = result.model if weights is None else session.other_model(str(folder))
     with phase(session.console, "measuring the result"):
@@ -131,13 +195,14 @@ def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> Alig
             ready,
             result,
             **measure_change(config, ready, start, final),
-            findings=monitor.findings() if monitor else (),
+            findings=findings,
         )
     report = align_report(results)
     page, _ = write_report(report, config.output_dir)
     print_report(report, session.console)
     session.say(f"Report: {page}")
-    return replace(outcome, report=str(page), summary=report.verdict, results=results)
+    outcome = replace(outcome, report=str(page), summary=report.verdict, results=results)
+    return replace(done, outcome=outcome)
 
 
 def _task(config: AlignConfig, ready: Prepared) -> Task:

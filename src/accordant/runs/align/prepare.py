@@ -90,17 +90,20 @@ class Prepared:
         )
 
 
-def prepare(config: AlignConfig, console: Console | None = None) -> Prepared:
+def prepare(
+    config: AlignConfig, console: Console | None = None, data: Feedback | None = None
+) -> Prepared:
     """Check data, options and the output folder, and encode the data; loads no weights.
 
     Args:
         config: settings of the run.
         console: where people read along; nowhere when None.
+        data: feedback at hand, in place of what the settings name.
 
     Raises:
         UserError: anything the user can mend.
     """
-    read = _read(config)
+    read = _read(config, data)
     relabelled = relabel(config, *_split(config, read))
     objective = choose_objective(config, relabelled.train)
     options = bind_options(objective, config.options)
@@ -197,9 +200,9 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _read(config: AlignConfig) -> tuple[Feedback, ...]:
+def _read(config: AlignConfig, data: Feedback | None) -> tuple[Feedback, ...]:
     """Read the feedback to learn from and, where it is named or bundled, that to test on."""
-    feedback, held_out = read_feedback(config)
+    feedback, held_out = read_feedback(config, data=data)
     if held_out is None:
         return (feedback,)
     if held_out.record_type != feedback.record_type:
