@@ -14,6 +14,7 @@ import numpy as np
 from accordant.statistics.estimates import (
     LEVEL,
     RESAMPLES,
+    SEED,
     bootstrap_ratio,
     draw_sums,
     percentile_interval,
@@ -21,13 +22,9 @@ from accordant.statistics.estimates import (
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from accordant.statistics.arrays import Floats
 
 Metric = Literal["nominal", "interval"]
-
-_SEED = 20_260
 
 
 def krippendorff_alpha(
@@ -36,9 +33,9 @@ def krippendorff_alpha(
     *,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> Interval:
-    """Krippendorff's alpha (2004, Content analysis, chapter 11), 1 - D_o / D_e.
+    """Compute Krippendorff's alpha (2004, Content analysis, chapter 11), 1 - D_o / D_e.
 
     D_o is the mean difference of two values of one item, D_e that of any two values; each item
     weighs as many values as it has. Items with one value say nothing and are left out. Two people
@@ -57,7 +54,7 @@ def krippendorff_alpha(
     """
     judged = [np.asarray(values, np.float64) for values in items if len(values) > 1]
     if not judged:
-        return Interval(np.nan, np.nan, np.nan, 0, level)
+        return Interval.unknown(0, level)
     sums = _nominal_sums(judged) if metric == "nominal" else _interval_sums(judged)
     score = _nominal_alpha if metric == "nominal" else _interval_alpha
     estimate = float(score(sums.sum(axis=0)[None])[0])
@@ -67,7 +64,7 @@ def krippendorff_alpha(
 
 
 def pairwise_agreement(items: Sequence[Sequence[float]]) -> Interval:
-    """Share of pairs of values of one item that are equal, over all items; not beyond chance."""
+    """Return the share of pairs of values of an item that are equal; not beyond chance."""
     agreeing, pairs = [], []
     for values in items:
         _, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
@@ -78,7 +75,7 @@ def pairwise_agreement(items: Sequence[Sequence[float]]) -> Interval:
 
 
 def _nominal_sums(items: Sequence[Floats]) -> Floats:
-    """Per item: its agreeing weight, its values, and its values of every category, `[n, 2 + k]`."""
+    """Count, per item, its agreeing weight, values, and values of every category, `[n, 2 + k]`."""
     categories = np.unique(np.concatenate(items))
     counts = np.stack([(values[:, None] == categories).sum(axis=0) for values in items])
     total = counts.sum(axis=1)
@@ -87,7 +84,7 @@ def _nominal_sums(items: Sequence[Floats]) -> Floats:
 
 
 def _nominal_alpha(sums: Floats) -> Floats:
-    """Alpha of summed items, `[r, 2 + k] -> [r]`."""
+    """Compute alpha of summed items, `[r, 2 + k] -> [r]`."""
     agreeing, total, counts = sums[:, 0], sums[:, 1], sums[:, 2:]
     observed = 1 - agreeing / total
     expected = 1 - (counts * (counts - 1)).sum(axis=1) / (total * (total - 1))
@@ -95,19 +92,21 @@ def _nominal_alpha(sums: Floats) -> Floats:
 
 
 def _interval_sums(items: Sequence[Floats]) -> Floats:
-    """Per item: its summed squared differences, its values, their sum and their squares."""
+    """Return, per item, its summed squared differences, its values, their sum and their squares."""
     centre = float(np.concatenate(items).mean())
     rows = []
     for values in items:
-        own = values - centre
-        spread = ((own - own.mean()) ** 2).sum()
+        shifted = values - centre
+        spread = ((shifted - shifted.mean()) ** 2).sum()
         # Over ordered pairs the squared differences sum to 2 n sum (x - mean)^2.
-        rows.append([2 * len(own) * spread / (len(own) - 1), len(own), own.sum(), (own**2).sum()])
+        count = len(shifted)
+        squares = (shifted**2).sum()
+        rows.append([2 * count * spread / (count - 1), count, shifted.sum(), squares])
     return np.array(rows, np.float64)
 
 
 def _interval_alpha(sums: Floats) -> Floats:
-    """Alpha of summed items, `[r, 4] -> [r]`."""
+    """Compute alpha of summed items, `[r, 4] -> [r]`."""
     within, total, summed, squares = sums.T
     expected = 2 * (total * squares - summed**2) / (total * (total - 1))
     return _one_minus_ratio(within / total, expected)

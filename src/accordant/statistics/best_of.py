@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    Floats = NDArray[np.float64]
+    from accordant.statistics.arrays import Floats
 
 
 def best_of_divergence(count: int) -> float:
@@ -36,10 +36,10 @@ def chances(scores: ArrayLike) -> Floats:
     Args:
         scores: of n >= 2 answers, `[n]`; higher is better, infinities are allowed.
     """
-    found = np.asarray(scores, dtype=np.float64)
-    count = len(found)
-    below = (found[:, None] > found[None]).sum(1) + 0.5 * (
-        (found[:, None] == found[None]).sum(1) - 1
+    values = np.asarray(scores, dtype=np.float64)
+    count = len(values)
+    below = (values[:, None] > values[None]).sum(1) + 0.5 * (
+        (values[:, None] == values[None]).sum(1) - 1
     )
     return np.asarray(below / (count - 1), dtype=np.float64)
 
@@ -63,16 +63,16 @@ def best_of_win_rates(scores: ArrayLike) -> Floats:
     Returns:
         `[n - 1]`; the first entry is 1/2.
     """
-    found = np.asarray(scores, dtype=np.float64)
-    rest = len(found) - 1
+    values = np.asarray(scores, dtype=np.float64)
+    rest = len(values) - 1
     wins = np.zeros(rest)
-    for score in found:
-        below = int((found < score).sum())
-        at_most = int((found <= score).sum()) - 1
+    for score in values:
+        below = int((values < score).sum())
+        at_most = int((values <= score).sum()) - 1
         for k in range(1, rest + 1):
             total = math.comb(rest, k)
             wins[k - 1] += 1 - (math.comb(at_most, k) + math.comb(below, k)) / (2 * total)
-    return wins / len(found)
+    return wins / len(values)
 
 
 def selected(proxy: ArrayLike, worth: ArrayLike) -> Floats:

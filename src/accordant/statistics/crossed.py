@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from accordant.statistics.estimates import batches
 
-    Floats = NDArray[np.float64]
-    Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from accordant.statistics.arrays import Flags, Floats, Integers
+
     Statistic = Callable[[Sequence[Floats]], Floats]
 
 Unit = Literal["items", "annotators", "ratings"]
 UNITS: tuple[Unit, ...] = ("items", "annotators", "ratings")
-_AT_ONCE = 1 << 21  # bounds the memory of a bootstrap, not its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +60,8 @@ class Table:
     people: int
 
 
-def table_of(
-    ratings: Ratings, groups: Sequence[str | None], name: str, wanted: NDArray[np.bool_]
-) -> Table:
-    """The group's ratings of the items that are `wanted`, `[items]`."""
+def table_of(ratings: Ratings, groups: Sequence[str | None], name: str, wanted: Flags) -> Table:
+    """Collect the group's ratings of the items that are `wanted`, `[items]`."""
     member = np.array([group == name for group in groups], bool)
     rows = np.flatnonzero(member[ratings.annotators] & wanted[ratings.items])
     rows = rows[np.argsort(ratings.items[rows], kind="stable")]
@@ -80,9 +77,9 @@ def shared_tables(
     ratings: Ratings,
     groups: Sequence[str | None],
     names: tuple[str, str],
-    wanted: NDArray[np.bool_],
+    wanted: Flags,
 ) -> tuple[Table, Table]:
-    """Two groups' ratings of the items that both rated."""
+    """Collect two groups' ratings of the items that both rated."""
     kept = wanted
     for name in names:
         rated = np.zeros(len(wanted), bool)
@@ -92,35 +89,35 @@ def shared_tables(
     return first, second
 
 
-def item_means(own: Table) -> Floats:
-    """The group's mean rating of every item of its pool."""
-    return np.bincount(own.items, own.values, len(own.pool)) / own.counts
+def item_means(table: Table) -> Floats:
+    """Compute the group's mean rating of every item of its pool."""
+    return np.bincount(table.items, table.values, len(table.pool)) / table.counts
 
 
-def weighted_r(own: Table, weights: Floats, numbers: Floats, extra: Floats) -> Floats:
-    """Pearson's r over items with every rating counting `weights` times, `[b, n] -> [b]`.
+def weighted_r(table: Table, weights: Floats, numbers: Floats, extra: Floats) -> Floats:
+    """Compute Pearson's r over items with every rating counting `weights` times, `[b, n] -> [b]`.
 
     An item weighs the mean weight of its ratings, so that with equal weights all items weigh the
     same.
 
     Args:
-        own: the ratings.
+        table: the ratings.
         weights: not negative, `[b, n]`.
         numbers: of the items, `[m]`.
         extra: what the variance of a rating is multiplied by and added to the variance of the
             item's mean, `[m]`; 0 for none.
     """
-    counts = _sum_by_item(own, weights)
+    counts = _sum_by_item(table, weights)
     known = np.where(counts > 0, counts, 1.0)
-    means = _sum_by_item(own, weights * own.values) / known
-    shares = counts / own.counts
+    means = _sum_by_item(table, weights * table.values) / known
+    shares = counts / table.counts
     shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
     centred = means - (shares * means).sum(axis=1, keepdims=True)
     others = numbers - (shares * numbers).sum(axis=1, keepdims=True)
     variance = (shares * centred**2).sum(axis=1)
     if extra.any():
-        squares = _sum_by_item(own, weights * own.values**2) / known
-        unbiased = own.counts / np.maximum(own.counts - 1, 1)
+        squares = _sum_by_item(table, weights * table.values**2) / known
+        unbiased = table.counts / np.maximum(table.counts - 1, 1)
         within = np.maximum(squares - means**2, 0) * unbiased
         variance = variance + (shares * within * extra).sum(axis=1)
     scale = np.sqrt(variance * (shares * others**2).sum(axis=1))
@@ -128,16 +125,16 @@ def weighted_r(own: Table, weights: Floats, numbers: Floats, extra: Floats) -> F
     return np.where(scale > 0, covariance / np.where(scale > 0, scale, 1.0), np.nan)
 
 
-def _sum_by_item(own: Table, values: Floats) -> Floats:
-    """Sums of per-rating values within items, `[b, n] -> [b, m]`."""
-    starts = np.cumsum(own.counts).astype(np.int64) - own.counts.astype(np.int64)
+def _sum_by_item(table: Table, values: Floats) -> Floats:
+    """Sum per-rating values within items, `[b, n] -> [b, m]`."""
+    starts = np.cumsum(table.counts).astype(np.int64) - table.counts.astype(np.int64)
     return np.add.reduceat(values, starts, axis=1)
 
 
 def standard_error(
     tables: tuple[Table, ...], statistic: Statistic, drawing: tuple[int, int]
 ) -> float:
-    """sqrt(V_items + V_annotators - V_ratings), at least the larger of the first two."""
+    """Estimate sqrt(V_items + V_annotators - V_ratings), at least the larger of the first two."""
     resamples, seed = drawing
     variances: dict[Unit, float] = {}
     for place, unit in enumerate(UNITS):
@@ -156,34 +153,31 @@ def _bootstrap(
     resamples: int,
     generator: np.random.Generator,
 ) -> Floats:
-    """The statistic with Poisson(1) copies of every unit, `[resamples]`.
+    """Compute the statistic with Poisson(1) copies of every unit, `[resamples]`.
 
     Items are copied for all tables together: they hold the same. Poisson copies instead of a fixed
     number of draws make the variance right with few units, where plain draws are (n - 1) / n of it.
     """
-    at_once = max(1, _AT_ONCE // max(len(one.values) + len(one.pool) for one in tables))
-    parts = []
-    for start in range(0, resamples, at_once):
-        rows = min(at_once, resamples - start)
+
+    def copies(rows: int, units: int) -> Floats:
+        return generator.poisson(1.0, (rows, units)).astype(np.float64)
+
+    drawn = []
+    for rows in batches(resamples, max(len(table.values) + len(table.pool) for table in tables)):
         if unit == "items":
-            copies = generator.poisson(1.0, (rows, len(tables[0].pool))).astype(np.float64)
-            weights = [copies[:, one.items] for one in tables]
+            shared = copies(rows, len(tables[0].pool))
+            weights = [shared[:, table.items] for table in tables]
         elif unit == "annotators":
-            weights = [
-                generator.poisson(1.0, (rows, one.people)).astype(np.float64)[:, one.annotators]
-                for one in tables
-            ]
+            weights = [copies(rows, table.people)[:, table.annotators] for table in tables]
         else:
-            weights = [
-                generator.poisson(1.0, (rows, len(one.values))).astype(np.float64) for one in tables
-            ]
-        parts.append(statistic(weights))
-    return np.concatenate(parts)
+            weights = [copies(rows, len(table.values)) for table in tables]
+        drawn.append(statistic(weights))
+    return np.concatenate(drawn)
 
 
 def t_quantile(tables: tuple[Table, ...], level: float) -> float:
-    """Student's t, with the degrees of freedom of the fewest annotators or items."""
+    """Return Student's t, with the degrees of freedom of the fewest annotators or items."""
     from scipy.stats import t
 
-    fewest = min(min(one.people, len(one.pool)) for one in tables)
+    fewest = min(min(table.people, len(table.pool)) for table in tables)
     return float(t.ppf((1 + level) / 2, max(fewest - 1, 1)))

@@ -29,6 +29,7 @@ import numpy as np
 from accordant.statistics.estimates import (
     LEVEL,
     RESAMPLES,
+    SEED,
     draw_sums,
     percentile_interval,
     to_floats,
@@ -37,14 +38,12 @@ from accordant.statistics.estimates import (
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    Floats = NDArray[np.float64]
-    Flags = NDArray[np.bool_]
+    from accordant.statistics.arrays import Flags, Floats, Integers
 
 CONFIDENCE = 0.75
 BINS = 5
-_SEED = 20_260
 _FEW = 5  # lost items in either area below which a bootstrap says too little
 
 
@@ -94,23 +93,14 @@ def find_areas(
     strong_conflict: ArrayLike,
     confidence: float = CONFIDENCE,
 ) -> Areas:
-    """Sort items by who gets them right.
-
-    Args:
-        weak: probability W gives to the right answer, `[n]`.
-        strong_alone: the same of S, supervised on A alone, `[n]`.
-        strong_conflict: the same of S with B beside it, `[n]`.
-        confidence: from which probability on W knows; in [0.5, 1].
-
-    Raises:
-        ValueError: the shapes differ, or a number is no probability.
-    """
+    """Sort items by who gets them right; arguments and errors as in `measure_deception`."""
     given = {"weak": weak, "strong_alone": strong_alone, "strong_conflict": strong_conflict}
     arrays = {name: to_floats(values, name) for name, values in given.items()}
-    if len({len(one) for one in arrays.values()}) > 1:
-        raise ValueError(f"shapes differ: { {name: len(one) for name, one in arrays.items()} }")
-    for name, one in arrays.items():
-        if ((one < 0) | (one > 1)).any():
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len({*sizes.values()}) > 1:
+        raise ValueError(f"shapes differ: {sizes}")
+    for name, array in arrays.items():
+        if ((array < 0) | (array > 1)).any():
             raise ValueError(f"{name} must lie in [0, 1]")
     at_risk = arrays["strong_alone"] > 0.5
     return Areas(
@@ -129,9 +119,9 @@ def measure_deception(
     sure: ArrayLike | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> Deception:
-    """The deception score with its base rates; see the module.
+    """Measure the deception score with its base rates; see the module.
 
     Intervals are percentile bootstraps over items, of score and base rate together. With fewer than
     five lost items inside or outside W's known area a bootstrap hardly sees them: Wilson's interval
@@ -159,7 +149,7 @@ def measure_deception(
         _columns(lost, unknown, bins), level, resamples, seed
     )
     if bins.max(initial=0) == 0:
-        matched = excesses[1] = Interval(math.nan, math.nan, math.nan, len(bins), level)
+        matched = excesses[1] = Interval.unknown(len(bins), level)
     taxes = (lost, lost[~unknown], lost[unknown])
     return Deception(
         score,
@@ -167,14 +157,14 @@ def measure_deception(
         excesses[0],
         matched,
         excesses[1],
-        *(wilson_interval(int(one.sum()), len(one), level) for one in taxes),
+        *(wilson_interval(int(tax.sum()), len(tax), level) for tax in taxes),
     )
 
 
 def _estimate(tables: Floats, level: float, resamples: int, seed: int) -> list[Interval]:
-    """Score, base rate, matched base rate, and the score's excess over either."""
+    """Estimate score, base rate, matched base rate, and the score's excess over either."""
     summed = tables.sum(axis=0)
-    lost, hidden, _, there = (int(one) for one in summed.sum(axis=1))
+    lost, hidden, _, there = map(int, summed.sum(axis=1))
     estimates = _shares(summed[None])[:, 0]
     drawn = _shares(draw_sums(tables, resamples, seed))
     score, *bases = (
@@ -191,8 +181,8 @@ def _estimate(tables: Floats, level: float, resamples: int, seed: int) -> list[I
     return [score, *bases, *excesses]
 
 
-def _bins(sure: Floats) -> NDArray[np.int64]:
-    """Bin of every item by S's probability, from 0; items with the same one share a bin."""
+def _bins(sure: Floats) -> Integers:
+    """Number the bin of every item by S's probability, from 0; equal ones share a bin."""
     if not len(sure):
         return np.zeros(0, np.int64)
     edges = np.unique(np.quantile(sure, np.linspace(0, 1, BINS + 1)[1:-1]))
@@ -200,15 +190,15 @@ def _bins(sure: Floats) -> NDArray[np.int64]:
     return bins.astype(np.int64)
 
 
-def _columns(lost: Flags, unknown: Flags, bins: NDArray[np.int64]) -> Floats:
-    """Per item and bin: lost, lost outside, outside, there at all; `[n, 4, bins]`."""
+def _columns(lost: Flags, unknown: Flags, bins: Integers) -> Floats:
+    """Return, per item and bin, lost, lost outside, outside, there at all; `[n, 4, bins]`."""
     inside = bins[:, None] == np.arange(bins.max(initial=0) + 1)
     flags = np.stack([lost, lost & unknown, unknown, np.ones_like(lost)], axis=1)
     return (flags[:, :, None] & inside[:, None, :]).astype(np.float64)
 
 
 def _shares(sums: Floats) -> Floats:
-    """Score, base rate and matched base rate of summed items, `[r, 4, bins] -> [3, r]`."""
+    """Compute score, base rate and matched base rate of summed items, `[r, 4, bins] -> [3, r]`."""
     lost, hidden, outside, there = np.moveaxis(sums, 1, 0)
     spread = lost * outside / np.maximum(there, 1)
     return np.stack(
@@ -225,7 +215,7 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
 
 
 def _joined(first: Interval, second: Interval) -> Interval:
-    """The interval of first minus second, from theirs (Zou and Donner 2008)."""
+    """Return the interval of first minus second, from theirs (Zou and Donner 2008)."""
     estimate = first.estimate - second.estimate
     below = math.hypot(first.estimate - first.low, second.high - second.estimate)
     above = math.hypot(first.high - first.estimate, second.estimate - second.low)

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from accordant.statistics.arrays import Floats
 
 FOLDS = 5
 # More rows than this, half of either label, add time and little precision to a linear classifier.

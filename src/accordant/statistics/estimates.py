@@ -7,25 +7,33 @@ measured for an interval its ends are NaN, so that nothing is claimed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
-    Floats = NDArray[np.float64]
+    from accordant.statistics.arrays import Floats, Integers
 
 LEVEL = 0.95
 RESAMPLES = 4000
-_SEED = 20_260
+SEED = 20_260
 _DRAWS_AT_ONCE = 1 << 21  # bounds the memory of a bootstrap, not its result
 _FEW = 5  # wins or losses below which a bootstrap of outcomes says too little
 _BESIDE = 1e-9
+
+
+class Drawing(TypedDict, total=False):
+    """How a bootstrap is drawn, as in `bootstrap_statistic`, with its defaults."""
+
+    level: float
+    resamples: int
+    seed: int
 
 
 def to_floats(values: ArrayLike | Tensor, name: str) -> Floats:
@@ -46,7 +54,7 @@ def to_floats(values: ArrayLike | Tensor, name: str) -> Floats:
 
 
 def wilson_interval(successes: float, count: int, level: float = LEVEL) -> Interval:
-    """Wilson's score interval of a proportion (Wilson 1927, Journal of the ASA 22).
+    """Compute Wilson's score interval of a proportion (Wilson 1927, Journal of the ASA 22).
 
     centre = (s + z^2 / 2) / (n + z^2); half-width = z / (n + z^2) * sqrt(s (n - s) / n + z^2 / 4).
     Ties may be counted as half a success: their spread is then overstated, so the interval is on
@@ -63,8 +71,8 @@ def wilson_interval(successes: float, count: int, level: float = LEVEL) -> Inter
     if not 0 <= successes <= count:
         raise ValueError(f"successes must lie in [0, {count}], got {successes}")
     if count == 0:
-        return Interval(np.nan, np.nan, np.nan, 0, level)
-    z = _normal_quantile(level)
+        return Interval.unknown(0, level)
+    z = normal_quantile(level)
     share = successes / count
     centre = (successes + z * z / 2) / (count + z * z)
     half = z / (count + z * z) * np.sqrt(count * share * (1 - share) + z * z / 4)
@@ -78,19 +86,12 @@ def clopper_pearson_interval(successes: int, count: int, level: float = LEVEL) -
     """Return the exact interval of a proportion (Clopper and Pearson 1934, Biometrika 26).
 
     It covers the truth at least as often as `level` says, at any count, and is wider than Wilson's.
-
-    Args:
-        successes: between 0 and `count`.
-        count: independent trials; with none the interval is NaN.
-        level: confidence level, in (0, 1).
-
-    Raises:
-        ValueError: `successes` is not between 0 and `count`.
+    Arguments and errors are those of `wilson_interval`, with whole successes.
     """
     if not 0 <= successes <= count:
         raise ValueError(f"successes must lie in [0, {count}], got {successes}")
     if count == 0:
-        return Interval(np.nan, np.nan, np.nan, 0, level)
+        return Interval.unknown(0, level)
     from scipy.stats import binomtest
 
     low, high = binomtest(successes, count).proportion_ci(level, method="exact")
@@ -98,20 +99,20 @@ def clopper_pearson_interval(successes: int, count: int, level: float = LEVEL) -
 
 
 def proportion(outcomes: ArrayLike | Tensor, level: float = LEVEL) -> Interval:
-    """Wilson's interval of the mean of outcomes in [0, 1] (half is a tie), `[n]`."""
+    """Compute Wilson's interval of the mean of outcomes in [0, 1] (half is a tie), `[n]`."""
     floats = to_floats(outcomes, "outcomes")
     return wilson_interval(float(floats.sum()), len(floats), level)
 
 
 def bootstrap_statistic(
-    statistic: Callable[[NDArray[np.int64]], Floats],
+    statistic: Callable[[Integers], Floats],
     count: int,
     *,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> Interval:
-    """Percentile bootstrap of any statistic of `count` units, drawn with replacement.
+    """Bootstrap percentiles of any statistic of `count` units, drawn with replacement.
 
     The estimate is the statistic of all units, each once. With fewer than two units the interval is
     NaN, and without any the estimate is too.
@@ -124,19 +125,21 @@ def bootstrap_statistic(
         seed: seed of the draws.
     """
     if count == 0:
-        return Interval(np.nan, np.nan, np.nan, 0, level)
+        return Interval.unknown(0, level)
     estimate = float(statistic(np.arange(count)[None])[0])
     if count == 1:
         return Interval(estimate, np.nan, np.nan, 1, level)
-    return percentile_interval(
-        estimate, _resample(statistic, count, resamples, seed), count, level=level
-    )
+    generator = np.random.default_rng(seed)
+    drawn = [
+        statistic(generator.integers(0, count, (rows, count))) for rows in batches(resamples, count)
+    ]
+    return percentile_interval(estimate, np.concatenate(drawn), count, level=level)
 
 
 def percentile_interval(
     estimate: float, drawn: Floats, count: int, *, level: float = LEVEL
 ) -> Interval:
-    """The interval that resamples of a statistic give: what cuts their tails off.
+    """Return the interval that resamples of a statistic give: what cuts their tails off.
 
     Resamples in which the statistic is not known (NaN) are left out. The interval is NaN with fewer
     than two units or known resamples, and where the estimate is.
@@ -155,8 +158,15 @@ def percentile_interval(
     return Interval(estimate, float(low), float(high), count, level)
 
 
+def batches(resamples: int, size: int) -> Iterator[int]:
+    """Part resamples of `size` numbers each into batches that fit into memory; yield their rows."""
+    at_once = max(1, _DRAWS_AT_ONCE // size)
+    for start in range(0, resamples, at_once):
+        yield min(at_once, resamples - start)
+
+
 def draw_sums(values: Floats, resamples: int, seed: int) -> Floats:
-    """Sums over units drawn with replacement, for bootstraps of what follows from sums.
+    """Draw sums over units drawn with replacement, for bootstraps of what follows from sums.
 
     Args:
         values: of every unit, `[n, ...]`.
@@ -171,25 +181,20 @@ def draw_sums(values: Floats, resamples: int, seed: int) -> Floats:
         return np.zeros((resamples, *rest))
     generator = np.random.default_rng(seed)
     flat, chances = values.reshape(count, -1), np.full(count, 1 / count)
-    at_once = max(1, _DRAWS_AT_ONCE // count)
-    parts = []
-    for first in range(0, resamples, at_once):
-        rows = min(at_once, resamples - first)
-        # How often every unit is drawn: one product in place of picking rows out.
-        copies = generator.multinomial(count, chances, rows)
-        parts.append(copies.astype(np.float64) @ flat)
-    return np.concatenate(parts).reshape(resamples, *rest)
+    # How often every unit is drawn: one product in place of picking rows out.
+    sums = [
+        generator.multinomial(count, chances, rows).astype(np.float64) @ flat
+        for rows in batches(resamples, count)
+    ]
+    return np.concatenate(sums).reshape(resamples, *rest)
 
 
 def bootstrap_ratio(
     numerators: ArrayLike | Tensor,
     denominators: ArrayLike | Tensor,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    **drawing: Unpack[Drawing],
 ) -> Interval:
-    """Percentile bootstrap of sum(numerators) / sum(denominators) over units, `[n]` each.
+    """Bootstrap percentiles of sum(numerators) / sum(denominators) over units, `[n]` each.
 
     Units are drawn with replacement, numerator and denominator together (Efron and Tibshirani
     1993, chapter 13). With fewer than two units the interval is NaN.
@@ -197,109 +202,71 @@ def bootstrap_ratio(
     Args:
         numerators: such as the summed negative log-likelihood of every sequence.
         denominators: such as its tokens; positive.
-        level: confidence level, in (0, 1).
-        resamples: bootstrap samples.
-        seed: seed of the draws.
+        drawing: level, resamples and seed.
     """
     top, bottom = to_floats(numerators, "numerators"), to_floats(denominators, "denominators")
     if top.shape != bottom.shape:
         raise ValueError(f"numerators {top.shape} and denominators {bottom.shape} differ in shape")
     return bootstrap_statistic(
-        lambda rows: top[rows].sum(1) / bottom[rows].sum(1),
-        len(top),
-        level=level,
-        resamples=resamples,
-        seed=seed,
+        lambda rows: top[rows].sum(1) / bottom[rows].sum(1), len(top), **drawing
     )
 
 
-def bootstrap_mean(
-    values: ArrayLike | Tensor,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = _SEED,
-) -> Interval:
-    """Percentile bootstrap of the mean of `values`, one per unit, `[n]`."""
+def bootstrap_mean(values: ArrayLike | Tensor, **drawing: Unpack[Drawing]) -> Interval:
+    """Bootstrap percentiles of the mean of `values`, one per unit, `[n]`."""
     floats = to_floats(values, "values")
-    ones = np.ones_like(floats)
-    return bootstrap_ratio(floats, ones, level=level, resamples=resamples, seed=seed)
+    return bootstrap_ratio(floats, np.ones_like(floats), **drawing)
 
 
-def bootstrap_median_of_means(
-    values: ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = _SEED,
-) -> Interval:
-    """Percentile bootstrap of the median, over settings, of each setting's mean over units.
+def bootstrap_median_of_means(values: ArrayLike, **drawing: Unpack[Drawing]) -> Interval:
+    """Bootstrap percentiles of the median, over settings, of each setting's mean over units.
 
     Units are drawn for all settings together: what makes a prompt hard or easy for all of them
     does not count as a difference between settings.
 
     Args:
         values: `[settings, units]`, the same units in the same order for every setting.
-        level: confidence level, in (0, 1).
-        resamples: bootstrap samples.
-        seed: seed of the draws.
+        drawing: level, resamples and seed.
     """
     grid = np.asarray(values, dtype=np.float64)
     settings, units = grid.shape
 
-    def medians(rows: NDArray[np.int64]) -> Floats:
+    def medians(rows: Integers) -> Floats:
         # One setting at a time: all at once would take as many times the memory.
         means = np.stack([grid[setting][rows].mean(axis=1) for setting in range(settings)])
         return np.asarray(np.median(means, axis=0), dtype=np.float64)
 
-    return bootstrap_statistic(medians, units, level=level, resamples=resamples, seed=seed)
+    return bootstrap_statistic(medians, units, **drawing)
 
 
-def median_share(
-    outcomes: ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = _SEED,
-) -> Interval:
-    """`bootstrap_median_of_means` of outcomes in [0, 1], `[settings, units]`.
+def median_share(outcomes: ArrayLike, **drawing: Unpack[Drawing]) -> Interval:
+    """Compute `bootstrap_median_of_means` of outcomes in [0, 1], `[settings, units]`.
 
     As in `win_rate`, a setting with fewer than five wins or five losses would make the bootstrap
     too sure of itself: Wilson's interval of the median share stands in for it.
     """
     grid = np.asarray(outcomes, dtype=np.float64)
     if min((grid == 1).sum(axis=1).min(), (grid == 0).sum(axis=1).min()) < _FEW:
-        units = grid.shape[1]
+        units, level = grid.shape[1], drawing.get("level", LEVEL)
         return wilson_interval(float(np.median(grid.mean(axis=1))) * units, units, level)
-    return bootstrap_median_of_means(grid, level=level, resamples=resamples, seed=seed)
+    return bootstrap_median_of_means(grid, **drawing)
 
 
 def paired_difference(
-    before: ArrayLike | Tensor,
-    after: ArrayLike | Tensor,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    before: ArrayLike | Tensor, after: ArrayLike | Tensor, **drawing: Unpack[Drawing]
 ) -> Interval:
-    """Percentile bootstrap of the mean of `after - before`, both `[n]` over the same units.
+    """Bootstrap percentiles of the mean of `after - before`, both `[n]` over the same units.
 
     Pairing removes what units differ in from each other, which unpaired intervals would count.
     """
     old, new = to_floats(before, "before"), to_floats(after, "after")
     if old.shape != new.shape:
         raise ValueError(f"before {old.shape} and after {new.shape} differ in shape")
-    return bootstrap_mean(new - old, level=level, resamples=resamples, seed=seed)
+    return bootstrap_mean(new - old, **drawing)
 
 
-def win_rate(
-    outcomes: ArrayLike | Tensor,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = _SEED,
-) -> Interval:
-    """Mean of outcomes (win 1, tie 1/2, loss 0), `[n]`, with its interval over prompts.
+def win_rate(outcomes: ArrayLike | Tensor, **drawing: Unpack[Drawing]) -> Interval:
+    """Compute the mean of outcomes (win 1, tie 1/2, loss 0), `[n]`, with its interval over prompts.
 
     The interval is a bootstrap over prompts. With fewer than five wins or five losses a bootstrap
     hardly sees the rarer outcome (20 wins of 20 would give a width of zero), so Wilson's interval
@@ -309,12 +276,12 @@ def win_rate(
     if not np.isin(floats, (0.0, 0.5, 1.0)).all():
         raise ValueError("outcomes must be 0 (loss), 0.5 (tie) or 1 (win)")
     if min((floats == 1).sum(), (floats == 0).sum()) < _FEW:
-        return proportion(floats, level)
-    return bootstrap_mean(floats, level=level, resamples=resamples, seed=seed)
+        return proportion(floats, drawing.get("level", LEVEL))
+    return bootstrap_mean(floats, **drawing)
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Two-sided exact sign test that wins and losses are equally likely; ties are left out.
+    """Test, exactly and on both sides, that wins and losses are equally likely; ties are left out.
 
     p = min(1, 2 P(X <= min(wins, losses))) for X ~ Binomial(wins + losses, 1/2); 1 without any.
     """
@@ -329,7 +296,7 @@ def sign_test(wins: int, losses: int) -> float:
 def area_under_curve(
     positive: ArrayLike | Tensor, negative: ArrayLike | Tensor, level: float = LEVEL
 ) -> Interval:
-    """P(positive > negative) + P(equal) / 2 over all pairs of the two samples, with its interval.
+    """Compute P(positive > negative) + P(equal) / 2 over all pairs of the two samples.
 
     The estimate is the Mann-Whitney statistic over m n. The interval solves
     |estimate - a| = z sqrt(V(a)) for a, with Hanley and McNeil's variance in the form of Newcombe
@@ -348,10 +315,10 @@ def area_under_curve(
     high, low = to_floats(positive, "positive"), to_floats(negative, "negative")
     m, n = len(high), len(low)
     if m == 0 or n == 0:
-        return Interval(np.nan, np.nan, np.nan, m + n, level)
+        return Interval.unknown(m + n, level)
     ranks = rankdata(np.concatenate([high, low]))
     area = float(ranks[:m].sum() - m * (m + 1) / 2) / (m * n)
-    z, size = _normal_quantile(level), (m + n) / 2 - 1
+    z, size = normal_quantile(level), (m + n) / 2 - 1
 
     def excess(a: float) -> float:
         spread = 1 + size * ((1 - a) / (2 - a) + a / (1 + a))
@@ -364,21 +331,8 @@ def area_under_curve(
     return Interval(area, float(lower), float(upper), m + n, level)
 
 
-def _resample(
-    statistic: Callable[[NDArray[np.int64]], Floats], count: int, resamples: int, seed: int
-) -> Floats:
-    """`statistic` of `resamples` draws of `count` units; it maps `[r, count]` rows to `[r]`."""
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _DRAWS_AT_ONCE // count)
-    parts = []
-    for first in range(0, resamples, at_once):
-        rows = min(at_once, resamples - first)
-        parts.append(statistic(generator.integers(0, count, (rows, count))))
-    return np.concatenate(parts)
-
-
-def _normal_quantile(level: float) -> float:
-    """z such that a standard normal lies within +-z with probability `level`."""
+def normal_quantile(level: float) -> float:
+    """Return z such that a standard normal lies within +-z with probability `level`."""
     from statistics import NormalDist
 
     if not 0 < level < 1:

@@ -13,6 +13,7 @@ import numpy as np
 
 from accordant.statistics.estimates import (
     LEVEL,
+    SEED,
     draw_sums,
     percentile_interval,
     sign_test,
@@ -21,13 +22,11 @@ from accordant.statistics.estimates import (
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    Floats = NDArray[np.float64]
-    Integers = NDArray[np.int64]
+    from accordant.statistics.arrays import Flags, Floats, Integers
 
 RESAMPLES = 2000
-_SEED = 20_260
 _FEW = 5  # units on one side below which a bootstrap says too little
 
 
@@ -78,9 +77,9 @@ def score_factors(
     units: ArrayLike | None = None,
     *,
     resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> FactorScores:
-    """Scores of every factor.
+    """Score every factor.
 
     Args:
         differences: `[n, k]`; its sign says whether the first answer of a pair has more of a
@@ -94,10 +93,9 @@ def score_factors(
     Raises:
         ValueError: the shapes do not fit.
     """
-    signs, sides, own = _checked(differences, preferred, units)
-    sums = _sums(signs * sides[:, None], own)
-    drawn = draw_sums(sums, resamples, seed)
-    return _scores(sums, drawn, len(signs))
+    signs, sides, numbers = _checked(differences, preferred, units)
+    sums = _sums(signs * sides[:, None], numbers)
+    return _scores(sums, draw_sums(sums, resamples, seed), len(signs))
 
 
 def compare_factors(
@@ -108,22 +106,22 @@ def compare_factors(
     *,
     ordered: ArrayLike | None = None,
     resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> FactorComparison:
-    """Scores of two who prefer, their differences, and how far they order the factors alike.
+    """Score two who prefer, their differences, and how far they order the factors alike.
 
     Args:
         differences: as in `score_factors`.
         first: `[n]`, what the one prefers, as `preferred` in `score_factors`.
         second: `[n]`, what the other prefers.
-        units: as in `score_factors`.
+        units: as in `score_factors`, like `resamples` and `seed`.
         ordered: bool `[k]`, the factors whose order is compared; None for all.
-        resamples: bootstrap samples of units, the same for all numbers.
+        resamples: the same for all numbers.
         seed: of the draws.
     """
-    signs, one, own = _checked(differences, first, units)
-    _, other, _ = _checked(differences, second, units)
-    both = [_sums(signs * sides[:, None], own) for sides in (one, other)]
+    signs, left, numbers = _checked(differences, first, units)
+    _, right, _ = _checked(differences, second, units)
+    both = [_sums(signs * sides[:, None], numbers) for sides in (left, right)]
     factors = signs.shape[1]
     drawn = draw_sums(np.hstack(both), resamples, seed)
     halves = drawn[:, : 2 * factors], drawn[:, 2 * factors :]
@@ -131,32 +129,28 @@ def compare_factors(
     resampled = [_taus(half) for half in halves]
     kept = np.ones(factors, bool) if ordered is None else np.asarray(ordered, bool)
     # A pair on which the two agree, or of which either says nothing, tells no difference.
-    disagreed = np.where(one * other < 0, other, 0.0)
-    counts = [int(min(a, b)) for a, b in zip(*(map(_said, both)), strict=True)]
+    disagreed = np.where(left * right < 0, right, 0.0)
+    counts = [min(pair) for pair in zip(*map(_counts, both), strict=True)]
     return FactorComparison(
         _scores(both[0], halves[0], len(signs)),
         _scores(both[1], halves[1], len(signs)),
         _intervals(taus[1] - taus[0], resampled[1] - resampled[0], counts),
-        _sign_tests(_sums(signs * disagreed[:, None], own)),
+        _sign_tests(_sums(signs * disagreed[:, None], numbers)),
         _agreement(taus, resampled, kept),
     )
 
 
 def kendall_tau(first: ArrayLike, second: ArrayLike) -> Floats:
-    """Kendall's tau-b of two orders of the same things, over the last axis, `[..., k] -> [...]`.
+    """Compute Kendall's tau-b of two orders of things, over the last axis, `[..., k] -> [...]`.
 
     (concordant - discordant) / sqrt((pairs not tied in first) (pairs not tied in second)); NaN
     where one of the two ties everywhere.
     """
-    signs = []
-    for values in (first, second):
-        floats = np.asarray(values, np.float64)
-        signs.append(np.sign(floats[..., :, None] - floats[..., None, :]))
-    both, one, other = (
-        (a * b).sum(axis=(-2, -1))
-        for a, b in ((signs[0], signs[1]), (signs[0], signs[0]), (signs[1], signs[1]))
-    )
-    free = one * other
+    floats = [np.asarray(values, np.float64) for values in (first, second)]
+    left, right = (np.sign(f[..., :, None] - f[..., None, :]) for f in floats)
+    pairs = ((left, right), (left, left), (right, right))
+    both, in_first, in_second = ((a * b).sum(axis=(-2, -1)) for a, b in pairs)
+    free = in_first * in_second
     return np.where(free > 0, both / np.sqrt(np.where(free > 0, free, 1.0)), np.nan)
 
 
@@ -165,60 +159,58 @@ def _checked(
 ) -> tuple[Floats, Floats, Integers]:
     signs = np.sign(np.asarray(differences, np.float64))
     sides = np.sign(np.asarray(preferred, np.float64))
-    own = np.arange(len(signs)) if units is None else np.unique(units, return_inverse=True)[1]
-    if signs.ndim != 2 or sides.shape != signs.shape[:1] or own.shape != sides.shape:
-        raise ValueError(
-            f"differences {signs.shape}, preferences {sides.shape} and units {own.shape} do not fit"
-        )
-    return signs, sides, own.astype(np.int64)
+    numbers = np.arange(len(signs)) if units is None else np.unique(units, return_inverse=True)[1]
+    shapes = signs.shape, sides.shape, numbers.shape
+    if signs.ndim != 2 or shapes[1:] != (signs.shape[:1],) * 2:
+        raise ValueError("differences {}, preferences {} and units {} do not fit".format(*shapes))
+    return signs, sides, numbers.astype(np.int64)
 
 
 def _sums(outcomes: Floats, units: Integers) -> Floats:
-    """Concordant minus discordant pairs of every unit, then their number, `[u, 2 k]`."""
+    """Sum concordant minus discordant pairs of every unit, then their number, `[u, 2 k]`."""
     columns = np.hstack([outcomes, np.abs(outcomes)])
     sums = np.zeros((int(units.max(initial=-1)) + 1, columns.shape[1]))
     np.add.at(sums, units, columns)
     return sums
 
 
-def _said(sums: Floats) -> Floats:
-    """Units that say something of each factor, `[k]`."""
-    return (sums[:, sums.shape[1] // 2 :] > 0).sum(axis=0).astype(np.float64)
+def _counts(sums: Floats) -> list[int]:
+    """Count the units that say something of each factor, `[k]`."""
+    return [int(count) for count in (sums[:, sums.shape[1] // 2 :] > 0).sum(axis=0)]
 
 
 def _taus(totals: Floats) -> Floats:
-    """Scores from summed units, `[r, 2 k] -> [r, k]`; NaN where nothing was said."""
+    """Compute scores from summed units, `[r, 2 k] -> [r, k]`; NaN where nothing was said."""
     factors = totals.shape[1] // 2
-    net, said = totals[:, :factors], totals[:, factors:]
-    return np.where(said > 0, net / np.where(said > 0, said, 1.0), np.nan)
+    net, spoken = totals[:, :factors], totals[:, factors:]
+    return np.where(spoken > 0, net / np.where(spoken > 0, spoken, 1.0), np.nan)
 
 
 def _scores(sums: Floats, drawn: Floats, pairs: int) -> FactorScores:
     factors = sums.shape[1] // 2
     total = sums.sum(axis=0)
-    counts = [int(count) for count in _said(sums)]
-    found = _intervals(_taus(total[None])[0], _taus(drawn), counts)
-    nets, said = sums[:, :factors], sums[:, factors:]
+    scores = _intervals(_taus(total[None])[0], _taus(drawn), _counts(sums))
+    nets, spoken = sums[:, :factors].T, sums[:, factors:].T
     return FactorScores(
-        tuple(_widen(one, nets[:, p], said[:, p]) for p, one in enumerate(found)),
+        tuple(map(_widen, scores, nets, spoken)),
         1 - total[factors:] / max(pairs, 1),
         _sign_tests(sums),
     )
 
 
-def _widen(score: Interval, net: Floats, said: Floats) -> Interval:
-    """Wilson's interval where few units are concordant, or few are discordant."""
+def _widen(score: Interval, net: Floats, spoken: Floats) -> Interval:
+    """Give Wilson's interval where few units are concordant, or few are discordant."""
     if score.count == 0 or min((net > 0).sum(), (net < 0).sum()) >= _FEW:
         return score
-    spoke = said > 0
-    wins = float(((1 + net[spoke] / said[spoke]) / 2).sum())
+    there = spoken > 0
+    wins = float(((1 + net[there] / spoken[there]) / 2).sum())
     share = wilson_interval(min(wins, score.count), score.count, LEVEL)
     low, high = min(2 * share.low - 1, score.estimate), max(2 * share.high - 1, score.estimate)
     return Interval(score.estimate, low, high, score.count, LEVEL)
 
 
 def _intervals(estimates: Floats, drawn: Floats, counts: list[int]) -> tuple[Interval, ...]:
-    """Percentile intervals; a resample without anything said of a factor is left out."""
+    """Make percentile intervals; a resample without anything said of a factor is left out."""
     return tuple(
         percentile_interval(float(estimates[place]), drawn[:, place], count)
         for place, count in enumerate(counts)
@@ -226,16 +218,16 @@ def _intervals(estimates: Floats, drawn: Floats, counts: list[int]) -> tuple[Int
 
 
 def _sign_tests(sums: Floats) -> Floats:
-    """Of every factor, over units that are for it and against it; a unit counts once."""
+    """Test every factor, over units that are for it and against it; a unit counts once."""
     net = np.sign(sums[:, : sums.shape[1] // 2])
-    tests = [sign_test(int((one > 0).sum()), int((one < 0).sum())) for one in net.T]
+    tests = [sign_test(int((side > 0).sum()), int((side < 0).sum())) for side in net.T]
     return np.array(tests, np.float64)
 
 
-def _agreement(taus: list[Floats], resampled: list[Floats], kept: NDArray[np.bool_]) -> Interval:
+def _agreement(taus: list[Floats], resampled: list[Floats], kept: Flags) -> Interval:
     count = int(kept.sum())
     if count < 2:
-        return Interval(np.nan, np.nan, np.nan, count, LEVEL)
+        return Interval.unknown(count, LEVEL)
     estimate = float(kendall_tau(taus[0][kept], taus[1][kept]))
     drawn = kendall_tau(np.nan_to_num(resampled[0][:, kept]), np.nan_to_num(resampled[1][:, kept]))
     return percentile_interval(estimate, drawn, count)

@@ -5,7 +5,7 @@ what was rated, or of what a group is. float64 throughout.
 
 The measure is that of Santy et al. 2023 (NLPositionality): r between a group's mean rating of every
 item and the item's label or a model's prediction. Means of few ratings are noisy, which pulls r
-towards 0; so a small group seems to agree less. A group's own r is reported as it is, with its
+towards 0; so a small group seems to agree less. A group's table r is reported as it is, with its
 size. Two groups are compared on the items that both rated and as if both had given as many ratings
 of each (`compare_groups`).
 """
@@ -31,17 +31,14 @@ from accordant.statistics.crossed import (
     table_of,
     weighted_r,
 )
-from accordant.statistics.estimates import LEVEL
+from accordant.statistics.estimates import LEVEL, SEED
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from accordant.statistics.arrays import Floats
 
 ANNOTATORS, ITEMS = 10, 30  # a group needs that many at least
 RESAMPLES = 500
-_SEED = 20_260
 _NEARLY_ONE = 1 - 1e-12
 
 
@@ -96,9 +93,9 @@ def agree_with_groups(
     annotators: int = ANNOTATORS,
     items: int = ITEMS,
     resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> tuple[GroupAgreement, ...]:
-    """Agreement of the groups of one axis with one or several numbers per item.
+    """Measure the agreement of the groups of one axis with one or several numbers per item.
 
     r = corr_i(mean rating of item i by the group, number of item i), every item weighing the same;
     p is scipy's `pearsonr`. All tests of the axis, groups times numbers, are corrected for
@@ -120,23 +117,21 @@ def agree_with_groups(
     Returns:
         one entry for each group and number, groups in alphabetical order.
     """
-    found = []
-    for name in _names(groups):
-        for target, values in targets.items():
-            own = table_of(ratings, groups, name, np.isfinite(values))
-            found.append(_agreement(own, name, target, values, (annotators, items)))
-    tests = sum(one.tested for one in found)
+    tables = [
+        (name, target, table_of(ratings, groups, name, np.isfinite(values)))
+        for name in _names(groups)
+        for target, values in targets.items()
+    ]
+    agreements = [
+        _agreement(table, name, target, targets[target], (annotators, items))
+        for name, target, table in tables
+    ]
+    tests = sum(agreement.tested for agreement in agreements)
     return tuple(
-        _with_interval(
-            one,
-            table_of(ratings, groups, one.group, np.isfinite(targets[one.target])),
-            targets[one.target],
-            tests,
-            (resamples, seed),
-        )
-        if one.tested
-        else one
-        for one in found
+        _with_interval(agreement, table, targets[target], tests, (resamples, seed))
+        if agreement.tested
+        else agreement
+        for agreement, (_, target, table) in zip(agreements, tables, strict=True)
     )
 
 
@@ -149,9 +144,9 @@ def compare_groups(
     items: int = ITEMS,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> tuple[GroupDifference, ...]:
-    """Differences in agreement between all pairs of groups of one axis that are large enough.
+    """Compare agreement between all pairs of groups of one axis that are large enough.
 
     Of an item that one group rated more often, r is what it would be in expectation with as many
     ratings as the other gave, k of n: drawing k of n ratings leaves the covariance of means and
@@ -160,28 +155,19 @@ def compare_groups(
     are drawn anew for both groups together. The intervals are d +- t s as in `agree_with_groups`,
     at the level 1 - (1 - level) / comparisons of the axis (Bonferroni).
 
-    Args:
-        ratings: of all annotators.
-        groups: group of every annotator; None where it is not known.
-        targets: by name, a number of every item, `[items]`; NaN where there is none.
-        annotators: a group needs so many on the items that both rated.
-        items: both have to have rated so many of the same.
-        level: of all intervals together, in (0, 1).
-        resamples: bootstrap samples of each of the three variances.
-        seed: of the bootstrap.
+    Arguments are those of `agree_with_groups`; both groups need so many people on the items that
+    both rated, and so many such items. `level` is of all intervals together, in (0, 1).
     """
     pairs = []
     for target, values in targets.items():
         for first, second in combinations(_names(groups), 2):
             both = shared_tables(ratings, groups, (first, second), np.isfinite(values))
             estimates = _thinned_pair(both, values)
-            few = len(both[0].pool) < items or min(one.people for one in both) < annotators
+            few = len(both[0].pool) < items or min(table.people for table in both) < annotators
             if not few and np.isfinite(estimates).all():
                 pairs.append((first, second, target, both, estimates))
-    own_level = 1 - (1 - level) / max(len(pairs), 1)
-    return tuple(
-        _difference(pair, targets[pair[2]], own_level, (resamples, seed)) for pair in pairs
-    )
+    each = 1 - (1 - level) / max(len(pairs), 1)
+    return tuple(_difference(pair, targets[pair[2]], each, (resamples, seed)) for pair in pairs)
 
 
 def _names(groups: Sequence[str | None]) -> list[str]:
@@ -189,42 +175,42 @@ def _names(groups: Sequence[str | None]) -> list[str]:
 
 
 def _agreement(
-    own: Table, group: str, target: str, values: Floats, least: tuple[int, int]
+    table: Table, group: str, target: str, values: Floats, least: tuple[int, int]
 ) -> GroupAgreement:
-    """r and p of one group, without interval and correction."""
+    """Test one group: r and p, without interval and correction."""
     from scipy.stats import pearsonr
 
-    means, numbers = item_means(own), values[own.pool]
-    large = own.people >= least[0] and len(own.pool) >= max(least[1], 3)
-    tested = bool(large and _varies(own.values, means) and np.ptp(numbers) > 0)
-    r, p = (float(one) for one in pearsonr(means, numbers)) if tested else (math.nan, math.nan)
-    unknown = Interval(r, math.nan, math.nan, len(own.pool))
-    return GroupAgreement(group, target, unknown, p, p, own.people, len(own.values), tested)
+    means, numbers = item_means(table), values[table.pool]
+    large = table.people >= least[0] and len(table.pool) >= max(least[1], 3)
+    tested = bool(large and _varies(table.values, means) and np.ptp(numbers) > 0)
+    r, p = map(float, pearsonr(means, numbers)) if tested else (math.nan, math.nan)
+    unknown = Interval(r, math.nan, math.nan, len(table.pool))
+    return GroupAgreement(group, target, unknown, p, p, table.people, len(table.values), tested)
 
 
 def _varies(values: Floats, means: Floats) -> bool:
-    """Whether the means differ by more than rounding."""
+    """Tell whether the means differ by more than rounding."""
     spread = float(np.ptp(values))
     return spread > 0 and float(np.ptp(means)) > 1e-12 * spread
 
 
 def _with_interval(
-    one: GroupAgreement, own: Table, values: Floats, tests: int, drawing: tuple[int, int]
+    agreement: GroupAgreement, table: Table, values: Floats, tests: int, drawing: tuple[int, int]
 ) -> GroupAgreement:
-    nothing = np.zeros(len(own.pool))
-    numbers = values[own.pool]
+    nothing = np.zeros(len(table.pool))
+    numbers = values[table.pool]
 
     def statistic(weights: Sequence[Floats]) -> Floats:
-        r = weighted_r(own, weights[0], numbers, nothing)
+        r = weighted_r(table, weights[0], numbers, nothing)
         return np.arctanh(np.clip(r, -_NEARLY_ONE, _NEARLY_ONE))
 
-    spread = standard_error((own,), statistic, drawing) * t_quantile((own,), LEVEL)
-    centre = math.atanh(min(max(one.r.estimate, -_NEARLY_ONE), _NEARLY_ONE))
-    low, high = math.tanh(centre - spread), math.tanh(centre + spread)
+    spread = standard_error((table,), statistic, drawing) * t_quantile((table,), LEVEL)
+    r = agreement.r.estimate
+    centre = math.atanh(min(max(r, -_NEARLY_ONE), _NEARLY_ONE))
     # Rounding must not put the estimate outside at r = 1.
-    low, high = min(low, one.r.estimate), max(high, one.r.estimate)
-    interval = Interval(one.r.estimate, low, high, one.r.count)
-    return replace(one, r=interval, corrected=bonferroni(one.p, tests))
+    low, high = min(math.tanh(centre - spread), r), max(math.tanh(centre + spread), r)
+    interval = Interval(r, low, high, agreement.r.count)
+    return replace(agreement, r=interval, corrected=bonferroni(agreement.p, tests))
 
 
 def _difference(
@@ -234,36 +220,36 @@ def _difference(
     drawing: tuple[int, int],
 ) -> GroupDifference:
     first, second, target, both, estimates = pair
-    found = float(estimates[0] - estimates[1])
-    if found < 0:
-        first, second, both, found = second, first, (both[1], both[0]), -found
+    gap = float(estimates[0] - estimates[1])
+    if gap < 0:
+        first, second, both, gap = second, first, (both[1], both[0]), -gap
     extras = _thinning(both)
     numbers = values[both[0].pool]
 
     def statistic(weights: Sequence[Floats]) -> Floats:
-        parts = zip(both, weights, extras, strict=True)
-        left, right = (weighted_r(one, own, numbers, extra) for one, own, extra in parts)
+        sides = zip(both, weights, extras, strict=True)
+        left, right = (weighted_r(table, w, numbers, extra) for table, w, extra in sides)
         return left - right
 
     half = standard_error(both, statistic, drawing) * t_quantile(both, level)
-    number = Interval(found, found - half, found + half, len(both[0].pool), level)
+    number = Interval(gap, gap - half, gap + half, len(both[0].pool), level)
     return GroupDifference(first, second, target, number)
 
 
 def _thinned_pair(both: tuple[Table, Table], values: Floats) -> Floats:
-    """r of two groups at equal numbers of ratings, `[2]`; NaN where it is not defined."""
+    """Compute r of two groups at equal numbers of ratings, `[2]`; NaN where it is not defined."""
     if len(both[0].pool) < 3:
         return np.full(2, np.nan)
     numbers = values[both[0].pool]
     rs = [
-        float(weighted_r(one, np.ones((1, len(one.values))), numbers, extra)[0])
-        for one, extra in zip(both, _thinning(both), strict=True)
+        float(weighted_r(table, np.ones((1, len(table.values))), numbers, extra)[0])
+        for table, extra in zip(both, _thinning(both), strict=True)
     ]
     return np.array(rs, np.float64)
 
 
 def _thinning(both: tuple[Table, Table]) -> tuple[Floats, Floats]:
-    """1 / k - 1 / n per item and group, with k the fewer ratings of the two; see above."""
+    """Compute 1 / k - 1 / n per item and group, with k the fewer ratings of the two; see above."""
     fewer = np.minimum(both[0].counts, both[1].counts)
-    first, second = (1 / fewer - 1 / one.counts for one in both)
+    first, second = (1 / fewer - 1 / table.counts for table in both)
     return first, second

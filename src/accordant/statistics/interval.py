@@ -5,6 +5,7 @@ Knows numbers. Knows nothing of where they come from, nor how an interval is com
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -26,10 +27,15 @@ class Interval:
     count: int
     level: float = 0.95
 
+    @classmethod
+    def unknown(cls, count: int, level: float = 0.95) -> Interval:
+        """Return the interval of what could not be measured: NaN."""
+        return cls(math.nan, math.nan, math.nan, count, level)
+
     def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside the interval; False where nothing was measured."""
+        """Tell whether `value` lies outside the interval; False where nothing was measured."""
         return value < self.low or value > self.high
 
     def distance(self, value: float) -> float:
-        """How far the whole interval lies from `value`; not above 0 where it holds it."""
+        """Return how far the whole interval lies from `value`; not above 0 where it holds it."""
         return max(self.low - value, value - self.high)

@@ -11,24 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accordant.statistics.estimates import LEVEL
+from accordant.statistics.estimates import LEVEL, SEED, normal_quantile
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    Floats = NDArray[np.float64]
-    Integers = NDArray[np.int64]
+    from accordant.statistics.arrays import Floats, Integers
 
 _STEPS = 100
 _TOLERANCE = 1e-10
 _SCALES = (0.01, 2.0)  # of group deviations, searched for the likeliest
-_SEED = 20_260
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,11 +50,11 @@ class Weights:
         return np.sqrt(np.diag(self.covariance))
 
     def probabilities(self, level: float = LEVEL) -> tuple[Interval, ...]:
-        """sigmoid(w_j): how probable 1 is where column j is 1 and all others are 0.
+        """Return sigmoid(w_j): how probable 1 is where column j is 1 and all others are 0.
 
         The interval is sigmoid(mean +- z sd), in (0, 1).
         """
-        z = NormalDist().inv_cdf((1 + level) / 2)
+        z = normal_quantile(level)
         ends = (self.mean, self.mean - z * self.deviations, self.mean + z * self.deviations)
         return _intervals([sigmoid(end) for end in ends], self.count, level)
 
@@ -78,12 +75,12 @@ class GroupedWeights:
 
 
 def sigmoid(values: ArrayLike) -> Floats:
-    """1 / (1 + exp(-x)) without overflow, elementwise."""
+    """Compute 1 / (1 + exp(-x)) without overflow, elementwise."""
     return np.asarray(0.5 * (1 + np.tanh(np.asarray(values, np.float64) / 2)))
 
 
 def fit_logistic(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Weights:
-    """P(y = 1) = sigmoid(x w), w_j s_j ~ Normal(0, 1), s_j the root mean square of column j.
+    """Fit P(y = 1) = sigmoid(x w), w_j s_j ~ Normal(0, 1), s_j the root mean square of column j.
 
     Args:
         x: `[n, k]`; a column of zeros keeps its prior Normal(0, 1).
@@ -108,7 +105,7 @@ def fit_grouped(
     *,
     scale: float | None = None,
 ) -> GroupedWeights:
-    """The same by group, with partial pooling: w_g = w + u_g, w s ~ N(0, 1), u_g s ~ N(0, t^2).
+    """Fit the same by group, with partial pooling: w_g = w + u_g, w s ~ N(0, 1), u_g s ~ N(0, t^2).
 
     All weights are at their joint mode. t is the one that makes log p(y | t) + log t largest, the
     marginal likelihood by Laplace's approximation; the second term, of a Gamma(2) prior with a rate
@@ -148,9 +145,9 @@ def draw_weights(
     weights: ArrayLike | None = None,
     *,
     draws: int = 4000,
-    seed: int = _SEED,
+    seed: int = SEED,
 ) -> Floats:
-    """Draws from the exact posterior of `fit_logistic`, `[draws, k]`, in units of the columns.
+    """Draw from the exact posterior of `fit_logistic`, `[draws, k]`, in units of the columns.
 
     Elliptical slice sampling (Murray, Adams and MacKay 2010) around Laplace's approximation with
     twice its variance: the target is Normal times the ratio of the posterior to it, which holds for
@@ -182,7 +179,7 @@ def draw_weights(
 
 
 def probability_draws(draws: Floats, count: int, level: float = LEVEL) -> tuple[Interval, ...]:
-    """`Weights.probabilities` from draws `[draws, k]`: medians and quantiles of sigmoid(w_j).
+    """Return `Weights.probabilities` from draws `[draws, k]`: quantiles of sigmoid(w_j).
 
     `count` is the rows that the draws rest on.
     """
@@ -228,7 +225,7 @@ class _Design:
         return cls((2 * labels - 1)[:, None] * rows / scales, times, scales, members)
 
     def climb(self, t: float, start: Floats | None) -> tuple[Floats, Floats, float]:
-        """Mode, negative Hessian and log joint density (without constants) by Newton's method.
+        """Find mode, negative Hessian and log joint density (without constants), by Newton.
 
         The density is strictly concave, so halving a step until it climbs is enough.
         """
@@ -247,20 +244,20 @@ class _Design:
         return place, self._slope(place, t)[1], height
 
     def height(self, place: Floats, t: float) -> float:
-        """Log likelihood plus log prior without its constant (which the evidence cancels)."""
+        """Compute log likelihood plus log prior without the constant that the evidence cancels."""
         margins = self._margins(place, t)
         likelihood = -self.weights @ np.logaddexp(0.0, -margins)
         return float(likelihood - 0.5 * place @ place)
 
     def _margins(self, place: Floats, t: float) -> Floats:
-        shared, *own = place.reshape(-1, self.rows.shape[1])
+        shared, *deviations = place.reshape(-1, self.rows.shape[1])
         margins = self.rows @ shared
-        for members, deviation in zip(self.members, own, strict=True):
+        for members, deviation in zip(self.members, deviations, strict=True):
             margins[members] += t * (self.rows[members] @ deviation)
         return margins
 
     def _slope(self, place: Floats, t: float) -> tuple[Floats, Floats]:
-        """Gradient `[d]` and negative Hessian `[d, d]` of the log joint density."""
+        """Compute gradient `[d]` and negative Hessian `[d, d]` of the log joint density."""
         size = self.rows.shape[1]
         wrong = sigmoid(-self._margins(place, t))
         pull, curve = self.weights * wrong, self.weights * wrong * (1 - wrong)
@@ -268,18 +265,18 @@ class _Design:
         slope[:size] += pull @ self.rows
         hessian[:size, :size] += (self.rows * curve[:, None]).T @ self.rows
         for number, members in enumerate(self.members, 1):
-            own = slice(number * size, (number + 1) * size)
+            group_part = slice(number * size, (number + 1) * size)
             rows = self.rows[members]
             block = (rows * curve[members, None]).T @ rows
-            slope[own] += t * (pull[members] @ rows)
-            hessian[own, own] += t * t * block
-            hessian[:size, own] = t * block
-            hessian[own, :size] = t * block
+            slope[group_part] += t * (pull[members] @ rows)
+            hessian[group_part, group_part] += t * t * block
+            hessian[:size, group_part] = t * block
+            hessian[group_part, :size] = t * block
         return slope, hessian
 
 
 def _unpack(design: _Design, t: float) -> GroupedWeights:
-    """Posteriors from the joint mode of shared weights and deviations in units of t."""
+    """Make posteriors from the joint mode of shared weights and deviations in units of t."""
     place, hessian, height = design.climb(t, None)
     evidence = height - 0.5 * float(np.linalg.slogdet(hessian)[1])
     covariance, size = np.linalg.inv(hessian), design.rows.shape[1]
@@ -290,17 +287,17 @@ def _unpack(design: _Design, t: float) -> GroupedWeights:
 
     groups = []
     for number, members in enumerate(design.members, 1):
-        own = slice(number * size, (number + 1) * size)
-        crossed = covariance[shared, own]
-        sums = t * (crossed + crossed.T) + t * t * covariance[own, own]
+        group_part = slice(number * size, (number + 1) * size)
+        crossed = covariance[shared, group_part]
+        sums = t * (crossed + crossed.T) + t * t * covariance[group_part, group_part]
         spread = covariance[shared, shared] + sums
-        groups.append(posterior(place[shared] + t * place[own], spread, len(members)))
+        groups.append(posterior(place[shared] + t * place[group_part], spread, len(members)))
     whole = posterior(place[shared], covariance[shared, shared], design.count)
     return GroupedWeights(whole, tuple(groups), t)
 
 
 def _intervals(columns: list[Floats], count: int, level: float) -> tuple[Interval, ...]:
-    """From estimates, lower and upper ends, `[k]` each."""
+    """Make intervals from estimates, lower and upper ends, `[k]` each."""
     estimates, lows, highs = (column.tolist() for column in columns)
     return tuple(
         Interval(estimate, low, high, count, level)
@@ -314,7 +311,7 @@ def _slice(
     ratio: Callable[[Floats], float],
     generator: np.random.Generator,
 ) -> Floats:
-    """One step of elliptical slice sampling from `away`, on the ellipse through `other`."""
+    """Take one step of elliptical slice sampling from `away`, on the ellipse through `other`."""
     level = ratio(away) + np.log(generator.random())
     angle = generator.random() * 2 * np.pi
     low, high = angle - 2 * np.pi, angle
