@@ -18,7 +18,7 @@ shapes = st.lists(
 
 def layout_of(shape: list[tuple[int, list[int]]]) -> TreeLayout:
     trees = [TokenTree((1,) * p, tuple((2,) * c for c in cs)) for p, cs in shape]
-    return TreeLayout.of(pack_row(trees), torch.device("cpu"))
+    return TreeLayout.of(pack_row(trees), torch.device("cpu"), read=())
 
 
 def visible_by_blocks(layout: TreeLayout, size: int) -> torch.Tensor:

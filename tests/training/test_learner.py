@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
 from torch import nn
 
+from accordant.base.errors import UserError
+from accordant.models.heads import ValueHead
 from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import column_means, evaluate
+from accordant.objectives.inputs import LossOutput, PairwiseScores
 from accordant.objectives.metrics import family_metrics
-from accordant.objectives.registry import bind_options, get_objective
+from accordant.objectives.registry import (
+    Objective,
+    bind_options,
+    get_objective,
+    objective,
+    temporary_objectives,
+)
 from accordant.scoring.engine import TreeScorer, score
 from accordant.scoring.frozen import Frozen
 from accordant.scoring.score_cache import keep_scores
@@ -133,3 +142,61 @@ def test_the_reference_gets_no_gradient() -> None:
     learner.loss(make_examples("dpo", 2)).mean.backward()
     assert all(weight.grad is None for weight in start.parameters())
     assert any(weight.grad is not None for weight in model.parameters())
+
+
+def bradley_terry(pairs: PairwiseScores) -> LossOutput:
+    """-log sigmoid of the difference of the last tokens' values."""
+    chosen, rejected = (
+        side.policy.last_tokens(side.policy.values)[:, 0] for side in (pairs.chosen, pairs.rejected)
+    )
+    metrics = {"accuracy": (chosen > rejected).float().mean().detach()}
+    return LossOutput(-nn.functional.logsigmoid(chosen - rejected), metrics=metrics)
+
+
+@pytest.fixture
+def reward_objective() -> Iterator[Objective]:
+    with temporary_objectives():
+        objective(
+            name="last_value",
+            feedback="comparison",
+            needs_reference=False,
+            paper="Bradley and Terry 1952",
+            formula="-log sigma(v_w - v_l)",
+            reads=("values", "entropy"),
+        )(bradley_terry)
+        yield get_objective("last_value")
+
+
+def test_a_head_learns_preferences_from_the_values_its_objective_reads(
+    reward_objective: Objective,
+) -> None:
+    examples, model, head = make_examples("dpo", 24), make_model(), ValueHead(32)
+    learner = Learner(reward_objective, {}, model, head=head)
+    before = learner.loss(examples)
+    weights = [*model.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(weights, lr=3e-3)
+    for _ in range(15):
+        optimizer.zero_grad()
+        learner.loss(examples).mean.backward()
+        optimizer.step()
+    after = learner.loss(examples)
+    assert float(before.output.metrics["accuracy"]) < 0.75
+    assert float(after.output.metrics["accuracy"]) > 0.9
+    assert float(after.mean) < 0.5 * float(before.mean)
+    assert after.inputs.chosen.policy.entropy is not None
+    assert after.inputs.chosen.policy.hidden is None
+
+
+def test_an_objective_of_values_without_a_head_is_refused(reward_objective: Objective) -> None:
+    learner = Learner(reward_objective, {}, make_model())
+    with pytest.raises(UserError, match="'last_value' reads values, and there is no head"):
+        learner.loss(make_examples("dpo", 2))
+    with pytest.raises(ValueError, match="'logits' is not among entropy, hidden, values"):
+        objective(
+            name="another",
+            feedback="comparison",
+            needs_reference=False,
+            paper="none",
+            formula="0",
+            reads=("logits",),
+        )

@@ -57,7 +57,7 @@ def read_similarities(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tenso
     sums = scores.sum_tokens(scores.hidden.float()).double()
     lengths = scores.lengths.double()
     # The state from which an answer's last token, its end, is predicted.
-    last = scores.hidden[scores.lengths.cumsum(0) - 1].double()
+    last = scores.last_tokens(scores.hidden).double()
     pair, lengths_of_pair = (sums[chosen], sums[rejected]), (lengths[chosen], lengths[rejected])
     columns = (
         normalised_ches_scores(*pair, *lengths_of_pair),

@@ -49,6 +49,9 @@ FAMILIES = (
     "derived",
 )
 
+# What the engine can give beside log-probabilities, by its name in `scoring.Scores`.
+READABLE = ("entropy", "hidden", "values")
+
 # The option that most losses have; a docstring that says more of it beats this.
 Beta = Annotated[
     float,
@@ -96,6 +99,7 @@ class Objective:
         prepare: what its examples must have been given before it can run, in the order it is done.
         on_policy: whether its answers must be samples of the policy as it is: a loop gives them,
             a file of feedback cannot.
+        reads: what it reads of the policy's scores beside log-probabilities, of `READABLE`.
     """
 
     name: str
@@ -112,6 +116,7 @@ class Objective:
     labels: tuple[bool, ...] = ()
     prepare: tuple[Preparation, ...] = ()
     on_policy: bool = False
+    reads: tuple[str, ...] = ()
 
 
 def objective(
@@ -126,6 +131,7 @@ def objective(
     labels: tuple[bool, ...] = (),
     prepare: tuple[Preparation, ...] = (),
     on_policy: bool = False,
+    reads: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an objective; the function itself is left as it is.
 
@@ -133,7 +139,8 @@ def objective(
     in the docstring's `Args`. The fields are those of `Objective`.
 
     Raises:
-        ValueError: the name is taken or misspelt, or `feedback` names no record type.
+        ValueError: the name is taken or misspelt, `feedback` names no record type, or `reads`
+            nothing that can be read.
         TypeError: the function's signature cannot be read as above, or lacks an option that one of
             its preparations reads.
     """
@@ -141,6 +148,9 @@ def objective(
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is not a record type; they are {', '.join(KINDS)}")
+    for extra in reads:
+        if extra not in READABLE:
+            raise ValueError(f"{extra!r} is not among {', '.join(READABLE)}, which can be read")
     if not kinds:
         raise ValueError("an objective needs at least one type of feedback")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -171,6 +181,7 @@ def objective(
                 labels=labels,
                 prepare=prepare,
                 on_policy=on_policy,
+                reads=reads,
             )
         )
         return function

@@ -7,10 +7,10 @@ through the ordinary module call, so that data-parallel and sharded wrappers aro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,10 @@ from accordant.tokens.trees import PackedRow, TokenTree, pack_row, plan_rows
 # Part of every cache key: raise it when the numbers the engine returns change.
 ENGINE_VERSION = 3
 
+Reading = Literal["predicting", "continuations", "all"]
+"""Tokens of a row whose last state is read: those that predict, the continuations' own as well, or
+all. The last layer leaves out what it can of the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
@@ -37,6 +41,9 @@ class ScoreOptions:
         chunk: tokens whose logits exist at a time; 0 chooses by vocabulary size.
         logps: False leaves the head out, for who reads hidden states alone; log-probabilities,
             and what else would come from logits, are then NaN.
+        values: reads every continuation token's own last hidden state, `[tokens, width]`, such as
+            `models.ValueHead`; None for none. In a wrapper that synchronises gradients it has to be
+            a module of the wrapped model.
     """
 
     entropy: bool = False
@@ -44,6 +51,7 @@ class ScoreOptions:
     hidden: bool = False
     chunk: int = 0
     logps: bool = True
+    values: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,8 @@ class PackedTensors:
         owner: continuation of every target, int64 `[targets]`.
         lengths: tokens of every continuation, int64 `[continuations]`.
         tree: tree of every continuation, int64 `[continuations]`.
+        places: where each target itself stands in the row, int64 `[targets]`; None where nobody
+            reads its state.
     """
 
     input_ids: Tensor
@@ -67,39 +77,46 @@ class PackedTensors:
     owner: Tensor
     lengths: Tensor
     tree: Tensor
+    places: Tensor | None = None
 
     @classmethod
     def of(
-        cls, row: PackedRow, device: torch.device | str, *, whole: bool = False
+        cls, row: PackedRow, device: torch.device | str, read: Reading = "predicting"
     ) -> PackedTensors:
-        """Put `row` on `device`; `whole` for who reads states of all of its tokens."""
+        """Put `row` on `device`, for who reads the last states of these of its tokens."""
         sources: list[int] = []
-        targets: list[int] = []
+        places: list[int] = []
         for index in row.continuations:
             segment = row.segments[index]
             sources.extend(row.sources(index))
-            targets.extend(row.tokens[segment.start : segment.end])
+            places.extend(range(segment.start, segment.end))
+        wanted: Iterable[int] = sources
+        if read != "predicting":
+            wanted = range(len(row.tokens)) if read == "all" else (*sources, *places)
         lengths = torch.tensor([row.segments[i].length for i in row.continuations], device=device)
         count = torch.arange(len(row.continuations), device=device)
         return cls(
             input_ids=torch.tensor([row.tokens], device=device),
-            layout=TreeLayout.of(row, torch.device(device), whole=whole),
+            layout=TreeLayout.of(row, torch.device(device), wanted),
             sources=torch.tensor(sources, device=device),
-            targets=torch.tensor(targets, device=device),
+            targets=torch.tensor([row.tokens[place] for place in places], device=device),
             owner=torch.repeat_interleave(count, lengths),
             lengths=lengths,
             tree=torch.tensor(row.trees, device=device),
+            places=None if read == "predicting" else torch.tensor(places, device=device),
         )
 
 
 class PackedOutput(NamedTuple):
-    """What `model(packed=...)` returns, each `[targets]` (hidden: `[targets, width]`)."""
+    """What `model(packed=...)` returns, each `[targets]` (hidden: `[targets, width]`, values:
+    `[targets, attributes]`)."""
 
     logps: Tensor
     entropy: Tensor | None
     top_mass: Tensor | None
     top_entropy: Tensor | None
     hidden: Tensor | None
+    values: Tensor | None
 
 
 def head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
@@ -142,13 +159,19 @@ def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> 
         use_cache=False,
         tree_layout=packed.layout,
     )
-    hidden = output[0][0].index_select(0, packed.sources)
+    states = output[0][0]
+    hidden = states.index_select(0, packed.sources)
     settings = head_settings(base.config, options)
     if not options.logps:
         found = _nothing(packed.targets, settings)
     else:
         found = _head(base, hidden, packed.targets, settings)
-    return PackedOutput(*found, hidden if options.hidden else None)
+    values = None
+    if options.values is not None:
+        if packed.places is None:
+            raise ValueError("values need a row packed with the options that ask for them")
+        values = options.values(states.index_select(0, packed.places))
+    return PackedOutput(*found, hidden if options.hidden else None, values)
 
 
 def forward_trees(
@@ -172,9 +195,13 @@ def is_installed(model: nn.Module) -> bool:
     return bool(getattr(base_model_of(model), "_accordant_installed", False))
 
 
-def pack(model: nn.Module, trees: Sequence[TokenTree]) -> PackedTensors:
-    """Lay `trees` out in one row on the model's device."""
-    return PackedTensors.of(pack_row(trees, TILE), next(model.parameters()).device)
+def pack(
+    model: nn.Module, trees: Sequence[TokenTree], options: ScoreOptions | None = None
+) -> PackedTensors:
+    """Lay `trees` out in one row on the model's device, to be scored with `options`."""
+    has_head = options is not None and options.values is not None
+    read: Reading = "continuations" if has_head else "predicting"
+    return PackedTensors.of(pack_row(trees, TILE), next(model.parameters()).device, read)
 
 
 def score_packed(
@@ -191,6 +218,7 @@ def score_packed(
         top_mass=output.top_mass,
         top_entropy=output.top_entropy,
         hidden=output.hidden,
+        values=output.values,
     )
 
 
@@ -225,7 +253,7 @@ def lay_out(
             "The model was not prepared for token trees.",
             mend="Call accordant.scoring.install(model) first.",
         )
-    packed = pack(policy, trees)
+    packed = pack(policy, trees, options)
     return lambda: score_packed(policy, packed, options)
 
 

@@ -9,7 +9,7 @@ key runs they see, no masked work but the diagonal), and per-token labels for ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -98,8 +98,7 @@ class TreeLayout:
     Args:
         segments: the row's segments, parents first.
         positions: position id of every token, int64 `[tokens]`, on the model's device.
-        read: tokens whose last state is read, int64 `[read]`, ascending: those that predict a
-            continuation token, or all of the row.
+        read: tokens whose last state is read, int64 `[read]`, ascending.
     """
 
     segments: tuple[Segment, ...]
@@ -107,15 +106,10 @@ class TreeLayout:
     read: Tensor
 
     @classmethod
-    def of(cls, row: PackedRow, device: torch.device, *, whole: bool = False) -> TreeLayout:
-        """Lay `row` out with its labels on `device`; `whole` for who reads every token's states."""
-        read = (
-            range(len(row.tokens))
-            if whole
-            else sorted({source for index in row.continuations for source in row.sources(index)})
-        )
+    def of(cls, row: PackedRow, device: torch.device, read: Iterable[int]) -> TreeLayout:
+        """Lay `row` out with its labels on `device`; `read` may name a token several times."""
         positions, tokens = (
-            torch.tensor(numbers, device=device) for numbers in (row.positions, tuple(read))
+            torch.tensor(numbers, device=device) for numbers in (row.positions, sorted(set(read)))
         )
         return cls(row.segments, positions, tokens)
 

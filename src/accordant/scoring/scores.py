@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
 # Per-token fields that are there only where they were asked for.
-EXTRAS = ("entropy", "top_mass", "top_entropy", "hidden")
+EXTRAS = ("entropy", "top_mass", "top_entropy", "hidden", "values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Scores:
             to one), float32 `[tokens]`, nats.
         hidden: last hidden state (after the final norm) that predicts every token,
             `[tokens, width]`.
+        values: what a head reads off every token's own last hidden state, so behind that token and
+            all before it, float32 `[tokens, attributes]`.
     """
 
     logps: Tensor
@@ -42,6 +45,7 @@ class Scores:
     top_mass: Tensor | None = None
     top_entropy: Tensor | None = None
     hidden: Tensor | None = None
+    values: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -64,6 +68,31 @@ class Scores:
     def mean_tokens(self, values: Tensor) -> Tensor:
         """Average per-token `values` `[tokens]` within every continuation, `[n]`."""
         return self.sum_tokens(values) / self.lengths
+
+    def last_tokens(self, values: Tensor) -> Tensor:
+        """Pick per-token `values` `[tokens, ...]` at the last token of every continuation."""
+        return values[self.lengths.cumsum(0) - 1]
+
+    def step_tokens(self, values: Tensor, ends: Sequence[Sequence[int]]) -> Tensor:
+        """Pick per-token `values` `[tokens, ...]` at the last token of every step.
+
+        Args:
+            values: numbers of every token.
+            ends: where each continuation's steps end, in tokens from its start, 1 to its length.
+
+        Returns:
+            `[steps, ...]`, all steps of the first continuation first.
+
+        Raises:
+            ValueError: there are steps of more or fewer continuations, or one ends outside.
+        """
+        lengths = self.lengths.tolist()
+        for length, steps in zip(lengths, ends, strict=True):
+            if not all(1 <= end <= length for end in steps):
+                raise ValueError(f"steps of an answer of {length} tokens end at {list(steps)}")
+        starts = accumulate(lengths[:-1], initial=0)
+        runs = zip(starts, ends, strict=True)
+        return values[[start + end - 1 for start, steps in runs for end in steps]]
 
     def select(self, continuations: Tensor) -> Scores:
         """The scores of some continuations, in the order given.

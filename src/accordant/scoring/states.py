@@ -56,7 +56,7 @@ def read_states(
     with evaluating(model), captured(model, places) as states:
         for planned in plan_rows([tree.num_tokens for tree in trees], budget):
             row = pack_row([trees[index] for index in planned], TILE)
-            packed = PackedTensors.of(row, device, whole=True)
+            packed = PackedTensors.of(row, device, "all")
             score_packed(model, packed, ScoreOptions(logps=False))
             runs = _runs(row, of)
             for place, pieces in parts.items():

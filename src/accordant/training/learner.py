@@ -13,12 +13,14 @@ from typing import Any
 
 from torch import Tensor
 
+from accordant.base.errors import UserError
+from accordant.models.heads import ValueHead
 from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import column_totals, evaluate, loss_totals
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.metrics import MetricTotals, family_metrics
 from accordant.objectives.registry import Objective
-from accordant.scoring.engine import Policy, device_of, lay_out
+from accordant.scoring.engine import Policy, ScoreOptions, device_of, lay_out
 from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example
 
@@ -59,12 +61,14 @@ class Learner:
         policy: what is trained: a model prepared by `scoring.install`, wrapped or not, or
             one that scores trees by itself.
         reference: scored for objectives that need a reference; None for the others.
+        head: trained beside the policy by objectives that read values; None for the others.
     """
 
     objective: Objective
     options: Mapping[str, Any]
     policy: Policy
     reference: Frozen | None = None
+    head: ValueHead | None = None
 
     def prepare(self, examples: Sequence[Example]) -> Callable[[], Any]:
         """Lay `examples` out and read the frozen models, once for any number of steps on them.
@@ -72,14 +76,32 @@ class Learner:
         Returns:
             a function that scores the policy as it stands when called, and returns the record of
             scores the objective takes, with gradients where they are enabled.
+
+        Raises:
+            UserError: the objective reads values, and there is no head or one of another width.
         """
         # Before the policy is scored: a copy to an accelerator waits for what was queued earlier.
         device = device_of(self.policy)
         reference = None
         if self.reference is not None and self.objective.needs_reference:
             reference = self.reference.scores(examples).to(device)
-        score = lay_out(self.policy, [tree for example in examples for tree in example.trees])
+        trees = [tree for example in examples for tree in example.trees]
+        score = lay_out(self.policy, trees, self._score_options())
         return lambda: assemble(self.objective, score(), reference, examples)
+
+    def _score_options(self) -> ScoreOptions:
+        """Ask the engine for what the objective's record says it reads."""
+        reads = self.objective.reads
+        if "values" in reads and self.head is None:
+            raise UserError(
+                f"objective {self.objective.name!r} reads values, and there is no head for them.",
+                mend="Give the learner a head: Learner(..., head=models.ValueHead(width)).",
+            )
+        return ScoreOptions(
+            entropy="entropy" in reads,
+            hidden="hidden" in reads,
+            values=self.head if "values" in reads else None,
+        )
 
     def inputs(self, examples: Sequence[Example]) -> Any:
         """Score `examples` and return the record of scores the objective takes."""
