@@ -22,6 +22,7 @@ PAGES = (
     "docs/catalogue.md",
     "docs/check.md",
     "docs/adding-a-study.md",
+    "docs/adding-a-guide.md",
     "docs/models.md",
     "docs/python.md",
     "docs/rewards.md",
