@@ -22,6 +22,7 @@ from accordant_studies.claims import (
     dove,
     irepo,
     lipo,
+    logit_fusion,
     mm_rlhf,
     poft,
     preference_dissection,
@@ -85,6 +86,13 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
     "lipo": (
         {"start_model": HARDLY, "TESTS": 480, "VALIDATION": 4, "EPOCHS": 1, "DISTANCE": 0.0},
         {"start", *lipo.OBJECTIVES},
+    ),
+    "logit-fusion": (
+        {"SUBJECTS": 12, "EPOCHS": 2, "LIGHT": (2, 1e-3), "HARD": (2, 2e-3)}
+        | {"LARGE": TINY, "SMALL": Shape(width=8, layers=1, heads=2)},
+        {"large", "expert", "large tuned", "best ratio in hindsight", "two tasks, large tuned"}
+        | {logit_fusion.AVERAGE, logit_fusion.UNIT, logit_fusion.MEAN, logit_fusion.DYNAMIC}
+        | {logit_fusion.TWO, logit_fusion.CENTROID},
     ),
     "ln-dpo": (
         {"BETAS": (0.1, 0.4), "RATES": (0.03,), "STEPS": 100},

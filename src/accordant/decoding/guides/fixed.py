@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @guide(
     name="proxy_tuning",
     models=("large", "small base", "expert..."),
-    paper="Liu et al. 2024 (arXiv 2401.08565), section 3",
+    paper="Liu et al. 2024 (arXiv 2401.08565)",
     formula="softmax(l + a sum_t (e_t - s))",
 )
 def proxy_tuning(logits: Sequence[Tensor], *, alpha: NonNegative = 1.0) -> Tensor:
@@ -34,7 +34,7 @@ def proxy_tuning(logits: Sequence[Tensor], *, alpha: NonNegative = 1.0) -> Tenso
 @guide(
     name="average",
     models=("model...",),
-    paper="Hinton 2002, products of experts, normalised by their number",
+    paper="Hinton 2002, Training Products of Experts",
     formula="softmax(mean_k log p_k)",
 )
 def average(logits: Sequence[Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ FLAT, STEPS, ROUNDS = 1e-6, 30, 4  # nats; most steps of the solver; sweeps over
 @guide(
     name="logit_fusion",
     models=("large", "small base", "expert..."),
-    paper="Fan et al. 2024 (arXiv 2406.15480), section 3",
+    paper="Fan et al. 2024 (arXiv 2406.15480): the equation; how experts are mixed is derived here",
     formula="softmax(log P + sum_t a_t (log T_t - log S)), a_t from KL(P~ || P) = KL(T_t || S)",
 )
 def logit_fusion(
