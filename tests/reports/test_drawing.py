@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.reports.drawing import UNWANTED, WANTED, describe, draw
+from accordant.reports.drawing import UNWANTED, WANTED, describe_chart, draw_chart
 from accordant.reports.report import Plots
 from accordant.runs.align.charts import (
     further_charts,
@@ -25,7 +25,7 @@ def every_chart(results):
 
 def histogram(**groups):
     series = tuple(Series(name, tuple(values)) for name, values in groups.items())
-    return draw(Chart("histogram", "t", "", "x", "y", series))
+    return draw_chart(Chart("histogram", "t", "", "x", "y", series))
 
 
 @pytest.mark.parametrize("kind", sorted(every_kind_of_report()))
@@ -34,13 +34,13 @@ def test_every_plot_is_titled_described_and_labelled(kind):
     assert len(dict(charts)) == len(charts)
     for _, chart in charts:
         assert chart.title
-        assert any(character.isdigit() for character in describe(chart))
-        assert draw(chart).data
+        assert any(character.isdigit() for character in describe_chart(chart))
+        assert draw_chart(chart).data
         assert chart.x_title
 
 
 def trajectories(results):
-    return draw(training_charts(results)["logps"])
+    return draw_chart(training_charts(results)["logps"])
 
 
 def test_the_trajectories_show_chosen_and_rejected_with_their_starts():
@@ -97,7 +97,7 @@ def test_a_histogram_of_equal_values_has_bars(value):
 
 def test_the_win_rate_marker_has_the_interval():
     rate = make_win_rate()
-    marker = draw(win_rate_chart([rate])).data[-1]
+    marker = draw_chart(win_rate_chart([rate])).data[-1]
     assert marker.x[0] == pytest.approx(100 * rate.rate.estimate)
     assert marker.x[0] + marker.error_x.array[0] == pytest.approx(100 * rate.rate.high)
     assert marker.x[0] - marker.error_x.arrayminus[0] == pytest.approx(100 * rate.rate.low)
@@ -105,11 +105,11 @@ def test_the_win_rate_marker_has_the_interval():
 
 def test_a_mark_that_is_not_finite_is_left_out():
     chart = Chart("lines", "t", "", "x", "y", (), (Mark(float("nan"), "start", vertical=False),))
-    assert not draw(chart).layout.shapes
+    assert not draw_chart(chart).layout.shapes
 
 
 def test_other_metrics_are_drawn_once_and_speeds_are_not():
     rows = ({"step": 1, "loss": 1.0, "kl": 0.1, "eval_kl": 0.2, "eval_runtime": 3.0, "epoch": 1},)
     (chart,) = further_charts(rows).values()
     assert chart.title == "kl"
-    assert len(draw(chart).data) == 2
+    assert len(draw_chart(chart).data) == 2

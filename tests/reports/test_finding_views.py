@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from accordant.reports.drawing import describe, draw
+from accordant.reports.drawing import describe_chart, draw_chart
 from accordant.reports.finding_views import ends_of, view_findings
 from accordant.statistics.interval import Interval
 from accordant.statistics.wording import amount
@@ -18,15 +18,15 @@ def test_a_view_says_number_interval_threshold_and_what_is_not_listed():
     (view,) = view_findings([make_finding()])
     assert (view.value, view.ends) == ("31 %", "25 to 37 %")
     assert view.threshold == "threshold 20 %: displacement"
-    assert [row.value for row in view.rows] == ["1.25 nats", "-0.500 nats"]
+    assert [value for _, value, _ in view.rows] == ["1.25 nats", "-0.500 nats"]
     assert view.left == 29
-    assert view.measures == (("displacement", "1 nats", ""),)
+    assert view.measures == [("displacement", "1 nats", "")]
 
 
 def test_identifiers_are_unique_and_fit_in_a_page():
     views = view_findings([make_finding("<A b>"), make_finding("<A b>")])
     names = [view.identifier for view in views]
-    names += [row.anchor for view in views for row in view.rows]
+    names += [anchor for view in views for anchor, *_ in view.rows]
     names += [name for view in views for name in view.charts]
     assert len(set(names)) == len(names)
     assert all(name.replace("-", "").isalnum() for name in names)
@@ -35,12 +35,12 @@ def test_identifiers_are_unique_and_fit_in_a_page():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_chart_is_drawn_with_its_numbers_and_in_words(kind):
     chart = make_chart(kind, "<b>")
-    figure = draw(chart)
+    figure = draw_chart(chart)
     data = figure.to_plotly_json()["data"]
     assert len(data) == 1
     assert "<b>" not in str(figure.to_json())
-    assert "1.00" in describe(chart)
-    assert "4.00" in describe(chart)
+    assert "1.00" in describe_chart(chart)
+    assert "4.00" in describe_chart(chart)
     if kind != "histogram":
         assert list(data[0]["error_y"]["array"]) == [0.5, 0.5, 1.0]
 
@@ -48,8 +48,8 @@ def test_every_kind_of_chart_is_drawn_with_its_numbers_and_in_words(kind):
 def test_a_chart_of_nothing_says_so():
     chart = make_chart("histogram")
     empty = replace(chart, series=())
-    assert describe(empty) == "a: ."
-    assert not draw(empty).data
+    assert describe_chart(empty) == "a: ."
+    assert not draw_chart(empty).data
 
 
 def test_amounts_have_their_units():

@@ -54,10 +54,12 @@ def test_reward_accuracy_counts_pairs_and_halves_ties(rows):
 def test_margins_do_not_depend_on_what_the_prompt_adds_to_both(rows, shift):
     policy_chosen, policy_rejected, ref_chosen, ref_rejected = np.array(rows).T
     plain, moved = (
-        pairs(
-            policy_chosen + added, policy_rejected + added, ref_chosen, ref_rejected, beta=0.5
-        ).measure("reward_margins")
+        pairs(policy_chosen + added, policy_rejected + added, ref_chosen, ref_rejected, beta=0.5)
         for added in (0, shift)
+    )
+    plain, moved = (
+        next(measure for measure in results.measures if measure.name == "reward_margins")
+        for results in (plain, moved)
     )
     assert moved.values == plain.values
     assert plain.number.estimate == pytest.approx(np.mean(plain.values))

@@ -7,12 +7,11 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "drawing": ("describe", "draw"),
+        "drawing": ("describe_chart", "draw_chart"),
         "pages": ("render_html",),
         "report": (
             "Answers",
             "Cell",
-            "Column",
             "ComparedAnswer",
             "ComparedPair",
             "Facts",
@@ -24,6 +23,8 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Report",
             "Section",
             "Table",
+            "TableColumn",
+            "columns",
         ),
         "terminal": ("print_report",),
         "writing": ("render_json", "write_report"),

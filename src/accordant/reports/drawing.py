@@ -54,7 +54,7 @@ _MODES = {
 }
 
 
-def draw(chart: Chart) -> Figure:
+def draw_chart(chart: Chart) -> Figure:
     """Draw a chart as a plotly figure; its width follows the page."""
     import plotly.graph_objects as go
 
@@ -73,7 +73,7 @@ def draw(chart: Chart) -> Figure:
     return figure
 
 
-def describe(chart: Chart) -> str:
+def describe_chart(chart: Chart) -> str:
     """Put a chart into words, with its numbers, for who cannot see it."""
     return f"{chart.title}: {'; '.join(map(_describe_series, chart.series))}."
 
@@ -149,21 +149,17 @@ def _draw_curves(figure: Figure, chart: Chart) -> None:
 
 
 def _draw_bars(figure: Figure, chart: Chart) -> None:
-    import plotly.graph_objects as go
-
     for index, series in enumerate(chart.series):
-        colour = colour_of(series.look, series.name, index)
-        figure.add_trace(
-            go.Bar(
-                x=series.xs or [escape(label) for label in series.labels],
-                y=list(series.values),
-                name=escape(series.name),
-                marker={"color": colour, "opacity": 0.8},
-                error_y=_error_bars(series.values, series.low, series.high),
-                hovertemplate="%{x}: %{y:.4g}<extra></extra>",
-            )
+        _add_bars(
+            figure,
+            series,
+            index,
+            x=series.xs or [escape(label) for label in series.labels],
+            y=list(series.values),
+            error_y=_error_bars(series.values, series.low, series.high),
+            hovertemplate="%{x}: %{y:.4g}<extra></extra>",
         )
-    figure.update_layout(barmode="group", bargap=0.04, hovermode="closest")
+    figure.update_layout(barmode="group", bargap=0.04)
 
 
 def _draw_stacked(figure: Figure, chart: Chart) -> None:
@@ -171,25 +167,22 @@ def _draw_stacked(figure: Figure, chart: Chart) -> None:
 
     places = list(range(len(chart.rows)))
     for index, series in enumerate(chart.series):
-        if series.xs:
-            continue
-        figure.add_trace(
-            go.Bar(
+        name = escape(series.name)
+        if not series.xs:
+            _add_bars(
+                figure,
+                series,
+                index,
                 x=list(series.values),
                 y=places,
                 width=0.42,
                 orientation="h",
-                name=escape(series.name),
-                marker={"color": colour_of(series.look, series.name, index), "opacity": 0.85},
                 text=list(series.labels),
                 textposition="inside",
                 insidetextanchor="middle",
                 textfont={"color": "#ffffff"},
-                hovertemplate=f"%{{x:.1f}} % {escape(series.name)}<extra></extra>",
+                hovertemplate=f"%{{x:.1f}} % {name}<extra></extra>",
             )
-        )
-    for series in chart.series:
-        if not series.xs:
             continue
         colour = colour_of(series.look, series.name)
         figure.add_trace(
@@ -197,43 +190,41 @@ def _draw_stacked(figure: Figure, chart: Chart) -> None:
                 x=list(series.xs),
                 y=[place + 0.36 for place in places],
                 mode="markers",
-                name=escape(series.name),
+                name=name,
                 marker={"symbol": "diamond", "size": 11, "color": colour},
                 error_x=_error_bars(series.xs, series.x_low, series.x_high, colour),
-                hovertemplate=f"{escape(series.name)} %{{x:.1f}} %<extra></extra>",
+                hovertemplate=f"{name} %{{x:.1f}} %<extra></extra>",
             )
         )
-    figure.update_layout(barmode="stack", legend_traceorder="normal", hovermode="closest")
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
     figure.update_xaxes(range=[0, 101], dtick=25)
 
 
 def _draw_histograms(figure: Figure, chart: Chart) -> None:
     """Overlay histograms with common bins; zero, where inside, is a bin edge."""
-    import plotly.graph_objects as go
-
-    shown = [(i, s, np.asarray(s.values, np.float64)) for i, s in enumerate(chart.series)]
-    edges = _common_edges(np.concatenate([values for *_, values in shown] or [np.zeros(0)]))
-    centres = ((edges[1:] + edges[:-1]) / 2).tolist()
-    for index, series, values in shown:
-        counts, _ = np.histogram(values, edges)
-        if not counts.any():
-            continue
-        name = escape(series.name)
-        figure.add_trace(
-            go.Bar(
-                x=centres,
+    values = [np.asarray(series.values, np.float64) for series in chart.series]
+    edges = _common_edges(np.concatenate(values or [np.zeros(0)]))
+    for index, (series, own) in enumerate(zip(chart.series, values, strict=True)):
+        counts, _ = np.histogram(own, edges)
+        if counts.any():
+            _add_bars(
+                figure,
+                series,
+                index,
+                x=((edges[1:] + edges[:-1]) / 2).tolist(),
                 y=counts.tolist(),
                 width=np.diff(edges).tolist(),
-                name=name,
-                marker={
-                    "color": colour_of(series.look, series.name, index),
-                    "opacity": 0.72,
-                    "line": {"width": 0},
-                },
-                hovertemplate=f"{name}, about %{{x:.3g}}: %{{y}}<extra></extra>",
+                hovertemplate=f"{escape(series.name)}, about %{{x:.3g}}: %{{y}}<extra></extra>",
             )
-        )
-    figure.update_layout(barmode="overlay", bargap=0.02, hovermode="closest")
+    figure.update_layout(barmode="overlay", bargap=0.02)
+
+
+def _add_bars(figure: Figure, series: Series, index: int, **bars: Any) -> None:
+    import plotly.graph_objects as go
+
+    marker = {"color": colour_of(series.look, series.name, index), "opacity": 0.78}
+    figure.add_trace(go.Bar(name=escape(series.name), marker=marker, **bars))
+    figure.update_layout(hovermode="closest")
 
 
 def _common_edges(values: np.ndarray[Any, np.dtype[np.float64]]) -> Any:

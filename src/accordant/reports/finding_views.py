@@ -6,7 +6,7 @@ Knows findings and how numbers are written. Knows nothing of HTML files or of wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accordant.checks.findings import Finding, FindingRow
@@ -16,85 +16,71 @@ from accordant.statistics.wording import amount, ends
 
 
 @dataclass(frozen=True, slots=True)
-class RowView:
-    """A row of a finding: `anchor` is where a page shows its whole texts."""
-
-    anchor: str
-    value: str
-    row: FindingRow
-
-
-@dataclass(frozen=True, slots=True)
 class FindingView:
-    """A finding in words.
-
-    Args:
-        finding: the record itself.
-        identifier: unique in the page.
-        value: the number with its unit.
-        ends: its interval in words; empty without one.
-        threshold: what it was held against, with its source; empty without one.
-        rows: its rows.
-        left: rows that are not listed.
-        measures: further numbers: name, value, interval.
-        charts: its charts by their identifiers in the page.
-    """
+    """A finding in words; `place` is its number in the page."""
 
     finding: Finding
-    identifier: str
-    value: str
-    ends: str
-    threshold: str
-    rows: tuple[RowView, ...]
-    left: int
-    measures: tuple[tuple[str, str, str], ...]
-    charts: Mapping[str, Chart]
+    place: int
+
+    @property
+    def identifier(self) -> str:
+        """Its identifier, unique in the page."""
+        slug = re.sub(r"[^a-z0-9]+", "-", self.finding.check.lower()).strip("-") or "finding"
+        return f"{slug}-{self.place}"
+
+    @property
+    def value(self) -> str:
+        """The number with its unit."""
+        return amount(self.finding.number.estimate, self.finding.unit, self.finding.number.count)
+
+    @property
+    def ends(self) -> str:
+        """The interval in words; empty without one."""
+        return ends_of(self.finding.number, self.finding.unit)
+
+    @property
+    def threshold(self) -> str:
+        """What the number was held against, with its source; empty without one."""
+        held = self.finding.threshold
+        if held is None:
+            return ""
+        source = f": {held.source}" if held.source else ""
+        return f"threshold {amount(held.value, self.finding.unit)}{source}"
+
+    @property
+    def rows(self) -> list[tuple[str, str, FindingRow]]:
+        """Its rows: where the page shows the whole texts, the number with its unit, the row."""
+        return [
+            (f"{self.identifier}-row-{place}", amount(row.value, self.finding.row_unit), row)
+            for place, row in enumerate(self.finding.rows, 1)
+        ]
+
+    @property
+    def left(self) -> int:
+        """Rows that are not listed."""
+        return max(0, self.finding.concerned - len(self.finding.rows))
+
+    @property
+    def measures(self) -> list[tuple[str, str, str]]:
+        """Further numbers: name, value, interval."""
+        return [
+            (m.name, amount(m.number.estimate, m.unit, m.number.count), ends_of(m.number, m.unit))
+            for m in self.finding.measures
+        ]
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """Its charts by their identifiers in the page."""
+        named = enumerate(self.finding.charts, 1)
+        return {f"{self.identifier}-chart-{place}": chart for place, chart in named}
 
 
-def view_findings(findings: Iterable[Finding], first: int = 0) -> tuple[FindingView, ...]:
+def view_findings(findings: Iterable[Finding], first: int = 0) -> list[FindingView]:
     """Return views of findings, in their order; the first has the number `first` in the page."""
-    return tuple(_view(finding, place) for place, finding in enumerate(findings, first))
-
-
-def finding_identifier(finding: Finding, place: int) -> str:
-    """Return the identifier of the finding with the number `place` of a page."""
-    slug = re.sub(r"[^a-z0-9]+", "-", finding.check.lower()).strip("-") or "finding"
-    return f"{slug}-{place}"
+    return [FindingView(finding, place) for place, finding in enumerate(findings, first)]
 
 
 def ends_of(interval: Interval, unit: str) -> str:
     """Write the interval as `72 to 88 %`, `-4.0 to -2.2`; empty where there is none."""
     written = ends(interval, unit)
     return f"{written} %" if written and unit == "share" else written
-
-
-def _view(finding: Finding, place: int) -> FindingView:
-    identifier = finding_identifier(finding, place)
-    rows = tuple(
-        RowView(f"{identifier}-row-{number}", amount(row.value, finding.row_unit), row)
-        for number, row in enumerate(finding.rows, 1)
-    )
-    return FindingView(
-        finding=finding,
-        identifier=identifier,
-        value=amount(finding.number.estimate, finding.unit, finding.number.count),
-        ends=ends_of(finding.number, finding.unit),
-        threshold=_threshold(finding),
-        rows=rows,
-        left=max(0, finding.concerned - len(rows)),
-        measures=tuple(
-            (m.name, amount(m.number.estimate, m.unit, m.number.count), ends_of(m.number, m.unit))
-            for m in finding.measures
-        ),
-        charts={
-            f"{identifier}-chart-{number}": chart for number, chart in enumerate(finding.charts, 1)
-        },
-    )
-
-
-def _threshold(finding: Finding) -> str:
-    held = finding.threshold
-    if held is None:
-        return ""
-    source = f": {held.source}" if held.source else ""
-    return f"threshold {amount(held.value, finding.unit)}{source}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from accordant._version import __version__
-from accordant.reports.drawing import describe, draw
+from accordant.reports.drawing import describe_chart, draw_chart
 from accordant.reports.finding_views import FindingView, view_findings
 from accordant.reports.report import (
     Cell,
@@ -45,7 +45,7 @@ def render_html(report: Report) -> str:
 
     views = dict(_numbered_findings(report))
     charts = dict(_charts(report, views))
-    figures = {identifier: draw(chart) for identifier, chart in charts.items()}
+    figures = {identifier: draw_chart(chart) for identifier, chart in charts.items()}
     scripts = {"plotly_code": plotly_code(), "page_code": _read("report.js")}
     templates = Environment(
         loader=FileSystemLoader(_PARTS),
@@ -53,7 +53,7 @@ def render_html(report: Report) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    templates.filters |= {"visible": visible, "number": number, "describe": describe}
+    templates.filters |= {"visible": visible, "number": number, "describe": describe_chart}
     return templates.get_template("report.html.j2").render(
         version=__version__,
         policy=_content_policy(scripts.values()),
@@ -70,7 +70,7 @@ def render_html(report: Report) -> str:
     )
 
 
-def _numbered_findings(report: Report) -> Iterator[tuple[int, tuple[FindingView, ...]]]:
+def _numbered_findings(report: Report) -> Iterator[tuple[int, list[FindingView]]]:
     """Views of every part with findings; they are numbered through the whole page."""
     first = 0
     for part in report.parts:
@@ -79,9 +79,7 @@ def _numbered_findings(report: Report) -> Iterator[tuple[int, tuple[FindingView,
             first += len(part.findings)
 
 
-def _charts(
-    report: Report, views: Mapping[int, tuple[FindingView, ...]]
-) -> Iterator[tuple[str, Chart]]:
+def _charts(report: Report, views: Mapping[int, list[FindingView]]) -> Iterator[tuple[str, Chart]]:
     """All charts of the page by their identifiers."""
     for part in report.parts:
         if isinstance(part, Plots):

@@ -16,12 +16,19 @@ from accordant.statistics.measures import KeyFigure, Tone
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column of a table; `on` says who shows it."""
 
     name: str
     numeric: bool = False
     on: Literal["page", "terminal", "both"] = "both"
+
+
+def columns(*names: str) -> tuple[TableColumn, ...]:
+    """Return columns that page and terminal show; `#` begins the name of a numeric one."""
+    return tuple(
+        TableColumn(name.removeprefix("#"), numeric=name.startswith("#")) for name in names
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class Table:
     """
 
     label: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[Cell | str, ...], ...]
     title: str = ""
     wide: bool = True

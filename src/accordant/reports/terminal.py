@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.checks.findings import reaches
 from accordant.reports.finding_views import FindingView, view_findings
-from accordant.reports.report import Cell, Column, Figures, Findings, Report, Table
+from accordant.reports.report import Cell, Figures, Findings, Report, Table, columns
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,12 +19,7 @@ _STYLES = {
     **{"good": "green", "bad": "red", "failed": "red"},
 }
 _SHOWN_ROWS = 3
-_FIGURE_COLUMNS = (
-    Column("measure"),
-    Column("value", numeric=True),
-    Column("95 % interval", numeric=True),
-    Column("reading"),
-)
+_FIGURE_COLUMNS = columns("measure", "#value", "#95 % interval", "reading")
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -98,10 +93,10 @@ def _print_finding(view: FindingView, console: Console) -> None:
     finding = view.finding
     head = Text.assemble((finding.severity, _STYLES[finding.severity]), f" {finding.title}: ")
     console.print(head + Text(f"{finding.sentence} {finding.mend}".strip()), soft_wrap=True)
-    for item in view.rows[:_SHOWN_ROWS]:
-        place = f"{item.row.origin}: " if item.row.origin else ""
-        also = f" (also {'; '.join(map(str, item.row.also[:2]))})" if item.row.also else ""
-        line = Text(f"  {place}{item.value}{also}  ", style="dim") + Text(item.row.excerpt)
+    for _, value, row in view.rows[:_SHOWN_ROWS]:
+        place = f"{row.origin}: " if row.origin else ""
+        also = f" (also {'; '.join(map(str, row.also[:2]))})" if row.also else ""
+        line = Text(f"  {place}{value}{also}  ", style="dim") + Text(row.excerpt)
         console.print(line, no_wrap=True, overflow="ellipsis", soft_wrap=True)
     rest = view.left + max(0, len(view.rows) - _SHOWN_ROWS)
     if rest:

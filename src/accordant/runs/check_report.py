@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from accordant.checks.findings import SEVERITIES, Finding, Severity, worst
-from accordant.reports.finding_views import finding_identifier, view_findings
+from accordant.reports.finding_views import view_findings
 from accordant.reports.report import (
     Cell,
-    Column,
     Facts,
     Findings,
     Notice,
@@ -22,6 +21,7 @@ from accordant.reports.report import (
     Report,
     Section,
     Table,
+    columns,
 )
 from accordant.statistics.measures import Tone
 
@@ -121,7 +121,7 @@ def check_report(results: CheckResults) -> Report:
     )
     not_run = Table(
         "Checks that were not run",
-        (Column(""), Column("")),
+        columns("", ""),
         tuple((Cell(each.check, mark="code"), each.reason) for each in results.not_run),
     )
     sections = (
@@ -158,19 +158,16 @@ def _all_checks(findings: tuple[Finding, ...]) -> Table:
             Cell(
                 view.finding.check,
                 (view.finding.title,) if view.finding.title != view.finding.check else (),
-                f"#finding-{finding_identifier(view.finding, place)}",
+                f"#finding-{view.identifier}",
             ),
             view.finding.quantity,
             view.value,
             view.ends,
         )
-        for place, view in enumerate(view_findings(findings))
+        for view in view_findings(findings)
     )
-    columns = (
-        *(Column("severity"), Column("check"), Column("number")),
-        *(Column("value", numeric=True), Column("95 % interval", numeric=True)),
-    )
-    return Table("All checks", columns, rows, in_terminal=True)
+    headings = columns("severity", "check", "number", "#value", "#95 % interval")
+    return Table("All checks", headings, rows, in_terminal=True)
 
 
 def _run_parts(results: CheckResults) -> tuple[Facts | Prose, ...]:

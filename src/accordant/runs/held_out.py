@@ -64,39 +64,6 @@ class HeldOutLogps:
         return beta * (policy - against)
 
 
-def logp_change(
-    name: str,
-    before: Values,
-    after: Values,
-    lengths: Values,
-    *,
-    wanted: bool = True,
-    in_figures: bool = True,
-) -> LogpChange:
-    """Measure how far the log-probabilities of one group of completions moved; did they fall?
-
-    Args:
-        name: the group, such as `chosen`.
-        before: summed log-probabilities at the start (or under the reference), `[n]`.
-        after: the same at the end, `[n]`.
-        lengths: tokens of every completion, `[n]`.
-        wanted: whether people prefer them.
-        in_figures: whether the movement stands among the key figures.
-    """
-    old, new, tokens = _paired(before=before, after=after, lengths=lengths)
-    moved = new - old
-    return LogpChange(
-        name=name,
-        before=_mean(old),
-        after=_mean(new),
-        change=bootstrap_mean(moved),
-        change_per_token=bootstrap_mean(moved / tokens),
-        fell=proportion(_wins(-moved)),
-        wanted=wanted,
-        in_figures=in_figures,
-    )
-
-
 def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: float = 1.0) -> HeldOut:
     """Measure `n` comparisons; `chosen` and `rejected` are in the same order.
 
@@ -108,38 +75,19 @@ def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: floa
     gaps = np.subtract(*_paired(chosen=chosen.rewards(beta), rejected=rejected.rewards(beta)))
     new = np.subtract(*_paired(chosen=chosen.policy, rejected=rejected.policy))
     old = np.subtract(*_paired(chosen=chosen.start, rejected=rejected.start))
-    accuracy = proportion(_wins(gaps))
-    margins = _values("reward_margins", "implicit reward margin", gaps)
-    before = _values("logp_margins_before", "log-probability margin at the start", old, "nats")
-    after = _values("logp_margins_after", "log-probability margin after training", new, "nats")
+    likelier = "chosen answer is the likelier one"
+    margin = "log-probability margin"
     return HeldOut(
         kind="comparison",
         count=len(new),
         facts={"beta": beta},
         measures=(
-            Measure(
-                "accuracy",
-                accuracy,
-                "share",
-                "implicit reward accuracy",
-                tuple(_wins(gaps).tolist()),
-                chance_figure("held-out reward accuracy", accuracy),
-            ),
-            Measure(
-                "ranked_before",
-                proportion(_wins(old)),
-                "share",
-                "chosen answer is the likelier one, at the start",
-            ),
-            Measure(
-                "ranked_after",
-                proportion(_wins(new)),
-                "share",
-                "chosen answer is the likelier one, after training",
-            ),
-            margins,
-            before,
-            after,
+            _share("accuracy", "implicit reward accuracy", gaps, "held-out reward accuracy"),
+            _share("ranked_before", f"{likelier}, at the start", old),
+            _share("ranked_after", f"{likelier}, after training", new),
+            _mean_of("reward_margins", "implicit reward margin", gaps),
+            _mean_of("logp_margins_before", f"{margin} at the start", old, "nats"),
+            _mean_of("logp_margins_after", f"{margin} after training", new, "nats"),
         ),
         changes=(
             logp_change("chosen", chosen.start, chosen.policy, chosen.lengths),
@@ -153,18 +101,16 @@ def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: floa
                 "Right of zero the trained model prefers the chosen answer more than the reference "
                 "does.",
                 ("implicit reward of chosen minus rejected", "comparisons"),
-                {
-                    "ordered right": gaps[gaps > 0],
-                    "ordered wrong": gaps[gaps < 0],
-                    "tied": gaps[gaps == 0],
-                },
-                marked=False,
+                ("ordered right", gaps[gaps > 0]),
+                ("ordered wrong", gaps[gaps < 0]),
+                ("tied", gaps[gaps == 0]),
             ),
             _histogram(
                 "Held-out log-prob margins",
                 "Right of zero the chosen answer is the likelier one of the two.",
                 ("log-probability of chosen minus rejected, nats", "comparisons"),
-                {"at the start": old, "after training": new},
+                ("at the start", old),
+                ("after training", new),
             ),
         ),
     )
@@ -184,11 +130,11 @@ def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1
     accuracy = proportion(_wins(np.where(good, rewards, -rewards)))
     # NaN where one of the two kinds is missing: there is nothing to tell apart.
     auc = area_under_curve(rewards[good], rewards[~good])
-    groups = {name: member for name, member in _thumbs(good).items() if member.any()}
+    groups = {"desirable": good, "undesirable": ~good}
     return HeldOut(
         kind="binary",
         count=len(rewards),
-        facts={"beta": beta, **{name: None for name in _thumbs(good) if name not in groups}},
+        facts={"beta": beta, **{name: None for name, each in groups.items() if not each.any()}},
         measures=(
             Measure(
                 "accuracy",
@@ -205,27 +151,25 @@ def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1
                 figure=chance_figure("held-out AUC", auc, in_verdict=False),
             ),
             *(
-                _values(f"rewards_{name}", f"implicit reward of {name}", rewards[member])
-                for name, member in _thumbs(good).items()
+                _mean_of(f"rewards_{name}", f"implicit reward of {name}", rewards[each])
+                for name, each in groups.items()
             ),
         ),
         changes=tuple(
-            _change_of(name, completions, member, wanted=name == "desirable")
-            for name, member in groups.items()
+            _change_of(name, completions, each, wanted=name == "desirable")
+            for name, each in groups.items()
+            if each.any()
         ),
         charts=(
             _histogram(
                 "Held-out implicit rewards",
                 "The further apart the two, the better the model tells them apart.",
                 ("implicit reward", "completions"),
-                {"undesirable": rewards[~good], "desirable": rewards[good]},
+                ("undesirable", rewards[~good]),
+                ("desirable", rewards[good]),
             ),
         ),
     )
-
-
-def _thumbs(good: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    return {"desirable": good, "undesirable": ~good}
 
 
 def measure_rankings(
@@ -254,9 +198,8 @@ def measure_rankings(
         raise ValueError("a ranking needs at least two completions")
     orders = [_order_of(rewards[row], worth[row]) for row in rows]
     ordered = [order for order in orders if order.pairs]
-    tops = np.array([row[np.argmax(worth[row])] for row in rows], dtype=np.int64)
-    best = np.zeros(len(rewards), dtype=bool)
-    best[tops] = True
+    tops = [int(row[np.argmax(worth[row])]) for row in rows]
+    best = np.isin(np.arange(len(rewards)), tops)
     gaps = np.array(
         [
             rewards[top] - rewards[row[row != top]].mean()
@@ -264,6 +207,7 @@ def measure_rankings(
         ]
     )
     accuracy = bootstrap_mean([order.accuracy for order in ordered])
+    top_accuracy = proportion([order.top for order in ordered])
     tau = bootstrap_mean([order.tau for order in ordered])
     return HeldOut(
         kind="ranking",
@@ -277,19 +221,14 @@ def measure_rankings(
                 "pair accuracy within rankings",
                 figure=chance_figure("held-out pair accuracy", accuracy),
             ),
-            Measure(
-                "top_accuracy",
-                proportion([order.top for order in ordered]),
-                "share",
-                "best answer has the highest reward",
-            ),
+            Measure("top_accuracy", top_accuracy, "share", "best answer has the highest reward"),
             Measure(
                 "kendall_tau",
                 tau,
                 label="Kendall tau",
                 figure=key_figure("held-out Kendall tau", tau, "number", _TAU_READINGS),
             ),
-            _values("reward_margins", "implicit reward of the best minus the others", gaps),
+            _mean_of("reward_margins", "implicit reward of the best minus the others", gaps),
         ),
         changes=(
             _change_of("best", completions, best),
@@ -300,7 +239,7 @@ def measure_rankings(
                 "Held-out margins of the best",
                 "Right of zero the best answer has the higher implicit reward.",
                 ("implicit reward of the best minus the mean of the others", "rankings"),
-                {"rankings": gaps},
+                ("rankings", gaps),
             ),
         ),
     )
@@ -318,18 +257,14 @@ def measure_demonstrations(completions: HeldOutLogps) -> HeldOut:
     before, after = bootstrap_ratio(-old, tokens), bootstrap_ratio(-new, tokens)
     change = bootstrap_ratio(old - new, tokens)
     lost, reached = _exponential(before), _exponential(after)
+    figure = _perplexity_figure(lost, reached, change, len(new))
     return HeldOut(
         kind="demonstration",
         count=len(new),
         facts={"tokens": int(tokens.sum())},
         measures=(
             Measure("perplexity_before", lost, label="perplexity at the start"),
-            Measure(
-                "perplexity_after",
-                reached,
-                label="perplexity after training",
-                figure=_perplexity_figure(lost, reached, change, len(new)),
-            ),
+            Measure("perplexity_after", reached, label="perplexity after training", figure=figure),
             Measure("nll_before", before, "nats", "loss per token at the start"),
             Measure("nll_after", after, "nats", "loss per token after training"),
             Measure("nll_change", change, "nats", "change of the loss per token"),
@@ -350,23 +285,53 @@ def _perplexity_figure(old: Interval, new: Interval, change: Interval, count: in
     """Say whether perplexity fell, which the paired change in nats per token decides."""
     fall = Interval(-change.estimate, -change.high, -change.low, change.count, change.level)
     tone, improves = tone_of(fall, 0.0)
-    verb = {"good": "fell", "bad": "rose", "neutral": "did not measurably move"}[tone]
     path = f"from {number(old.estimate)} to {number(new.estimate)}"
-    says = f"{path}, n={count}"
-    if tone != "neutral":
-        verb = f"{verb} {path}"
-        says = (
-            f"{number(change.estimate, '+')} nats per token, 95 % interval "
-            f"{ends(change, 'nats')}, n={count}"
-        )
+    verb = {"good": "fell", "bad": "rose", "neutral": "did not measurably move"}[tone]
+    moved = f"{number(change.estimate, '+')} nats per token"
+    clause = f"{verb} {path} ({moved}, 95 % interval {ends(change, 'nats')}, n={count})"
+    if tone == "neutral":
+        clause = f"{verb} ({path}, n={count})"
     return KeyFigure(
         label="held-out perplexity",
         value=number(new.estimate),
         interval=ends(new, "number"),
-        reading=verb if tone != "neutral" else f"{verb} {path}",
-        clause=f"held-out perplexity {verb} ({says})",
+        reading=f"{verb} {path}",
+        clause=f"held-out perplexity {clause}",
         tone=tone,
         improves=improves,
+    )
+
+
+def logp_change(
+    name: str,
+    before: Values,
+    after: Values,
+    lengths: Values,
+    *,
+    wanted: bool = True,
+    in_figures: bool = True,
+) -> LogpChange:
+    """Measure how far the log-probabilities of one group of completions moved; did they fall?
+
+    Args:
+        name: the group, such as `chosen`.
+        before: summed log-probabilities at the start (or under the reference), `[n]`.
+        after: the same at the end, `[n]`.
+        lengths: tokens of every completion, `[n]`.
+        wanted: whether people prefer them.
+        in_figures: whether the movement stands among the key figures.
+    """
+    old, new, tokens = _paired(before=before, after=after, lengths=lengths)
+    moved = new - old
+    return LogpChange(
+        name,
+        before=_mean(old),
+        after=_mean(new),
+        change=bootstrap_mean(moved),
+        change_per_token=bootstrap_mean(moved / tokens),
+        fell=proportion(_wins(-moved)),
+        wanted=wanted,
+        in_figures=in_figures,
     )
 
 
@@ -415,21 +380,23 @@ def _wins(differences: Floats) -> Floats:
     return (np.sign(differences) + 1) / 2
 
 
-def _values(name: str, label: str, values: Floats, unit: str = "number") -> Measure:
-    """A measure that is the mean of `values`, which are kept."""
+def _share(name: str, label: str, differences: Floats, headline: str = "") -> Measure:
+    """The share of differences above zero, ties half; with a headline it is held against chance."""
+    wins = _wins(differences)
+    share = proportion(wins)
+    figure = chance_figure(headline, share) if headline else None
+    return Measure(name, share, "share", label, tuple(wins.tolist()), figure)
+
+
+def _mean_of(name: str, label: str, values: Floats, unit: str = "number") -> Measure:
+    """The mean of values, which are kept."""
     return Measure(name, bootstrap_mean(values), unit, label, tuple(values.tolist()))
 
 
-def _histogram(
-    title: str,
-    note: str,
-    axes: tuple[str, str],
-    groups: dict[str, Floats],
-    *,
-    marked: bool = True,
-) -> Chart:
-    series = tuple(Series(name, tuple(values.tolist())) for name, values in groups.items())
-    return Chart("histogram", title, note, *axes, series, (Mark(0.0),) if marked else ())
+def _histogram(title: str, note: str, axes: tuple[str, str], *groups: tuple[str, Floats]) -> Chart:
+    """Values of named groups, with a line at zero."""
+    series = tuple(Series(name, tuple(values.tolist())) for name, values in groups)
+    return Chart("histogram", title, note, *axes, series, (Mark(0.0),))
 
 
 def _mean(values: Floats) -> float:

@@ -40,7 +40,7 @@ class Ratings:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RatingTable:
     """The ratings of one group on a pool of items, both numbered from 0 within it.
 
     Args:
@@ -60,7 +60,9 @@ class Table:
     people: int
 
 
-def table_of(ratings: Ratings, groups: Sequence[str | None], name: str, wanted: Flags) -> Table:
+def table_of(
+    ratings: Ratings, groups: Sequence[str | None], name: str, wanted: Flags
+) -> RatingTable:
     """Collect the group's ratings of the items that are `wanted`, `[items]`."""
     member = np.array([group == name for group in groups], bool)
     rows = np.flatnonzero(member[ratings.annotators] & wanted[ratings.items])
@@ -70,7 +72,7 @@ def table_of(ratings: Ratings, groups: Sequence[str | None], name: str, wanted: 
     values = ratings.values[rows]
     # Squares of numbers far from 0 would lose digits; r does not depend on the centre.
     centred = values - values.mean() if len(values) else values
-    return Table(pool, items, annotators, centred, counts.astype(np.float64), len(people))
+    return RatingTable(pool, items, annotators, centred, counts.astype(np.float64), len(people))
 
 
 def shared_tables(
@@ -78,7 +80,7 @@ def shared_tables(
     groups: Sequence[str | None],
     names: tuple[str, str],
     wanted: Flags,
-) -> tuple[Table, Table]:
+) -> tuple[RatingTable, RatingTable]:
     """Collect two groups' ratings of the items that both rated."""
     kept = wanted
     for name in names:
@@ -89,12 +91,12 @@ def shared_tables(
     return first, second
 
 
-def item_means(table: Table) -> Floats:
+def item_means(table: RatingTable) -> Floats:
     """Compute the group's mean rating of every item of its pool."""
     return np.bincount(table.items, table.values, len(table.pool)) / table.counts
 
 
-def weighted_r(table: Table, weights: Floats, numbers: Floats, extra: Floats) -> Floats:
+def weighted_r(table: RatingTable, weights: Floats, numbers: Floats, extra: Floats) -> Floats:
     """Compute Pearson's r over items with every rating counting `weights` times, `[b, n] -> [b]`.
 
     An item weighs the mean weight of its ratings, so that with equal weights all items weigh the
@@ -125,14 +127,14 @@ def weighted_r(table: Table, weights: Floats, numbers: Floats, extra: Floats) ->
     return np.where(scale > 0, covariance / np.where(scale > 0, scale, 1.0), np.nan)
 
 
-def _sum_by_item(table: Table, values: Floats) -> Floats:
+def _sum_by_item(table: RatingTable, values: Floats) -> Floats:
     """Sum per-rating values within items, `[b, n] -> [b, m]`."""
     starts = np.cumsum(table.counts).astype(np.int64) - table.counts.astype(np.int64)
     return np.add.reduceat(values, starts, axis=1)
 
 
 def standard_error(
-    tables: tuple[Table, ...], statistic: Statistic, drawing: tuple[int, int]
+    tables: tuple[RatingTable, ...], statistic: Statistic, drawing: tuple[int, int]
 ) -> float:
     """Estimate sqrt(V_items + V_annotators - V_ratings), at least the larger of the first two."""
     resamples, seed = drawing
@@ -147,7 +149,7 @@ def standard_error(
 
 
 def _bootstrap(
-    tables: tuple[Table, ...],
+    tables: tuple[RatingTable, ...],
     statistic: Statistic,
     unit: Unit,
     resamples: int,
@@ -175,7 +177,7 @@ def _bootstrap(
     return np.concatenate(drawn)
 
 
-def t_quantile(tables: tuple[Table, ...], level: float) -> float:
+def t_quantile(tables: tuple[RatingTable, ...], level: float) -> float:
     """Return Student's t, with the degrees of freedom of the fewest annotators or items."""
     from scipy.stats import t
 

@@ -23,7 +23,7 @@ import numpy as np
 from accordant.statistics.corrections import bonferroni
 from accordant.statistics.crossed import (
     Ratings,
-    Table,
+    RatingTable,
     item_means,
     shared_tables,
     standard_error,
@@ -175,7 +175,7 @@ def _names(groups: Sequence[str | None]) -> list[str]:
 
 
 def _agreement(
-    table: Table, group: str, target: str, values: Floats, least: tuple[int, int]
+    table: RatingTable, group: str, target: str, values: Floats, least: tuple[int, int]
 ) -> GroupAgreement:
     """Test one group: r and p, without interval and correction."""
     from scipy.stats import pearsonr
@@ -195,7 +195,11 @@ def _varies(values: Floats, means: Floats) -> bool:
 
 
 def _with_interval(
-    agreement: GroupAgreement, table: Table, values: Floats, tests: int, drawing: tuple[int, int]
+    agreement: GroupAgreement,
+    table: RatingTable,
+    values: Floats,
+    tests: int,
+    drawing: tuple[int, int],
 ) -> GroupAgreement:
     nothing = np.zeros(len(table.pool))
     numbers = values[table.pool]
@@ -214,7 +218,7 @@ def _with_interval(
 
 
 def _difference(
-    pair: tuple[str, str, str, tuple[Table, Table], Floats],
+    pair: tuple[str, str, str, tuple[RatingTable, RatingTable], Floats],
     values: Floats,
     level: float,
     drawing: tuple[int, int],
@@ -236,7 +240,7 @@ def _difference(
     return GroupDifference(first, second, target, number)
 
 
-def _thinned_pair(both: tuple[Table, Table], values: Floats) -> Floats:
+def _thinned_pair(both: tuple[RatingTable, RatingTable], values: Floats) -> Floats:
     """Compute r of two groups at equal numbers of ratings, `[2]`; NaN where it is not defined."""
     if len(both[0].pool) < 3:
         return np.full(2, np.nan)
@@ -248,7 +252,7 @@ def _thinned_pair(both: tuple[Table, Table], values: Floats) -> Floats:
     return np.array(rs, np.float64)
 
 
-def _thinning(both: tuple[Table, Table]) -> tuple[Floats, Floats]:
+def _thinning(both: tuple[RatingTable, RatingTable]) -> tuple[Floats, Floats]:
     """Compute 1 / k - 1 / n per item and group, with k the fewer ratings of the two; see above."""
     fewer = np.minimum(both[0].counts, both[1].counts)
     first, second = (1 / fewer - 1 / table.counts for table in both)

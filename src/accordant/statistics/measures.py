@@ -121,11 +121,6 @@ class HeldOut:
     changes: tuple[LogpChange, ...]
     charts: tuple[Chart, ...] = ()
 
-    def measure(self, *names: str) -> Measure | None:
-        """Return the first measure of those named; None where none was taken."""
-        known = {measure.name: measure for measure in self.measures}
-        return next((known[name] for name in names if name in known), None)
-
     def number(self, name: str) -> Interval:
         """Return the number of a measure; KeyError where it was not taken."""
         return {measure.name: measure.number for measure in self.measures}[name]

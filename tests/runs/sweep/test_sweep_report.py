@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from accordant.reports import pages, writing
-from accordant.reports.drawing import describe, draw
+from accordant.reports.drawing import describe_chart, draw_chart
 from accordant.reports.terminal import print_report
 from accordant.runs.align.report import align_report
 from accordant.runs.sweep.charts import sweep_charts
@@ -282,8 +282,8 @@ def test_every_plot_is_titled_described_and_unique() -> None:
     assert len(charts) == 5
     for chart in charts.values():
         assert chart.title
-        assert any(character.isdigit() for character in describe(chart))
-        assert draw(chart).data
+        assert any(character.isdigit() for character in describe_chart(chart))
+        assert draw_chart(chart).data
     assert sweep_charts(results(GRID[3])) == {}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from accordant.runs.align.results import AlignResults, DataSummary, KlEstimate, WinRate
 from accordant.statistics.charts import Chart, Mark, Series
@@ -74,23 +74,13 @@ def read_curve(rows: Rows, metric: str) -> tuple[tuple[float, ...], tuple[float,
 
 def _both(rows: Rows, metric: str, name: str, look: str | int) -> tuple[Series, ...]:
     """A metric on training batches, faint where it is also known on held-out records."""
-    made = []
     prefix = f"{name}, " if name else ""
-    held_out = read_curve(rows, f"eval_{metric}")
-    training = read_curve(rows, metric)
-    if training[0]:
-        made.append(
-            Series(
-                f"{prefix}training",
-                training[1],
-                training[0],
-                look=look,
-                style="faint" if held_out[0] else "line",
-            )
-        )
-    if held_out[0]:
-        made.append(Series(f"{prefix}held-out", held_out[1], held_out[0], look=look))
-    return tuple(made)
+    steps, values = read_curve(rows, metric)
+    places, held_out = read_curve(rows, f"eval_{metric}")
+    style: Literal["faint", "line"] = "faint" if places else "line"
+    training = Series(f"{prefix}training", values, steps, look=look, style=style)
+    beside = Series(f"{prefix}held-out", held_out, places, look=look)
+    return tuple(series for series in (training, beside) if series.values)
 
 
 def _metric(rows: Rows, metric: str, title: str, note: str, *, look: str | int) -> Chart:
@@ -153,24 +143,16 @@ def _reward(rows: Rows, metric: str, look: str, neutral: float, label: str) -> C
 
 def win_rate_chart(rates: Sequence[WinRate]) -> Chart:
     """Return wins, ties and losses of each judge as stacked bars, win rate and interval below."""
-    counts = {part: [int(getattr(rate, part)) for rate in rates] for part in _OUTCOMES}
-    shares = {
-        part: tuple(100 * n / max(1, r.rate.count) for n, r in zip(numbers, rates, strict=True))
-        for part, numbers in counts.items()
-    }
-    bars = tuple(
-        Series(part, shares[part], labels=tuple(str(n) if n else "" for n in counts[part]))
-        for part in _OUTCOMES
-    )
-    rate = Series(
-        "win rate",
-        tuple(100 * rate.rate.estimate for rate in rates),
-        tuple(100 * rate.rate.estimate for rate in rates),
-        x_low=tuple(100 * rate.rate.low for rate in rates),
-        x_high=tuple(100 * rate.rate.high for rate in rates),
-        labels=tuple(rate.judge for rate in rates),
-        look="wanted",
-    )
+    bars = []
+    for outcome in ("wins", "ties", "losses"):
+        counts = [int(getattr(rate, outcome)) for rate in rates]
+        totals = [max(1, rate.rate.count) for rate in rates]
+        shares = tuple(100 * n / total for n, total in zip(counts, totals, strict=True))
+        bars.append(Series(outcome, shares, labels=tuple(str(n) if n else "" for n in counts)))
+    ends = ("estimate", "low", "high")
+    middle, low, high = (tuple(100 * getattr(r.rate, end) for r in rates) for end in ends)
+    judges = tuple(rate.judge for rate in rates)
+    rate = Series("win rate", middle, middle, x_low=low, x_high=high, labels=judges, look="wanted")
     return Chart(
         "stacked",
         "Win rate",
@@ -179,13 +161,10 @@ def win_rate_chart(rates: Sequence[WinRate]) -> Chart:
         "",
         (*bars, rate),
         (Mark(50.0),),
-        rows=tuple(_ending(rate.judge) for rate in rates),
+        rows=tuple(map(_ending, judges)),
         wide=True,
         height=110 + 80 * len(rates),
     )
-
-
-_OUTCOMES = ("wins", "ties", "losses")
 
 
 def _ending(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.runs.align.results import Histogram, LengthSummary
+from accordant.runs.align.results import LengthHistogram, LengthSummary
 from accordant.statistics.estimates import to_floats
 
 if TYPE_CHECKING:
@@ -40,5 +40,5 @@ def summarise_lengths(name: str, lengths: ArrayLike | Tensor) -> LengthSummary |
         median=float(np.median(tokens)),
         percentile_95=float(np.quantile(tokens, 0.95)),
         longest=longest,
-        histogram=Histogram(tuple(edges.tolist()), tuple(counts.tolist())),
+        histogram=LengthHistogram(tuple(edges.tolist()), tuple(counts.tolist())),
     )

@@ -16,7 +16,6 @@ from typing import Any
 from accordant.reports.report import (
     Answers,
     Cell,
-    Column,
     Facts,
     Figures,
     Findings,
@@ -25,6 +24,7 @@ from accordant.reports.report import (
     Report,
     Section,
     Table,
+    columns,
 )
 from accordant.reports.writing import to_plain
 from accordant.runs.align.charts import (
@@ -46,8 +46,7 @@ from accordant.statistics.interval import Interval
 from accordant.statistics.measures import HeldOut, KeyFigure, Tone, key_figure, movement_figure
 from accordant.statistics.wording import ends, in_brackets, number, percent
 
-_INTERVAL = Column("95 % interval", numeric=True)
-_NAME, _VALUE = Column(""), Column("", numeric=True)
+_ENDS = "#95 % interval"
 
 
 def align_report(results: AlignResults) -> Report:
@@ -171,7 +170,7 @@ def _held_out_section(held_out: HeldOut | None) -> Section:
         return Section("held-out", name, ())
     measures = Table(
         "Held-out measures",
-        (Column("measure"), Column("estimate", numeric=True), _INTERVAL),
+        columns("measure", "#estimate", _ENDS),
         tuple(
             (
                 (m.label or m.name) + ("" if m.unit in ("share", "number") else f", {m.unit}"),
@@ -182,11 +181,9 @@ def _held_out_section(held_out: HeldOut | None) -> Section:
     )
     changes = Table(
         "Changes of log-probabilities",
-        (
-            Column("completions"),
-            *(Column(n, numeric=True) for n in ("start, nats", "end, nats", "change")),
-            *(_INTERVAL, Column("per token", numeric=True), _INTERVAL),
-            *(Column("share that fell", numeric=True), _INTERVAL),
+        columns(
+            *("completions", "#start, nats", "#end, nats", "#change", _ENDS),
+            *("#per token", _ENDS, "#share that fell", _ENDS),
         ),
         tuple(
             (
@@ -226,16 +223,11 @@ def _training_section(results: AlignResults) -> Section:
 def _answers_section(rates: tuple[WinRate, ...]) -> Section:
     if not rates:
         return Section("answers", "Answers", ())
-    names = (
-        *("won / tied / lost", "sign test p", "mean score before → after"),
-        "ended cleanly before → after",
-    )
     table = Table(
         "Win rates",
-        (
-            Column("judge"),
-            *(Column("win rate", numeric=True), _INTERVAL),
-            *(Column(name, numeric=True) for name in names),
+        columns(
+            *("judge", "#win rate", _ENDS, "#won / tied / lost", "#sign test p"),
+            *("#mean score before → after", "#ended cleanly before → after"),
         ),
         tuple(map(_win_row, rates)),
     )
@@ -278,7 +270,7 @@ def _kl_section(kl: KlEstimate | None) -> Section:
     )
     table = Table(
         "KL estimates",
-        (Column("estimator, nats"), Column("estimate", numeric=True), _INTERVAL),
+        columns("estimator, nats", "#estimate", _ENDS),
         tuple((label, *_cells(interval)) for label, interval in rows),
         wide=False,
     )
@@ -299,7 +291,7 @@ def _data_section(data: DataSummary) -> Section:
     ]
     counts = Table(
         "Counts",
-        (_NAME, _VALUE),
+        columns("", "#"),
         (
             ("rows read", f"{data.read:,}"),
             ("trained on", f"{data.train:,}"),
@@ -308,10 +300,9 @@ def _data_section(data: DataSummary) -> Section:
         ),
         wide=False,
     )
-    names = ("median", "95th pct.", "longest", "total")
     lengths = Table(
         "Lengths in tokens",
-        (Column("tokens"), *(Column(name, numeric=True) for name in names)),
+        columns("tokens", "#median", "#95th pct.", "#longest", "#total"),
         tuple(
             (
                 *(part.name, number(part.median), number(part.percentile_95)),

@@ -80,7 +80,7 @@ class KlEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class LengthHistogram:
     """Counts per bin: bin i holds values in [edges[i], edges[i + 1]), the last one both ends."""
 
     edges: tuple[float, ...]
@@ -104,7 +104,7 @@ class LengthSummary:
     median: float
     percentile_95: float
     longest: int
-    histogram: Histogram
+    histogram: LengthHistogram
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,16 @@ compared prompt by prompt.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-from accordant.reports.writing import to_json
+from pydantic import ConfigDict, TypeAdapter
+
 from accordant.runs.align.results import OUTCOME_WORTH, AlignResults, WinRate
 from accordant.statistics.estimates import bootstrap_mean
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import HeldOut, LogpChange, Measure
 from accordant.statistics.wording import ends, number, percent
 
 NOTHING = Interval(math.nan, math.nan, math.nan, 0)
@@ -76,6 +75,8 @@ class RunNumbers:
         groups: names of wanted and unwanted completions by the measure of their movement.
     """
 
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
+
     verdict: str
     seconds: float
     measures: Mapping[str, Interval]
@@ -85,99 +86,55 @@ class RunNumbers:
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def to_text(self) -> str:
-        """Return strict JSON, which `from_text` reads back to the last bit."""
-        return to_json({each.name: getattr(self, each.name) for each in fields(self)})
+        """Return JSON that `from_text` reads back to the last bit, NaN included."""
+        return TypeAdapter(RunNumbers).dump_json(self).decode()
 
     @classmethod
     def from_text(cls, text: str) -> RunNumbers:
         """Read what `to_text` wrote."""
-        written = json.loads(text)
-        start = written["start_length"]
-        return cls(
-            verdict=written["verdict"],
-            seconds=_float(written["seconds"]),
-            measures={name: _interval(value) for name, value in written["measures"].items()},
-            units={name: tuple(values) for name, values in written["units"].items()},
-            start_length=None if start is None else _interval(start),
-            judge=written["judge"],
-            groups=written["groups"],
-        )
+        return TypeAdapter(RunNumbers).validate_json(text)
 
 
 def run_numbers(results: AlignResults, verdict: str) -> RunNumbers:
     """Take from a run's results what runs of a sweep are compared by."""
     rate = results.win_rates[0] if results.win_rates else None
-    start = _lengths(rate, "before")
+    before, after = (_lengths(rate, when) for when in ("before", "after"))
+    measures = results.held_out.measures if results.held_out else ()
+    changes = results.held_out.changes if results.held_out else ()
+    # The first share among the key figures, whatever the kind of feedback calls it.
+    accuracy = next((m for m in measures if m.unit == "share" and m.figure is not None), None)
+    wanted, unwanted = (next((c for c in changes if c.wanted == w), None) for w in (True, False))
+    numbers = {
+        WIN_RATE: rate.rate if rate else None,
+        KL: results.kl.per_sequence if results.kl else None,
+        LENGTH: bootstrap_mean(after) if after else None,
+        WANTED: wanted.change if wanted else None,
+        UNWANTED: unwanted.change if unwanted else None,
+        ACCURACY: accuracy.number if accuracy else None,
+        NLL: next((m.number for m in measures if m.name == NLL.name), None),
+    }
+    units = {
+        WIN_RATE: tuple(OUTCOME_WORTH[pair.outcome] for pair in rate.rows) if rate else (),
+        LENGTH: after,
+        ACCURACY: accuracy.values if accuracy else (),
+    }
+    groups = ((WANTED, wanted), (UNWANTED, unwanted))
     return RunNumbers(
         verdict=verdict,
         seconds=results.environment.seconds,
         measures={
-            name: value
-            for name, value in _measures(results, rate).items()
+            measure.name: value
+            for measure, value in numbers.items()
             if value is not None and math.isfinite(value.estimate)
         },
-        units={name: values for name, values in _units(results, rate).items() if values},
-        start_length=bootstrap_mean(start) if start else None,
+        units={measure.name: values for measure, values in units.items() if values},
+        start_length=bootstrap_mean(before) if before else None,
         judge=rate.judge if rate else "",
-        groups={
-            measure.name: change.name
-            for measure, change in (
-                (WANTED, _movement(results.held_out, wanted=True)),
-                (UNWANTED, _movement(results.held_out, wanted=False)),
-            )
-            if change is not None
-        },
+        groups={measure.name: change.name for measure, change in groups if change},
     )
 
 
-def _measures(results: AlignResults, rate: WinRate | None) -> dict[str, Interval | None]:
-    held_out = results.held_out
-    lengths = _lengths(rate, "after")
-    accuracy = _accuracy(held_out)
-    change = held_out.measure("nll_change") if held_out else None
-    wanted, unwanted = (_movement(held_out, wanted=each) for each in (True, False))
-    return {
-        WIN_RATE.name: rate.rate if rate else None,
-        KL.name: results.kl.per_sequence if results.kl else None,
-        LENGTH.name: bootstrap_mean(lengths) if lengths else None,
-        WANTED.name: wanted.change if wanted else None,
-        UNWANTED.name: unwanted.change if unwanted else None,
-        ACCURACY.name: accuracy.number if accuracy else None,
-        NLL.name: change.number if change else None,
-    }
-
-
-def _units(results: AlignResults, rate: WinRate | None) -> dict[str, tuple[float, ...]]:
-    accuracy = _accuracy(results.held_out)
-    return {
-        WIN_RATE.name: tuple(OUTCOME_WORTH[pair.outcome] for pair in rate.rows) if rate else (),
-        LENGTH.name: _lengths(rate, "after"),
-        ACCURACY.name: accuracy.values if accuracy else (),
-    }
-
-
-def _accuracy(held_out: HeldOut | None) -> Measure | None:
-    """The first share among the key figures, whatever the kind of feedback calls it."""
-    measures = held_out.measures if held_out else ()
-    return next((m for m in measures if m.unit == "share" and m.figure is not None), None)
-
-
-def _movement(held_out: HeldOut | None, *, wanted: bool) -> LogpChange | None:
-    changes = held_out.changes if held_out else ()
-    return next((change for change in changes if change.wanted == wanted), None)
-
-
-def _lengths(rate: WinRate | None, when: Literal["before", "after"]) -> tuple[float, ...]:
+def _lengths(rate: WinRate | None, when: str) -> tuple[float, ...]:
     """Tokens of the answers; none where one is unknown."""
     tokens = [getattr(pair, when).tokens for pair in rate.rows] if rate else []
     return () if None in tokens else tuple(map(float, tokens))
-
-
-def _interval(written: Mapping[str, Any]) -> Interval:
-    estimate, low, high = (_float(written[name]) for name in ("estimate", "low", "high"))
-    return Interval(estimate, low, high, int(written["count"]), float(written["level"]))
-
-
-def _float(value: float | None) -> float:
-    """A number of JSON, where what is not finite is null."""
-    return math.nan if value is None else float(value)

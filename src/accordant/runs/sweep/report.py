@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from accordant.reports.report import (
     Cell,
-    Column,
     Facts,
     Notice,
     Plots,
@@ -21,6 +20,8 @@ from accordant.reports.report import (
     Report,
     Section,
     Table,
+    TableColumn,
+    columns,
 )
 from accordant.runs.align.report import flatten
 from accordant.runs.sweep.charts import sweep_charts
@@ -102,9 +103,8 @@ def _runs_table(results: SweepResults) -> Table:
     return Table(
         "Runs",
         (
-            Column("#", numeric=True, on="page"),
-            Column("run"),
-            *(Column(measure.label, numeric=True) for measure in measures),
+            TableColumn("#", numeric=True, on="page"),
+            *columns("run", *(f"#{measure.label}" for measure in measures)),
         ),
         tuple(
             (str(place), _run_cell(trial), *(_value(trial.get(m), m) for m in measures))
@@ -126,15 +126,13 @@ def _run_cell(trial: TrialResult) -> Cell:
 
 def _objectives_table(results: SweepResults, ranked: RunMeasure) -> Table:
     measures = shown_measures(results)
-    names = (f"best {ranked.label}", f"worst {ranked.label}")
     return Table(
         "Objectives",
         (
-            Column("objective"),
-            Column("runs", numeric=True),
-            Column("best run", on="page"),
-            *(Column(name, numeric=True) for name in names),
-            *(Column(measure.label, numeric=True) for measure in measures),
+            *columns("objective", "#runs"),
+            TableColumn("best run", on="page"),
+            *columns(f"#best {ranked.label}", f"#worst {ranked.label}"),
+            *columns(*(f"#{measure.label}" for measure in measures)),
         ),
         tuple(
             (

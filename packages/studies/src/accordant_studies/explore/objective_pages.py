@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from accordant.cli.objective_text import explanation
-from accordant.reports.report import Column, Facts, Part, Plots, Prose, Report, Section, Table
+from accordant.reports.report import Facts, Part, Plots, Prose, Report, Section, Table, columns
 from accordant.statistics.charts import Chart, Mark, Series
 
 if TYPE_CHECKING:
@@ -160,9 +160,9 @@ def _numbers(
     return Section("margins", "Along the margins", (*remarks, Plots(charts), table))
 
 
-def _table(label: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
-    headings = columns or ("",) * len(rows[0] if rows else ())
-    return Table(label, tuple(map(Column, headings)), tuple(rows))
+def _table(label: str, names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
+    headings = names or ("",) * len(rows[0] if rows else ())
+    return Table(label, columns(*headings), tuple(rows))
 
 
 def _paragraphs(text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from accordant.reports.drawing import draw
+from accordant.reports.drawing import draw_chart
 from accordant_studies.explore.logic.lattice import build_lattice, draw_text, lattice_chart
 from accordant_studies.explore.logic.readings import FORMS, form
 from accordant_studies.explore.logic.structures import from_tables, relation, structure
@@ -50,6 +50,6 @@ def test_the_new_loss_stands_above_dpo() -> None:
 
 def test_the_figure_draws_every_class_and_cover() -> None:
     lattice = build_lattice({name: form(ratio) for name, ratio in FORMS.items()})
-    figure = draw(lattice_chart(lattice))
+    figure = draw_chart(lattice_chart(lattice))
     assert len(figure.data) == len(lattice.covers) + 1
     assert set(figure.data[-1].text) == set(FORMS)
