@@ -20,6 +20,7 @@ from accordant_studies.claims import (
     cut,
     d2o,
     dove,
+    ipo_md,
     irepo,
     lipo,
     logit_fusion,
@@ -78,6 +79,10 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
     "gradient-entanglement": (
         {"start_model": READ_600, "PAIRS": 8},
         {entanglement.ALIKE, entanglement.APART, "all pairs"},
+    ),
+    "ipo-md": (
+        {"ROUNDS": 4, "PAIRS": 8},
+        {ipo_md.START, ipo_md.ONLINE, ipo_md.MIXED, ipo_md.OFFLINE, ipo_md.DPO, ipo_md.MOMENTUM},
     ),
     "irepo": (
         {"BETAS": {"irepo": (0.5,), "dpo": (4.0,)}, "ROUNDS": 1, "PAIRS": 60, "DISTANCES": (0.02,)},

@@ -14,6 +14,7 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "recipes": ("follow",),
         "labelling": ("Pairs", "comparisons", "draw_pairs", "majority", "vote"),
         "training": ("Batch", "make_learner", "minibatches", "train"),
         "transformer": ("Schooling", "Shape", "clone", "sample", "start_model"),

@@ -65,6 +65,34 @@ def win_rate(first: Tensor, second: Tensor, preferences: Tensor) -> float:
     return expectation(first, chances_against(second, preferences))
 
 
+def best_reply(logps: Tensor, reference: Tensor, preferences: Tensor, tau: float) -> Tensor:
+    """Return what wins most against a policy, less tau KL to the reference: log-probs.
+
+    It is ref exp(P pi / tau) / Z (Calandriello et al. 2024, section 4).
+    """
+    return optimum(reference, chances_against(logps, preferences), tau)
+
+
+def nash(reference: Tensor, preferences: Tensor, tau: float) -> Tensor:
+    """Return the Nash policy of the game regularised by tau KL(pi || ref): its own best reply."""
+    logps = reference
+    for _ in range(4000):
+        # Damped: on a cyclic preference undamped replies go round for ever.
+        reply = best_reply(logps, reference, preferences, tau)
+        logps = (0.98 * logps + 0.02 * reply).log_softmax(-1)
+    return logps
+
+
+def exploitability(logps: Tensor, reference: Tensor, preferences: Tensor, tau: float) -> float:
+    """Return what the best reply gains on a policy; 0 at the Nash policy, and above elsewhere.
+
+    It is tau log E_ref[exp(P pi / tau)] - 1/2 + tau KL(pi || ref).
+    """
+    weights = reference + chances_against(logps, preferences) / tau
+    gain = float(tau * weights.logsumexp(-1).mean())
+    return gain - 0.5 + tau * kl(logps, reference)
+
+
 def centred(values: Tensor) -> Tensor:
     """Centre `values` over answers: rewards are known up to a constant per context."""
     return values - values.mean(-1, keepdim=True)

@@ -49,11 +49,12 @@ def train(
     batches: Batches,
     *,
     steps: int,
-    lr: float,
+    lr: float | Callable[[int], float],
     reference: nn.Module | None = None,
     baselines: Sequence[nn.Module] = (),
     options: Mapping[str, object] | None = None,
     optimizer: Literal["adam", "compensated", "sgd"] = "adam",
+    momentum: float = 0.9,
     watch: Watch | None = None,
     every: int = 1,
 ) -> list[dict[str, float]]:
@@ -65,12 +66,13 @@ def train(
         batches: taken in turn, again and again; or a function from the step to its batch, for
             answers sampled on the way. Batches of a sequence are laid out once.
         steps: optimiser steps.
-        lr: learning rate, constant.
+        lr: learning rate, or a function from the step to it.
         reference: frozen; the policy as it stands when None.
         baselines: further frozen policies, for objectives that read them.
         options: of the objective.
-        optimizer: Adam (betas 0.9 and 0.999), the same for weights in bfloat16, or plain gradient
+        optimizer: Adam (second beta 0.999), the same for weights in bfloat16, or plain gradient
             descent for claims about gradients.
+        momentum: Adam's first beta; plain gradient descent has none.
         watch: called as `watch(step)` before the first step, every so many steps and after the
             last, without gradients.
         every: steps between calls of `watch`.
@@ -80,8 +82,11 @@ def train(
     """
     learner = make_learner(policy, objective, reference, options)
     losses = _losses_of(learner, batches, [Frozen(model, adapter=True) for model in baselines])
+    rate = lr if callable(lr) else lambda _: lr
+    weights = [p for p in policy.parameters() if p.requires_grad]
     kinds = {"adam": torch.optim.Adam, "compensated": CompensatedAdamW, "sgd": torch.optim.SGD}
-    stepper = kinds[optimizer]([p for p in policy.parameters() if p.requires_grad], lr=lr)
+    betas = {} if optimizer == "sgd" else {"betas": (momentum, 0.999)}
+    stepper = kinds[optimizer](weights, lr=rate(0), **betas)
     seen: list[dict[str, float]] = []
     for step in range(steps + 1):
         if watch is not None and (step % every == 0 or step == steps):
@@ -89,6 +94,8 @@ def train(
                 seen.append({"step": float(step), **watch(step)})
         if step == steps:
             return seen
+        for group in stepper.param_groups:
+            group["lr"] = rate(step)
         stepper.zero_grad()
         losses(step).backward()
         stepper.step()

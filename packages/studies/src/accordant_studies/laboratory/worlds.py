@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from accordant.scoring.scores import Scores
 from accordant.tokens.trees import TokenTree
+from accordant_studies.laboratory.tables import TableStepper
 
 # Smallest probability a table is given: softmax tables hold no zeros.
 
@@ -172,6 +173,10 @@ class TabularPolicy(nn.Module):
         tokens = self.table()[:, world.token_states, world.token_choices]
         total = tokens.new_zeros(world.contexts, world.size)
         return total.index_add(1, world.owner, tokens)
+
+    def stepper(self) -> TableStepper:
+        """Return the table to be drawn from token by token, as samplers and loops do."""
+        return TableStepper(self)
 
     def lay_out(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:
         """Return a function that scores `trees` as the table then stands, like the engine.
