@@ -163,6 +163,8 @@ HOLD: dict[str, list[bool | None]] = {
     "reward-augmented": [False, False, True],
     # The third interval begins so near 0 that another machine's rounding may decide.
     "weak-to-strong-deception": [True, True, None],
+    # With one expert the unit ratio is as good, but for chance; with two it is far behind.
+    "logit-fusion": [True, True, None, True],
     # Lambda weights beat pairs of the best and the worst answer, and not losses on every pair.
     "lipo": [None, None, None, None, True],
 }
