@@ -28,6 +28,7 @@ PAGES = (
     "docs/rewards.md",
     "docs/training.md",
     "docs/adding-a-preparation.md",
+    "docs/adding-an-intervention.md",
     "docs/sweep.md",
 )
 

@@ -117,7 +117,7 @@ def test_packed_plain_and_generated_scores_change_alike(family: str, site: str, 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_under_an_adapter_the_same_places_are_found(family: str) -> None:
+def test_under_an_adapter_the_same_sites_are_found(family: str) -> None:
     model = install(attach_lora(tiny_model(family), LoraOptions(rank=2)), verify=False)
     shake(model)
     assert list(decoder_layers(model)) == list(decoder_layers(base_model_of(model)))
@@ -144,7 +144,7 @@ def test_hooks_go_when_the_block_ends_however_it_ends() -> None:
     assert hooks_of(model) == before
 
 
-def test_edits_of_one_place_follow_each_other_and_are_read_as_made() -> None:
+def test_edits_of_one_site_follow_each_other_and_are_read_as_made() -> None:
     model = tiny_model("qwen3")
     double, add = Edit(1, "mlp", lambda states: 2 * states), Edit(1, "mlp", lambda s: s + 1)
     with torch.no_grad(), captured(model, [(1, "mlp")]) as plain:

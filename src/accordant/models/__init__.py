@@ -23,7 +23,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "export": ("export_merged", "merge_adapter"),
         "facts": ("ModelFacts", "position_limit", "read_facts", "read_model_config"),
         "heads": ("ValueHead", "load_head", "save_head"),
-        "hooks": ("Edit", "Place", "Site", "captured", "decoder_layers", "edited"),
+        "hooks": ("Edit", "LayerSite", "Site", "captured", "decoder_layers", "edited"),
         "identity": ("weights_identity",),
         "loading": ("LoadedModel", "load", "load_model", "load_tokenizer"),
         "precision": ("arithmetic",),

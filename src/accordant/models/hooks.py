@@ -22,7 +22,7 @@ Site = Literal["layer", "heads", "mlp"]
 """Where in a layer: its output (the residual stream behind it), what attention's heads put into the
 output projection (head after head, `[..., heads * head width]`), or the output of its MLP."""
 
-Place = tuple[int, Site]
+LayerSite = tuple[int, Site]
 """A layer, from 0 or negative from the end, and a site of it."""
 
 # What families call their layers, attention and its output projection.
@@ -31,7 +31,7 @@ _LAYERS, _ATTENTION, _PROJECTION = ("layers", "h"), ("self_attn", "attn"), ("o_p
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of the states at one place.
+    """A change of the states at one site.
 
     Args:
         layer: from 0, or negative from the end.
@@ -58,7 +58,7 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
 def edited(model: nn.Module, edits: Sequence[Edit]) -> Iterator[None]:
     """Apply `edits` in every forward pass inside the block; gradients flow through them.
 
-    Edits of one place are applied in their order; blocks nest, the inner one's come last.
+    Edits of one site are applied in their order; blocks nest, the inner one's come last.
 
     Raises:
         UserError: the model has no such layer or site; when it runs, an edit changes the shape.
@@ -70,26 +70,26 @@ def edited(model: nn.Module, edits: Sequence[Edit]) -> Iterator[None]:
 
 
 @contextmanager
-def captured(model: nn.Module, places: Sequence[Place]) -> Iterator[dict[Place, Tensor]]:
-    """Keep the states of the latest forward pass at `places`, as edits made before leave them.
+def captured(model: nn.Module, sites: Sequence[LayerSite]) -> Iterator[dict[LayerSite, Tensor]]:
+    """Keep the states of the latest forward pass at `sites`, as edits made before leave them.
 
     Yields:
-        `[rows, tokens, width]` by place, as the model holds them, in its graph; filled by the first
+        `[rows, tokens, width]` by site, as the model holds them, in its graph; filled by the first
         pass inside the block. `scoring.read_states` reads and reduces them for token trees.
 
     Raises:
         UserError: the model has no such layer or site.
     """
-    found: dict[Place, Tensor] = {}
+    found: dict[LayerSite, Tensor] = {}
 
-    def keeper(place: Place) -> Callable[[Tensor], Tensor]:
+    def keeper(site: LayerSite) -> Callable[[Tensor], Tensor]:
         def keep(states: Tensor) -> Tensor:
-            found[place] = states
+            found[site] = states
             return states
 
         return keep
 
-    with edited(model, [Edit(*place, keeper(place)) for place in places]):
+    with edited(model, [Edit(*site, keeper(site)) for site in sites]):
         yield found
 
 

@@ -25,7 +25,7 @@ from accordant.tokens.trees import PackedRow, TokenTree, pack_row, plan_rows
 # Part of every cache key: raise it when the numbers the engine returns change.
 ENGINE_VERSION = 3
 
-Reading = Literal["predicting", "continuations", "all"]
+TokensRead = Literal["predicting", "continuations", "all"]
 """Tokens of a row whose last state is read: those that predict, the continuations' own as well, or
 all. The last layer leaves out what it can of the others."""
 
@@ -81,7 +81,7 @@ class PackedTensors:
 
     @classmethod
     def of(
-        cls, row: PackedRow, device: torch.device | str, read: Reading = "predicting"
+        cls, row: PackedRow, device: torch.device | str, read: TokensRead = "predicting"
     ) -> PackedTensors:
         """Put `row` on `device`, for who reads the last states of these of its tokens."""
         sources: list[int] = []
@@ -200,7 +200,7 @@ def pack(
 ) -> PackedTensors:
     """Lay `trees` out in one row on the model's device, to be scored with `options`."""
     has_head = options is not None and options.values is not None
-    read: Reading = "continuations" if has_head else "predicting"
+    read: TokensRead = "continuations" if has_head else "predicting"
     return PackedTensors.of(pack_row(trees, TILE), next(model.parameters()).device, read)
 
 

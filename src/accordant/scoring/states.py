@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from accordant.models.hooks import Place, captured
+from accordant.models.hooks import LayerSite, captured
 from accordant.scoring.engine import PackedTensors, ScoreOptions, evaluating, score_packed
 from accordant.scoring.head import TILE
 from accordant.tokens.trees import PackedRow, TokenTree, pack_row, plan_rows
@@ -24,13 +24,13 @@ Pool = Literal["last", "mean", "all"]
 def read_states(
     model: nn.Module,
     trees: Sequence[TokenTree],
-    places: Sequence[Place],
+    sites: Sequence[LayerSite],
     *,
     of: Literal["prompt", "continuation"] = "continuation",
     pool: Pool = "last",
     budget: int = 4096,
     progress: Callable[[int], None] | None = None,
-) -> dict[Place, Tensor]:
+) -> dict[LayerSite, Tensor]:
     """Read the states of tokens, each after the model has read that token and all before it.
 
     Inside `models.edited`, the states are what the edits make of them.
@@ -38,32 +38,32 @@ def read_states(
     Args:
         model: prepared by `scoring.install`.
         trees: at least one; for a text alone, split it into a prompt and a continuation anywhere.
-        places: layers and sites to read, see `models.hooks`.
+        sites: pairs of a layer and a site in it, see `models.hooks`.
         of: whose tokens: every tree's prompt, or every continuation.
         pool: what is kept of them.
         budget: tokens of one pass; a longer tree gets a pass of its own.
         progress: called after every pass with the number of tokens just read.
 
     Returns:
-        float32 on the CPU by place: `[trees, width]` or `[continuations, width]`, in order; `[their
+        float32 on the CPU by site: `[trees, width]` or `[continuations, width]`, in order; `[their
         tokens, width]` where all are kept.
 
     Raises:
         UserError: the model has no such layer or site.
     """
     device = next(model.parameters()).device
-    parts: dict[Place, list[Tensor]] = {place: [] for place in places}
-    with evaluating(model), captured(model, places) as states:
+    parts: dict[LayerSite, list[Tensor]] = {site: [] for site in sites}
+    with evaluating(model), captured(model, sites) as states:
         for planned in plan_rows([tree.num_tokens for tree in trees], budget):
             row = pack_row([trees[index] for index in planned], TILE)
             packed = PackedTensors.of(row, device, "all")
             score_packed(model, packed, ScoreOptions(logps=False))
             runs = _runs(row, of)
-            for place, pieces in parts.items():
-                pieces.append(_pooled(states[place][0], runs, pool).cpu())
+            for site, pieces in parts.items():
+                pieces.append(_pooled(states[site][0], runs, pool).cpu())
             if progress is not None:
                 progress(sum(trees[index].num_tokens for index in planned))
-    return {place: torch.cat(pieces) for place, pieces in parts.items()}
+    return {site: torch.cat(pieces) for site, pieces in parts.items()}
 
 
 def _runs(row: PackedRow, of: str) -> list[list[int]]:
