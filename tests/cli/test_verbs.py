@@ -67,7 +67,7 @@ def test_objectives_shows_one_with_its_options(cli: Any) -> None:
 
 
 OWN = '''
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives import LossOutput, PairwiseScores
 from accordant.objectives.registry import objective
 
 @objective(name="own_loss", feedback="comparison", needs_reference=False, paper="none", formula="0")

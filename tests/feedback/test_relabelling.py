@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from accordant.base.errors import UserError
 from accordant.feedback.records import Comparison, Demonstration, Message, Origin
 from accordant.feedback.relabelling import GOAL, augment_with_rewards, with_goal
-from accordant.objectives.inputs import PairwiseScores, Sequences
+from accordant.objectives.inputs import Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.pairwise import dpo
 from accordant.scoring.scores import from_lists
 

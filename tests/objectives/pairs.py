@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.objectives.inputs import Attached, LossOutput, PairwiseScores, Sequences
+from accordant.objectives.inputs import Attached, LossOutput, Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.scoring.scores import from_lists
 
 Rows = Sequence[Sequence[float]]

@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 
 from accordant.objectives.batch import column_totals, evaluate
 from accordant.objectives.binary import bco, kto
-from accordant.objectives.inputs import (
-    Attached,
-    BinaryScores,
-    ExtraAnswers,
-    PairwiseScores,
-    Sequences,
-)
+from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
+from accordant.objectives.kinds.binary import BinaryScores
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.scores import from_lists

@@ -12,13 +12,9 @@ from hypothesis import strategies as st
 from accordant.base.errors import UserError
 from accordant.objectives.assembly import assemble
 from accordant.objectives.binary import d2o
-from accordant.objectives.inputs import (
-    Attached,
-    BinaryScores,
-    ExtraAnswers,
-    PairwiseScores,
-    Sequences,
-)
+from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
+from accordant.objectives.kinds.binary import BinaryScores
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.preparations import Baselines, Mismatched, SelfSamples
 from accordant.objectives.registry import get_objective, objective, temporary_objectives

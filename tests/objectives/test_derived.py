@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.objectives.derived import retain_dpo
-from accordant.objectives.inputs import PairwiseScores, Sequences
+from accordant.objectives.inputs import Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.pairwise import ln_dpo
 from accordant.scoring.scores import from_lists
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.inputs import PairwiseScores
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.lipo import (
     lipo_hinge,
     lipo_lambda,

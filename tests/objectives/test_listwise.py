@@ -11,8 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accordant.objectives.inputs import ListwiseScores, PairwiseScores, Sequences
-from accordant.objectives.listwise import aft, plackett_luce, pro, to_grid
+from accordant.objectives.inputs import Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.kinds.ranking import ListwiseScores
+from accordant.objectives.listwise import aft, plackett_luce, pro
+from accordant.objectives.numerics import to_grid
 from accordant.objectives.pairwise import dpo
 from accordant.scoring.scores import from_lists
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.inputs import PairwiseScores, Sequences
+from accordant.objectives.inputs import Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.pairwise import (
     dove,
     dove_joint,

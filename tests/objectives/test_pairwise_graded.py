@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.objectives.assembly import assemble
-from accordant.objectives.inputs import PairwiseScores
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.pairwise import dpo
 from accordant.objectives.pairwise_graded import irepo, mm_dpo
 from accordant.objectives.registry import get_objective

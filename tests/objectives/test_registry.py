@@ -11,9 +11,9 @@ import torch
 
 from accordant.base.errors import UserError
 from accordant.feedback.kinds import KINDS
-from accordant.objectives import registry
+from accordant.objectives import LossOutput, PairwiseScores, Sequences, registry
 from accordant.objectives.batch import evaluate
-from accordant.objectives.inputs import ListwiseScores, LossOutput, PairwiseScores, Sequences
+from accordant.objectives.kinds.ranking import ListwiseScores
 from accordant.objectives.preparations import PromptWeights
 from accordant.objectives.registry import (
     bind_options,
@@ -26,7 +26,7 @@ from accordant.objectives.registry import (
 from accordant.scoring.scores import from_lists
 
 FILE = '''
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives import LossOutput, PairwiseScores
 from accordant.objectives.preparations import PromptWeights
 from accordant.objectives.registry import objective
 
@@ -183,7 +183,7 @@ def test_prompt_weights_are_asked_for_by_an_option_that_is_true_or_false():
 def test_a_shift_of_two_columns_is_averaged_where_each_applies():
     """The shift of BCO: half the sum of the mean reward of wanted and of unwanted answers."""
     from accordant.objectives.batch import column_means, column_totals
-    from accordant.objectives.inputs import BinaryScores
+    from accordant.objectives.kinds.binary import BinaryScores
 
     def columns(answers: BinaryScores, *, beta: float) -> torch.Tensor:
         rewards, none = beta * answers.completion.policy.sum(), torch.tensor(float("nan"))

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from accordant.objectives.batch import loss_totals
 from accordant.objectives.demonstration import sft
-from accordant.objectives.inputs import DemonstrationScores, JudgmentScores, Sequences
+from accordant.objectives.inputs import Sequences
+from accordant.objectives.kinds.demonstration import DemonstrationScores
+from accordant.objectives.kinds.judgment import JudgmentScores
 from accordant.objectives.token import complained_of, cut, log_complement
 from accordant.scoring.scores import from_lists
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from accordant.objectives.inputs import PairwiseScores, Sequences
+from accordant.objectives.inputs import Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.pairwise import dpo, exo, ipo, ln_dpo, robust_dpo, rpo
 from accordant.objectives.pairwise_anchored import apo_down, apo_zero, nca, sppo
 from accordant.objectives.pairwise_links import discopo, f_dpo, hinge

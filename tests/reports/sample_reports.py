@@ -6,18 +6,16 @@ import dataclasses
 
 import numpy as np
 
+from accordant.objectives.held_out import HeldOutLogps
+from accordant.objectives.kinds.binary import measure_thumbs
+from accordant.objectives.kinds.comparison import measure_comparisons
+from accordant.objectives.kinds.demonstration import measure_demonstrations
+from accordant.objectives.kinds.ranking import measure_rankings
 from accordant.reports.report import ComparedAnswer
 from accordant.rewards.expression import find_reward
 from accordant.runs.align.answers import compare_answers, kl_from_reference
 from accordant.runs.align.lengths import summarise_lengths
 from accordant.runs.align.results import AlignResults, DataSummary, Environment, Exclusion
-from accordant.runs.held_out import (
-    HeldOutLogps,
-    measure_comparisons,
-    measure_demonstrations,
-    measure_rankings,
-    measure_thumbs,
-)
 from tests.reports.sample_findings import make_finding
 
 PROMPTS = (

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from accordant.base import files
 from accordant.base.errors import UserError
+from accordant.objectives.kinds.comparison import measure_comparisons
 from accordant.reports import pages, writing
 from accordant.reports.report import ComparedAnswer
 from accordant.rewards.registry import FunctionReward
@@ -27,7 +28,6 @@ from accordant.runs.align.results import (
     Environment,
     Exclusion,
 )
-from accordant.runs.held_out import measure_comparisons
 from tests.reports.sample_findings import make_finding
 from tests.reports.sample_reports import comparison_report, every_kind_of_report, make_logps
 

@@ -9,14 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from accordant.runs.held_out import (
-    HeldOutLogps,
-    logp_change,
-    measure_comparisons,
-    measure_demonstrations,
-    measure_rankings,
-    measure_thumbs,
-)
+from accordant.objectives.held_out import HeldOutLogps, logp_change
+from accordant.objectives.kinds.binary import measure_thumbs
+from accordant.objectives.kinds.comparison import measure_comparisons
+from accordant.objectives.kinds.demonstration import measure_demonstrations
+from accordant.objectives.kinds.ranking import measure_rankings
 from accordant.statistics.estimates import proportion
 
 # Quarters are exact in binary, so that ties stay ties.

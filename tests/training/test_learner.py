@@ -14,7 +14,8 @@ from accordant.base.errors import UserError
 from accordant.models.heads import ValueHead
 from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import column_means, evaluate
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import (
     Objective,

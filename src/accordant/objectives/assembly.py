@@ -1,36 +1,26 @@
 """From the engine's scores to the record an objective takes.
 
-Knows how continuations of each record type are ordered, and where attached answers stand. Knows
-nothing of models, text, or of how preparations are made.
+Knows where attached answers stand among the continuations. Knows nothing of models, text, of how
+preparations are made, or of what a kind of feedback makes of its own answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from accordant.objectives.feedback import check_feedback, check_labels
-from accordant.objectives.inputs import (
-    Attached,
-    BinaryScores,
-    DemonstrationScores,
-    ExtraAnswers,
-    JudgmentScores,
-    ListwiseScores,
-    PairwiseScores,
-    Sequences,
-)
+from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
+from accordant.objectives.kind import answer_counts
+from accordant.objectives.kinds import kind_of_inputs
 from accordant.tokens.examples import Example
 
 if TYPE_CHECKING:
     from accordant.objectives.registry import Objective
     from accordant.scoring.scores import Scores
-
-Builder = Callable[[Sequences, Sequence[Example]], Any]
 
 
 def assemble(
@@ -71,14 +61,15 @@ def assemble(
         reference = reference.detach()
     else:
         reference = None
-    if objective.inputs not in _BUILDERS:
+    kind = kind_of_inputs(objective.inputs)
+    if kind is None:
         raise ValueError(f"nothing builds {objective.inputs.__name__}")
     for need in objective.prepare:
         if not need.optional and not all(map(need.is_done, examples)):
             raise ValueError(f"objective {objective.name!r} needs {need.noun} in every example")
     scores = Sequences(policy, reference)
     groups = _groups(examples)
-    inputs = _BUILDERS[objective.inputs](_select(scores, groups[_OWN]), examples)
+    inputs = kind.assemble(_select(scores, groups[_OWN]), examples)
     if not objective.prepare:
         return inputs
     return replace(inputs, attached=_attached(objective, scores, examples, groups))
@@ -93,7 +84,7 @@ def _groups(examples: Sequence[Example]) -> dict[str, Group]:
     """Tell the records' own answers from each kind of attached ones."""
     groups: dict[str, Group] = {_OWN: []}
     first = 0
-    for place, (example, own) in enumerate(zip(examples, _counts(examples), strict=True)):
+    for place, (example, own) in enumerate(zip(examples, answer_counts(examples), strict=True)):
         for name, count in ((_OWN, own), *example.extra_answers.items()):
             groups.setdefault(name, []).extend((at, place) for at in range(first, first + count))
             first += count
@@ -126,73 +117,3 @@ def _attached(
             owner = torch.tensor([n for _, n in groups[name]], device=scores.policy.lengths.device)
             answers[name] = ExtraAnswers(_select(scores, groups[name]), owner)
     return Attached(numbers, answers)
-
-
-def _demonstrations(scores: Sequences, examples: Sequence[Example]) -> DemonstrationScores:
-    _expect(1, _counts(examples))
-    return DemonstrationScores(scores)
-
-
-def _binary(scores: Sequences, examples: Sequence[Example]) -> BinaryScores:
-    _expect(1, _counts(examples))
-    if any(example.label is None for example in examples):
-        raise ValueError("a binary example has no label")
-    device = scores.policy.lengths.device
-    desirable = torch.tensor([example.label for example in examples], device=device)
-    return BinaryScores(scores, desirable)
-
-
-def _pairs(scores: Sequences, examples: Sequence[Example]) -> PairwiseScores:
-    _expect(2, _counts(examples))
-    chosen = torch.arange(0, 2 * len(examples), 2, device=scores.policy.lengths.device)
-    return PairwiseScores(scores.select(chosen), scores.select(chosen + 1))
-
-
-def _rankings(scores: Sequences, examples: Sequence[Example]) -> ListwiseScores:
-    counts = _counts(examples)
-    rewards: list[float] = []
-    for example, count in zip(examples, counts, strict=True):
-        numbers = example.rewards or tuple(-float(rank) for rank in range(1, count + 1))
-        if len(numbers) != count:
-            raise ValueError(f"{len(numbers)} rewards for {count} ranked answers")
-        rewards.extend(numbers)
-    lengths = scores.policy.lengths
-    ranking = torch.arange(len(counts), device=lengths.device).repeat_interleave(
-        torch.tensor(counts, device=lengths.device)
-    )
-    return ListwiseScores(scores, ranking, _like(rewards, scores.policy.logps))
-
-
-def _judgments(scores: Sequences, examples: Sequence[Example]) -> JudgmentScores:
-    _expect(2, _counts(examples))
-    device = scores.policy.lengths.device
-    judged = torch.arange(0, 2 * len(examples), 2, device=device)
-    lengths = scores.policy.lengths
-    if not torch.equal(lengths[judged], lengths[judged + 1]):
-        raise ValueError("a judged answer has other tokens with its judgment than without")
-    good = torch.tensor([bool(example.label) for example in examples], device=device)
-    return JudgmentScores(scores.select(judged), scores.select(judged + 1), good)
-
-
-_BUILDERS: dict[type, Builder] = {
-    DemonstrationScores: _demonstrations,
-    BinaryScores: _binary,
-    PairwiseScores: _pairs,
-    ListwiseScores: _rankings,
-    JudgmentScores: _judgments,
-}
-
-
-def _counts(examples: Sequence[Example]) -> list[int]:
-    """Count every example's own answers, over all of its trees."""
-    return [sum(len(tree.continuations) for tree in example.own_trees) for example in examples]
-
-
-def _expect(answers: int, counts: list[int]) -> None:
-    for place, count in enumerate(counts):
-        if count != answers:
-            raise ValueError(f"example {place} has {count} answers where {answers} are expected")
-
-
-def _like(numbers: list[float], tensor: Tensor) -> Tensor:
-    return torch.tensor(numbers, dtype=tensor.dtype, device=tensor.device)

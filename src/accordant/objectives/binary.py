@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from accordant.base.options import Count, NonNegative, Positive
-from accordant.objectives._math import join, log_sigmoid, where
-from accordant.objectives.inputs import BinaryScores, LossOutput
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.binary import BinaryScores
+from accordant.objectives.numerics import join, log_sigmoid, where
 from accordant.objectives.preparations import Mismatched, PromptWeights, SelfSamples
 from accordant.objectives.registry import Beta, objective
 

@@ -5,8 +5,9 @@ Knows scores. Knows nothing of models, tokenizers or trainers.
 
 from __future__ import annotations
 
-from accordant.objectives._math import log_sigmoid
-from accordant.objectives.inputs import DemonstrationScores, LossOutput
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.demonstration import DemonstrationScores
+from accordant.objectives.numerics import log_sigmoid
 from accordant.objectives.preparations import Baselines
 from accordant.objectives.registry import objective
 

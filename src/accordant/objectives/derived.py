@@ -7,8 +7,9 @@ compiles to, stands in `logic.readings` and is tested.
 from __future__ import annotations
 
 from accordant.base.options import Positive
-from accordant.objectives._math import join, log_add, log_complement, log_sigmoid
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.numerics import join, log_add, log_complement, log_sigmoid
 from accordant.objectives.registry import objective
 
 

@@ -1,6 +1,7 @@
-"""What an objective sees: one frozen record of scores per kind of feedback.
+"""What objectives see and return: sequences in scores, what was attached to them, losses.
 
-Knows scores and labels. Knows nothing of models, tokenizers, trainers or files.
+Knows scores. Knows nothing of models, tokenizers, trainers or files; the records that kinds of
+feedback make of them are in `objectives.kinds`.
 """
 
 from __future__ import annotations
@@ -114,72 +115,6 @@ class Attached:
 
 
 NOTHING = Attached()
-
-
-@dataclass(frozen=True, slots=True)
-class DemonstrationScores:
-    """`n` answers to imitate; `attached`, here and below, is what preparations gave."""
-
-    completion: Sequences
-    attached: Attached = NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class BinaryScores:
-    """`n` answers with thumbs.
-
-    Args:
-        completion: the answers, `n` sequences.
-        desirable: bool `[n]`.
-        attached: what preparations gave.
-    """
-
-    completion: Sequences
-    desirable: Tensor
-    attached: Attached = NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class PairwiseScores:
-    """`n` comparisons: `chosen` and `rejected` hold `n` sequences each, in the same order."""
-
-    chosen: Sequences
-    rejected: Sequences
-    attached: Attached = NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class ListwiseScores:
-    """Rankings of any length, flat.
-
-    Args:
-        completions: all answers of all rankings, ranking by ranking, best first: `m` sequences.
-        ranking: ranking every answer belongs to, int64 `[m]`, not decreasing, from 0 to `n` - 1.
-        rewards: number every answer was ranked by, float32 `[m]`; without numbers, minus its rank.
-        attached: what preparations gave.
-    """
-
-    completions: Sequences
-    ranking: Tensor
-    rewards: Tensor
-    attached: Attached = NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class JudgmentScores:
-    """`n` judged answers, each read twice; the two readings are aligned token by token.
-
-    Args:
-        judged: the answers, given the prompt and the judgment, `n` sequences.
-        plain: the same tokens, given the prompt alone, `n` sequences.
-        good: whether the judgment approves of the answer, bool `[n]`.
-        attached: what preparations gave.
-    """
-
-    judged: Sequences
-    plain: Sequences
-    good: Tensor
-    attached: Attached = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

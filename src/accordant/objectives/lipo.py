@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from accordant.base.options import Positive
-from accordant.objectives._math import log_sigmoid, positions
-from accordant.objectives.inputs import ListwiseScores, LossOutput
-from accordant.objectives.listwise import better_than, order_loss, to_grid
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.ranking import ListwiseScores
+from accordant.objectives.listwise import better_than, order_loss
+from accordant.objectives.numerics import log_sigmoid, positions, to_grid
 from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:

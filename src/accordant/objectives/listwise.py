@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from accordant.base.options import NonNegative
-from accordant.objectives._math import join_last, positions
-from accordant.objectives.inputs import ListwiseScores, LossOutput
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.ranking import ListwiseScores
+from accordant.objectives.numerics import join_last, to_grid
 from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
@@ -183,22 +184,3 @@ def order_loss(scores: Tensor, better: Tensor, factors: Tensor | None = None) ->
     # Last column: the answer itself, so that one with nothing below it costs exactly nothing.
     candidates = join_last([below, own.unsqueeze(2)])
     return (candidates.logsumexp(dim=2) - own).sum(dim=1)
-
-
-def to_grid(values: Tensor, ranking: Tensor) -> tuple[Tensor, Tensor]:
-    """Lay flat per-answer values out as one row per ranking, without a loop over rankings.
-
-    Args:
-        values: one number per answer, `[m]`.
-        ranking: ranking of every answer, int64 `[m]`, not decreasing, from 0.
-
-    Returns:
-        the values `[rankings, longest]`, 0 where a shorter ranking has ended, and a bool mask of
-        the same shape that is True where there is an answer.
-    """
-    lengths = ranking.bincount()
-    starts = lengths.cumsum(0) - lengths
-    place = positions(ranking.shape[0], ranking) - starts[ranking]
-    present = positions(int(lengths.max()), ranking) < lengths.unsqueeze(1)
-    grid = values.new_zeros(present.shape).index_put((ranking, place), values)
-    return grid, present

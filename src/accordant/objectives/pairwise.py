@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from accordant.base.options import Fraction, HalfOpenHalf, NonNegative, Positive
-from accordant.objectives._math import bounded_exp, join, log_sigmoid
-from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
+from accordant.objectives.inputs import LossOutput, Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.numerics import bounded_exp, join, log_sigmoid
 from accordant.objectives.preparations import ScoredPrompts
 from accordant.objectives.registry import Beta, objective
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from accordant.base.options import Positive
-from accordant.objectives._math import bounded_exp, log_sigmoid
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.numerics import bounded_exp, log_sigmoid
 from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import Beta, objective
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accordant.base.options import HalfOpenHalf, NonNegative, Positive
-from accordant.objectives._math import log_complement, log_sigmoid, where
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.numerics import log_complement, log_sigmoid, where
 from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import objective
 

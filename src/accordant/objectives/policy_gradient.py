@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from accordant.base.options import Positive
-from accordant.objectives._math import softplus, where
-from accordant.objectives.inputs import ListwiseScores, LossOutput
-from accordant.objectives.listwise import to_grid
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.ranking import ListwiseScores
+from accordant.objectives.numerics import softplus, to_grid, where
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:

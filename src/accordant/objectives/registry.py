@@ -23,7 +23,7 @@ from accordant.base.errors import UserError, did_you_mean
 from accordant.base.options import Value, bind_values, read_options
 from accordant.base.settings import Option
 from accordant.feedback.kinds import KINDS
-from accordant.objectives import inputs as input_records
+from accordant.objectives.kinds import SCORED_KINDS
 from accordant.objectives.preparations import Preparation
 
 if TYPE_CHECKING:
@@ -61,16 +61,6 @@ Beta = Annotated[
     ),
 ]
 
-# Record an objective gets when its first parameter is not annotated, by type of feedback.
-_INPUTS = {
-    "demonstration": "DemonstrationScores",
-    "binary": "BinaryScores",
-    "comparison": "PairwiseScores",
-    "joint_pair": "PairwiseScores",
-    "ranking": "ListwiseScores",
-    "judgment": "JudgmentScores",
-}
-
 _registered: dict[str, Objective] = {}
 _loaded_families: set[str] = set()
 
@@ -84,7 +74,7 @@ class Objective:
         slug: name of the published system in the catalogue; equals `name` unless stated.
         summary: first line of its docstring.
         feedback: record types it can be trained on, names of `feedback.kinds`.
-        inputs: record of scores it takes, a class of `objectives.inputs`.
+        inputs: record of scores it takes, one of `objectives.kinds`.
         needs_reference: whether it reads the reference model's scores.
         paper: where it comes from.
         formula: the loss in plain text.
@@ -297,15 +287,17 @@ def _inputs_of(function: Callable[..., Any], kind: str) -> type:
         raise TypeError("an objective's first parameter takes the scores")
     annotation = first.annotation
     if annotation is first.empty:
-        if kind not in _INPUTS:
+        if kind not in SCORED_KINDS:
             raise TypeError(f"annotate the first parameter: {kind} records have no usual scores")
-        annotation = _INPUTS[kind]
+        annotation = SCORED_KINDS[kind].inputs
     if isinstance(annotation, str):
         name = annotation.rpartition(".")[2]
-        found = getattr(function, "__globals__", {}).get(name, getattr(input_records, name, None))
-        if found is None:
+        known = {scored.inputs.__name__: scored.inputs for scored in SCORED_KINDS.values()}
+        # The file's own names win; one it has for type checkers only is looked up here.
+        known |= getattr(function, "__globals__", {})
+        if name not in known:
             raise TypeError(f"{annotation!r} names no record of scores")
-        annotation = found
+        annotation = known[name]
     if not isinstance(annotation, type):
         raise TypeError("annotate the first parameter with the record of scores it takes")
     return annotation

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accordant.base.options import NonNegative, Positive
-from accordant.objectives._math import where
-from accordant.objectives.inputs import JudgmentScores, LossOutput
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.judgment import JudgmentScores
+from accordant.objectives.numerics import where
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:

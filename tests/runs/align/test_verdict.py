@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from accordant.objectives.kinds.comparison import measure_comparisons
+from accordant.objectives.kinds.demonstration import measure_demonstrations
 from accordant.reports.report import ComparedAnswer
 from accordant.reports.terminal import print_report
 from accordant.rewards.expression import find_reward
 from accordant.runs.align.answers import compare_answers
 from accordant.runs.align.report import align_report, key_figures
-from accordant.runs.held_out import measure_comparisons, measure_demonstrations
 from accordant.statistics.wording import number
 from tests.reports.sample_findings import make_finding
 from tests.reports.sample_reports import (

@@ -33,7 +33,7 @@ ROWS = [
 ]
 # An objective that is no number from its second step on, as a run that diverges.
 DIVERGING = '''
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives import LossOutput, PairwiseScores
 from accordant.objectives.registry import objective
 
 @objective(name="diverging", feedback="comparison", needs_reference=True, paper="none", formula="h")

@@ -14,7 +14,7 @@ from accordant.objectives.registry import list_objectives, temporary_objectives
 
 OWN = '''
 import torch
-from accordant.objectives.inputs import LossOutput, PairwiseScores
+from accordant.objectives import LossOutput, PairwiseScores
 from accordant.objectives.registry import objective
 
 @objective(name="own_loss", feedback="comparison", needs_reference=False, paper="none", formula="?")

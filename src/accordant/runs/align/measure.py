@@ -21,20 +21,12 @@ from accordant.rewards.wrappers import REFERENCE_ANSWERS, compares, with_referen
 from accordant.runs.align.answers import compare_answers, kl_from_reference
 from accordant.runs.align.prepare import Prepared
 from accordant.runs.align.results import KlEstimate, WinRate
-from accordant.runs.held_out import (
-    HeldOutLogps,
-    measure_comparisons,
-    measure_demonstrations,
-    measure_rankings,
-    measure_thumbs,
-)
+from accordant.runs.held_out import held_out_scores, measure_held_out
 from accordant.runs.settings import AlignConfig
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import Sample, SamplingOptions
 from accordant.scoring.engine import score_all
 from accordant.scoring.scores import Scores
-from accordant.statistics.measures import HeldOut
-from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.progress import phase
 
@@ -108,7 +100,7 @@ def measure_change(
     examples = ready.parts.held_out
     end = held_out_scores(model, examples, config.token_budget)
     beta = float(ready.options.get("beta", 1.0))
-    held_out = held_out_results(examples, start.scores, end, beta)
+    held_out = measure_held_out(examples, start.scores, end, beta)
     if not start.prompts:
         return {"held_out": held_out, "win_rates": (), "kl": None}
     after = _answers(config, ready, model, start.prompts)
@@ -158,56 +150,6 @@ def _answers(
         stop_ids=tuple(ready.encoded.end_of_turn_ids),
     )
     return [sample for (sample,) in LocalSampler(model).sample(prompts, options)]
-
-
-def held_out_scores(model: nn.Module, examples: Sequence[Example], budget: int) -> Scores:
-    """Score the examples' own answers (not those attached to them), example by example."""
-    return score_all(model, [tree for e in examples for tree in e.own_trees], budget)
-
-
-def held_out_results(
-    examples: Sequence[Example], start: Scores, end: Scores, beta: float
-) -> HeldOut | None:
-    """Compare scores before and after training, as the kind of feedback allows.
-
-    Args:
-        examples: held-out examples of one kind, at least one.
-        start: their scores before the first step.
-        end: their scores after the last one.
-        beta: factor from log-ratios to implicit rewards.
-
-    Returns:
-        None for ratings and steps, which training does not use yet. Judged answers are looked at
-        after the prompt alone, as answers with thumbs.
-    """
-    before, after, lengths = start.sum(), end.sum(), start.lengths
-
-    def part(index: slice) -> HeldOutLogps:
-        return HeldOutLogps(after[index], before[index], lengths[index])
-
-    kind = examples[0].kind
-    if kind in ("comparison", "joint_pair"):
-        return measure_comparisons(part(slice(0, None, 2)), part(slice(1, None, 2)), beta)
-    if kind == "binary":
-        return measure_thumbs(part(slice(None)), [float(bool(one.label)) for one in examples], beta)
-    if kind == "judgment":
-        return measure_thumbs(
-            part(slice(1, None, 2)), [float(bool(one.label)) for one in examples], beta
-        )
-    if kind == "ranking":
-        return measure_rankings(part(slice(None)), start.tree, _worth(examples), beta)
-    return measure_demonstrations(part(slice(None))) if kind == "demonstration" else None
-
-
-def _worth(examples: Sequence[Example]) -> list[float]:
-    """Return the label of every answer of rankings: its reward, or minus its rank."""
-    return [
-        float(value)
-        for example in examples
-        for value in (
-            example.rewards or [-rank for rank in range(len(example.trees[0].continuations))]
-        )
-    ]
 
 
 def prompts_of(records: Sequence[Record], count: int) -> list[Text]:

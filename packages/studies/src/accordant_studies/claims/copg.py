@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from accordant.base.options import Positive
-from accordant.objectives.inputs import ListwiseScores, LossOutput
-from accordant.objectives.listwise import to_grid
+from accordant.objectives.inputs import LossOutput
+from accordant.objectives.kinds.ranking import ListwiseScores
+from accordant.objectives.numerics import to_grid
 from accordant.objectives.registry import objective, temporary_objectives
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import exact, worlds

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.objectives.inputs import JudgmentScores
+from accordant.objectives.kinds.judgment import JudgmentScores
 from accordant.objectives.registry import get_objective
 from accordant.objectives.token import complained_of
 from accordant.tokens.examples import Example

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from accordant.objectives.batch import evaluate
-from accordant.objectives.inputs import Attached, PairwiseScores
+from accordant.objectives.inputs import Attached
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.registry import Objective, bind_options, is_built_in, list_objectives
 from accordant.tokens.examples import Example
 from accordant_studies.explore.logic.compiling import Term, compile_terms

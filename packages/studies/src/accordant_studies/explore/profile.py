@@ -10,15 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from accordant.objectives.inputs import (
-    Attached,
-    BinaryScores,
-    DemonstrationScores,
-    ExtraAnswers,
-    ListwiseScores,
-    PairwiseScores,
-    Sequences,
-)
+from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
+from accordant.objectives.kinds.binary import BinaryScores
+from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.kinds.demonstration import DemonstrationScores
+from accordant.objectives.kinds.ranking import ListwiseScores
 from accordant.objectives.registry import bind_options
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
 from accordant.objectives.batch import evaluate
-from accordant.objectives.inputs import PairwiseScores, Sequences
+from accordant.objectives.inputs import Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.registry import (
     bind_options,
     get_objective,

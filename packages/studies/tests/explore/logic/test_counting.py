@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives._math import log_complement
+from accordant.objectives.numerics import log_complement
 from accordant_studies.explore.logic.counting import log_count
 
 NAMES = ("M_w", "M_l", "R_w", "R_l")

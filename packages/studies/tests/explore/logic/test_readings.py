@@ -11,7 +11,8 @@ from tests.objectives.generators import options_of
 
 from accordant.base.options import Positive
 from accordant.objectives.batch import evaluate
-from accordant.objectives.inputs import Attached, LossOutput, PairwiseScores, Sequences
+from accordant.objectives.inputs import Attached, LossOutput, Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.registry import (
     bind_options,
     get_objective,

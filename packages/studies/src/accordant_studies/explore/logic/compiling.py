@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from accordant.base.options import Positive
-from accordant.objectives._math import join
-from accordant.objectives.inputs import LossOutput, PairwiseScores, Sequences
+from accordant.objectives.inputs import LossOutput, Sequences
+from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.numerics import join
 from accordant.objectives.registry import get_objective, objective
 from accordant_studies.explore.logic.counting import log_count
 from accordant_studies.explore.logic.formulas import simplify, write

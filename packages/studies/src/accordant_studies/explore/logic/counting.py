@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from accordant.objectives._math import log_add, log_complement
+from accordant.objectives.numerics import log_add, log_complement
 
 if TYPE_CHECKING:
     from torch import Tensor

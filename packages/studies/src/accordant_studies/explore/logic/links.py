@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accordant.objectives._math import log_sigmoid
+from accordant.objectives.numerics import log_sigmoid
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from accordant.objectives.inputs import PairwiseScores
+from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.registry import Objective, bind_options, is_built_in
 from accordant_studies.explore.logic import links
 from accordant_studies.explore.logic.compiling import Term
@@ -202,14 +202,14 @@ def _gpo(o: Options) -> list[Term]:
 
 
 def _robust(z: Tensor, o: Options) -> Tensor:
-    from accordant.objectives._math import log_sigmoid
+    from accordant.objectives.numerics import log_sigmoid
 
     e = o["label_smoothing"]
     return (-(1 - e) * log_sigmoid(z) + e * log_sigmoid(-z)) / (1 - 2 * e)
 
 
 def _exo(z: Tensor, o: Options) -> Tensor:
-    from accordant.objectives._math import log_sigmoid
+    from accordant.objectives.numerics import log_sigmoid
 
     e = o["label_smoothing"]
     right = z.sigmoid() * (log_sigmoid(z) - math.log1p(-e))
@@ -217,7 +217,7 @@ def _exo(z: Tensor, o: Options) -> Tensor:
 
 
 def _discopo(z: Tensor, o: Options) -> Tensor:
-    from accordant.objectives._math import log_sigmoid
+    from accordant.objectives.numerics import log_sigmoid
 
     g = (z / o["tau"]).sigmoid()
     return -(1 - g) * log_sigmoid(z) + g * (-z).exp()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from accordant.objectives.inputs import PairwiseScores
+    from accordant.objectives.kinds.comparison import PairwiseScores
     from accordant.objectives.registry import Objective
 
     Numbers = NDArray[np.float64]
@@ -161,7 +161,8 @@ def random_pairs(chances: Numbers, per_token: bool) -> PairwiseScores:
     """
     import torch
 
-    from accordant.objectives.inputs import PairwiseScores, Sequences
+    from accordant.objectives.inputs import Sequences
+    from accordant.objectives.kinds.comparison import PairwiseScores
     from accordant.scoring.scores import from_lists
 
     def scores(column: int, tokens: int) -> Any:

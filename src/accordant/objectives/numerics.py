@@ -80,3 +80,22 @@ def log_complement(log_p: Tensor) -> Tensor:
     near = log_p.clamp(min=-0.7, max=nearest)  # each branch sees only numbers it is exact on
     far = log_p.clamp(max=-0.6)
     return torch.where(log_p > -0.65, (-near.expm1()).log(), (-far.exp()).log1p())
+
+
+def to_grid(values: Tensor, ranking: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay flat per-answer values out as one row per ranking, without a loop over rankings.
+
+    Args:
+        values: one number per answer, `[m]`.
+        ranking: ranking of every answer, int64 `[m]`, not decreasing, from 0.
+
+    Returns:
+        the values `[rankings, longest]`, 0 where a shorter ranking has ended, and a bool mask of
+        the same shape that is True where there is an answer.
+    """
+    lengths = ranking.bincount()
+    starts = lengths.cumsum(0) - lengths
+    place = positions(ranking.shape[0], ranking) - starts[ranking]
+    present = positions(int(lengths.max()), ranking) < lengths.unsqueeze(1)
+    grid = values.new_zeros(present.shape).index_put((ranking, place), values)
+    return grid, present

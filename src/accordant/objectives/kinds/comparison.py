@@ -1,0 +1,112 @@
+"""Scores of pairs: margins between chosen and rejected answers, under one prompt or two.
+
+Knows scores. Knows nothing of losses or models; imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accordant.objectives.inputs import NOTHING, Attached, LossOutput, Sequences
+from accordant.objectives.kind import ScoredKind, split_pairs
+from accordant.statistics.measures import HeldOut
+from accordant.tokens.examples import Example
+
+if TYPE_CHECKING:
+    from accordant.objectives.held_out import HeldOutLogps
+    from accordant.objectives.kind import Row
+
+
+@dataclass(frozen=True, slots=True)
+class PairwiseScores:
+    """`n` pairs: `chosen` and `rejected` hold `n` sequences each, in the same order."""
+
+    chosen: Sequences
+    rejected: Sequences
+    attached: Attached = NOTHING
+
+
+def assemble(scores: Sequences, examples: Sequence[Example]) -> PairwiseScores:
+    """Build the record of scores of pairs."""
+    return PairwiseScores(*split_pairs(scores, examples))
+
+
+def metrics(inputs: PairwiseScores, output: LossOutput) -> Iterator[Row]:
+    """Yield rewards of both answers, margins and accuracies (ties are wrong), and `logps/`."""
+    ones = output.losses.new_ones(output.losses.shape)
+    if output.rewards is not None:
+        chosen, rejected = output.rewards.chunk(2)
+        yield "rewards/chosen", chosen, ones
+        yield "rewards/rejected", rejected, ones
+        yield "rewards/margins", chosen - rejected, ones
+        yield "rewards/accuracies", (chosen > rejected).to(ones.dtype), ones
+    yield "logps/chosen", inputs.chosen.policy.sum(), ones
+    yield "logps/rejected", inputs.rejected.policy.sum(), ones
+
+
+def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: float = 1.0) -> HeldOut:
+    """Measure `n` pairs; `chosen` and `rejected` are in the same order.
+
+    Args:
+        chosen: log-probabilities of the preferred completions.
+        rejected: those of the others.
+        beta: the objective's factor from log-ratios to implicit rewards.
+    """
+    from accordant.objectives.held_out import histogram_of, mean_of, paired, share_of
+
+    (better, worse), (new, new_worse), (old, old_worse) = (
+        paired(chosen=first, rejected=second)
+        for first, second in (
+            (chosen.rewards(beta), rejected.rewards(beta)),
+            (chosen.policy, rejected.policy),
+            (chosen.start, rejected.start),
+        )
+    )
+    gaps, new, old = better - worse, new - new_worse, old - old_worse
+    likelier = "chosen answer is the likelier one"
+    margin = "log-probability margin"
+    return HeldOut(
+        kind="comparison",
+        count=len(new),
+        facts={"beta": beta},
+        measures=(
+            share_of("accuracy", "implicit reward accuracy", gaps, "held-out reward accuracy"),
+            share_of("ranked_before", f"{likelier}, at the start", old),
+            share_of("ranked_after", f"{likelier}, after training", new),
+            mean_of("reward_margins", "implicit reward margin", gaps),
+            mean_of("logp_margins_before", f"{margin} at the start", old, "nats"),
+            mean_of("logp_margins_after", f"{margin} after training", new, "nats"),
+        ),
+        changes=(chosen.change("chosen"), rejected.change("rejected", wanted=False)),
+        charts=(
+            histogram_of(
+                "Held-out reward margins",
+                "Right of zero the trained model prefers the chosen answer more than the reference "
+                "does.",
+                ("implicit reward of chosen minus rejected", "comparisons"),
+                ("ordered right", gaps[gaps > 0]),
+                ("ordered wrong", gaps[gaps < 0]),
+                ("tied", gaps[gaps == 0]),
+            ),
+            histogram_of(
+                "Held-out log-prob margins",
+                "Right of zero the chosen answer is the likelier one of the two.",
+                ("log-probability of chosen minus rejected, nats", "comparisons"),
+                ("at the start", old),
+                ("after training", new),
+            ),
+        ),
+    )
+
+
+KIND = ScoredKind(
+    feedback=("comparison", "joint_pair"),
+    inputs=PairwiseScores,
+    assemble=assemble,
+    metrics=metrics,
+    measure=lambda logps, _, beta: measure_comparisons(
+        logps.every(2), logps.every(2, start=1), beta
+    ),
+)
