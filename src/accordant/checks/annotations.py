@@ -7,9 +7,9 @@ numbers and names that `statistics.groups` works on.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from accordant.checks.tables import TableRow, read_table
 from accordant.statistics.crossed import Ratings
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from accordant.statistics.arrays import Floats
 
 REQUIRED = ("item", "annotator", "rating")
 TARGETS = ("label", "prediction")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Annotations:
     ratings: Ratings
     items: tuple[str, ...]
     annotators: tuple[str, ...]
-    targets: Mapping[str, NDArray[np.float64]]
+    targets: Mapping[str, Floats]
     axes: Mapping[str, tuple[str | None, ...]]
 
 
@@ -80,8 +81,14 @@ def read_annotations(path: str, axes: Sequence[str] = ()) -> Annotations:
         ratings,
         tuple(items),
         tuple(people),
-        {name: _values_of_items(rows, name, items) for name in targets},
-        {name: _groups(rows, name, people) for name in chosen},
+        {
+            name: np.array([numbers.get(item, math.nan) for item in items])
+            for name, numbers in ((name, _targets_of(rows, name)) for name in targets)
+        },
+        {
+            name: tuple(groups.get(person) for person in people)
+            for name, groups in ((name, _groups_of(rows, name)) for name in chosen)
+        },
     )
 
 
@@ -108,44 +115,34 @@ def _number_names(rows: Sequence[TableRow], column: str) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
-def _values_of_items(
-    rows: Sequence[TableRow], column: str, items: Mapping[str, int]
-) -> NDArray[np.float64]:
-    values = np.full(len(items), math.nan)
-    first: dict[int, TableRow] = {}
-    for row in rows:
-        if not row.has(column):
-            continue
-        place, value = items[row.text("item")], row.number(column)
-        if values[place] != value and place in first:
-            raise row.error(
-                f"item '{row.text('item')}' has the value {value:g} here and {values[place]:g} in "
-                f"row {first[place].origin.row}.",
-                column,
-                "Give an item the same value in all its rows.",
-            )
-        first.setdefault(place, row)
-        values[place] = value
-    return values
+def _targets_of(rows: Sequence[TableRow], column: str) -> dict[str, float]:
+    """Read a number of every item that has one."""
+    return _once(
+        ((row.text("item"), row, row.number(column)) for row in rows if row.has(column)),
+        column,
+        "item '{}' has the value {:g} here and {:g} in row {}.",
+        "Give an item the same value in all its rows.",
+    )
 
 
-def _groups(
-    rows: Sequence[TableRow], column: str, people: Mapping[str, int]
-) -> tuple[str | None, ...]:
-    groups: list[str | None] = [None] * len(people)
-    first: dict[int, TableRow] = {}
-    for row in rows:
-        if not row.has(column):
-            continue
-        place, group = people[row.text("annotator")], row.text(column)
-        if place in first and groups[place] != group:
-            raise row.error(
-                f"annotator '{row.text('annotator')}' is '{group}' here and '{groups[place]}' in "
-                f"row {first[place].origin.row}.",
-                column,
-                "If the column is no property of the annotators, name those that are: "
-                "`--option positionality.axes=COLUMN,COLUMN`.",
-            )
-        first.setdefault(place, row)
-        groups[place] = group
-    return tuple(groups)
+def _groups_of(rows: Sequence[TableRow], column: str) -> dict[str, str]:
+    """Read the group of every annotator of whom it is known."""
+    return _once(
+        ((row.text("annotator"), row, row.text(column)) for row in rows if row.has(column)),
+        column,
+        "annotator '{}' is '{}' here and '{}' in row {}.",
+        "If the column is no property of the annotators, name those that are: "
+        "`--option positionality.axes=COLUMN,COLUMN`.",
+    )
+
+
+def _once(
+    cells: Iterable[tuple[str, TableRow, Value]], column: str, clash: str, mend: str
+) -> dict[str, Value]:
+    """Return the value of every name, which all of its rows must agree on."""
+    first: dict[str, tuple[TableRow, Value]] = {}
+    for name, row, value in cells:
+        earlier, known = first.setdefault(name, (row, value))
+        if known != value:
+            raise row.error(clash.format(name, value, known, earlier.origin.row), column, mend)
+    return {name: value for name, (_, value) in first.items()}

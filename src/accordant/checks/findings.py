@@ -169,7 +169,7 @@ class Outcome:
         row_unit: unit of the rows' numbers.
         concerned: rows it concerns in all, where those are not `rows`.
         drop: rows that `--filter` leaves out; None for what was read nowhere.
-        measures: further numbers.
+        measures: further numbers by name, in `unit`; as (number, unit) where theirs is another.
         charts: what to draw.
     """
 
@@ -184,13 +184,8 @@ class Outcome:
     row_unit: str = "number"
     concerned: int | None = None
     drop: Iterable[Origin | None] = ()
-    measures: Sequence[Measure] = ()
+    measures: Mapping[str, Interval | tuple[Interval, str]] = field(default_factory=dict)
     charts: Sequence[Chart] = ()
-
-
-def list_measures(numbers: Mapping[str, Interval], unit: str = "number") -> tuple[Measure, ...]:
-    """Make measures of one unit from intervals by name."""
-    return tuple(Measure(name, number, unit) for name, number in numbers.items())
 
 
 def reaches(severity: Severity, level: Severity) -> bool:

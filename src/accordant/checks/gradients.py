@@ -64,11 +64,12 @@ class Products:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a small step on each pair's own loss does to its log-probabilities, per unit of step.
+    """What a small step on a pair's own loss does to its log-probabilities, per unit of step.
 
     Args:
-        chosen: of the chosen answers, `[n]`; they rise where it is positive.
-        rejected: of the rejected answers, `[n]`; they fall where it is negative.
+        chosen: of the chosen answers `[n]`, or of one answer's tokens; they rise where it is
+            positive.
+        rejected: of the rejected ones; they fall where it is negative.
     """
 
     chosen: Tensor
@@ -121,10 +122,10 @@ def _last_layers(base: Any, layers: int) -> list[nn.Parameter]:
         )
     norm = getattr(backbone, "norm", getattr(backbone, "ln_f", None))
     head, embedding = base.get_output_embeddings(), base.get_input_embeddings()
-    parts = [*stack[-layers:], *([norm] if isinstance(norm, nn.Module) else [])]
+    modules = [*stack[-layers:], *([norm] if isinstance(norm, nn.Module) else [])]
     if head.weight is not embedding.weight:
-        parts.append(head)
-    return [parameter for part in parts for parameter in part.parameters()]
+        modules.append(head)
+    return [parameter for module in modules for parameter in module.parameters()]
 
 
 @contextmanager
@@ -151,10 +152,9 @@ def pair_gradients(
         chosen, rejected = scores.sum().unbind(0)
 
         def gradient(total: Tensor, keep: bool) -> tuple[Tensor, ...]:
-            found = torch.autograd.grad(
+            return torch.autograd.grad(
                 total, parameters, retain_graph=keep, allow_unused=True, materialize_grads=True
             )
-            return tuple(found)
 
         return gradient(chosen, True), gradient(rejected, False), scores.detach()
 
@@ -182,11 +182,10 @@ def pair_products(
     scores: list[Scores] = []
     with alone(model, parameters):
         for example in examples:
-            chosen, rejected, found = pair_gradients(model, example, parameters)
-            pairs = ((chosen, rejected), (chosen, chosen), (rejected, rejected))
-            inner, up, down = (_dot(*pair) for pair in pairs)
-            rows.append((inner, up, down))
-            scores.append(found.to("cpu"))
+            chosen, rejected, measured = pair_gradients(model, example, parameters)
+            inner = _dot(chosen, rejected)
+            rows.append((inner, _dot(chosen, chosen), _dot(rejected, rejected)))
+            scores.append(measured.to("cpu"))
             advance(COST * example.num_tokens)
     columns = torch.tensor(rows, dtype=torch.float64).reshape(-1, 3)
     return Products(*columns.unbind(1)), concatenate(scores)
@@ -199,9 +198,9 @@ COST = 5
 def _dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
     """Compute an inner product over all weights; bfloat16 is multiplied in float32."""
     total = 0.0
-    for one, other in zip(first, second, strict=True):
-        left = one.flatten().to(torch.promote_types(one.dtype, torch.float32))
-        total += float(torch.dot(left, other.flatten().to(left.dtype)))
+    for a, b in zip(first, second, strict=True):
+        left = a.flatten().to(torch.promote_types(a.dtype, torch.float32))
+        total += float(torch.dot(left, b.flatten().to(left.dtype)))
     return total
 
 
@@ -222,7 +221,7 @@ def loss_slopes(
     examples: Sequence[Example],
     reference: Scores | None = None,
 ) -> Tensor:
-    """d_w and d_l of every pair, by autograd of the objective, float64 `[n, 2]`.
+    """Compute d_w and d_l of every pair, by autograd of the objective, float64 `[n, 2]`.
 
     Args:
         objective: for comparisons or joint pairs.
@@ -233,8 +232,8 @@ def loss_slopes(
             when None.
 
     Raises:
-        UserError: the loss does not weigh an answer's tokens alike, so that no one slope stands for
-            them.
+        UserError: the loss does not weigh an answer's tokens alike, so that no single slope stands
+            for them.
     """
     logps = policy.logps.detach().double().requires_grad_()
     fixed = policy if reference is None else reference
@@ -255,22 +254,9 @@ def loss_slopes(
     return torch.stack([-per_answer[0::2], per_answer[1::2]], dim=1)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenChanges:
-    """What a small step on a pair's own loss does to every token's log-probability, per unit.
-
-    Args:
-        chosen: of the chosen answer's tokens, float64 `[tokens]`.
-        rejected: of the rejected answer's tokens, float64 `[tokens]`.
-    """
-
-    chosen: Tensor
-    rejected: Tensor
-
-
 @torch.no_grad()
-def last_layer_token_changes(model: nn.Module, example: Example, slopes: Tensor) -> TokenChanges:
-    """Tokens' changes where the head's weight alone is moved, from one forward pass.
+def last_layer_token_changes(model: nn.Module, example: Example, slopes: Tensor) -> Changes:
+    """Measure tokens' changes where the head's weight alone is moved, from one forward pass.
 
     Args:
         model: prepared by `scoring.install`.
@@ -287,13 +273,13 @@ def last_layer_token_changes(model: nn.Module, example: Example, slopes: Tensor)
     weights = products.new_full((products.shape[0],), -float(slopes[1]))
     weights[:count] = float(slopes[0])
     changes = (products @ weights).cpu()
-    return TokenChanges(changes[:count], changes[count:])
+    return Changes(changes[:count], changes[count:])
 
 
 def token_changes(
     model: nn.Module, example: Example, parameters: Sequence[nn.Parameter], slopes: Tensor
-) -> TokenChanges:
-    """Tokens' changes where all of `parameters` are moved, from two small steps there and back.
+) -> Changes:
+    """Measure tokens' changes where `parameters` are moved, from two small steps there and back.
 
     A step e along u = d_w g_w - d_l g_l and one against it give every token's change at once,
     (logp(+e) - logp(-e)) / 2 e, where the gradient of each token would be a backward pass each.
@@ -324,7 +310,7 @@ def token_changes(
         )
     changes = ((ahead - behind) / (2 * distance)).cpu()
     count = int(scores.lengths[0])
-    return TokenChanges(changes[:count], changes[count:])
+    return Changes(changes[:count], changes[count:])
 
 
 @torch.no_grad()
@@ -335,7 +321,7 @@ def _logps_at(
     update: Sequence[Tensor],
     distance: float,
 ) -> Tensor:
-    """Tokens' log-probabilities with the weights moved, float64; the weights are put back."""
+    """Score tokens with the weights moved, float64; the weights are put back."""
     before = [parameter.clone() for parameter in parameters]
     try:
         for parameter, change in zip(parameters, update, strict=True):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from accordant.base.errors import UserError
 from accordant.base.files import write_whole
@@ -62,7 +62,8 @@ def read_findings(history: RunHistory) -> tuple[Finding, ...]:
 class Monitor(TrainerCallback):
     """Looks at the model at the start, with every evaluation and at the end.
 
-    A finding is said when it is raised, and again only when it gets worse.
+    A finding is said when it is raised, and again only when it gets worse. Trainers call every hook
+    with arguments, state and control, in this order: the `event`.
 
     Args:
         monitored: what to look at.
@@ -99,15 +100,9 @@ class Monitor(TrainerCallback):
         """Run the checks on what was measured so far; nothing before the first snapshot."""
         return read_findings(self.history) if self._snapshots else ()
 
-    def on_train_begin(
-        self,
-        args: TrainingArguments,  # noqa: ARG002 - transformers passes it
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **_: Any,
-    ) -> None:
+    def on_train_begin(self, *event: Any, model: nn.Module | None = None, **_: Any) -> None:
         """Look at the start, or read what an interrupted run has seen."""
+        _, state, control = event
         if model is None:
             return
         if not is_installed(model):
@@ -119,9 +114,7 @@ class Monitor(TrainerCallback):
 
     def on_evaluate(
         self,
-        args: TrainingArguments,  # noqa: ARG002
-        state: TrainerState,
-        control: TrainerControl,
+        *event: Any,
         model: nn.Module | None = None,
         metrics: Mapping[str, float] | None = None,
         **_: Any,
@@ -130,34 +123,21 @@ class Monitor(TrainerCallback):
         self._reward = float((metrics or {}).get(REWARD, NAN))
         # An evaluation before training has no start to compare with.
         if self.settings.every is None and model is not None and self._snapshots:
-            self._look(model, state, control)
+            self._look(model, *event[1:])
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **_: Any,
-    ) -> None:
+    def on_step_end(self, *event: Any, model: nn.Module | None = None, **_: Any) -> None:
         """Look, where the trainer evaluates nothing or other steps were asked for."""
+        args, state, control = event
         every = self.settings.every
         if every is None and str(getattr(args.eval_strategy, "value", "no")) == "no":
             every = max(1, math.ceil(state.max_steps / TIMES))
         if every is not None and state.global_step % every == 0 and model is not None:
             self._look(model, state, control)
 
-    def on_train_end(
-        self,
-        args: TrainingArguments,  # noqa: ARG002
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **_: Any,
-    ) -> None:
+    def on_train_end(self, *event: Any, model: nn.Module | None = None, **_: Any) -> None:
         """Look at the end, if that was not just done."""
         if model is not None and self._snapshots:
-            self._look(model, state, control)
+            self._look(model, *event[1:])
 
     def _look(self, model: nn.Module, state: TrainerState, control: TrainerControl) -> None:
         if self._snapshots and self._snapshots[-1].step == state.global_step:

@@ -60,12 +60,8 @@ def list_pairs(examples: Sequence[Example]) -> list[Pair]:
     return [
         Pair(place, chosen, rejected)
         for place, example in enumerate(examples)
-        for chosen, rejected in _preferences(example)
+        for chosen, rejected in ordered_places(count_answers(example), example.rewards)
     ]
-
-
-def _preferences(example: Example) -> tuple[tuple[int, int], ...]:
-    return ordered_places(count_answers(example), example.rewards)
 
 
 def count_answers(example: Example) -> int:
@@ -74,8 +70,8 @@ def count_answers(example: Example) -> int:
 
 
 def tokens_of(example: Example, answer: int) -> tuple[int, ...]:
-    """Token ids of an example's answer, by its place among all of them."""
-    return [run for tree in example.trees for run in tree.continuations][answer]
+    """Return the token ids of an example's answer, by its place among all of them."""
+    return [ids for tree in example.trees for ids in tree.continuations][answer]
 
 
 @torch.no_grad()
@@ -100,18 +96,18 @@ def read_pairs(
         what each reading took, float64 `[pairs, k]` on the CPU, in the order of `list_pairs`.
     """
     options = ScoreOptions(
-        logps=any(one.logps for one in readings.values()),
-        hidden=any(one.hidden for one in readings.values()),
+        logps=any(reading.logps for reading in readings.values()),
+        hidden=any(reading.hidden for reading in readings.values()),
     )
     taken: dict[str, list[Tensor]] = {name: [] for name in readings}
     with evaluating(model):
         for row in plan_rows([example.num_tokens for example in examples], row_tokens):
-            part = [examples[place] for place in row]
-            scores = score(model, [tree for one in part for tree in one.trees], options)
-            chosen, rejected = _places(part, scores.lengths.device)
+            packed = [examples[place] for place in row]
+            scores = score(model, [tree for example in packed for tree in example.trees], options)
+            chosen, rejected = _places(packed, scores.lengths.device)
             for name, reading in readings.items():
                 taken[name].append(reading.read(scores, chosen, rejected).double().cpu())
-            advance(sum(example.num_tokens for example in part))
+            advance(sum(example.num_tokens for example in packed))
     return {name: torch.cat(parts) for name, parts in taken.items()}
 
 
@@ -130,7 +126,7 @@ def _places(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, 
 
 
 def summed_logps(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Log-probability and tokens of both answers: chosen, rejected, then their lengths."""
+    """Return log-probability and tokens of both answers: chosen, rejected, then their lengths."""
     total, lengths = scores.sum(), scores.lengths
     columns = (total[chosen], total[rejected], lengths[chosen], lengths[rejected])
     return torch.stack([column.double() for column in columns], dim=1)

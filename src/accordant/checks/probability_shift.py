@@ -87,17 +87,25 @@ class _Part:
 
 def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Part:
     options = ScoreOptions(hidden=True, logps=False)
-    pair = _Pair(model, reference, *(score(one, trees, options) for one in (model, reference)))
-    everywhere = torch.arange(len(pair.ours.owner), device=pair.ours.owner.device)
+    ours, theirs = (score(side, trees, options) for side in (model, reference))
+    assert ours.hidden is not None
+    assert theirs.hidden is not None
+    states = ours.hidden, theirs.hidden
+
+    def differences(positions: Tensor) -> Iterator[Tensor]:
+        """p - q at some positions, a chunk at a time, float64 `[chunk, vocab]`."""
+        for chunk in positions.split(_POSITIONS):
+            p = distributions(model, states[0][chunk]).double().exp()
+            yield p - distributions(reference, states[1][chunk]).double().exp()
+
+    everywhere = torch.arange(len(ours.owner), device=ours.owner.device)
     change, variation = _sums(
-        (moved, moved.clamp(min=0).sum(1)) for moved in _differences(pair, everywhere)
+        (moved, moved.clamp(min=0).sum(1)) for moved in differences(everywhere)
     )
     chunks = [trees[start : start + _POSITIONS] for start in range(0, len(trees), _POSITIONS)]
     first_change, first = _sums(
         (moved, _gains(moved, chunk))
-        for moved, chunk in zip(
-            _differences(pair, _beginnings(pair.ours, trees)), chunks, strict=True
-        )
+        for moved, chunk in zip(differences(_beginnings(ours, trees)), chunks, strict=True)
     )
     return _Part(change, first_change, variation, first)
 
@@ -119,25 +127,6 @@ def _gains(moved: Tensor, trees: Sequence[TokenTree]) -> Tensor:
     for row, tree in zip(gained, trees, strict=True):
         row[list({answer[0] for answer in tree.continuations})] = 0
     return torch.stack([whole, gained.sum(1)], dim=1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two models and the hidden states they have at the same positions."""
-
-    model: Any
-    reference: Any
-    ours: Scores
-    theirs: Scores
-
-
-def _differences(pair: _Pair, positions: Tensor) -> Iterator[Tensor]:
-    """p - q at some positions, a chunk at a time, float64 `[chunk, vocab]`."""
-    assert pair.ours.hidden is not None
-    assert pair.theirs.hidden is not None
-    for part in positions.split(_POSITIONS):
-        p = distributions(pair.model, pair.ours.hidden[part]).double().exp()
-        yield p - distributions(pair.reference, pair.theirs.hidden[part]).double().exp()
 
 
 def _beginnings(scores: Scores, trees: Sequence[TokenTree]) -> Tensor:

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.base.errors import UserError
+from accordant.checks.findings import FindingRow
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import GAPS, PAIRS, examples_of
 from accordant.checks.passes import Pass
 from accordant.checks.properties import Amount, measurable, words_of
+from accordant.checks.texts import preference_row
 from accordant.feedback.kinds import answers_of, kind_of_record, prompts_of
 from accordant.feedback.records import Record, flat
 from accordant.rewards.reward import Answer, Reward, score_single
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Integers = NDArray[np.int64]
+    from accordant.statistics.arrays import Flags, Floats, Integers
 
 FILES, CLASSES = 12, 3  # scenarios: files at most, and classes of prompts by length
 
@@ -61,7 +60,12 @@ class PropertyDifferences:
         """Record of every pair, int64 `[n]`."""
         return self.places[:, 0]
 
-    def take(self, kept: NDArray[np.bool_]) -> PropertyDifferences:
+    def row(self, inputs: CheckInputs, pair: int, value: float, note: str) -> FindingRow:
+        """Make the row that shows a pair, by its place."""
+        record, better, worse = self.places[pair].tolist()
+        return preference_row(inputs.feedback.records[record], better, worse, value, note)
+
+    def take(self, kept: Flags) -> PropertyDifferences:
         """Take some of the pairs, by a mask `[n]`."""
         gaps = None if self.gaps is None else self.gaps[kept]
         return replace(self, places=self.places[kept], amounts=self.amounts[kept], gaps=gaps)

@@ -24,6 +24,7 @@ from accordant.checks.findings import Finding, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import Need, Pass, list_options
 from accordant.feedback.kinds import KINDS
+from accordant.statistics.measures import Measure
 
 When = Literal["before", "during", "after"]
 A = TypeVar("A")
@@ -110,7 +111,10 @@ class Check:
             row_unit=outcome.row_unit,
             concerned=concerned,
             drop=tuple(dict.fromkeys(origin for origin in outcome.drop if origin is not None)),
-            measures=tuple(outcome.measures),
+            measures=tuple(
+                Measure(name, *(number if isinstance(number, tuple) else (number, outcome.unit)))
+                for name, number in outcome.measures.items()
+            ),
             charts=tuple(outcome.charts),
             step=step,
         )

@@ -114,6 +114,13 @@ class Chart:
     log_x: bool = False
     shares: bool = False
 
+    @classmethod
+    def histogram(
+        cls, title: str, note: str, x_title: str, units: str, values: Iterable[float], *marks: Mark
+    ) -> Chart:
+        """Make the histogram of one number of each of some `units`."""
+        return cls("histogram", title, note, x_title, units, (Series(units, (*values,)),), marks)
+
     def to_json(self) -> dict[str, Any]:
         """Return what is drawn, without how it looks."""
         shown = ("kind", "title", "note", "x_title", "y_title", "series", "marks")

@@ -5,10 +5,11 @@ Knows the sampler, the engine and a reward. Knows no check: three read it, and i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import Field
 
 from accordant.base.options import Count
@@ -23,6 +24,7 @@ from accordant.rewards.wrappers import with_reference_answers
 if TYPE_CHECKING:
     from accordant.feedback.records import Text
     from accordant.rewards.reward import Reward
+    from accordant.statistics.arrays import Floats
 
 Prompts = Annotated[int, Field(ge=2)]
 Samples = Annotated[int, Field(ge=3)]
@@ -49,14 +51,36 @@ class SampledAnswer:
     divergence: float
 
 
+Answers = tuple[SampledAnswer, ...]
+Listed = tuple[float, str, dict[str, SampledAnswer]]
+"""What a row shows of a prompt: its number, a note, and answers by what each is called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """Answers prompt by prompt, in the order of `prompts`; `judge` names the reward."""
 
     judge: str
     prompts: tuple[str, ...]
-    by_model: tuple[tuple[SampledAnswer, ...], ...]
-    by_reference: tuple[tuple[SampledAnswer, ...], ...]
+    by_model: tuple[Answers, ...]
+    by_reference: tuple[Answers, ...]
+
+    def rows(self, listed: Callable[[Answers, Answers], Listed | None]) -> list[FindingRow]:
+        """List what is to be shown of the answers of both to each prompt, highest first."""
+        rows = []
+        sides = (self.prompts, self.by_model, self.by_reference)
+        for prompt, ours, theirs in zip(*sides, strict=True):
+            shown = listed(ours, theirs)
+            if shown is not None:
+                value, note, answers = shown
+                texts = (Passage(name, answer.text) for name, answer in answers.items())
+                rows.append(FindingRow(value, (Passage("prompt", prompt), *texts), note=note))
+        return sorted(rows, key=lambda row: -row.value)
+
+
+def table_of(answers: Sequence[Answers], field: str) -> Floats:
+    """Return one number of every answer, `[prompts, samples]`."""
+    return np.array([[getattr(answer, field) for answer in group] for group in answers], np.float64)
 
 
 def _cost(_: CheckInputs, prompts: int, samples: int, max_new_tokens: int) -> float:
@@ -117,14 +141,6 @@ SAMPLED = Pass(
 )
 
 
-def answer_row(
-    value: float, note: str, prompt: str, answers: Mapping[str, SampledAnswer]
-) -> FindingRow:
-    """Make the row that shows sampled answers to a prompt, by what each is called."""
-    shown = (Passage(name, answer.text) for name, answer in answers.items())
-    return FindingRow(value, (Passage("prompt", prompt), *shown), note=note)
-
-
 def _prompts(
     inputs: CheckInputs, count: int, max_new_tokens: int
 ) -> list[tuple[str, tuple[int, ...]]]:
@@ -150,7 +166,7 @@ def _prompts(
 
 def _scored(
     inputs: CheckInputs, reward: Reward, answers: Sequence[Answer], samples: int
-) -> tuple[tuple[SampledAnswer, ...], ...]:
+) -> tuple[Answers, ...]:
     """Score answers by both models and the reward, `samples` to each prompt in a row."""
     import torch
 
@@ -160,7 +176,7 @@ def _scored(
 
     groups = [answers[at : at + samples] for at in range(0, len(answers), samples)]
     trees = [
-        TokenTree(group[0].prompt_tokens or (), tuple(one.tokens or () for one in group))
+        TokenTree(group[0].prompt_tokens or (), tuple(answer.tokens or () for answer in group))
         for group in groups
     ]
     ours, theirs = (

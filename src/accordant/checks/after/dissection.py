@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from accordant.base.options import Count
-from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.property_differences import (
     PROPERTY_DIFFERENCES,
@@ -18,40 +17,24 @@ from accordant.checks.property_differences import (
     scenarios_of,
 )
 from accordant.checks.registry import check
-from accordant.checks.texts import preference_row
 from accordant.statistics.charts import Chart, Mark, Series
-from accordant.statistics.corrections import holm
-from accordant.statistics.estimates import wilson_interval
-from accordant.statistics.interval import Interval
-from accordant.statistics.logistic import (
-    Weights,
-    draw_weights,
-    fit_grouped,
-    fit_logistic,
-    probability_draws,
-    sigmoid,
+from accordant.statistics.dissection import (
+    Side,
+    distinct_columns,
+    fit_side,
+    unit_weights,
+    unseen_accuracy,
 )
+from accordant.statistics.interval import Interval
+from accordant.statistics.logistic import fit_grouped, sigmoid
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from accordant.statistics.arrays import Integers
 
 Probabilities = dict[str, tuple[Interval, ...]]
 
-ALIKE = 0.95  # correlation from which on two properties cannot be told apart
-FOLDS = 5
 NAMED = 5  # properties in a sentence
 BY_SCENARIO = 8  # properties in the chart by scenario
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """What one who prefers makes of the properties: people, or the model."""
-
-    weights: Weights
-    probabilities: tuple[Interval, ...]
-    sure: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +45,14 @@ class _Dissected:
         names: properties in the regression.
         people: by the labels.
         model: by the model's preferences; None without a model.
-        told: share of preferences that the properties tell right, on pairs left out of the fit.
+        accuracy: share of preferences that the properties tell right, on pairs left out of the fit.
         scenarios: probabilities by scenario; empty for none.
     """
 
     names: tuple[str, ...]
-    people: _Side
-    model: _Side | None
-    told: Interval
+    people: Side
+    model: Side | None
+    accuracy: Interval
     scenarios: Probabilities
 
     @property
@@ -143,17 +126,14 @@ def dissection(
         severity="warning" if opposed else "info" if clear else "ok",
         rows=_rows(inputs, differences, kept, dissected),
         row_unit="share",
-        measures=list_measures(
-            {
-                "preferences told by the properties, on pairs left out of the fit": dissected.told,
-                **{
-                    f"{dissected.names[place]}, {side}": numbers[place]
-                    for place in order
-                    for side, numbers in (dissected.sides | dissected.scenarios).items()
-                },
+        measures={
+            "preferences told by the properties, on pairs left out of the fit": dissected.accuracy,
+            **{
+                f"{dissected.names[place]}, {side}": numbers[place]
+                for place in order
+                for side, numbers in (dissected.sides | dissected.scenarios).items()
             },
-            "share",
-        ),
+        },
         charts=_charts(dissected, order),
     )
 
@@ -162,49 +142,37 @@ def _columns(differences: PropertyDifferences, least: int) -> tuple[list[int], l
     """Choose properties that enough records differ in, and that no other stands for.
 
     Of two that go together the one stays that more records differ in, and length before any.
-
-    Raises:
-        NotApplicableError: there is none.
     """
     signs, names = differences.signs, differences.names
     counts = [len(np.unique(differences.records[column != 0])) for column in signs.T]
     enough = [place for place, count in enumerate(counts) if count >= least]
-    kept: list[int] = []
-    twins = []
-    for place in sorted(enough, key=lambda place: (names[place] != "length", -counts[place])):
-        twin = next((k for k in kept if _alike(signs[:, k], signs[:, place])), None)
-        if twin is None:
-            kept.append(place)
-        else:
-            twins.append(f"{names[place]} goes with {names[twin]} and cannot be told from it")
-    if not kept:
+    if not enough:
         raise NotApplicableError(f"no property tells apart {least} preferences or more")
+    enough.sort(key=lambda place: (names[place] != "length", -counts[place]))
+    kept, twins = distinct_columns(signs, enough)
     rare = [name for name, count in zip(names, counts, strict=True) if count < least]
-    if rare:
-        listed = ", ".join(rare) if len(rare) <= NAMED else f"{len(rare)} properties"
-        twins.insert(0, f"{listed}: fewer than {least} records differ")
-    return sorted(kept), twins
-
-
-def _alike(first: Floats, second: Floats) -> bool:
-    """Tell whether two columns are nearly the same or opposite."""
-    return bool(abs(first @ second) > ALIKE * np.sqrt((first @ first) * (second @ second)))
+    listed = ", ".join(rare) if len(rare) <= NAMED else f"{len(rare)} properties"
+    left_out = [f"{listed}: fewer than {least} records differ"] if rare else []
+    for place, twin in twins.items():
+        left_out.append(f"{names[place]} goes with {names[twin]} and cannot be told from it")
+    return kept, left_out
 
 
 def _dissect(
     differences: PropertyDifferences,
     kept: list[int],
-    groups: tuple[tuple[str, ...], NDArray[np.int64]] | None,
+    groups: tuple[tuple[str, ...], Integers] | None,
     exact: bool,
 ) -> _Dissected:
     """Fit the regression to the labels, to the model's preferences, and by scenario."""
-    x, weights = differences.signs[:, kept], _record_weights(differences.records)
+    x, weights = differences.signs[:, kept], unit_weights(differences.records)
     ones, model = np.ones(len(x)), None
-    if differences.gaps is not None:
-        prefers = np.nan_to_num(differences.gaps) != 0
-        if prefers.any():
-            chosen = (differences.gaps[prefers] > 0).astype(float)
-            model = _fit(x[prefers], chosen, weights[prefers], exact)
+    gaps = np.zeros(len(x)) if differences.gaps is None else np.nan_to_num(differences.gaps)
+    # A ranking that the model ties, or cannot read, says nothing of what it prefers.
+    prefers = gaps != 0
+    if prefers.any():
+        chosen = (gaps[prefers] > 0).astype(float)
+        model = fit_side(x[prefers], chosen, weights[prefers], exact=exact)
     scenarios: Probabilities = {}
     if groups is not None:
         grouped = fit_grouped(x, ones, groups[1], weights)
@@ -212,41 +180,14 @@ def _dissect(
         scenarios = {name: group.probabilities() for name, group in fits}
     return _Dissected(
         tuple(differences.names[place] for place in kept),
-        _fit(x, ones, weights, exact),
+        fit_side(x, ones, weights, exact=exact),
         model,
-        _told(x, weights, differences.records),
+        unseen_accuracy(x, weights, differences.records),
         scenarios,
     )
 
 
-def _record_weights(records: NDArray[np.int64]) -> Floats:
-    """Weigh each pair by 1 / pairs of its record, so that a ranking counts as a comparison does."""
-    _, place, counts = np.unique(records, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / counts[place])
-
-
-def _fit(x: Floats, y: Floats, weights: Floats, exact: bool) -> _Side:
-    fitted = fit_logistic(x, y, weights)
-    normal = NormalDist()
-    tails = [2 * normal.cdf(-abs(z)) for z in fitted.mean / fitted.deviations]
-    probabilities = fitted.probabilities()
-    if exact:
-        probabilities = probability_draws(draw_weights(x, y, weights), len(x))
-    return _Side(fitted, probabilities, holm(tails))
-
-
-def _told(x: Floats, weights: Floats, records: NDArray[np.int64]) -> Interval:
-    """Return the share of records whose preference the rest of the data tells, ties half."""
-    right, folds = 0.0, records % FOLDS
-    for fold in range(FOLDS):
-        out = folds == fold
-        fitted = fit_logistic(x[~out], np.ones(int((~out).sum())), weights[~out])
-        right += float(weights[out] @ (0.5 * (1 + np.sign(x[out] @ fitted.mean))))
-    count = len(np.unique(records))
-    return wilson_interval(min(right, count), count)
-
-
-def _order(side: _Side) -> list[int]:
+def _order(side: Side) -> list[int]:
     """Order properties by how far their interval lies from one half, those that are sure first."""
     far = [probability.distance(0.5) for probability in side.probabilities]
     return sorted(range(len(far)), key=lambda place: (not side.sure[place], -far[place]))
@@ -283,7 +224,7 @@ def _says(
         listed = ", ".join(names[place] for place in opposed[:NAMED])
         sentences.append(f"The model prefers the other way than the labels in: {listed}.")
     sentences.append(
-        f"All {len(names)} properties together tell {_percent(dissected.told)} of preferences "
+        f"All {len(names)} properties together tell {_percent(dissected.accuracy)} of preferences "
         "right that they were not fitted to."
     )
     return " ".join([*sentences, *([f"Left out: {'; '.join(left_out)}."] if left_out else [])])
@@ -293,16 +234,15 @@ def _rows(
     inputs: CheckInputs, differences: PropertyDifferences, kept: list[int], dissected: _Dissected
 ) -> list[FindingRow]:
     """List pairs whose label the properties speak against, by the probability they give it."""
-    parts = differences.signs[:, kept] * dissected.people.weights.mean
-    chances = sigmoid(parts.sum(axis=1))
+    pulls = differences.signs[:, kept] * dissected.people.weights.mean
+    chances = sigmoid(pulls.sum(axis=1))
     rows = []
     for place in np.argsort(chances, kind="stable"):
         if chances[place] < 0.5:
-            against = np.argsort(parts[place], kind="stable")[:3]
-            named = [dissected.names[column] for column in against if parts[place, column] < 0]
-            record, better, worse = differences.places[place].tolist()
-            shown, note = inputs.feedback.records[record], f"against it: {', '.join(named)}"
-            rows.append(preference_row(shown, better, worse, float(chances[place]), note))
+            against = np.argsort(pulls[place], kind="stable")[:3]
+            named = [dissected.names[column] for column in against if pulls[place, column] < 0]
+            note = f"against it: {', '.join(named)}"
+            rows.append(differences.row(inputs, place, float(chances[place]), note))
     return rows
 
 

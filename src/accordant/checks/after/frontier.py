@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import FindingRow, Outcome, Scale, Severity, list_measures
+from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled, table_of
+from accordant.checks.findings import Outcome, Scale, Severity
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.statistics.best_of import best_of_divergence, best_of_win_rates, win_rate_over
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, bootstrap_ratio, bootstrap_statistic
-from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from accordant.statistics.arrays import Floats, Integers
     from accordant.statistics.interval import Interval
 
 SCALE = Scale(
@@ -40,21 +38,15 @@ class _Points:
         costs: divergence of the best of k, `[n - 1]`.
     """
 
-    divergence: NDArray[np.float64]
-    wins: NDArray[np.float64]
-    best_of: NDArray[np.float64]
-    costs: NDArray[np.float64]
+    divergence: Floats
+    wins: Floats
+    best_of: Floats
+    costs: Floats
 
-    def gaps(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Win rate minus that of the best of k at the same divergence, for draws of prompts.
+    def gaps(self, rows: Integers) -> Floats:
+        """Subtract the win rate of the best of k at the same divergence, `[r, prompts] -> [r]`.
 
         Beyond the largest k its win rate is held against: the frontier there can only be higher.
-
-        Args:
-            rows: prompts, int64 `[r, prompts]`.
-
-        Returns:
-            `[r]`.
         """
         spent = self.divergence[rows].mean(1)
         frontier = self.best_of[rows].mean(1)
@@ -96,7 +88,7 @@ def frontier(_: CheckInputs, sampled: Sampled) -> Outcome:
         else "",
         unit="share",
         severity=severity,
-        rows=_rows(sampled),
+        rows=sampled.rows(_far_and_no_better)[:_SHOWN],
         row_unit="nats",
         concerned=len(sampled.prompts),
         measures=_measures(sampled, points, wins, divergence),
@@ -105,14 +97,10 @@ def frontier(_: CheckInputs, sampled: Sampled) -> Outcome:
 
 
 def _points(sampled: Sampled) -> _Points:
-    ours, theirs = (
-        [[answer.score for answer in answers] for answers in side]
-        for side in (sampled.by_model, sampled.by_reference)
-    )
+    ours, theirs = (table_of(side, "score") for side in (sampled.by_model, sampled.by_reference))
     best_of = np.array([best_of_win_rates(scores) for scores in theirs])
-    spent = [np.mean([answer.divergence for answer in answers]) for answers in sampled.by_model]
     return _Points(
-        divergence=np.array(spent),
+        divergence=table_of(sampled.by_model, "divergence").mean(1),
         wins=np.array([win_rate_over(*both) for both in zip(ours, theirs, strict=True)]),
         best_of=best_of,
         costs=np.array([best_of_divergence(k) for k in range(1, best_of.shape[1] + 1)]),
@@ -145,39 +133,32 @@ def _says(points: _Points, wins: Interval, divergence: Interval, severity: Sever
     )
 
 
-def _rows(sampled: Sampled) -> list[FindingRow]:
-    """List the answers that went furthest from the reference without beating it."""
-    rows = []
-    sides = (sampled.prompts, sampled.by_model, sampled.by_reference)
-    for prompt, ours, theirs in zip(*sides, strict=True):
-        worst = max(ours, key=lambda answer: answer.divergence)
-        usual = sorted(answer.score for answer in theirs)[len(theirs) // 2]
-        if worst.score <= usual:
-            note = f"judge: {worst.score:g}, the reference's median {usual:g}"
-            shown = {"answer of the model": worst, "answer of the reference": theirs[0]}
-            rows.append(answer_row(worst.divergence, note, prompt, shown))
-    return sorted(rows, key=lambda row: -row.value)[:_SHOWN]
+def _far_and_no_better(ours: Answers, theirs: Answers) -> Listed | None:
+    """List the answer that went furthest from the reference, unless it beats it."""
+    worst = max(ours, key=lambda answer: answer.divergence)
+    usual = sorted(answer.score for answer in theirs)[len(theirs) // 2]
+    if worst.score > usual:
+        return None
+    note = f"judge: {worst.score:g}, the reference's median {usual:g}"
+    shown = {"answer of the model": worst, "answer of the reference": theirs[0]}
+    return worst.divergence, note, shown
 
 
 def _measures(
     sampled: Sampled, points: _Points, wins: Interval, divergence: Interval
-) -> tuple[Measure, ...]:
-    lengths, before = (
-        np.array([np.mean([answer.tokens for answer in answers]) for answers in side])
-        for side in (sampled.by_model, sampled.by_reference)
+) -> dict[str, Interval | tuple[Interval, str]]:
+    after, before = (
+        table_of(side, "tokens").mean(1) for side in (sampled.by_model, sampled.by_reference)
     )
     best = [k for k in (2, 4, 8, 16, 32) if k <= len(points.costs)]
-    return (
-        Measure("win rate over the reference", wins, "share"),
-        Measure("divergence from the reference, an answer", divergence, "nats"),
-        Measure("divergence, a token", bootstrap_ratio(points.divergence, lengths), "nats"),
-        Measure("tokens an answer, model", bootstrap_mean(lengths), "tokens"),
-        Measure("tokens an answer, reference", bootstrap_mean(before), "tokens"),
-        *list_measures(
-            {f"win rate, best of {k}": bootstrap_mean(points.best_of[:, k - 1]) for k in best},
-            "share",
-        ),
-    )
+    return {
+        "win rate over the reference": wins,
+        "divergence from the reference, an answer": (divergence, "nats"),
+        "divergence, a token": (bootstrap_ratio(points.divergence, after), "nats"),
+        "tokens an answer, model": (bootstrap_mean(after), "tokens"),
+        "tokens an answer, reference": (bootstrap_mean(before), "tokens"),
+        **{f"win rate, best of {k}": bootstrap_mean(points.best_of[:, k - 1]) for k in best},
+    }
 
 
 def _chart(points: _Points, wins: Interval, divergence: Interval) -> Chart:

@@ -16,7 +16,6 @@ from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Series
 from accordant.statistics.groups import agree_with_groups, compare_groups
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from accordant.statistics.groups import GroupAgreement, GroupDifference
@@ -100,26 +99,26 @@ def positionality(
     # What is beyond chance comes first, and within that what is largest.
     compared.sort(key=lambda pair: (not pair[1].number.low > 0, -pair[1].number.estimate))
     beyond = [(axis, d) for axis, d in compared if d.number.low > 0]
+    large = bool(beyond) and beyond[0][1].number.estimate >= SMALL
+    severity: Severity = "warning" if large else "info" if beyond else "ok"
     charts = (_chart(axis, [a for of, a in agreements if of == axis]) for axis in table.axes)
     return Outcome(
         _quantity(compared),
-        compared[0][1].number if compared else Interval(math.nan, math.nan, math.nan, 0),
+        compared[0][1].number if compared else Interval.unknown(0),
         " ".join(_says(table, agreements, compared, beyond)),
         "Say whose view the labels are; ask people of the groups that agree least, or keep several "
         "labels per item instead of one. For predictions, look at the items on which the two "
         "groups differ most.",
-        severity=_severity(beyond),
+        severity=severity,
         rows=_rows(agreements),
-        measures=list(_measures(table, compared)),
+        measures={
+            f"{axis}: '{d.first}' over '{d.second}', {d.target}s": d.number
+            for axis in table.axes
+            for of, d in sorted(compared, key=lambda pair: -pair[1].number.estimate)
+            if of == axis
+        },
         charts=[chart for chart in charts if chart.series],
     )
-
-
-def _severity(beyond: Differences) -> Severity:
-    """Judge by the largest difference that is beyond chance."""
-    if not beyond:
-        return "ok"
-    return "warning" if beyond[0][1].number.estimate >= SMALL else "info"
 
 
 def _quantity(ordered: Differences) -> str:
@@ -201,13 +200,6 @@ def _detail(agreement: GroupAgreement) -> str:
         f"r with the {agreement.target}s {r.estimate:.3f}, 95 % interval {r.low:.3f} to "
         f"{r.high:.3f}, {_written(agreement.corrected)} (p {agreement.p:.2g}); {size}"
     )
-
-
-def _measures(table: Annotations, compared: Differences) -> Iterator[Measure]:
-    for axis in table.axes:
-        ordered = sorted((d for of, d in compared if of == axis), key=lambda d: -d.number.estimate)
-        for d in ordered:
-            yield Measure(f"{axis}: '{d.first}' over '{d.second}', {d.target}s", d.number)
 
 
 def _chart(axis: str, agreements: Sequence[GroupAgreement]) -> Chart:

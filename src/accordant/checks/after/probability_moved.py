@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accordant.base.options import Count
-from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import FindingRow, Outcome, Scale
+from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, examples_of
 from accordant.checks.passes import Pass, count_tokens
@@ -14,13 +14,11 @@ from accordant.checks.ranking import PairLogps
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, paired_difference
-from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from accordant.checks.probability_shift import ProbabilityShift
-    from accordant.statistics.interval import Interval
 
 SCALE = Scale(
     "the chosen answers are to gain probability (Razin et al. 2024)", surely_below={0.0: "warning"}
@@ -84,6 +82,11 @@ def probability_moved(
     severity = SCALE.severity(number)
     if severity == "warning" and number.estimate < SERIOUS * float(before.chosen.mean()):
         severity = "serious"
+    shares = {
+        "probability moved where answers begin": shift.first_variation,
+        "of it gained by tokens that begin no answer of the feedback": shift.first_elsewhere,
+        "probability moved at a token of the answers": shift.variation,
+    }
     return Outcome(
         "change of the chosen answers' log-probability, an answer",
         number,
@@ -94,9 +97,12 @@ def probability_moved(
         "and train again.",
         unit="nats",
         severity=severity,
-        rows=_rows(answers),
+        rows=answers.rows(_most_gained),
         row_unit="nats",
-        measures=_measures(shift, rejected),
+        measures={
+            "change of the rejected answers' log-probability": rejected,
+            **{name: (bootstrap_mean(moved), "share") for name, moved in shares.items()},
+        },
         charts=(
             _chart(inputs, shift.first_change, "Where an answer begins", tokens),
             _chart(inputs, shift.change, "Everywhere in the answers", tokens),
@@ -121,27 +127,11 @@ def _gained(inputs: CheckInputs, shift: ProbabilityShift) -> str:
     )
 
 
-def _rows(answers: Sampled) -> list[FindingRow]:
-    """List, of the model's own answers, the one to each prompt that gained most."""
-    rows = []
-    sides = (answers.prompts, answers.by_model, answers.by_reference)
-    for prompt, ours, theirs in zip(*sides, strict=True):
-        best = max(ours, key=lambda answer: answer.log_ratio)
-        shown = {"answer that gained": best, "answer of the reference": theirs[0]}
-        rows.append(answer_row(best.log_ratio, f"{best.tokens:,} tokens", prompt, shown))
-    return sorted(rows, key=lambda row: -row.value)
-
-
-def _measures(shift: ProbabilityShift, rejected: Interval) -> tuple[Measure, ...]:
-    shares = {
-        "probability moved where answers begin": shift.first_variation,
-        "of it gained by tokens that begin no answer of the feedback": shift.first_elsewhere,
-        "probability moved at a token of the answers": shift.variation,
-    }
-    return (
-        Measure("change of the rejected answers' log-probability", rejected, "nats"),
-        *(Measure(name, bootstrap_mean(values), "share") for name, values in shares.items()),
-    )
+def _most_gained(ours: Answers, theirs: Answers) -> Listed:
+    """List, of the model's own answers to a prompt, the one that gained most."""
+    best = max(ours, key=lambda answer: answer.log_ratio)
+    shown = {"answer that gained": best, "answer of the reference": theirs[0]}
+    return best.log_ratio, f"{best.tokens:,} tokens", shown
 
 
 def _chart(inputs: CheckInputs, change: Tensor, title: str, tokens: int) -> Chart:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accordant.base.options import Count
-from accordant.checks.findings import FindingRow, Outcome, Scale, Severity, list_measures, worst_of
+from accordant.checks.findings import FindingRow, Outcome, Scale, Severity, worst_of
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.property_differences import PROPERTY_DIFFERENCES, PropertyDifferences
 from accordant.checks.registry import check
-from accordant.checks.texts import preference_row
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.corrections import holm
 from accordant.statistics.factors import (
@@ -23,10 +22,9 @@ from accordant.statistics.factors import (
     score_factors,
 )
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from accordant.statistics.arrays import Floats
 
 SCALE = Scale(
     "chosen here: the whole interval clear of 0, and no chance at 5 % over all factors (exact sign "
@@ -134,7 +132,6 @@ def _of_model(
     if severity == "serious" and not trained:
         # It is not known what training did, and longer answers are likelier per token.
         severity = "warning"
-    agreement = Measure("agreement of both orders of factors, Kendall's tau", compared.agreement)
     outcome = Outcome(
         f"score of the model minus score of the feedback: {worst.name}",
         worst.difference,
@@ -143,18 +140,17 @@ def _of_model(
         "differ in it the other way round; for length, train length-normalised (`ln_dpo`, "
         "`simpo`).",
         severity=severity,
-        measures=(agreement, *_measures(factors)),
+        measures={
+            "agreement of both orders of factors, Kendall's tau": compared.agreement,
+            **_measures(factors),
+        },
         charts=(_chart(factors),),
     )
     return _with_rows(outcome, inputs, differences.take(differences.gaps < 0), raised, leans)
 
 
 def _judged(scores: FactorScores, least: int) -> list[int]:
-    """Choose factors that enough records differ in.
-
-    Raises:
-        NotApplicableError: none.
-    """
+    """Choose factors that enough records differ in."""
     places = [place for place, score in enumerate(scores.scores) if score.count >= least]
     if not places:
         raise NotApplicableError(f"no factor tells apart {least} preferences or more")
@@ -230,7 +226,7 @@ def _with_rows(
     inputs: CheckInputs,
     differences: PropertyDifferences,
     factors: Sequence[_Factor],
-    wanted: NDArray[np.float64],
+    wanted: Floats,
 ) -> Outcome:
     """Add the pairs that go with most of these factors; `wanted` is the sign that follows each."""
     if not factors:
@@ -241,13 +237,11 @@ def _with_rows(
     for place in np.argsort(-counts, kind="stable"):
         if counts[place]:
             names = [f.name for f, goes in zip(factors, follows[place], strict=True) if goes]
-            record, better, worse = differences.places[place].tolist()
-            shown, note = inputs.feedback.records[record], ", ".join(names)
-            rows.append(preference_row(shown, better, worse, float(counts[place]), note))
+            rows.append(differences.row(inputs, place, float(counts[place]), ", ".join(names)))
     return replace(outcome, rows=rows, row_unit="factors")
 
 
-def _measures(factors: Sequence[_Factor]) -> tuple[Measure, ...]:
+def _measures(factors: Sequence[_Factor]) -> dict[str, Interval]:
     numbers: dict[str, Interval] = {}
     for factor in factors:
         name = f"{factor.name} (differs in {factor.feedback.count:,})"
@@ -255,7 +249,7 @@ def _measures(factors: Sequence[_Factor]) -> tuple[Measure, ...]:
             numbers[name] = factor.feedback
         else:
             numbers |= {f"{name}, feedback": factor.feedback, f"{name}, model": factor.model}
-    return list_measures(numbers)
+    return numbers
 
 
 def _chart(factors: Sequence[_Factor]) -> Chart:

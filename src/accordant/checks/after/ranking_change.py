@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accordant.checks.findings import Outcome, Scale, list_measures
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, pair_row
 from accordant.checks.ranking import PairLogps, ranked_right
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import paired_difference, proportion
-from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from accordant.checks.findings import Severity
+    from accordant.statistics.interval import Interval
 
 STAY_WRONG = 0.05  # share of pairs, as in the check of ranking accuracy before training
 SCALE = Scale(
@@ -100,7 +100,7 @@ def _says(before: PairLogps, after: PairLogps) -> str:
     )
 
 
-def _measures(before: PairLogps, after: PairLogps) -> tuple[Measure, ...]:
+def _measures(before: PairLogps, after: PairLogps) -> dict[str, Interval | tuple[Interval, str]]:
     rights = {
         "ranking accuracy before": before.gaps,
         "ranking accuracy after": after.gaps,
@@ -108,22 +108,13 @@ def _measures(before: PairLogps, after: PairLogps) -> tuple[Measure, ...]:
         "ranking accuracy after, per token": after.gaps_per_token,
         "accuracy of the implicit reward": after.gaps - before.gaps,
     }
-    changes = {
-        "chosen": (before.chosen, after.chosen),
-        "rejected": (before.rejected, after.rejected),
+    chosen = paired_difference(before.chosen, after.chosen)
+    rejected = paired_difference(before.rejected, after.rejected)
+    return {
+        **{name: proportion(ranked_right(gaps)) for name, gaps in rights.items()},
+        "change of the chosen answers' log-probability": (chosen, "nats"),
+        "change of the rejected answers' log-probability": (rejected, "nats"),
     }
-    return (
-        *list_measures(
-            {name: proportion(ranked_right(gaps)) for name, gaps in rights.items()}, "share"
-        ),
-        *list_measures(
-            {
-                f"change of the {side} answers' log-probability": paired_difference(*logps)
-                for side, logps in changes.items()
-            },
-            "nats",
-        ),
-    )
 
 
 def _chart(before: PairLogps, after: PairLogps) -> Chart:

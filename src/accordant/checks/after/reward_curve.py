@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.after._sampled import SAMPLED, Sampled, answer_row
-from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
+from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled, table_of
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.statistics.best_of import best_of_divergence, chances, selected
@@ -15,7 +15,7 @@ from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from accordant.statistics.arrays import Floats
 
 SCALE = Scale(
     "choosing harder by a reward is to win more, not less (Gao et al. 2023)",
@@ -70,46 +70,36 @@ def reward_curve(_: CheckInputs, sampled: Sampled) -> Outcome:
         else "",
         unit="share",
         severity=severity,
-        rows=_rows(sampled),
+        rows=sampled.rows(_rewarded_in_vain)[:_SHOWN],
         row_unit="nats",
         concerned=len(sampled.prompts),
-        measures=list_measures(
-            {
-                f"win rate, best of {k} by reward": bootstrap_mean(curves[:, k - 1])
-                for k in sorted({k for k in (2, 4, 8, 16, 32) if k < count} | {count})
-            },
-            "share",
-        ),
+        measures={
+            f"win rate, best of {k} by reward": bootstrap_mean(curves[:, k - 1])
+            for k in sorted({k for k in (2, 4, 8, 16, 32) if k < count} | {count})
+        },
         charts=(_chart(curves),),
     )
 
 
-def _curves(sampled: Sampled) -> NDArray[np.float64]:
+def _curves(sampled: Sampled) -> Floats:
     """Return the chance that the best of k by reward beats another answer, `[prompts, k]`."""
+    tables = (table_of(sampled.by_reference, field) for field in ("log_ratio", "score"))
     return np.array(
-        [
-            selected(
-                [answer.log_ratio for answer in group],
-                chances([answer.score for answer in group]),
-            )
-            for group in sampled.by_reference
-        ]
+        [selected(ratios, chances(scores)) for ratios, scores in zip(*tables, strict=True)]
     )
 
 
-def _rows(sampled: Sampled) -> list[FindingRow]:
-    """List answers with the highest reward to their prompt that the judge likes less than most."""
-    rows = []
-    for prompt, group in zip(sampled.prompts, sampled.by_reference, strict=True):
-        best = max(range(len(group)), key=lambda place: group[place].log_ratio)
-        chance = float(chances([answer.score for answer in group])[best])
-        if chance < 0.5:
-            note = f"highest reward of {len(group)}; beats {chance:.0%} of the others"
-            rows.append(answer_row(group[best].log_ratio, note, prompt, {"answer": group[best]}))
-    return sorted(rows, key=lambda row: -row.value)[:_SHOWN]
+def _rewarded_in_vain(_: Answers, theirs: Answers) -> Listed | None:
+    """List the answer with the highest reward where the judge likes it less than most."""
+    best = max(range(len(theirs)), key=lambda place: theirs[place].log_ratio)
+    chance = float(chances([answer.score for answer in theirs])[best])
+    if chance >= 0.5:
+        return None
+    note = f"highest reward of {len(theirs)}; beats {chance:.0%} of the others"
+    return theirs[best].log_ratio, note, {"answer": theirs[best]}
 
 
-def _chart(curves: NDArray[np.float64]) -> Chart:
+def _chart(curves: Floats) -> Chart:
     sizes = range(1, curves.shape[1] + 1)
     line = Series.of_intervals(
         "best of k by implicit reward",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, Severity, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, Severity
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
@@ -132,18 +132,15 @@ def weak_to_strong(
         severity=severity,
         rows=[_row(item) for item in sorted(lost, key=lambda item: item.conflict - item.alone)],
         row_unit="probability lost",
-        measures=list_measures(
-            {
-                "deception score": deception.score,
-                "base rate": deception.base,
-                "base rate at equal confidence of the strong model": deception.matched_base,
-                "excess over it": deception.matched_excess,
-                "conflict tax": deception.tax,
-                "conflict tax where the weak model knows": deception.tax_known,
-                "conflict tax where it does not": deception.tax_unknown,
-            },
-            "share",
-        ),
+        measures={
+            "deception score": deception.score,
+            "base rate": deception.base,
+            "base rate at equal confidence of the strong model": deception.matched_base,
+            "excess over it": deception.matched_excess,
+            "conflict tax": deception.tax,
+            "conflict tax where the weak model knows": deception.tax_known,
+            "conflict tax where it does not": deception.tax_unknown,
+        },
         charts=(_chart(deception),),
     )
 

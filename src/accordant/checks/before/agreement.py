@@ -16,9 +16,8 @@ from accordant.checks.registry import check
 from accordant.checks.texts import key_of, record_row
 from accordant.feedback.records import Binary, Comparison, Judgment, Rating, Record
 from accordant.statistics.agreement import Metric, krippendorff_alpha, pairwise_agreement
-from accordant.statistics.charts import Chart, Series
+from accordant.statistics.charts import Chart
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from accordant.feedback.records import Text
@@ -75,8 +74,16 @@ def agreement(inputs: CheckInputs) -> Outcome:
         "`--option label_smoothing`), or leave disputed items out.",
         rows=_rows(records, items) if raised else (),
         row_unit="disagreement",
-        measures=tuple(_measures(groups, alphas)),
-        charts=(_chart(items),),
+        measures=_measures(groups, alphas),
+        charts=(
+            Chart.histogram(
+                "Agreement per item",
+                "Share of pairs of people who say the same of an item.",
+                "share of pairs that agree",
+                "items",
+                (pairwise_agreement([item.values]).estimate for item in items),
+            ),
+        ),
     )
 
 
@@ -94,13 +101,15 @@ def _says(alpha: Interval, items: int, raised: bool) -> str:
 
 def _measures(
     groups: Mapping[str, Sequence[_Item]], alphas: Mapping[str, Interval]
-) -> Iterator[Measure]:
+) -> dict[str, Interval | tuple[Interval, str]]:
+    measures: dict[str, Interval | tuple[Interval, str]] = {}
     for name, items in groups.items():
         of = f" of {name}" if name else ""
         if len(groups) > 1:
-            yield Measure(f"alpha{of}", alphas[name])
+            measures[f"alpha{of}"] = alphas[name]
         shares = pairwise_agreement([item.values for item in items])
-        yield Measure(f"pairs of people who say the same{of}", shares, "share")
+        measures[f"pairs of people who say the same{of}"] = shares, "share"
+    return measures
 
 
 def _groups(records: Sequence[Record]) -> dict[str, list[_Item]]:
@@ -113,9 +122,9 @@ def _groups(records: Sequence[Record]) -> dict[str, list[_Item]]:
             values[group][key].append((value, place))
     return {
         group: [
-            _Item(tuple(value for value, _ in own), tuple(dict.fromkeys(row for _, row in own)))
-            for own in items.values()
-            if len(own) > 1
+            _Item(tuple(value for value, _ in votes), tuple(dict.fromkeys(row for _, row in votes)))
+            for votes in items.values()
+            if len(votes) > 1
         ]
         for group, items in values.items()
     }
@@ -130,10 +139,10 @@ def _votes(record: Record) -> Iterator[tuple[str, tuple[str, ...], float]]:
                 return
             first_won = float(_digest(answers[0]) < _digest(answers[1]))
             key = (key_of(record.prompt), *sorted(answers))
-            wanted, unwanted = record.votes or (1, 0)
-            for value, count in ((first_won, wanted), (1 - first_won, unwanted)):
-                for _ in range(count):
-                    yield "", key, value
+            for value, count in zip(
+                (first_won, 1 - first_won), record.votes or (1, 0), strict=True
+            ):
+                yield from [("", key, value)] * count
         case Binary():
             yield "", _item(record.prompt, record.completion), float(record.label)
         case Judgment(is_good=bool(good)):
@@ -162,15 +171,3 @@ def _rows(records: Sequence[Record], items: Sequence[_Item]) -> list[FindingRow]
             first, *others = (records[place] for place in item.rows)
             rows.append(record_row(first, disagreement, f"{len(item.values)} labels", also=others))
     return sorted(rows, key=lambda row: -row.value)
-
-
-def _chart(items: Sequence[_Item]) -> Chart:
-    shares = tuple(pairwise_agreement([item.values]).estimate for item in items)
-    return Chart(
-        "histogram",
-        "Agreement per item",
-        "Share of pairs of people who say the same of an item.",
-        "share of pairs that agree",
-        "items",
-        (Series("items", shares),),
-    )

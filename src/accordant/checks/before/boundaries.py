@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Passage, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
@@ -27,8 +27,6 @@ MARKS = re.compile(
     re.MULTILINE,
 )
 SAME = "two answers are the same in tokens"
-
-
 SCALE = Scale(
     "chosen here: one row in a hundred; such rows train tokens that are never generated",
     above={0.0: "info", 0.01: "warning"},
@@ -73,9 +71,7 @@ def boundaries(inputs: CheckInputs, encoded: Encoded) -> Outcome:
         rows=[_row(records[place], notes) for place, notes in ordered],
         row_unit="problems",
         drop=(records[place].origin for place in sorted(useless)),
-        measures=list_measures(
-            {k: wilson_interval(count, len(records)) for k, count in kinds.most_common()}, "share"
-        ),
+        measures={k: wilson_interval(count, len(records)) for k, count in kinds.most_common()},
     )
 
 
@@ -107,15 +103,10 @@ def _in_tokens(example: Example, record: Record, inputs: CheckInputs) -> Iterato
         ids = [token for tree in example.trees for token in tree.prompt]
         if unknown in ids or any(unknown in answer for answer in continuations):
             yield "a token the model does not know"
-    if _is_compared(example) and len(set(continuations)) < len(continuations):
+    if example.kind in ("comparison", "ranking") and len(set(continuations)) < len(continuations):
         yield SAME
     if any(len(answer) <= 1 for answer in continuations):
         yield "an empty answer"
-
-
-def _is_compared(example: Example) -> bool:
-    """Tell whether its answers are compared with each other."""
-    return example.kind in ("comparison", "ranking")
 
 
 def _in_text(record: Record) -> Iterator[str]:

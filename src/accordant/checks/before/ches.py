@@ -12,14 +12,13 @@ from pydantic import Field
 from accordant.base.errors import UserError
 from accordant.base.options import Count, Fraction, Positive
 from accordant.checks.assumed_objective import pair_objective
-from accordant.checks.findings import Outcome, Scale, list_measures
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
-from accordant.statistics.measures import Measure
 from accordant.statistics.rank_correlation import spearman
 
 if TYPE_CHECKING:
@@ -163,15 +162,13 @@ def ches(
         dropped = [place for place in order if scores[place] > above]
         least, which = above, f"with a score above {above:g}"
     left_out = f"`--filter` leaves out the {len(dropped):,} of {len(scores):,} pairs {which}."
-    marks = (Mark(least, "left out by --filter"),) if math.isfinite(least) else ()
-    histogram = Chart(
-        "histogram",
+    histogram = Chart.histogram(
         "CHES scores",
         "To the right, pairs whose chosen answer is expected to lose most.",
         f"{score} CHES score",
         "pairs",
-        (Series("pairs", tuple(scores)),),
-        marks,
+        scores,
+        *((Mark(least, "left out by --filter"),) if math.isfinite(least) else ()),
     )
     if probe is None:
         outcome = _by_scores(columns, score, left_out)
@@ -211,9 +208,10 @@ def _by_scores(columns: dict[str, list[float]], score: Score, left_out: str) -> 
         "Scores alone give no verdict: they order the pairs by how much the chosen answer is "
         f"expected to lose. `--option ches.probe_steps=8` measures it. {left_out}",
         unit="share",
-        measures=list_measures(
-            {f"rank correlation with {name}": spearman(scores, columns[name]) for name in others}
-        ),
+        measures={
+            f"rank correlation with {name}": (spearman(scores, columns[name]), "number")
+            for name in others
+        },
     )
 
 
@@ -239,16 +237,14 @@ def _by_probe(
         "are often two ways to say the same.",
         scale=PROBED,
         severity="warning" if told and upper.high < 0 else None,
-        measures=(
-            *list_measures(
-                {
-                    f"rank correlation of the fall with {name}": probe.fall_with(values)
-                    for name, values in columns.items()
-                }
-            ),
-            Measure("change of chosen answers, all", bootstrap_mean(probe.changes), "nats"),
-            Measure("change of chosen answers, highest quarter", upper, "nats"),
-        ),
+        measures={
+            **{
+                f"rank correlation of the fall with {name}": probe.fall_with(values)
+                for name, values in columns.items()
+            },
+            "change of chosen answers, all": (bootstrap_mean(probe.changes), "nats"),
+            "change of chosen answers, highest quarter": (upper, "nats"),
+        },
         charts=(
             Chart(
                 "points",

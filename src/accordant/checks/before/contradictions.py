@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, passages_of, record_row
@@ -61,10 +61,7 @@ def contradictions(inputs: CheckInputs) -> Outcome:
         rows=[_row(records, conflict) for conflict in conflicts],
         row_unit="rows",
         drop=(records[place].origin for place in dropped),
-        measures=list_measures(
-            {kind: wilson_interval(_count(conflicts, kind), len(records)) for kind in kinds},
-            "share",
-        ),
+        measures={kind: wilson_interval(_count(conflicts, kind), len(records)) for kind in kinds},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accordant.base.options import Fraction
-from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs, runs_of, similarity_of
 from accordant.checks.registry import check
@@ -51,13 +51,10 @@ def duplicates(inputs: CheckInputs, *, similarity: Fraction = 0.8) -> Outcome:
         rows=[_row(records, *repeat, exact=repeat[0] in exact) for repeat in repeats],
         row_unit="share",
         drop=(records[place].origin for place in sorted(place for place, *_ in repeats)),
-        measures=list_measures(
-            {
-                "the same texts": wilson_interval(len(exact), len(records)),
-                "nearly the same": wilson_interval(len(near), len(records)),
-            },
-            "share",
-        ),
+        measures={
+            "the same texts": wilson_interval(len(exact), len(records)),
+            "nearly the same": wilson_interval(len(near), len(records)),
+        },
     )
 
 

@@ -17,7 +17,6 @@ from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import sign_test, wilson_interval
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import Measure
 
 SCALE = Scale(
     "chosen here: the whole interval 20 points off one half, and no chance at 5 % over all forms "
@@ -107,10 +106,7 @@ def format_bias(inputs: CheckInputs, *, least: Count = 20) -> Outcome:
         severity=_severity(biases[0], sure),
         rows=_rows(records, raised),
         row_unit="forms",
-        measures=tuple(
-            Measure(f"{bias.form} (differs in {bias.share.count:,})", bias.share, "share")
-            for bias in biases
-        ),
+        measures={f"{b.form} (differs in {b.share.count:,})": b.share for b in biases},
         charts=(_chart(biases),),
     )
 
@@ -141,9 +137,9 @@ def _says(raised: Sequence[_Bias], judged: int) -> str:
     if not raised:
         return f"None of {judged} forms of answers is preferred or rejected as such."
     parts = [
-        f"{one.form} ({'preferred' if one.share.estimate > 0.5 else 'rejected'} in "
-        f"{max(one.share.estimate, 1 - one.share.estimate):.0%} of {one.share.count:,})"
-        for one in raised[:4]
+        f"{bias.form} ({'preferred' if bias.share.estimate > 0.5 else 'rejected'} in "
+        f"{max(bias.share.estimate, 1 - bias.share.estimate):.0%} of {bias.share.count:,})"
+        for bias in raised[:4]
     ]
     return (
         "Where only one of two answers has it, its form goes with the label: "

@@ -16,12 +16,11 @@ from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
-from accordant.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from accordant.checks.gradients import Changes, Products, TokenChanges
+    from accordant.checks.gradients import Changes, Products
     from accordant.tokens.examples import Example
 
 Layers = Count | None
@@ -164,11 +163,11 @@ def gradient_entanglement(
         rows=_rows(inputs, gradients, tokens),
         row_unit="cosine",
         concerned=sum(broken),
-        measures=(
-            Measure("chosen answer would not rise", chosen, "share"),
-            Measure("rejected answer would not fall", rejected, "share"),
-            Measure("cosine of the two gradients", bootstrap_mean(cosines)),
-        ),
+        measures={
+            "chosen answer would not rise": chosen,
+            "rejected answer would not fall": rejected,
+            "cosine of the two gradients": (bootstrap_mean(cosines), "number"),
+        },
         charts=(_chart(gradients.products),),
     )
 
@@ -197,7 +196,7 @@ def _rows(inputs: CheckInputs, gradients: _Gradients, tokens: Tokens) -> Iterato
         yield pair_row(inputs, Pair(gradients.places[place], 0, 1), cosine, "; ".join(notes))
 
 
-def _tokens_note(tokenizer: Any, example: Example, moved: TokenChanges) -> str:
+def _tokens_note(tokenizer: Any, example: Example, moved: Changes) -> str:
     """Say how many of the chosen answer's tokens fall, and which of them fall most."""
     from accordant.checks.pairs import tokens_of
 

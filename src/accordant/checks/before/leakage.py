@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from accordant.base.options import Fraction
-from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Passage, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.near_texts import near_pairs
 from accordant.checks.passes import HELD_OUT
@@ -55,13 +55,10 @@ def leakage(inputs: CheckInputs, held_out: Feedback, *, similarity: Fraction = 0
         rows=[_row(asked[i], training, sources) for i, sources in ordered],
         row_unit="share",
         drop=(training[place].origin for place in places),
-        measures=list_measures(
-            {
-                "with the same prompt": wilson_interval(exact, len(asked)),
-                "with an answer as well": wilson_interval(answered, len(asked)),
-            },
-            "share",
-        ),
+        measures={
+            "with the same prompt": wilson_interval(exact, len(asked)),
+            "with an answer as well": wilson_interval(answered, len(asked)),
+        },
     )
 
 
@@ -78,25 +75,20 @@ def _leaks(
     training: Sequence[Record], held_out: Sequence[Record], least: float
 ) -> dict[int, list[tuple[int, float]]]:
     """Find the training rows with the prompt of every held-out row that leaks, and how similar."""
-    sides = [_prompts(training), _prompts(held_out)]
     # The same prompt may stand in many rows; it is compared once.
-    known = list(sides[0])
-    asked = list(sides[1])
-    texts = [flat_of for flat_of, _ in (*sides[0].values(), *sides[1].values())]
+    trained, asked = _prompts(training), _prompts(held_out)
+    olds, news = list(trained), list(asked)
+    texts = [text for text, _ in (*trained.values(), *asked.values())]
+    alike = [(key, key, 1.0) for key in news if key in trained]
+    for near in near_pairs(texts, least, beside=len(olds)):
+        old, new = olds[near.first], news[near.second - len(olds)]
+        if new not in trained:
+            alike.append((old, new, near.similarity))
     leaks: dict[int, dict[int, float]] = defaultdict(dict)
-
-    def note(of_training: str, of_held_out: str, share: float) -> None:
-        for i in sides[1][of_held_out][1]:
-            for j in sides[0][of_training][1]:
+    for old, new, share in alike:
+        for i in asked[new][1]:
+            for j in trained[old][1]:
                 leaks[i][j] = max(share, leaks[i].get(j, 0.0))
-
-    for key in asked:
-        if key in sides[0]:
-            note(key, key, 1.0)
-    for near in near_pairs(texts, least, beside=len(known)):
-        old, new = known[near.first], asked[near.second - len(known)]
-        if old != new and new not in sides[0]:
-            note(old, new, near.similarity)
     return {i: sorted(js.items(), key=lambda item: -item[1]) for i, js in sorted(leaks.items())}
 
 

@@ -21,7 +21,6 @@ from accordant.statistics.estimates import (
     wilson_interval,
 )
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import Measure
 
 SCALE = Scale(
     "chosen here: the whole interval 10 points off one half; what length explains, a policy can "
@@ -70,6 +69,14 @@ def _of_preferences(records: Sequence[Record]) -> Outcome:
     ]
     rows.sort(key=lambda row: -sign * row.value)
     raised = SCALE.severity(share) != "ok"
+    histogram = Chart.histogram(
+        "Length of preferred answers",
+        "Right of zero the preferred answer is the longer one.",
+        "log of preferred length by other length",
+        "records",
+        gaps,
+        Mark(0.0),
+    )
     return Outcome(
         "preferences for the longer answer",
         share,
@@ -78,8 +85,10 @@ def _of_preferences(records: Sequence[Record]) -> Outcome:
         unit="share",
         rows=rows if raised else (),
         row_unit="log length ratio",
-        measures=(Measure("log of preferred length by other length, mean", bootstrap_mean(gaps)),),
-        charts=(_histogram(gaps), _by_ratio([pair for _, pairs in kept for pair in pairs])),
+        measures={
+            "log of preferred length by other length, mean": (bootstrap_mean(gaps), "number")
+        },
+        charts=(histogram, _by_ratio([pair for _, pairs in kept for pair in pairs])),
     )
 
 
@@ -139,18 +148,6 @@ def _says(share: Interval, subject: str, raised: bool) -> str:
     return (
         f"Length alone predicts {rate:.0%} of the labels ({subject} {way}): a model that learns "
         f"nothing but to write {'more' if way == 'longer' else 'less'} fits them."
-    )
-
-
-def _histogram(gaps: Sequence[float]) -> Chart:
-    return Chart(
-        "histogram",
-        "Length of preferred answers",
-        "Right of zero the preferred answer is the longer one.",
-        "log of preferred length by other length",
-        "records",
-        (Series("records", tuple(gaps)),),
-        (Mark(0.0),),
     )
 
 

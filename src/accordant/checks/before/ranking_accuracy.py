@@ -10,12 +10,12 @@ from pydantic import Field
 
 from accordant.base.errors import UserError
 from accordant.base.options import Positive
-from accordant.checks.findings import FindingRow, Outcome, Scale, list_measures
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
 from accordant.checks.ranking import ideal_gaps, needed_loss, ranked_right, vote_shares
 from accordant.checks.registry import check
-from accordant.statistics.charts import Chart, Mark, Series
+from accordant.statistics.charts import Chart, Mark
 from accordant.statistics.estimates import proportion, wilson_interval
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def ranking_accuracy(
         row_unit="nats",
         concerned=int((gaps < 0).sum()),
         drop=origins_of(inputs, stay) if drop_wrong else (),
-        measures=list_measures(_measures(by_model, optimum, (preferred, lowest, highest)), "share"),
+        measures=_measures(by_model, optimum, (preferred, lowest, highest)),
         charts=(_chart(gaps, optimum),),
     )
 
@@ -178,12 +178,11 @@ def _chart(gaps: Tensor, optimum: _Optimum) -> Chart:
         share = optimum.assumed
         furthest = -math.log(share / (1 - share)) / optimum.beta
         marks.append(Mark(furthest, f"turned at the optimum if {share:.0%} agree"))
-    return Chart(
-        "histogram",
+    return Chart.histogram(
         "How the model ranks the pairs",
         "Left of the first line the rejected answer is likelier; the further left, the harder.",
         "log-probability of chosen minus rejected, nats",
         "pairs",
-        (Series("pairs", tuple(gaps.tolist())),),
-        tuple(marks),
+        gaps.tolist(),
+        *marks,
     )

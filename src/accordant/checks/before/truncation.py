@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from accordant.checks.findings import Outcome, Scale, list_measures
+from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import TOKENS
 from accordant.checks.registry import check
 from accordant.checks.texts import record_row
 from accordant.feedback.kinds import answers_of
 from accordant.feedback.records import Record, flat
-from accordant.statistics.charts import Chart, Mark, Series
+from accordant.statistics.charts import Chart, Mark
 from accordant.statistics.estimates import wilson_interval
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Encoded
@@ -27,8 +27,7 @@ AROUND = 10  # tokens to either side
 SHORTEST = 32  # tokens; shorter answers may well lack a full stop, and nobody generates so few
 
 
-@dataclass(frozen=True, slots=True)
-class _Problem:
+class _Problem(NamedTuple):
     """What is wrong with a row; `value` is its tokens."""
 
     place: int
@@ -74,14 +73,20 @@ def truncation(inputs: CheckInputs, encoded: Encoded) -> Outcome:
         row_unit="tokens",
         concerned=len(places),
         drop=(records[place].origin for place in places),
-        measures=list_measures(
-            {
-                "longer than the limit": wilson_interval(len(long), len(records)),
-                "answers cut off": wilson_interval(cut_rows, len(records)),
-            },
-            "share",
+        measures={
+            "longer than the limit": wilson_interval(len(long), len(records)),
+            "answers cut off": wilson_interval(cut_rows, len(records)),
+        },
+        charts=(
+            Chart.histogram(
+                "Lengths of rows",
+                "Prompt and longest answer together.",
+                "tokens",
+                "rows",
+                (float(_longest(example)) for example in examples),
+                *(() if inputs.max_tokens is None else (Mark(float(inputs.max_tokens), "limit"),)),
+            ),
         ),
-        charts=(_chart(examples, inputs.max_tokens),),
     )
 
 
@@ -145,15 +150,3 @@ def _answers(example: Example, record: Record) -> Iterator[tuple[str, tuple[int,
     if len(answers) == len(continuations):
         for (name, answer), ids in zip(answers, continuations, strict=True):
             yield name, ids, flat(answer)
-
-
-def _chart(examples: Sequence[Example], limit: int | None) -> Chart:
-    return Chart(
-        "histogram",
-        "Lengths of rows",
-        "Prompt and longest answer together.",
-        "tokens",
-        "rows",
-        (Series("rows", tuple(float(_longest(example)) for example in examples)),),
-        () if limit is None else (Mark(float(limit), "limit"),),
-    )

@@ -10,7 +10,6 @@ from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, changes
 from accordant.statistics.charts import Mark
 from accordant.statistics.estimates import bootstrap_mean, proportion
-from accordant.statistics.measures import Measure
 
 SCALE = Scale(
     "the chosen answer is to gain probability (Razin et al. 2024); serious from a tenth lost",
@@ -33,9 +32,6 @@ def displacement(history: RunHistory) -> Outcome:
 
     Raised where the interval of the chosen answers' mean change lies below 0; serious where they
     lost more than a tenth of their log-probability at the start.
-
-    Raises:
-        NotApplicableError: there are no pairs.
     """
     start, last = history.start, history.last
     if not start.chosen:
@@ -60,10 +56,10 @@ def displacement(history: RunHistory) -> Outcome:
         "check --only ches --filter` names.",
         unit="nats",
         severity=severity,
-        measures=(
-            Measure("change of the rejected answers' log-probability", other, "nats"),
-            Measure("pairs whose chosen answer fell", fell, "share"),
-        ),
+        measures={
+            "change of the rejected answers' log-probability": other,
+            "pairs whose chosen answer fell": (fell, "share"),
+        },
         charts=(
             history.chart(
                 "Chosen and rejected answers",

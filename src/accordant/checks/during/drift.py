@@ -28,9 +28,6 @@ def drift(history: RunHistory) -> Outcome:
     The estimate is the mean of log start - log policy over those answers, for KL(start || policy):
     it needs no second copy of the weights, so that it can be had in any trainer. The report's
     KL(policy || start) is on the policy's own answers.
-
-    Raises:
-        NotApplicableError: there are no answers.
     """
     start = history.start.start_answers
     if not start:

@@ -45,9 +45,6 @@ def over_optimisation(history: RunHistory) -> Outcome:
     In the reproduction of this claim on the embedded model (`accordant reproduce
     over-optimisation`) mass falls in time and entropy says little; on a small transformer with 37
     tokens neither turned while answers got worse. Silence is no proof.
-
-    Raises:
-        NotApplicableError: nothing was sampled.
     """
     if math.isnan(history.start.entropy):
         raise NotApplicableError("no answers were sampled")

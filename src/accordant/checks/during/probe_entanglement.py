@@ -1,4 +1,4 @@
-"""MonitorSet pairs whose two answers move together as training goes on."""
+"""Probe pairs whose two answers move together as training goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from accordant.checks.run_history import RunHistory, Snapshot
 from accordant.statistics.charts import Mark
 from accordant.statistics.estimates import proportion
 from accordant.statistics.interval import Interval
-from accordant.statistics.measures import Measure
 
 TITLE, LIMIT = "Gradient entanglement of the probe pairs", 0.5
 
@@ -31,9 +30,6 @@ def probe_entanglement(history: RunHistory) -> Outcome:
 
     For losses of a margin, chosen rises iff <g_w, g_l> < ||g_w||^2 and rejected falls iff
     <g_w, g_l> < ||g_l||^2; the gradients are those of the last layer (`checks.gradients`).
-
-    Raises:
-        NotApplicableError: none were measured.
     """
     last = history.last
     if not last.chosen_stays:
@@ -48,7 +44,7 @@ def probe_entanglement(history: RunHistory) -> Outcome:
         "`accordant check --only gradient-entanglement` names the pairs and tokens; a loss that is "
         "no function of the margin alone (rpo, cpo) pulls the answers apart.",
         unit="share",
-        measures=(Measure("pairs that break both conditions", both, "share"),),
+        measures={"pairs that break both conditions": both},
         charts=(
             history.chart(
                 TITLE,

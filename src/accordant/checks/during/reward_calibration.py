@@ -11,7 +11,6 @@ from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, Snapshot, changes
 from accordant.statistics.charts import Mark
 from accordant.statistics.estimates import bootstrap_mean, proportion
-from accordant.statistics.measures import Measure
 
 
 @check(
@@ -32,9 +31,6 @@ def reward_calibration(history: RunHistory) -> Outcome:
     Terry's model puts sigmoid(|m|) on the answer it prefers: its confidence. Confidence minus
     accuracy (m > 0 right, m = 0 half) is above 0 where the reward is overconfident. Pairs that are
     trained on are fitted, so that only pairs that were held out can tell.
-
-    Raises:
-        NotApplicableError: there are no pairs.
     """
     if not history.start.chosen:
         raise NotApplicableError("there are no probe pairs")
@@ -49,10 +45,7 @@ def reward_calibration(history: RunHistory) -> Outcome:
         f"{sure.estimate:.0%} sure of its choices.",
         "Smooth the labels (option.label_smoothing), raise beta, or stop earlier.",
         unit="share",
-        measures=(
-            Measure("accuracy of the implicit reward", proportion(right), "share"),
-            Measure("its confidence", sure, "share"),
-        ),
+        measures={"accuracy of the implicit reward": proportion(right), "its confidence": sure},
         charts=(
             history.chart(
                 "Confidence and accuracy",

@@ -1,0 +1,97 @@
+"""Which properties tell preferences when nothing else differs: a regression over signs.
+
+Knows signs (which of two things has more of a property, row by row) and units of rows that belong
+together, such as the pairs of a ranking. Knows nothing of texts, people or models. After Li et al.
+(2024, Dissecting Human and LLM Preferences).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accordant.statistics.corrections import holm
+from accordant.statistics.estimates import wilson_interval
+from accordant.statistics.interval import Interval
+from accordant.statistics.logistic import Weights, draw_weights, fit_logistic, probability_draws
+
+if TYPE_CHECKING:
+    from accordant.statistics.arrays import Flags, Floats, Integers
+
+ALIKE = 0.95  # correlation from which on two properties cannot be told apart
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one who prefers makes of `k` properties.
+
+    Args:
+        weights: their posterior.
+        probabilities: of preferring the thing with more of each when only this differs.
+        sure: whether each is preferred or avoided, at 5 % over all of them (Holm), `[k]`.
+    """
+
+    weights: Weights
+    probabilities: tuple[Interval, ...]
+    sure: Flags
+
+
+def distinct_columns(signs: Floats, order: Iterable[int]) -> tuple[list[int], dict[int, int]]:
+    """Choose columns of `[n, k]` that no earlier one stands for, nearly the same or opposite.
+
+    Returns:
+        those that are kept, rising, and which of them stands for each of the others.
+    """
+    kept: list[int] = []
+    twins: dict[int, int] = {}
+    for place in order:
+        twin = next((k for k in kept if _alike(signs[:, k], signs[:, place])), None)
+        if twin is None:
+            kept.append(place)
+        else:
+            twins[place] = twin
+    return sorted(kept), twins
+
+
+def _alike(first: Floats, second: Floats) -> bool:
+    return bool(abs(first @ second) > ALIKE * np.sqrt((first @ first) * (second @ second)))
+
+
+def unit_weights(units: Integers) -> Floats:
+    """Weigh each row by 1 / rows of its unit, so that every unit counts once, `[n]`."""
+    _, place, counts = np.unique(units, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / counts[place])
+
+
+def fit_side(signs: Floats, preferred: Floats, weights: Floats, *, exact: bool) -> Side:
+    """Fit one who prefers.
+
+    Args:
+        signs: -1, 0 or 1, `[n, k]`.
+        preferred: 1 where the first thing of a row is preferred, 0 where the other is, `[n]`.
+        weights: of the rows, `[n]`.
+        exact: whether probabilities come from draws of the posterior, not from its Laplace
+            approximation.
+    """
+    fitted = fit_logistic(signs, preferred, weights)
+    tails = [2 * NormalDist().cdf(-abs(z)) for z in fitted.mean / fitted.deviations]
+    if exact:
+        drawn = probability_draws(draw_weights(signs, preferred, weights), len(signs))
+        return Side(fitted, drawn, holm(tails))
+    return Side(fitted, fitted.probabilities(), holm(tails))
+
+
+def unseen_accuracy(signs: Floats, weights: Floats, units: Integers) -> Interval:
+    """Return the share of units whose preference the rest of the data tells right, ties half."""
+    right, folds = 0.0, units % FOLDS
+    for fold in range(FOLDS):
+        out = folds == fold
+        fitted = fit_logistic(signs[~out], np.ones(int((~out).sum())), weights[~out])
+        right += float(weights[out] @ (0.5 * (1 + np.sign(signs[out] @ fitted.mean))))
+    count = len(np.unique(units))
+    return wilson_interval(min(right, count), count)
