@@ -12,7 +12,10 @@ import pytest
 
 from accordant.checks import registry
 from accordant.checks.registry import list_checks
+from accordant.feedback.kinds import KINDS
+from accordant.objectives.kinds import SCORED_KINDS
 from accordant.objectives.registry import temporary_objectives
+from tests.kinds import restored
 
 ROOT = Path(__file__).parents[1]
 # The other guides are run by the tests of their rooms.
@@ -27,6 +30,7 @@ PAGES = (
     "docs/python.md",
     "docs/rewards.md",
     "docs/training.md",
+    "docs/adding-a-kind.md",
     "docs/adding-a-preparation.md",
     "docs/adding-an-intervention.md",
     "docs/sweep.md",
@@ -47,6 +51,11 @@ def test_the_blocks_of_a_page_run(
     # What a page registers is forgotten again.
     monkeypatch.setattr(registry, "_registered", {check.name: check for check in list_checks()})
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with restored(KINDS, SCORED_KINDS):
+        run_blocks(page, found, path)
+
+
+def run_blocks(page: str, found: list[tuple[str, str]], path: str) -> None:
     names: dict[str, object] = {}
     for language, code in found:
         if language == "python":

@@ -1,1 +1,46 @@
-"""Feedback: rows of files and data sets, read into records."""
+"""Feedback: rows of files and data sets, recognised, validated and read into records by kind.
+
+Knows text, roles, labels and columns. Knows nothing of tokens, models or losses.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "bundled": ("bundled_path",),
+        "kind": ("Asked", "Kind"),
+        "kinds": (
+            "KINDS",
+            "answers_of",
+            "asked_of",
+            "kind_of_record",
+            "preferences_of",
+            "prompts_of",
+        ),
+        "loading": ("Feedback", "is_conversational", "load_feedback"),
+        "recognition": ("recognise",),
+        "records": (
+            "Binary",
+            "Comparison",
+            "Demonstration",
+            "JointPair",
+            "Judgment",
+            "Message",
+            "Origin",
+            "Ranking",
+            "Rating",
+            "Record",
+            "Steps",
+            "Text",
+            "flat",
+        ),
+        "relabelling": ("augment_with_rewards", "with_goal"),
+        "rows": ("BadRow", "Row", "RowError"),
+        "settings": ("FeedbackSettings",),
+        "splitting": ("split_feedback",),
+        "writing": ("write_rows", "write_without"),
+    },
+)

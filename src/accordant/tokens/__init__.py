@@ -1,1 +1,21 @@
-"""Records in tokens: templates, token trees and their packing."""
+"""Records in tokens: templates, token trees, their limits and their packing.
+
+Knows records, chat templates and tokenizers. Knows nothing of models, scores or losses.
+"""
+
+from __future__ import annotations
+
+from accordant.base.public import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "examples": ("Example", "with_answers", "with_numbers"),
+        "lengths": ("Lengths", "describe_lengths", "summarise"),
+        "limits": ("limit_examples",),
+        "rendering": ("Encoded", "encode", "encode_prompt", "render"),
+        "settings": ("TemplateSettings",),
+        "template": ("Rendering", "applies_template", "end_of_turn_ids"),
+        "trees": ("TokenTree", "plan_rows"),
+    },
+)
