@@ -33,6 +33,7 @@ PAGES = (
     "docs/adding-a-kind.md",
     "docs/adding-a-preparation.md",
     "docs/adding-an-intervention.md",
+    "docs/adding-a-recipe.md",
     "docs/sweep.md",
 )
 
