@@ -26,6 +26,7 @@ PAGES = (
     "docs/check.md",
     "docs/adding-a-study.md",
     "docs/adding-a-guide.md",
+    "docs/adding-a-suite.md",
     "docs/models.md",
     "docs/python.md",
     "docs/rewards.md",

@@ -16,7 +16,7 @@ from accordant.base.settings import options_table
 from accordant.catalogue.registry import list_systems
 from accordant.checks.registry import When, list_checks
 from accordant.objectives.registry import list_objectives
-from accordant.runs.settings import AlignConfig, ChatConfig, CheckConfig
+from accordant.runs.settings import AlignConfig, ChatConfig, CheckConfig, EvalConfig
 
 _PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -72,6 +72,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "checks before training": lambda: _checks("before"),
     "checks during training": lambda: _checks("during"),
     "checks after training": lambda: _checks("after"),
+    "eval options": lambda: options_table(EvalConfig),
     "chat options": lambda: options_table(ChatConfig),
     "systems": _systems,
     "objectives": _objectives,

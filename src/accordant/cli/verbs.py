@@ -44,6 +44,9 @@ VERBS = {
     "check": Verb(
         "Align", "Check feedback before training, or a model after it.", "accordant.cli.check"
     ),
+    "eval": Verb(
+        "Align", "Ask a finished model a suite of questions and count.", "accordant.cli.eval"
+    ),
     "chat": Verb("Use", "Talk to a model in the terminal.", "accordant.cli.chat"),
     "catalogue": Verb(
         "Look",

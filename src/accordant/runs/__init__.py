@@ -16,8 +16,9 @@ __getattr__, __dir__, __all__ = lazy_names(
         "chat": ("ChatSession", "run_chat"),
         "check": ("CheckPlan", "plan_check", "run_check"),
         "returns": ("AnswerScores", "Checked"),
+        "eval": ("EvalResults", "plan_eval", "run_eval"),
         "session": ("Session", "open_session"),
-        "settings": ("AlignConfig", "ChatConfig", "CheckConfig"),
+        "settings": ("AlignConfig", "ChatConfig", "CheckConfig", "EvalConfig"),
         "sweep.sweep": ("SweepOutcome", "run_sweep"),
     },
 )

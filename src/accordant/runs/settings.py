@@ -200,3 +200,33 @@ class ChatConfig(HubSettings, SamplingSettings):
     top_k: int = setting(0, "Sample from so many likeliest tokens; 0: all.", panel=SAMPLING, ge=0)
     max_new_tokens: int = setting(512, "Most tokens of an answer.", panel=SAMPLING, ge=1)
     seed: int = setting(0, "Seed of the sampling.", panel=SAMPLING, ge=0)
+
+
+class EvalConfig(OutputSettings, SamplingSettings, SessionSettings):
+    """Settings of `accordant eval`."""
+
+    limit: int | None = setting(
+        None, "Items to ask at most, the first ones.", panel=EVALUATION, default_text="all", ge=1
+    )
+    options: dict[str, float | int | bool | str] = setting(
+        {},
+        "Option of the suite; repeatable: `--option questions=mine.jsonl`. `--list` names them.",
+        panel=EVALUATION,
+        flag="--option",
+    )
+    server: str | None = setting(
+        None,
+        "Address of an OpenAI-compatible server that answers; --model then gives the tokenizer.",
+        panel=MODEL,
+    )
+    served: str = setting(
+        "", "Name of the model on the server.", panel=MODEL, default_text="that of --model"
+    )
+    temperature: float = setting(
+        0.0, "Sampling temperature; 0 always takes the likeliest token.", panel=SAMPLING, ge=0
+    )
+    batch_size: int = setting(16, "Items answered together.", panel=SAMPLING, ge=1)
+    seed: int = setting(0, "Seed of the sampling.", panel=SAMPLING, ge=0)
+    output_dir: Path = setting(
+        Path("outputs/eval"), "Folder for the report, its JSON and inspect's logs.", panel=OUTPUT
+    )

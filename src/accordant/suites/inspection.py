@@ -32,12 +32,19 @@ from accordant.suites.suite import Item, ScoredItem, Suite, SuiteParts, list_sui
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
+TASKS: dict[str, Callable[..., Task]] = {}
+
+
 def make_task(entry: Suite, options: Mapping[str, object]) -> Task:
-    """Return a suite as a task.
+    """Return a registered suite as the task that inspect finds under its name.
 
     Raises:
         UserError: an option cannot be used.
     """
+    return TASKS[entry.name](**options)
+
+
+def _build_task(entry: Suite, options: Mapping[str, object]) -> Task:
     parts = entry.build(options)
     samples = [Sample(_input(i.prompt), id=i.id, metadata=dict(i.details)) for i in parts.items]
     return Task(
@@ -104,7 +111,10 @@ def _register(entry: Suite) -> None:
     @task(name=entry.name)
     @functools.wraps(entry.function)
     def build(**options: Any) -> Task:
-        return make_task(entry, options)
+        return _build_task(entry, options)
+
+    # Made through it, a task carries its options, by which an evaluation is resumed.
+    TASKS[entry.name] = build
 
 
 for _entry in list_suites():
