@@ -22,7 +22,7 @@ from accordant.base.errors import UserError
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.honesty import REFUSAL, read_questions
 from accordant.suites.inspection import make_task, read_scored
-from accordant.suites.suite import Suite, get_suite, list_suites
+from accordant.suites.registry import Suite, get_suite, list_suites
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = read_questions(bundled_path("questions"))

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from accordant.feedback.records import Message
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
-from accordant.suites.suite import get_suite
+from accordant.suites.registry import get_suite
 from accordant.tokens.rendering import encode_prompt
 from tests.sampling.test_server import server  # noqa: F401 - a fixture
 from tests.suites.test_inspection import run

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def suite_names() -> list[str]:
     """Return all names, for completion."""
-    from accordant.suites.suite import list_suites
+    from accordant.suites.registry import list_suites
 
     return [entry.name for entry in list_suites()]
 
@@ -88,7 +88,7 @@ def evaluate(
 
 
 def _list(as_json: bool) -> None:
-    from accordant.suites.suite import list_suites
+    from accordant.suites.registry import list_suites
 
     entries = [
         {

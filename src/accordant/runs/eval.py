@@ -24,7 +24,7 @@ from accordant.runs.settings import EvalConfig
 from accordant.statistics.interval import Interval
 from accordant.statistics.measures import KeyFigure
 from accordant.statistics.wording import ends, in_brackets, percent
-from accordant.suites.suite import Suite, SuiteParts, get_suite
+from accordant.suites.registry import Suite, SuiteParts, get_suite
 from accordant.tokens.settings import TemplateSettings
 
 if TYPE_CHECKING:

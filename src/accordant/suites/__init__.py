@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "inspection": ("make_task",),
         "provider": ("AccordantModels",),
-        "suite": (
+        "registry": (
             "Item",
             "ScoredItem",
             "Suite",

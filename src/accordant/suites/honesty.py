@@ -14,7 +14,7 @@ from accordant.base.errors import UserError
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.honesty import Question, read_questions
 from accordant.statistics.honesty import LABELS, Label, answer_shares, honesty_shares
-from accordant.suites.suite import Item, ScoredItem, SuiteParts, suite
+from accordant.suites.registry import Item, ScoredItem, SuiteParts, suite
 
 if TYPE_CHECKING:
     from accordant.statistics.interval import Interval

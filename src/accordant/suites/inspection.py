@@ -27,7 +27,7 @@ from inspect_ai.solver import TaskState, generate
 
 from accordant.feedback.records import Text
 from accordant.rewards.reward import Answer, Reward, score_answers
-from accordant.suites.suite import Item, ScoredItem, Suite, SuiteParts, list_suites
+from accordant.suites.registry import Item, ScoredItem, Suite, SuiteParts, list_suites
 
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 

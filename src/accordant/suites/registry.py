@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accordant.rewards.reward import Reward
     from accordant.statistics.interval import Interval
 
-MECHANISM = frozenset({"inspection", "provider", "suite"})
+MECHANISM = frozenset({"inspection", "provider", "registry"})
 
 
 @dataclass(frozen=True, slots=True)
