@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.models.settings import ModelSettings
-from accordant.reports.report import Cell, Column, Facts, Figures, Prose, Report, Section, Table
+from accordant.reports.report import Cell, Facts, Figures, Prose, Report, Section, Table, columns
 from accordant.reports.writing import write_report
 from accordant.runs.session import open_session
 from accordant.runs.settings import EvalConfig
@@ -137,8 +137,7 @@ def eval_report(results: EvalResults) -> Report:
         (Cell(item.id, mark="code"), item.prompt, item.answer, _shown(item.values))
         for item in results.items
     )
-    names = ("item", "prompt", "answer", "scores")
-    table = Table("Answers with their scores", tuple(map(Column, names)), rows)
+    table = Table("Answers with their scores", columns("item", "prompt", "answer", "scores"), rows)
     settings = tuple((key, str(value)) for key, value in results.settings.items())
     options = tuple((key, str(value)) for key, value in results.options.items())
     run = (
