@@ -158,8 +158,24 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
 ELSEWHERE = {"likelihood-displacement", "over-optimisation", "preference-logic"}
 # Which claims hold with all seeds where not all of them do; None where a seed more may decide.
 HOLD: dict[str, list[bool | None]] = {
-    # Saying how sure it is spreads to the other relation and spoils it there: see the note.
-    "honesty": [True] * 5 + [False, True, True, False] + [True] * 5,
+    # The other relation loses two or three right answers of a hundred; where answers say how sure
+    # they are it loses far more: see the note.
+    "honesty": [
+        True,
+        True,
+        None,
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+        True,
+        True,
+        None,
+        True,
+        True,
+    ],
     # The boundary takes most of the harm away and not all: it loses one or two right answers of a
     # hundred against imitation alone.
     "aft": [True, True, True, None, True, True],

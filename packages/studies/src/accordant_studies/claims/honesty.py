@@ -13,12 +13,11 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from accordant.feedback.honesty import REFUSAL, Answered, Question, build_honesty_data
-from accordant.scoring.scores import Scores
 from accordant.statistics.honesty import Label, answer_shares, honesty_shares
-from accordant.tokens.trees import TokenTree
+from accordant_studies.laboratory.memory import BEGIN, Memory
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import demonstrations
 from accordant_studies.study import Claim, Measured, Study
@@ -28,8 +27,8 @@ ENTITIES, ANSWERS, FREQUENCIES = 1200, 30, (0, 1, 4, 16)
 DRAWN = 10  # answers to every question, besides the greedy one
 READING, READING_RATE = 6, 3e-3  # passes over what is read
 PASSES, RATE = 12, 1e-3  # of 600 questions
-BATCH, WIDTH, STD = 128, 64, 0.03
-BEGIN, IDK, WORDS = 0, 1, 16  # tokens: nothing yet, the refusal, how sure an answer is
+BATCH = 128
+IDK, WORDS = 1, 16  # tokens: the refusal, and then how sure an answer is
 FIRST_ANSWER = 2 + WORDS
 START, GOLD = "start", "gold"
 HONEST = ("absolute", "confidence-num", "confidence-verb", "multisample")
@@ -64,51 +63,15 @@ def study() -> Study:
         note=f"{ENTITIES} entities, read of {FREQUENCIES} times; shares are of greedy answers on "
         "the half of them that the data do not hold. Known is what the start answers right. The "
         "cost is printed: over-conservativeness, the share of known items that are refused, and "
-        "the right answers lost by it. Of another relation hardly anything is refused by any "
-        "method, but data that say how sure an answer is spoil it: the word spreads to it, and "
-        "behind that word its answers were never seen.",
+        "the right answers lost by it. Another relation is hardly refused by any method. Absolute "
+        "and multisample lose two or three right answers of a hundred there, as fine-tuning on "
+        "gold does. Saying how sure it is costs far more: the word spreads to the other relation, "
+        "and behind that word its answers were never seen.",
     )
 
 
 def _fall(method: str) -> Callable[[Measured], float]:
     return lambda seed: 1 - seed[method]["wrong"] / seed[START]["wrong"]
-
-
-class Memory(nn.Module):
-    """A network from relation, entity and the word before to the next word; scores trees itself."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.places = nn.ModuleList(nn.Embedding(n, WIDTH) for n in (2, ENTITIES))
-            for table in self.places:
-                # Small beside what reading writes: what was never read of looks like nothing.
-                nn.init.normal_(table.weight, std=STD)
-            self.words = nn.Embedding(FIRST_ANSWER, WIDTH)
-            layers = (nn.Linear(3 * WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, 2 * WIDTH))
-            self.layers = nn.Sequential(
-                *layers, nn.GELU(), nn.Linear(2 * WIDTH, FIRST_ANSWER + ANSWERS)
-            )
-
-    def logps(self, prompts: Tensor, before: Tensor) -> Tensor:
-        """Return log-probabilities `[n, words]` after prompts `[n, 2]` and a word `[n]`."""
-        read = [table(prompts[:, i]) for i, table in enumerate(self.places)]
-        states: Tensor = self.layers(torch.cat([*read, self.words(before)], 1))
-        return states.log_softmax(1)
-
-    def lay_out(self, trees: Sequence[TokenTree]) -> Callable[[], Scores]:
-        """Return a function that scores `trees` as the weights then stand."""
-        rows = [(n, tree.prompt, c) for n, tree in enumerate(trees) for c in tree.continuations]
-        lengths = torch.tensor([len(answer) for _, _, answer in rows])
-        owner = torch.arange(len(rows)).repeat_interleave(lengths)
-        prompts = torch.tensor([prompt for _, prompt, _ in rows])[owner]
-        before = torch.tensor([w for _, _, answer in rows for w in (BEGIN, *answer[:-1])])
-        targets = torch.tensor([w for _, _, answer in rows for w in answer])
-        tree = torch.tensor([n for n, _, _ in rows])
-        return lambda: Scores(
-            self.logps(prompts, before).gather(1, targets[:, None])[:, 0], owner, lengths, tree
-        )
 
 
 def _measure(seed: int) -> Measured:
@@ -133,7 +96,7 @@ def _read(facts: Tensor, seed: int) -> Memory:
         for _ in range(FREQUENCIES[entity % len(FREQUENCIES)])
     ]
     examples = demonstrations(places, [(int(facts[place]),) for place in places])
-    memory = Memory(seed)
+    memory = Memory(seed, (2, ENTITIES), FIRST_ANSWER + ANSWERS)
     batches = minibatches(examples, BATCH, seed, READING)
     train(memory, "sft", batches, steps=len(batches), lr=READING_RATE)
     return memory

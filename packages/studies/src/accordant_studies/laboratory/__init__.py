@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "recipes": ("follow",),
         "labelling": ("Pairs", "comparisons", "draw_pairs", "majority", "vote"),
+        "memory": ("Memory",),
         "training": ("Batch", "make_learner", "minibatches", "train"),
         "transformer": ("Schooling", "Shape", "clone", "sample", "start_model"),
         "worlds": ("TabularPolicy", "World", "arms", "random_policy", "strings"),
