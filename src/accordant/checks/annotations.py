@@ -142,6 +142,7 @@ def _once(
     """Return the value of every name, which all of its rows must agree on."""
     first: dict[str, tuple[TableRow, Value]] = {}
     for name, row, value in cells:
+        # The first row that says it is named in the error, beside the one that differs.
         earlier, known = first.setdefault(name, (row, value))
         if known != value:
             raise row.error(clash.format(name, value, known, earlier.origin.row), column, mend)

@@ -131,6 +131,7 @@ class Scale:
 
     def severity(self, number: Interval) -> Severity:
         """Return the worst severity that the number reaches; `ok` for none, and for NaN."""
+        # Comparisons with NaN are false: what was not measured reaches no level.
         off = number.distance(self.middle)
         return worst_of(
             *(severity for level, severity in self.above.items() if number.estimate > level),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,7 @@ class Monitor(TrainerCallback):
             self._look(model, *event[1:])
 
     def _look(self, model: nn.Module, state: TrainerState, control: TrainerControl) -> None:
+        # Trainers evaluate at their last step, and end there: one look is enough.
         if self._snapshots and self._snapshots[-1].step == state.global_step:
             return
         fresh = answer(model, self.monitored)
@@ -200,11 +201,8 @@ class Monitor(TrainerCallback):
             self._answers = tuple(
                 TokenTree(tuple(prompt), (tuple(answer),)) for prompt, answer in kept["answers"]
             )
-            self._snapshots = [
-                snapshot
-                for snapshot in map(_snapshot, kept["measurements"])
-                if snapshot.step <= step
-            ]
+            snapshots = map(_snapshot, kept["measurements"])
+            self._snapshots = [snapshot for snapshot in snapshots if snapshot.step <= step]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"it does not hold the measurements of a run ({error}).",
@@ -215,8 +213,6 @@ class Monitor(TrainerCallback):
 
 
 def _snapshot(fields: Mapping[str, Any]) -> Snapshot:
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, Sequence) else value
-        for name, value in fields.items()
-    }
+    """Make a snapshot from JSON, which knows no tuples."""
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     return Snapshot(**values)

@@ -78,7 +78,7 @@ def near_pairs(texts: Sequence[str], least: float, *, beside: int | None = None)
     """
     runs = [runs_of(text) for text in texts]
     firsts = _firsts(runs, beside)
-    found = [Near(first, place, 1.0) for place, first in firsts.items() if first != place]
+    pairs = [Near(first, place, 1.0) for place, first in firsts.items() if first != place]
     alone = [place for place, first in firsts.items() if first == place]
     for i, j in _candidates([runs[place] for place in alone], least):
         first, second = sorted((alone[i], alone[j]))
@@ -86,8 +86,8 @@ def near_pairs(texts: Sequence[str], least: float, *, beside: int | None = None)
             continue
         share = similarity_of(runs[first], runs[second])
         if share >= least:
-            found.append(Near(first, second, share))
-    return sorted(found, key=lambda near: (near.first, near.second))
+            pairs.append(Near(first, second, share))
+    return sorted(pairs, key=lambda near: (near.first, near.second))
 
 
 def _firsts(runs: Sequence[Hashes], beside: int | None) -> dict[int, int]:
@@ -97,8 +97,8 @@ def _firsts(runs: Sequence[Hashes], beside: int | None) -> dict[int, int]:
     """
     seen: dict[tuple[bool, bytes], int] = {}
     firsts = {}
-    for place, own in enumerate(runs):
-        later, key = beside is not None and place >= beside, own.tobytes()
+    for place, hashes in enumerate(runs):
+        later, key = beside is not None and place >= beside, hashes.tobytes()
         if later and (False, key) in seen:
             firsts[place] = seen[False, key]
         else:
@@ -115,7 +115,9 @@ def _firsts(runs: Sequence[Hashes], beside: int | None) -> dict[int, int]:
 
 def _candidates(runs: Sequence[Hashes], least: float) -> Iterator[tuple[int, int]]:
     """Yield pairs whose signatures agree in a band; each once."""
-    signatures = np.stack([_signature(own) for own in runs]) if runs else np.zeros((0, HASHES))
+    signatures = (
+        np.stack([_signature(hashes) for hashes in runs]) if runs else np.zeros((0, HASHES))
+    )
     rows = _rows_per_band(least)
     seen: set[tuple[int, int]] = set()
     for start in range(0, HASHES - rows + 1, rows):
@@ -164,6 +166,7 @@ def _mix(words: Hashes) -> np.uint64:
 
 
 def _draw(count: int) -> Hashes:
+    # Odd factors: multiplying by them modulo 2^64 loses nothing.
     numbers = np.random.default_rng(_SEED).integers(0, 2**63, count, dtype=np.uint64)
     return numbers * np.uint64(2) + np.uint64(1)
 

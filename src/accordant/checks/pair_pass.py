@@ -72,6 +72,7 @@ def _gaps(inputs: CheckInputs) -> Tensor:
     of log-probabilities per token: what the model would rather say, whatever the lengths.
     """
     logps = PAIRS.read(inputs).logps
+    # Per token: summed, a longer answer would nearly always be the unlikelier one.
     if inputs.reference is None:
         return logps.gaps_per_token
     return logps.gaps - REFERENCE_LOGPS.read(inputs).gaps

@@ -58,25 +58,25 @@ def measure_shift(
         row_tokens: tokens of a packed row.
         advance: called after every row with its tokens, once for each model.
     """
-    parts: list[_Part] = []
+    sums: list[_Sums] = []
     with evaluating(model), evaluating(reference):
         for row in plan_rows([tree.num_tokens for tree in trees], row_tokens):
             chosen = [trees[place] for place in row]
-            parts.append(_compare(model, reference, chosen))
+            sums.append(_compare(model, reference, chosen))
             advance(2 * sum(tree.num_tokens for tree in chosen))
-    positions = sum(len(part.variation) for part in parts)
-    first = torch.cat([part.first for part in parts])
+    positions = sum(len(row.variation) for row in sums)
+    first = torch.cat([row.first for row in sums])
     return ProbabilityShift(
-        change=torch.stack([part.change for part in parts]).sum(0) / positions,
-        first_change=torch.stack([part.first_change for part in parts]).sum(0) / len(first),
-        variation=torch.cat([part.variation for part in parts]),
+        change=torch.stack([row.change for row in sums]).sum(0) / positions,
+        first_change=torch.stack([row.first_change for row in sums]).sum(0) / len(first),
+        variation=torch.cat([row.variation for row in sums]),
         first_variation=first[:, 0],
         first_elsewhere=first[:, 1],
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Sums:
     """Sums over one row; `first` holds total variation and what went elsewhere, `[trees, 2]`."""
 
     change: Tensor
@@ -85,7 +85,7 @@ class _Part:
     first: Tensor
 
 
-def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Part:
+def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Sums:
     options = ScoreOptions(hidden=True, logps=False)
     ours, theirs = (score(side, trees, options) for side in (model, reference))
     assert ours.hidden is not None
@@ -107,7 +107,7 @@ def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Part:
         (moved, _gains(moved, chunk))
         for moved, chunk in zip(differences(_beginnings(ours, trees)), chunks, strict=True)
     )
-    return _Part(change, first_change, variation, first)
+    return _Sums(change, first_change, variation, first)
 
 
 def _sums(parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

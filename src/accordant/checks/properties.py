@@ -55,13 +55,13 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def _sentences(text: str) -> list[str]:
-    return [part for part in map(str.strip, _SENTENCE_END.split(text)) if part]
+    return [sentence for sentence in map(str.strip, _SENTENCE_END.split(text)) if sentence]
 
 
 def _count(pattern: str, flags: re.RegexFlag = re.MULTILINE) -> Amount:
     """Count how often a pattern occurs in the answer."""
-    found = re.compile(pattern, flags)
-    return lambda _, answer: float(sum(1 for _ in found.finditer(answer)))
+    compiled = re.compile(pattern, flags)
+    return lambda _, answer: float(sum(1 for _ in compiled.finditer(answer)))
 
 
 def _rated(name: str, counted: str, *phrases: str) -> Property:

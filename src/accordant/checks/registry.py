@@ -110,6 +110,7 @@ class Check:
             rows=tuple(islice(rows, shown)),
             row_unit=outcome.row_unit,
             concerned=concerned,
+            # Several rows may name one record; the file of the others leaves it out once.
             drop=tuple(dict.fromkeys(origin for origin in outcome.drop if origin is not None)),
             measures=tuple(
                 Measure(name, *(number if isinstance(number, tuple) else (number, outcome.unit)))

@@ -89,8 +89,8 @@ def take_snapshot(
         step: optimiser steps done.
         held_out_reward: as logged.
     """
-    chosen, rejected = _pair_logps(model, monitored)
-    lasting = _summed(model, start, monitored.token_budget)
+    trees = [tree for pair in monitored.pairs for tree in pair.trees]
+    pairs = _summed(model, trees, monitored.token_budget)
     stays: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
     if is_sharded(model):
         reshard(model)
@@ -98,9 +98,9 @@ def take_snapshot(
         stays = _entangled(model, monitored.pairs)
     return Snapshot(
         step=step,
-        chosen=chosen,
-        rejected=rejected,
-        start_answers=lasting,
+        chosen=pairs[0::2],
+        rejected=pairs[1::2],
+        start_answers=_summed(model, start, monitored.token_budget),
         **_certainty(model, monitored, fresh),
         chosen_stays=stays[0],
         rejected_stays=stays[1],
@@ -110,14 +110,6 @@ def take_snapshot(
 
 def _summed(model: nn.Module, trees: Sequence[TokenTree], budget: int) -> tuple[float, ...]:
     return tuple(score_all(model, trees, budget).sum().tolist()) if trees else ()
-
-
-def _pair_logps(
-    model: nn.Module, monitored: MonitorSet
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    trees = [tree for pair in monitored.pairs for tree in pair.trees]
-    found = _summed(model, trees, monitored.token_budget)
-    return found[0::2], found[1::2]
 
 
 def _certainty(
@@ -169,6 +161,7 @@ def _entangled(
     """Tell by pair whether its chosen answer would not rise, and its rejected one not fall."""
     parameters = parameters_of(model, _LAYERS) or parameters_of(model)
     products, _ = pair_products(model, pairs, parameters)
+    # Losses of a margin have equal slopes, which cancel out of both conditions.
     chosen: list[bool] = torch.ge(products.inner, products.chosen).tolist()
     rejected: list[bool] = torch.ge(products.inner, products.rejected).tolist()
     return tuple(chosen), tuple(rejected)

@@ -41,9 +41,10 @@ class TableRow:
         """
         value = self._require(column)
         if not isinstance(value, bool | int | float) or not _is_finite(value):
-            found = excerpt(value) if isinstance(value, str) else kind_of(value)
-            found = found if isinstance(value, str) or kind_of(value) != "a number" else str(value)
-            raise self.error(f"found {found}, expected a finite number.", column)
+            kind = excerpt(value) if isinstance(value, str) else kind_of(value)
+            # Infinities and numbers beyond floats are named as they are.
+            kind = str(value) if kind == "a number" and not isinstance(value, str) else kind
+            raise self.error(f"found {kind}, expected a finite number.", column)
         return float(value)
 
     def has(self, column: str) -> bool:
@@ -57,10 +58,9 @@ class TableRow:
     def _require(self, column: str) -> object:
         value = self.values.get(column)
         if value is None:
-            found = "is empty" if column in self.values else "is missing from this row"
-            raise self.error(
-                f"the value {found}.", column, "Give every row a value in this column."
-            )
+            state = "is empty" if column in self.values else "is missing from this row"
+            mend = "Give every row a value in this column."
+            raise self.error(f"the value {state}.", column, mend)
         return value
 
 
@@ -78,13 +78,13 @@ def read_table(path: str, required: Collection[str]) -> list[TableRow]:
     rows = list(_rows(path))
     if not rows:
         raise UserError("the table has no rows.", where=path)
-    found = dict.fromkeys(name for row in rows for name in row.values)
+    columns = dict.fromkeys(name for row in rows for name in row.values)
     for name in required:
-        if name not in found:
+        if name not in columns:
             raise UserError(
-                f"there is no column '{name}'; found {', '.join(found)}.",
+                f"there is no column '{name}'; found {', '.join(columns)}.",
                 where=path,
-                mend=f"{nearest(name, found) if len(found) > 1 else ''} The table needs the "
+                mend=f"{nearest(name, columns) if len(columns) > 1 else ''} The table needs the "
                 f"columns {', '.join(required)}.".strip(),
             )
     return rows

@@ -91,8 +91,9 @@ def _parts(labels: NDArray[Any], groups: NDArray[Any], count: int, seed: int) ->
     from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
 
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    parts = splitter.split(np.zeros((len(labels), 1)), labels, groups)
-    return [part for part in parts if len(set(labels[part[0]].tolist())) == 2]
+    folds = splitter.split(np.zeros((len(labels), 1)), labels, groups)
+    # A classifier needs both labels to learn from.
+    return [fold for fold in folds if len(set(labels[fold[0]].tolist())) == 2]
 
 
 def _unseen(

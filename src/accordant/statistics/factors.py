@@ -202,6 +202,7 @@ def _widen(score: Interval, net: Floats, spoken: Floats) -> Interval:
     """Give Wilson's interval where few units are concordant, or few are discordant."""
     if score.count == 0 or min((net > 0).sum(), (net < 0).sum()) >= _FEW:
         return score
+    # Pairs of a ranking share one vote: a unit that is split counts by its share.
     there = spoken > 0
     wins = float(((1 + net[there] / spoken[there]) / 2).sum())
     share = wilson_interval(min(wins, score.count), score.count, LEVEL)

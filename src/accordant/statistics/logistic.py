@@ -134,8 +134,8 @@ def fit_grouped(
             return -(height - 0.5 * float(np.linalg.slogdet(hessian)[1]) + log_scale)
 
         bounds = float(np.log(_SCALES[0])), float(np.log(_SCALES[1]))
-        found = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 0.02})
-        scale = float(np.exp(found.x))
+        likeliest = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 0.02})
+        scale = float(np.exp(likeliest.x))
     return _unpack(design, scale)
 
 

@@ -78,7 +78,7 @@ class Sampled:
         return sorted(rows, key=lambda row: -row.value)
 
 
-def table_of(answers: Sequence[Answers], field: str) -> Floats:
+def number_table(answers: Sequence[Answers], field: str) -> Floats:
     """Return one number of every answer, `[prompts, samples]`."""
     return np.array([[getattr(answer, field) for answer in group] for group in answers], np.float64)
 

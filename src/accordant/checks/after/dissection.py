@@ -198,6 +198,7 @@ def _opposed(dissected: _Dissected) -> list[int]:
     people, model = dissected.people, dissected.model
     if model is None:
         return []
+    # Opposite signs alone are noise where either side is unsure.
     signs = np.sign(people.weights.mean) * np.sign(model.weights.mean)
     return np.flatnonzero((signs < 0) & people.sure & model.sure).tolist()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled, table_of
+from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled, number_table
 from accordant.checks.findings import Outcome, Scale, Severity
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
@@ -75,6 +75,7 @@ def frontier(_: CheckInputs, sampled: Sampled) -> Outcome:
     gap = bootstrap_statistic(points.gaps, len(sampled.prompts))
     wins, divergence = bootstrap_mean(points.wins), bootstrap_mean(points.divergence)
     severity = SCALE.severity(gap)
+    # Not `<=`: an interval that is not known (NaN) is no improvement either.
     if severity == "ok" and not wins.low > 0.5:
         severity = "info"
     return Outcome(
@@ -97,10 +98,12 @@ def frontier(_: CheckInputs, sampled: Sampled) -> Outcome:
 
 
 def _points(sampled: Sampled) -> _Points:
-    ours, theirs = (table_of(side, "score") for side in (sampled.by_model, sampled.by_reference))
+    ours, theirs = (
+        number_table(side, "score") for side in (sampled.by_model, sampled.by_reference)
+    )
     best_of = np.array([best_of_win_rates(scores) for scores in theirs])
     return _Points(
-        divergence=table_of(sampled.by_model, "divergence").mean(1),
+        divergence=number_table(sampled.by_model, "divergence").mean(1),
         wins=np.array([win_rate_over(*both) for both in zip(ours, theirs, strict=True)]),
         best_of=best_of,
         costs=np.array([best_of_divergence(k) for k in range(1, best_of.shape[1] + 1)]),
@@ -148,7 +151,7 @@ def _measures(
     sampled: Sampled, points: _Points, wins: Interval, divergence: Interval
 ) -> dict[str, Interval | tuple[Interval, str]]:
     after, before = (
-        table_of(side, "tokens").mean(1) for side in (sampled.by_model, sampled.by_reference)
+        number_table(side, "tokens").mean(1) for side in (sampled.by_model, sampled.by_reference)
     )
     best = [k for k in (2, 4, 8, 16, 32) if k <= len(points.costs)]
     return {

@@ -167,15 +167,12 @@ def _compare(
         feedback, model = compared.first.scores[place], compared.second.scores[place]
         difference = compared.differences[place]
         severity = SCALE.severity(difference) if sure else "ok"
-        if severity == "ok" and model_sure and difference.excludes(0) and _alone(feedback, model):
+        # The model prefers what the feedback is not seen to prefer.
+        alone = not feedback.excludes(0) or feedback.estimate * model.estimate < 0
+        if severity == "ok" and model_sure and difference.excludes(0) and alone:
             severity = "info"
         factors.append(_Factor(names[place], place, feedback, model, difference, severity))
     return factors
-
-
-def _alone(feedback: Interval, model: Interval) -> bool:
-    """Tell whether the model prefers what the feedback is not seen to prefer."""
-    return not feedback.excludes(0) or feedback.estimate * model.estimate < 0
 
 
 def _share(score: Interval) -> float:
@@ -203,15 +200,12 @@ def _model_says(raised: Sequence[_Factor], judged: int, agreement: Interval, tra
     order = (
         ""
         if np.isnan(agreement.estimate)
-        else (
-            " Over all factors the two orders agree with a Kendall's tau of "
-            f"{agreement.estimate:.2f} ({agreement.low:.2f} to {agreement.high:.2f})."
-        )
+        else " Over all factors the two orders agree with a Kendall's tau of "
+        f"{agreement.estimate:.2f} ({agreement.low:.2f} to {agreement.high:.2f})."
     )
     if not raised:
-        return (
-            f"In none of {judged} factors does {taste} differ from the labels beyond chance.{order}"
-        )
+        never = f"In none of {judged} factors does {taste} differ from the labels beyond chance."
+        return never + order
     named = "; ".join(
         f"{factor.name} (more of it wins {_share(factor.model):.0%} of the model's preferences and "
         f"{_share(factor.feedback):.0%} of the labels)"

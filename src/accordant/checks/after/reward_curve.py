@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled, table_of
+from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled, number_table
 from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
@@ -49,6 +49,7 @@ def reward_curve(_: CheckInputs, sampled: Sampled) -> Outcome:
     """
     curves = _curves(sampled)
     count = curves.shape[1]
+    # The last doubling of k: a peak before it is seen as a fall over it.
     half = (count + 1) // 2
     turn = bootstrap_mean(curves[:, -1] - curves[:, half - 1])
     whole = bootstrap_mean(curves[:, -1])
@@ -83,7 +84,7 @@ def reward_curve(_: CheckInputs, sampled: Sampled) -> Outcome:
 
 def _curves(sampled: Sampled) -> Floats:
     """Return the chance that the best of k by reward beats another answer, `[prompts, k]`."""
-    tables = (table_of(sampled.by_reference, field) for field in ("log_ratio", "score"))
+    tables = (number_table(sampled.by_reference, field) for field in ("log_ratio", "score"))
     return np.array(
         [selected(ratios, chances(scores)) for ratios, scores in zip(*tables, strict=True)]
     )

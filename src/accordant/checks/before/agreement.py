@@ -63,6 +63,7 @@ def agreement(inputs: CheckInputs) -> Outcome:
         name: krippendorff_alpha([item.values for item in items], metric)
         for name, items in groups.items()
     }
+    # Labels that are all the same have no alpha, and are never the worst.
     name = min(alphas, key=lambda group: np.nan_to_num(alphas[group].estimate, nan=np.inf))
     alpha, items = alphas[name], groups[name]
     raised = SCALE.severity(alpha) != "ok"

@@ -15,7 +15,7 @@ from accordant.checks.assumed_objective import pair_objective
 from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
-from accordant.checks.passes import Pass
+from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
@@ -44,18 +44,14 @@ class _Probe:
     changes: tuple[float, ...]
     words: str
 
-    def of(self, values: Sequence[float]) -> list[float]:
-        """Return those of the values, one a pair of the feedback, that are of its pairs."""
-        return [values[place] for place in self.places]
-
     def fall_with(self, values: Sequence[float]) -> Interval:
         """Correlate the ranks of values, one a pair of the feedback, with the fall."""
-        return spearman(self.of(values), [-change for change in self.changes])
+        return spearman([values[p] for p in self.places], [-change for change in self.changes])
 
     def upper(self, scores: Sequence[float]) -> Interval:
         """Return the mean change of the chosen answers of the pairs with the highest scores."""
-        paired = zip(self.of(scores), self.changes, strict=True)
-        ordered = sorted(paired, key=lambda pair: -pair[0])
+        paired = zip(self.places, self.changes, strict=True)
+        ordered = sorted(paired, key=lambda pair: -scores[pair[0]])
         return bootstrap_mean([change for _, change in ordered[: math.ceil(UPPER * len(ordered))]])
 
 
@@ -109,10 +105,9 @@ def _probe_cost(inputs: CheckInputs, probe_steps: int, probe_pairs: int) -> floa
         return 0.0
     from accordant.checks.trial_steps import TrialSteps, trial_cost
 
-    examples = examples_of(inputs)
-    share = min(1.0, probe_pairs / max(len(examples), 1))
-    tokens = share * sum(example.num_tokens for example in examples)
-    return trial_cost(tokens, min(probe_pairs, len(examples)), TrialSteps(probe_steps))
+    count = len(examples_of(inputs))
+    tokens = min(1.0, probe_pairs / max(count, 1)) * count_tokens(inputs)
+    return trial_cost(tokens, min(probe_pairs, count), TrialSteps(probe_steps))
 
 
 PROBE = Pass("probe run", _run_probe, _probe_cost, needs=("model",))
@@ -170,10 +165,8 @@ def ches(
         scores,
         *((Mark(least, "left out by --filter"),) if math.isfinite(least) else ()),
     )
-    if probe is None:
-        outcome = _by_scores(columns, score, left_out)
-    else:
-        outcome = _by_probe(columns, score, left_out, probe)
+    shared = columns, score, left_out
+    outcome = _by_scores(*shared) if probe is None else _by_probe(*shared, probe)
     return replace(
         outcome,
         rows=(pair_row(inputs, by_model.pairs[place], scores[place]) for place in order),
@@ -193,9 +186,8 @@ def _columns(inputs: CheckInputs, by_model: PairPass) -> dict[str, list[float]]:
         edit_similarity(*(tokens_of(examples[p.example], a) for a in (p.chosen, p.rejected)))
         for p in by_model.pairs
     ]
-    return dict(zip(COLUMNS, by_model.similarities.T.tolist(), strict=True)) | {
-        "edit similarity": edits
-    }
+    names, columns = (*COLUMNS, "edit similarity"), (*by_model.similarities.T.tolist(), edits)
+    return dict(zip(names, columns, strict=True))
 
 
 def _by_scores(columns: dict[str, list[float]], score: Score, left_out: str) -> Outcome:
@@ -221,22 +213,18 @@ def _by_probe(
     """Hold the scores against what happened to the chosen answers of the probe run."""
     scores = columns[COLUMN[score]]
     number, upper = probe.fall_with(scores), probe.upper(scores)
-    told = number.low > 0
-    verdict = (
-        "The scores tell which pairs displace likelihood here."
-        if told
-        else "The scores do not tell which pairs lose here."
-    )
+    telling = number.low > 0
+    tells = "tell which pairs displace likelihood" if telling else "do not tell which pairs lose"
     return Outcome(
         f"rank correlation of the {score} CHES score with the fall of the chosen answer",
         number,
         f"Over {probe.words}, scores and the fall of chosen answers have a rank correlation of "
         f"{number.estimate:+.2f}; the quarter with the highest scores changed by "
-        f"{upper.estimate:+.2f} nats. {verdict} {left_out}",
+        f"{upper.estimate:+.2f} nats. The scores {tells} here. {left_out}",
         "`--filter FILE` leaves the pairs with the highest scores out; look at them first: they "
         "are often two ways to say the same.",
         scale=PROBED,
-        severity="warning" if told and upper.high < 0 else None,
+        severity="warning" if telling and upper.high < 0 else None,
         measures={
             **{
                 f"rank correlation of the fall with {name}": probe.fall_with(values)
@@ -252,7 +240,7 @@ def _by_probe(
                 f"Pairs of the probe run ({probe.words}).",
                 f"{score} CHES score",
                 "change of the chosen answer's log-probability, nats",
-                (Series("pairs", probe.changes, tuple(probe.of(scores))),),
+                (Series("pairs", probe.changes, tuple(scores[place] for place in probe.places)),),
                 (Mark(0.0, "unchanged", vertical=False),),
             ),
         ),

@@ -127,6 +127,7 @@ def _conflict(edges: Sequence[tuple[Key, Key, int]], answers: int) -> _Conflict:
     ways: dict[Key, set[int]] = defaultdict(set)
     for better, _, row in edges:
         ways[better].add(row)
+    # Equally frequent directions are equally likely to be wrong: both go.
     fewest = min(map(len, ways.values()))
     drop = {row for way in ways.values() if len(way) == fewest for row in way}
     return _Conflict(rows, tuple(sorted(drop)), "the same pair both ways")

@@ -88,6 +88,7 @@ def _near(
     repeats: dict[int, tuple[int, float]] = {}
     for pair in near_pairs([" ".join(row) for row in texts], least):
         i, j = places[pair.first], places[pair.second]
+        # A row repeats the first row it is near to; with all of them it would count twice.
         if j in repeats or _labels(records[i]) != _labels(records[j]):
             continue
         if _alike(texts[pair.first], texts[pair.second], least):

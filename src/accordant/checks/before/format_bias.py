@@ -95,6 +95,7 @@ def format_bias(inputs: CheckInputs, *, least: Count = 20) -> Outcome:
         raise NotApplicableError(f"no form of answers tells apart {least} preferences or more")
     rejected = holm([bias.p_value for bias in biases], 0.05)
     sure = {bias.form for bias, clear in zip(biases, rejected, strict=True) if clear}
+    # Beyond chance first: a rare form may look further off than it is.
     biases.sort(key=lambda bias: (bias.form not in sure, -bias.share.distance(0.5)))
     raised = [bias for bias in biases if _severity(bias, sure) != "ok"]
     return Outcome(

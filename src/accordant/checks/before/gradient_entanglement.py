@@ -51,23 +51,20 @@ class _Gradients:
     slopes: Tensor
     changes: Changes
 
-    @property
-    def broken(self) -> list[bool]:
-        """Whether a pair breaks either condition."""
-        broken: list[bool] = (self.changes.breaks_chosen | self.changes.breaks_rejected).tolist()
-        return broken
-
-    def worst_first(self) -> list[int]:
-        """Order broken pairs: those that break both conditions and are most alike come first."""
-        cosines = self.products.cosines
-        both = self.changes.breaks_chosen & self.changes.breaks_rejected
-        broken = [place for place, breaks in enumerate(self.broken) if breaks]
-        return sorted(broken, key=lambda place: (not both[place], -float(cosines[place])))
+    def notes(self) -> list[list[str]]:
+        """Say of every pair which conditions it breaks."""
+        sides = {
+            "chosen would not rise": self.changes.breaks_chosen,
+            "rejected would not fall": self.changes.breaks_rejected,
+        }
+        places = range(len(self.places))
+        return [[words for words, broken in sides.items() if broken[at]] for at in places]
 
 
 def _sample(inputs: CheckInputs, pairs: int) -> tuple[int, ...]:
     """Draw places of the pairs to look at, by the seed."""
     count = len(examples_of(inputs))
+    # In the order of the feedback, however they were drawn.
     return tuple(sorted(random.Random(inputs.seed).sample(range(count), min(pairs, count))))
 
 
@@ -144,8 +141,8 @@ def gradient_entanglement(
         tokens: how the tokens of listed pairs are told apart: by the gradients of the last layer
             (the head), of all weights (float32 alone, slower), or none.
     """
-    broken = gradients.broken
-    number = wilson_interval(sum(broken), len(broken))
+    broken = sum(map(bool, gradients.notes()))
+    number = wilson_interval(broken, len(gradients.places))
     sides = (gradients.changes.breaks_chosen, gradients.changes.breaks_rejected)
     chosen, rejected = (wilson_interval(int(side.sum()), len(side)) for side in sides)
     cosines = gradients.products.cosines
@@ -162,7 +159,7 @@ def gradient_entanglement(
         unit="share",
         rows=_rows(inputs, gradients, tokens),
         row_unit="cosine",
-        concerned=sum(broken),
+        concerned=broken,
         measures={
             "chosen answer would not rise": chosen,
             "rejected answer would not fall": rejected,
@@ -177,14 +174,11 @@ def _rows(inputs: CheckInputs, gradients: _Gradients, tokens: Tokens) -> Iterato
     from accordant.checks.gradients import last_layer_token_changes, token_changes
     from accordant.checks.pairs import Pair
 
-    examples = examples_of(inputs)
-    sides = {
-        "chosen would not rise": gradients.changes.breaks_chosen,
-        "rejected would not fall": gradients.changes.breaks_rejected,
-    }
-    for place in gradients.worst_first():
+    examples, cosines = examples_of(inputs), gradients.products.cosines.tolist()
+    listed = [(at, notes) for at, notes in enumerate(gradients.notes()) if notes]
+    # Those that break both conditions, and are most alike, come first.
+    for place, notes in sorted(listed, key=lambda pair: (-len(pair[1]), -cosines[pair[0]])):
         example, slopes = examples[gradients.places[place]], gradients.slopes[place]
-        notes = [words for words, broken in sides.items() if broken[place]]
         if tokens != "none":
             if tokens == "all":
                 moved = token_changes(inputs.model, example, gradients.parameters, slopes)
@@ -192,8 +186,8 @@ def _rows(inputs: CheckInputs, gradients: _Gradients, tokens: Tokens) -> Iterato
                 moved = last_layer_token_changes(inputs.model, example, slopes)
             inputs.advance(int(_TOKENS[tokens] * example.num_tokens))
             notes.append(_tokens_note(inputs.tokenizer, example, moved))
-        cosine = float(gradients.products.cosines[place])
-        yield pair_row(inputs, Pair(gradients.places[place], 0, 1), cosine, "; ".join(notes))
+        pair = Pair(gradients.places[place], 0, 1)
+        yield pair_row(inputs, pair, cosines[place], "; ".join(notes))
 
 
 def _tokens_note(tokenizer: Any, example: Example, moved: Changes) -> str:

@@ -82,6 +82,7 @@ def _leaks(
     alike = [(key, key, 1.0) for key in news if key in trained]
     for near in near_pairs(texts, least, beside=len(olds)):
         old, new = olds[near.first], news[near.second - len(olds)]
+        # Equal prompts are known already, and nothing is nearer than they are.
         if new not in trained:
             alike.append((old, new, near.similarity))
     leaks: dict[int, dict[int, float]] = defaultdict(dict)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from accordant.checks.findings import Outcome, Scale
+from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import record_row
@@ -60,6 +61,7 @@ def _of_preferences(records: Sequence[Record]) -> Outcome:
     if not kept:
         raise NotApplicableError("no record prefers one answer to another")
     share = proportion([sum(map(_longer, pairs)) / len(pairs) for _, pairs in kept])
+    # Plus 1, as answers may be empty.
     gaps = [sum(math.log((a + 1) / (b + 1)) for a, b in pairs) / len(pairs) for _, pairs in kept]
     sign = 1 if share.estimate >= 0.5 else -1
     rows = [
@@ -67,8 +69,6 @@ def _of_preferences(records: Sequence[Record]) -> Outcome:
         for (record, _), gap in zip(kept, gaps, strict=True)
         if sign * gap > 0
     ]
-    rows.sort(key=lambda row: -sign * row.value)
-    raised = SCALE.severity(share) != "ok"
     histogram = Chart.histogram(
         "Length of preferred answers",
         "Right of zero the preferred answer is the longer one.",
@@ -77,13 +77,11 @@ def _of_preferences(records: Sequence[Record]) -> Outcome:
         gaps,
         Mark(0.0),
     )
-    return Outcome(
+    return _outcome(
         "preferences for the longer answer",
         share,
-        _says(share, "preferred answers are", raised),
-        _mend(share),
-        unit="share",
-        rows=rows if raised else (),
+        "preferred answers are",
+        sorted(rows, key=lambda row: -sign * row.value),
         row_unit="log length ratio",
         measures={
             "log of preferred length by other length, mean": (bootstrap_mean(gaps), "number")
@@ -102,53 +100,50 @@ def _of_thumbs(records: Sequence[Record]) -> Outcome:
     if not (lengths[True] and lengths[False]):
         raise NotApplicableError("all answers have the same label")
     area = area_under_curve(lengths[True], lengths[False])
-    raised = SCALE.severity(area) != "ok"
     rows = [
         record_row(record, float(len(flat(record.completion))))
         for record in thumbs
         if record.label == (area.estimate >= 0.5)
     ]
-    rows.sort(key=lambda row: -row.value)
     series = tuple(
         Series(name, tuple(lengths[label]))
         for label, name in ((False, "not preferred"), (True, "preferred"))
     )
     note = "The further apart the two, the better length alone tells the labels."
-    return Outcome(
+    return _outcome(
         "probability that a desirable answer is longer than an undesirable one",
         area,
-        _says(area, "desirable answers are", raised),
-        _mend(area),
-        unit="share",
-        rows=rows if raised else (),
+        "desirable answers are",
+        sorted(rows, key=lambda row: -row.value),
         row_unit="characters",
         charts=(Chart("histogram", "Lengths by label", note, "characters", "answers", series),),
     )
 
 
-def _mend(share: Interval) -> str:
-    way = "shorter" if share.estimate >= 0.5 else "longer"
-    return (
-        f"Add answers that are right though {way}, train on a length-normalised objective "
-        "(`ln_dpo`, `simpo`), and watch the length of answers while training."
+def _outcome(
+    quantity: str, share: Interval, subject: str, rows: list[FindingRow], **shown: Any
+) -> Outcome:
+    """Say of a share how far length alone tells the labels, and list rows where it does."""
+    longer, raised = share.estimate >= 0.5, SCALE.severity(share) != "ok"
+    way, other = ("longer", "shorter") if longer else ("shorter", "longer")
+    rate = max(share.estimate, 1 - share.estimate)
+    return Outcome(
+        quantity,
+        share,
+        f"Length alone predicts {rate:.0%} of the labels ({subject} {way}): a model that learns "
+        f"nothing but to write {'more' if longer else 'less'} fits them."
+        if raised
+        else f"Length hardly tells which answer is better: {subject} {way} in {rate:.0%} of cases.",
+        f"Add answers that are right though {other}, train on a length-normalised objective "
+        "(`ln_dpo`, `simpo`), and watch the length of answers while training.",
+        unit="share",
+        rows=rows if raised else (),
+        **shown,
     )
 
 
 def _longer(pair: tuple[int, int]) -> float:
     return 0.5 if pair[0] == pair[1] else float(pair[0] > pair[1])
-
-
-def _says(share: Interval, subject: str, raised: bool) -> str:
-    rate = max(share.estimate, 1 - share.estimate)
-    way = "longer" if share.estimate >= 0.5 else "shorter"
-    if not raised:
-        return (
-            f"Length hardly tells which answer is better: {subject} {way} in {rate:.0%} of cases."
-        )
-    return (
-        f"Length alone predicts {rate:.0%} of the labels ({subject} {way}): a model that learns "
-        f"nothing but to write {'more' if way == 'longer' else 'less'} fits them."
-    )
 
 
 def _by_ratio(pairs: Sequence[tuple[int, int]]) -> Chart:

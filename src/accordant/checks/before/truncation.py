@@ -111,6 +111,7 @@ def _longest(example: Example) -> int:
 def _cut_off(examples: Sequence[Example], records: Sequence[Record]) -> Iterator[_Problem]:
     """Find answers that break off at a length at which many others break off."""
     unended = [
+        # The end token is no token of the answer, and would be one more in every row.
         (example.index, name, len(ids) - 1, text)
         for example in examples
         for name, ids, text in _answers(example, records[example.index])
