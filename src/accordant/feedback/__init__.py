@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "bundled": ("bundled_path",),
+        "honesty": ("Answered", "Question", "build_honesty_data", "read_questions"),
         "kind": ("Asked", "Kind"),
         "kinds": (
             "KINDS",

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "best_of": ("BestOf",),
         "expression": ("find_reward",),
+        "honesty": ("honesty_reward", "label_answer"),
         "implicit": ("ImplicitReward",),
         "preference": ("Preference", "RewardPreference", "symmetric_preference"),
         "registry": ("FunctionReward", "list_rewards", "register_reward"),

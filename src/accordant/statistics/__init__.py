@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         ),
         "factors": ("compare_factors", "kendall_tau", "score_factors"),
         "groups": ("agree_with_groups", "compare_groups"),
+        "honesty": ("answer_shares", "honesty_shares"),
         "interval": ("Interval",),
         "logistic": ("fit_grouped", "fit_logistic"),
         "measures": (
