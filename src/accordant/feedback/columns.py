@@ -26,13 +26,13 @@ class ColumnNames:
     fields: Mapping[str, str]
 
     def visible(self, column: str) -> str:
-        """Name a column goes by after renaming; one that another replaces stands aside."""
+        """Return what a column goes by after renaming; one that is replaced stands aside."""
         if column in self.fields:
             return self.fields[column]
         return column + REPLACED if column in self.fields.values() else column
 
     def theirs(self, visible: str) -> str:
-        """Name of the column in the user's file."""
+        """Return the name of a column in the user's file."""
         columns = {field: column for column, field in self.fields.items()}
         return columns.get(visible, visible.removesuffix(REPLACED))
 

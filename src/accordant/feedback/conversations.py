@@ -293,7 +293,7 @@ def _split_plain(chosen: str, rejected: str, columns: tuple[str, str]) -> tuple[
 
 
 def common_length(a: str, b: str) -> int:
-    """Length of the longest common beginning, by bisection on slices (C speed)."""
+    """Return the length of the longest common beginning, by bisection on slices (C speed)."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2

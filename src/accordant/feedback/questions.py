@@ -13,7 +13,7 @@ from accordant.feedback.records import Text
 
 
 def rewrite_question(prompt: Text, rewritten: Callable[[str], str]) -> Text:
-    """The prompt with its question rewritten, and all else as it was.
+    """Return the prompt with its question rewritten, and all else as it was.
 
     Raises:
         UserError: a conversation without a user message.

@@ -77,7 +77,7 @@ def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAu
 
 
 def with_goal(prompt: Text, score: float, wording: str = GOAL) -> Text:
-    """The prompt that asks for an answer of this score, on the scale the policy was trained with.
+    """Return the prompt that asks for an answer of this score, on the scale of the training.
 
     The goal stands before the plain prompt, or before the last user message.
 

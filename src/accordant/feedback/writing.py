@@ -147,7 +147,7 @@ def _json(value: object) -> str:
 
 
 def _plain(value: Any) -> object:
-    """Values of Parquet files that JSON lacks."""
+    """Convert values of Parquet files that JSON lacks."""
     if hasattr(value, "tolist"):
         return value.tolist()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

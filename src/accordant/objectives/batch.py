@@ -41,7 +41,7 @@ def evaluate(
 
 
 def column_totals(objective: Objective, inputs: Any, options: Mapping[str, Any]) -> Tensor:
-    """Sums and counts of an objective's batch statistics over `inputs`, without gradient.
+    """Return sums and counts of an objective's batch statistics over `inputs`, without gradient.
 
     Returns:
         `[2, k]`: sums without NaN in the first row, numbers that are not NaN in the second.
@@ -58,7 +58,7 @@ def column_totals(objective: Objective, inputs: Any, options: Mapping[str, Any])
 
 
 def column_means(totals: Tensor) -> Tensor:
-    """Means from added `column_totals`: `[2, k]` to `[k]`, NaN where nothing was counted."""
+    """Return means from added `column_totals`: `[2, k]` to `[k]`, NaN where nothing was counted."""
     return totals[0] / totals[1]
 
 

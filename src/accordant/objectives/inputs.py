@@ -49,7 +49,7 @@ class Sequences:
         return self.policy.logps - self.reference.logps
 
     def select(self, indices: Tensor) -> Sequences:
-        """The sequences at `indices` (int64 `[m]`), in that order."""
+        """Return the sequences at `indices` (int64 `[m]`), in that order."""
         reference = None if self.reference is None else self.reference.select(indices)
         return Sequences(self.policy.select(indices), reference)
 
@@ -86,7 +86,7 @@ class Attached:
     answers: Mapping[str, ExtraAnswers] = field(default_factory=dict)
 
     def number(self, name: str) -> Tensor:
-        """The single number every example has under `name`, `[n]`.
+        """Return the single number every example has under `name`, `[n]`.
 
         Raises:
             ValueError: it was not attached.
@@ -94,7 +94,7 @@ class Attached:
         return self.row(name).squeeze(1)
 
     def row(self, name: str) -> Tensor:
-        """The numbers every example has under `name`, `[n, k]`.
+        """Return the numbers every example has under `name`, `[n, k]`.
 
         Raises:
             ValueError: they were not attached.
@@ -104,7 +104,7 @@ class Attached:
         return self.numbers[name]
 
     def extra(self, name: str) -> ExtraAnswers:
-        """The further answers under `name`.
+        """Return the further answers under `name`.
 
         Raises:
             ValueError: they were not attached.

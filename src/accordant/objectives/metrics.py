@@ -40,7 +40,7 @@ class MetricTotals:
         return replace(self, values=self.values + other.values)
 
     def averages(self) -> dict[str, float]:
-        """Metrics by name; those that nothing was counted for are left out.
+        """Return metrics by name; those that nothing was counted for are left out.
 
         Adds what is no average itself: `rewards/margins` of answers with thumbs (the difference of
         the two means) and `perplexity` of demonstrations.
@@ -59,7 +59,7 @@ class MetricTotals:
 
 
 def family_metrics(inputs: Any, output: LossOutput) -> MetricTotals:
-    """Metrics of one batch or of one part of a batch.
+    """Compute the metrics of one batch or of one part of a batch.
 
     Every kind logs `loss`, what the objective itself reports, and its own (`objectives.kinds`).
     Rewards are left out where the objective defines none.

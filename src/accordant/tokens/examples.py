@@ -49,12 +49,12 @@ class Example:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens the example takes in a packed row."""
+        """Count the tokens the example takes in a packed row."""
         return sum(tree.num_tokens for tree in self.trees)
 
     @property
     def own_trees(self) -> tuple[TokenTree, ...]:
-        """The trees with the record's own answers alone."""
+        """Return the trees with the record's own answers alone."""
         extra = sum(self.extra_answers.values())
         if not extra:
             return self.trees
@@ -62,7 +62,7 @@ class Example:
         return (*self.trees[:-1], TokenTree(last.prompt, last.continuations[:-extra]))
 
     def has(self, name: str) -> bool:
-        """Whether numbers or answers are attached under this name."""
+        """Tell whether numbers or answers are attached under this name."""
         return name in self.numbers or name in self.extra_answers
 
 

@@ -105,7 +105,7 @@ def _bar(count: int, top: int, width: int) -> str:
 
 
 def over_limit(lengths: Lengths, max_tokens: int) -> tuple[int, ...]:
-    """Places, from 0, of the records that are longer than `max_tokens`."""
+    """List the places, from 0, of the records that are longer than `max_tokens`."""
     return tuple(i for i, tokens in enumerate(lengths.sequences) if tokens > max_tokens)
 
 

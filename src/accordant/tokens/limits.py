@@ -27,12 +27,12 @@ class Limited:
 
 
 def tree_length(tree: TokenTree) -> int:
-    """Tokens of the prompt and the longest continuation together."""
+    """Count the tokens of the prompt and the longest continuation together."""
     return len(tree.prompt) + max(map(len, tree.continuations))
 
 
 def example_length(example: Example) -> int:
-    """Tokens of the longest single sequence in an example."""
+    """Count the tokens of the longest single sequence in an example."""
     return max(map(tree_length, example.trees))
 
 

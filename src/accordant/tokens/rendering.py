@@ -107,7 +107,7 @@ def render(
 def encode_prompt(
     prompt: Text, tokenizer: PreTrainedTokenizerBase, rendering: Rendering
 ) -> tuple[int, ...]:
-    """Token ids of a prompt, ready for generation: those the trees of `encode` begin with.
+    """Return token ids of a prompt, ready for generation: those the trees of `encode` begin with.
 
     Raises:
         UserError: a conversation without a chat template, or a template that refuses it.

@@ -89,7 +89,7 @@ class Format:
 
 
 def end_of_turn_ids(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> tuple[int, ...]:
-    """Token ids that end an answer: the first is trained, generation stops at any of them.
+    """Return token ids that end an answer: the first is trained, generation stops at any of them.
 
     The trained one is, in this order: `rendering.end_of_turn`; the first special token that the
     chat template writes after an assistant message; the tokenizer's `eos_token`. The tokenizer's
@@ -142,7 +142,7 @@ def applies_template(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -
 
 
 def no_template(where: str) -> UserError:
-    """The error for conversations that no template can write."""
+    """Return the error for conversations that no template can write."""
     return UserError(
         "the tokenizer has no chat template to write conversations with.",
         where=where,
@@ -230,7 +230,7 @@ def _border(tokenizer: PreTrainedTokenizerBase, header: str) -> tuple[str, int] 
 
 
 def rewrites_history() -> UserError:
-    """The error for a template whose text of a prompt changes once the answer follows."""
+    """Return the error for a template whose text of a prompt changes once the answer follows."""
     return UserError(
         "the chat template writes the prompt differently once the answer follows it, so no place "
         "separates the two (templates that drop or move earlier thinking do this).",

@@ -42,7 +42,7 @@ class TokenTree:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens the tree takes in a packed row."""
+        """Count the tokens the tree takes in a packed row."""
         return len(self.prompt) + sum(len(c) for c in self.continuations)
 
 
