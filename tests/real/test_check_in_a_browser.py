@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from accordant.reports.writing import write_report
-from accordant.runs.check_report import check_report
+from accordant.runs.check_report import build_check_report
 from tests.real.test_report_in_a_browser import open_page, pytestmark, with_script
 from tests.reports.sample_findings import make_finding
 from tests.runs.test_check_report import HOSTILE, make_report
@@ -15,7 +15,7 @@ __all__ = ["pytestmark"]
 
 def test_every_plot_is_drawn_and_the_console_stays_empty(tmp_path):
     report = make_report(make_finding(HOSTILE), make_finding("quiet", "ok"), text=HOSTILE)
-    page, _ = write_report(check_report(report), tmp_path)
+    page, _ = write_report(build_check_report(report), tmp_path)
     dom, console = open_page(page, tmp_path / "profile")
     assert console == []
     assert dom.count('data-drawn="yes"') == dom.count("data-plot=") == 8
@@ -23,7 +23,7 @@ def test_every_plot_is_drawn_and_the_console_stays_empty(tmp_path):
 
 def test_a_link_to_a_row_opens_its_whole_text(tmp_path):
     report = make_report(make_finding(severity="ok"))
-    page, _ = write_report(check_report(report), tmp_path)
+    page, _ = write_report(build_check_report(report), tmp_path)
     code = (
         'document.querySelector(".row summary a").click();'
         "setTimeout(() => { document.title = [...document.querySelectorAll('details[open]')]"

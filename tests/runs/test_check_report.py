@@ -14,7 +14,7 @@ from accordant.reports.terminal import print_report
 from accordant.runs.check_report import (
     CheckResults,
     NotRun,
-    check_report,
+    build_check_report,
     check_verdict,
     in_order,
 )
@@ -48,7 +48,7 @@ def make_report(*findings, text="pairs.jsonl", **changes):
 
 
 def page_of(report):
-    return Page(pages.render_html(check_report(report)).replace(pages.plotly_code(), ""))
+    return Page(pages.render_html(build_check_report(report)).replace(pages.plotly_code(), ""))
 
 
 def test_the_page_is_well_formed_and_every_row_links_to_its_whole_texts():
@@ -65,7 +65,7 @@ def test_the_page_is_well_formed_and_every_row_links_to_its_whole_texts():
 
 def test_nothing_a_user_wrote_is_obeyed():
     report = make_report(make_finding(HOSTILE), text=HOSTILE)
-    html = pages.render_html(check_report(report)).replace(pages.plotly_code(), "")
+    html = pages.render_html(build_check_report(report)).replace(pages.plotly_code(), "")
     assert "<script>alert" not in html
     assert "\x1b" not in html
     assert "49" not in "".join(page_of(report).text)
@@ -84,7 +84,7 @@ def test_every_plot_has_its_data():
 def test_json_holds_the_findings_field_by_field_and_is_strict():
     nothing = Interval(math.nan, math.nan, math.nan, 0)
     report = make_report(make_finding(number=nothing), make_finding("b", "serious"))
-    data = json.loads(writing.render_json(check_report(report)), parse_constant=pytest.fail)
+    data = json.loads(writing.render_json(build_check_report(report)), parse_constant=pytest.fail)
     assert (data["schema_version"], data["worst"]) == (1, "serious")
     first, second = data["findings"]
     assert first["severity"] == "serious"
@@ -108,7 +108,9 @@ def test_the_worst_come_first_and_the_verdict_counts():
 
 def test_files_are_replaced_as_wholes(tmp_path):
     for finding in (make_finding("first"), make_finding("second")):
-        html, data = writing.write_report(check_report(make_report(finding)), tmp_path / "out")
+        html, data = writing.write_report(
+            build_check_report(make_report(finding)), tmp_path / "out"
+        )
     assert "second" in html.read_text()
     assert json.loads(data.read_text())["findings"][0]["title"] == "second"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -117,13 +119,13 @@ def test_files_are_replaced_as_wholes(tmp_path):
     ]
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        writing.write_report(check_report(make_report()), tmp_path / "file")
+        writing.write_report(build_check_report(make_report()), tmp_path / "file")
 
 
 def test_a_terminal_shows_all_checks_and_the_rows_of_those_raised(capsys):
     hostile = make_finding("[red]x[/red]", "serious")
     print_report(
-        check_report(make_report(hostile, make_finding("quiet", "ok"))), Console(width=200)
+        build_check_report(make_report(hostile, make_finding("quiet", "ok"))), Console(width=200)
     )
     shown = capsys.readouterr().out
     assert "[red]x[/red]" in shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accordant.scoring.distributions import distributions
+from accordant.scoring.distributions import next_token_logps
 from accordant.scoring.engine import ScoreOptions, score
 from accordant.scoring.installation import install
 from tests.families import CONFIGS, tiny_model
@@ -18,7 +18,7 @@ def test_they_sum_to_one_and_hold_the_scores(family: str) -> None:
     with torch.no_grad():
         scores = score(model, TREES, ScoreOptions(hidden=True))
         assert scores.hidden is not None
-        found = distributions(model, scores.hidden)
+        found = next_token_logps(model, scores.hidden)
     targets = torch.tensor([t for tree in TREES for run in tree.continuations for t in run])
     torch.testing.assert_close(found.exp().sum(1), torch.ones(len(targets)))
     torch.testing.assert_close(found.gather(1, targets[:, None])[:, 0], scores.logps)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from accordant.tokens.lengths import (
     Lengths,
     describe_lengths,
-    draw,
+    draw_bars,
     histogram,
     over_limit,
     summarise,
@@ -31,7 +31,7 @@ def test_every_value_is_counted_in_the_bin_that_holds_it(values: list[int], bins
 @given(lengths)
 def test_no_bin_with_values_is_drawn_empty(values: list[int]) -> None:
     picture = histogram(values)
-    for line, count in zip(draw(picture), picture.counts, strict=True):
+    for line, count in zip(draw_bars(picture), picture.counts, strict=True):
         assert line.endswith(f" {count:,}")
         drawn = any(block in line for block in "▏▎▍▌▋▊▉█")
         assert drawn == (count > 0)

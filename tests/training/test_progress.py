@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from accordant.training.progress import ProgressReporter, describe, format_seconds
+from accordant.training.progress import ProgressReporter, describe_metrics, format_seconds
 from accordant.training.run import train
 from tests.training.runs import make_config, make_model, make_task
 
@@ -54,8 +54,8 @@ def test_other_processes_are_silent(tmp_path: Path) -> None:
 
 
 def test_numbers_that_were_not_logged_are_left_out() -> None:
-    assert describe({"loss": 0.5}) == "loss 0.5000"
-    assert describe({"eval_loss": 0.5, "loss": 9.0}, prefix="eval_") == "loss 0.5000"
+    assert describe_metrics({"loss": 0.5}) == "loss 0.5000"
+    assert describe_metrics({"eval_loss": 0.5, "loss": 9.0}, prefix="eval_") == "loss 0.5000"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "chance": ("hashed_uniform",),
+        "discovery": ("load_modules",),
         "errors": ("UserError", "did_you_mean", "nearest"),
         "files": ("write_whole",),
         "locks": ("lock",),
@@ -20,12 +21,14 @@ __getattr__, __dir__, __all__ = lazy_names(
             "HalfOpenHalf",
             "NonNegative",
             "Positive",
+            "Value",
             "bind_values",
             "read_options",
         ),
         "public": ("lazy_names",),
         "setting_values": ("change_settings", "load_settings", "settings_to_yaml"),
         "settings": (
+            "OUTPUT",
             "Option",
             "OutputSettings",
             "Settings",

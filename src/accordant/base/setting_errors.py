@@ -42,7 +42,7 @@ _EXPECTED = {
 def explain(
     error: ValidationError, model: type[BaseModel], origins: Mapping[Key, str]
 ) -> UserError:
-    """One `UserError` for all mistakes: a single line for one, a small table for several."""
+    """Make one `UserError` of all mistakes: a single line for one, a small table for several."""
     by_place: dict[Key, list[Any]] = {}
     for detail in error.errors():
         by_place.setdefault(_known_part(model, detail["loc"]), []).append(detail)
@@ -54,7 +54,7 @@ def explain(
 
 
 def _known_part(model: type[BaseModel], loc: tuple[int | str, ...]) -> Key:
-    """The location without the names of union members that pydantic appends to it."""
+    """Return the location without the names of union members that pydantic appends to it."""
     key: list[str] = []
     section: type[BaseModel] | None = model
     for part in loc:
@@ -95,7 +95,7 @@ def _mistake(
 
 
 def _origin(place: Key, loc: tuple[int | str, ...], origins: Mapping[Key, str]) -> str:
-    """Where the value came from; the nearest known parent when the exact place was not given."""
+    """Say where the value came from; the nearest known parent when its place was not given."""
     for key in (tuple(str(part) for part in loc), place):
         for length in range(len(key), 0, -1):
             if key[:length] in origins:

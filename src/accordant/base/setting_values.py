@@ -35,7 +35,7 @@ def load_settings(
     options: Mapping[str, Any] | None = None,
     assignments: Iterable[str] = (),
 ) -> M:
-    """Settings from a YAML file, `--set key=value` assignments and explicit options.
+    """Read settings from a YAML file, `--set key=value` assignments and explicit options.
 
     Args:
         model: the settings model.
@@ -67,7 +67,7 @@ def load_settings(
 
 
 def change_settings(settings: M, changes: Mapping[str, Any], where: Mapping[str, str]) -> M:
-    """Settings with some of their fields changed, checked as any others.
+    """Return settings with some of their fields changed, checked as any others.
 
     Args:
         settings: complete settings.
@@ -125,7 +125,7 @@ def _leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, 
 
 
 def _explicit(model: type[BaseModel], option: Option, value: Any) -> Iterator[tuple[Key, Any]]:
-    """An option's value; mappings entry by entry, so that they add to what the file says."""
+    """Yield an option's value; mappings entry by entry, so that they add to what the file says."""
     key = (option.name,)
     if option.kind != "mapping" or isinstance(value, Mapping):
         yield key, value
@@ -148,7 +148,7 @@ def _assignment(model: type[BaseModel], text: str) -> tuple[Key, Any]:
 
 
 def _read(model: type[BaseModel], key: Key, text: str) -> Any:
-    """Text as YAML, except where the field itself is text: `--set note=12` sets the note '12'."""
+    """Read text as YAML, except where the field is text: `--set note=12` sets the note '12'."""
     annotation = annotation_at(model, key)
     if set(alternatives(annotation)) <= {str, Path}:
         return text
@@ -156,7 +156,7 @@ def _read(model: type[BaseModel], key: Key, text: str) -> Any:
 
 
 def _as_list(model: type[BaseModel], key: Key, value: Any) -> Any:
-    """A lone value where a list is expected is a list of one: `data: pairs.jsonl`."""
+    """Make a list of a lone value where one is expected: `data: pairs.jsonl`."""
     lone = isinstance(value, str | int | float)
     lists = all(is_list(a) for a in alternatives(annotation_at(model, key)))
     return [value] if lone and lists else value

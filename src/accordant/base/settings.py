@@ -57,7 +57,7 @@ def setting(
     default_text: str = "",
     **constraints: Any,
 ) -> Any:
-    """A field of a settings model.
+    """Declare a field of a settings model.
 
     Args:
         default: value when nobody sets it; `...` makes the field required.
@@ -203,7 +203,7 @@ def _is_mapping(annotation: Any) -> bool:
 
 
 def is_list(annotation: Any) -> bool:
-    """Whether a field of this type takes several values."""
+    """Tell whether a field of this type takes several values."""
     return (get_origin(annotation) or annotation) in (list, tuple, set, frozenset)
 
 

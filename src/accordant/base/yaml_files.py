@@ -46,7 +46,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
-    """Keys are words whatever they look like: `1: x` and `true: x` have the keys '1' and 'true'."""
+    """Read keys as words whatever they look like: `1: x` and `true: x` have '1' and 'true'."""
     values: dict[str, Any] = {}
     yield values
     for key_node, value_node in node.value:
@@ -54,7 +54,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    """Only the double-quoted style keeps line separators as they are."""
+    """Write text; only the double-quoted style keeps line separators as they are."""
     style = '"' if set(value) & set("\r\x85\u2028\u2029\ufeff") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -133,7 +133,7 @@ def _lines(
 
 
 def parse_value(text: str) -> Any:
-    """What `text` means as a YAML value; text that is not YAML means itself."""
+    """Read `text` as a YAML value; text that is not YAML means itself."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
@@ -141,5 +141,5 @@ def parse_value(text: str) -> Any:
 
 
 def to_yaml(values: dict[str, Any]) -> str:
-    """YAML text that `read_yaml` reads back to equal values."""
+    """Write YAML that `read_yaml` reads back to equal values."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accordant.scoring.distributions import distributions
+from accordant.scoring.distributions import next_token_logps
 from accordant.scoring.engine import ScoreOptions, evaluating, score
 from accordant.scoring.scores import Scores
 from accordant.tokens.trees import TokenTree, plan_rows
@@ -95,8 +95,8 @@ def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Sums:
     def differences(positions: Tensor) -> Iterator[Tensor]:
         """p - q at some positions, a chunk at a time, float64 `[chunk, vocab]`."""
         for chunk in positions.split(_POSITIONS):
-            p = distributions(model, states[0][chunk]).double().exp()
-            yield p - distributions(reference, states[1][chunk]).double().exp()
+            p = next_token_logps(model, states[0][chunk]).double().exp()
+            yield p - next_token_logps(reference, states[1][chunk]).double().exp()
 
     everywhere = torch.arange(len(ours.owner), device=ours.owner.device)
     change, variation = _sums(

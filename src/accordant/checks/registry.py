@@ -267,7 +267,9 @@ def get_check(name: str, where: str = "--only") -> Check:
     return known[name]
 
 
-def bind_options(checks: Iterable[Check], given: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+def bind_check_options(
+    checks: Iterable[Check], given: Mapping[str, object]
+) -> dict[str, dict[str, Any]]:
     """Check the user's options, written `CHECK.OPTION`, and fill in the defaults.
 
     Args:

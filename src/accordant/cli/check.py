@@ -64,7 +64,7 @@ def check(
         return
     if source is not None:
         config = _with_source(config, source)
-    from accordant.runs.check import plan_check, plan_lines, run_check
+    from accordant.runs.check import check_plan_lines, plan_check, run_check
 
     reader = console(to_error=as_json)
     if config.dry_run:
@@ -72,16 +72,16 @@ def check(
         if as_json:
             print_json(asdict(plan))
             return
-        for line in plan_lines(plan):
+        for line in check_plan_lines(plan):
             reader.print(line, markup=False, highlight=False)
         return
     results, page = run_check(config, reader)
     from accordant.checks.findings import reaches
     from accordant.reports.terminal import print_report
     from accordant.reports.writing import json_values
-    from accordant.runs.check_report import check_report
+    from accordant.runs.check_report import build_check_report
 
-    report = check_report(results)
+    report = build_check_report(results)
     if as_json:
         print_json(json_values(report))
     else:
@@ -130,7 +130,7 @@ def _list(as_json: bool) -> None:
 
 
 def _entry(one: Check) -> dict[str, Any]:
-    """What is known of a check, as JSON values."""
+    """Return what is known of a check, as JSON values."""
     shown = ("name", "title", "summary", "when", "needs", "uses", "feedback", "paper")
     options = [
         {"name": o.name, "default": o.default, "expects": o.expects, "help": o.help}

@@ -113,7 +113,7 @@ def accordant(
 
 
 def main() -> None:
-    """Entry point of the installed command."""
+    """Run the installed command."""
     try:
         app(prog_name="accordant")
     except BrokenPipeError:

@@ -97,7 +97,7 @@ def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramet
 def _parameters(
     option: Option, suggest: Callable[[], list[str]] | None
 ) -> Iterator[inspect.Parameter]:
-    """Values stay text here: one place, the model, reads and judges them for every source."""
+    """Make typer's parameters, all of text: the settings' model reads them, as from any source."""
     if option.kind == "switch":
         yield from _switch(option)
         return
@@ -115,7 +115,7 @@ def _parameters(
 
 
 def _switch(option: Option) -> Iterator[inspect.Parameter]:
-    """A switch has two forms, `--x` and `--no-x`; help shows the one that changes the default."""
+    """Declare a switch's forms, `--x` and `--no-x`; help shows what changes the default."""
     on, off = option.flag, f"--no-{option.flag.removeprefix('--')}"
     shown, hidden = (off, on) if option.default_text == "on" else (on, off)
     for flag, is_hidden in ((shown, False), (hidden, True)):
@@ -131,7 +131,7 @@ def _switch(option: Option) -> Iterator[inspect.Parameter]:
 
 
 def _switches(option: Option, given: dict[str, Any]) -> bool | None:
-    """What the two forms of a switch say together; None when neither was given."""
+    """Read what the two forms of a switch say together; None when neither was given."""
     on, off = given.pop(option.name), given.pop(_OFF + option.name)
     if on and off:
         raise UserError(f"given together with --no-{option.flag[2:]}.", where=option.flag)

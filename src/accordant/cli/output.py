@@ -24,7 +24,7 @@ _WIDE = 160  # columns of a table that nobody looks at in a terminal
 
 
 def examples(*commands: str) -> str:
-    """The epilog of a verb's help: commands that can be pasted."""
+    """Write the epilog of a verb's help: commands that can be pasted."""
     from rich.markup import escape
 
     lines = "\n".join(f"  [cyan]{escape(command)}[/cyan]" for command in commands)
@@ -32,7 +32,7 @@ def examples(*commands: str) -> str:
 
 
 def console(*, to_error: bool = False) -> Console:
-    """Where what people read goes: standard output, or standard error beside data.
+    """Open what people read: standard output, or standard error beside data.
 
     A file or pipe has no width of its own: there a row of a table stays one line, for grep.
     """
@@ -44,12 +44,12 @@ def console(*, to_error: bool = False) -> Console:
 
 
 def say(message: str) -> None:
-    """One line or paragraph to standard output, unwrapped."""
+    """Print a line or paragraph to standard output, unwrapped."""
     console().print(message, markup=False, soft_wrap=True)
 
 
 def print_error(message: str, *, label: str = "error:") -> None:
-    """One message to standard error, unwrapped, so that it can be searched for."""
+    """Print a message to standard error, unwrapped, so that it can be searched for."""
     from rich.console import Console
     from rich.text import Text
 
@@ -58,14 +58,14 @@ def print_error(message: str, *, label: str = "error:") -> None:
 
 
 def print_note(message: str) -> None:
-    """A remark to standard error, so that it does not mix with data."""
+    """Print a remark to standard error, so that it does not mix with data."""
     from rich.console import Console
 
     Console(stderr=True, soft_wrap=True, highlight=False).print(message, markup=False)
 
 
 def print_json(value: Any) -> None:
-    """JSON to standard output; NaN and infinity, which JSON lacks, become null."""
+    """Print JSON to standard output; NaN and infinity, which JSON lacks, become null."""
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -88,7 +88,7 @@ def print_table(
     title: str = "",
     wrap: Sequence[str] = (),
 ) -> None:
-    """A table to standard output; the last column and those named in `wrap` may wrap."""
+    """Print a table to standard output; the last column and those named in `wrap` may wrap."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -106,7 +106,7 @@ def print_table(
 
 
 def print_beside(left: tuple[str, str], right: tuple[str, str]) -> None:
-    """Two titled texts side by side."""
+    """Print two titled texts side by side."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -119,14 +119,14 @@ def print_beside(left: tuple[str, str], right: tuple[str, str]) -> None:
 
 
 def interval_text(interval: Interval) -> str:
-    """`0.31 [0.25, 0.37]`; without the brackets where nothing is known of the spread."""
+    """Write an interval, `0.31 [0.25, 0.37]`; without brackets where its spread is not known."""
     if math.isnan(interval.low):
         return f"{interval.estimate:.3g} (no interval: {interval.count} seed)"
     return f"{interval.estimate:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
 
 
 def one_of(word: str, allowed: Sequence[str], *, where: str) -> str:
-    """`word`, if it is allowed.
+    """Return `word`, if it is allowed.
 
     Raises:
         UserError: it is not; names the nearest that is.

@@ -22,7 +22,7 @@ _PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOT
 
 
 def fill(page: str) -> str:
-    """`page` with every generated part made anew.
+    """Return `page` with every generated part made anew.
 
     A part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 
@@ -53,7 +53,7 @@ def _objectives() -> str:
 
 
 def _checks(when: When) -> str:
-    """The checks of one stage."""
+    """List the checks of one stage."""
     lines = ["| check | reads | records | what it looks at | from |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for one in list_checks(when):

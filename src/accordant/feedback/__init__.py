@@ -11,7 +11,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "bundled": ("bundled_path",),
-        "honesty": ("Answered", "Question", "build_honesty_data", "read_questions"),
+        "conversations": ("common_length",),
+        "honesty": ("Answered", "Question", "REFUSAL", "build_honesty_data", "read_questions"),
         "kind": ("Asked", "Kind"),
         "kinds": (
             "KINDS",
@@ -21,7 +22,10 @@ __getattr__, __dir__, __all__ = lazy_names(
             "preferences_of",
             "prompts_of",
         ),
-        "loading": ("Feedback", "is_conversational", "load_feedback"),
+        "kinds.judgment": ("JUDGMENT_PROMPT", "check_wording"),
+        "kinds.ranking": ("ordered_places",),
+        "loading": ("Feedback", "Rows", "is_conversational", "load_feedback"),
+        "reading": ("read_feedback",),
         "recognition": ("recognise",),
         "records": (
             "Binary",
@@ -39,9 +43,10 @@ __getattr__, __dir__, __all__ = lazy_names(
             "flat",
         ),
         "relabelling": ("augment_with_rewards", "with_goal"),
-        "rows": ("BadRow", "Row", "RowError"),
-        "settings": ("FeedbackSettings",),
+        "rows": ("BadRow", "Row", "RowError", "excerpt", "kind_of"),
+        "settings": ("DATA", "FeedbackSettings"),
+        "sources": ("read_rows",),
         "splitting": ("split_feedback",),
-        "writing": ("write_rows", "write_without"),
+        "writing": ("Written", "check_target", "write_rows", "write_without"),
     },
 )

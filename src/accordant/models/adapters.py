@@ -1,4 +1,4 @@
-"""LoRA adapters: put on, counted, and switched off for the reference.
+"""LoRA adapters: put on, and switched off for the reference.
 
 Knows PEFT. Knows nothing of what the adapter is trained for.
 """
@@ -42,30 +42,6 @@ class LoraOptions:
             raise UserError(f"found {self.rank}, expected at least 1.", where="LoRA rank")
         if not 0 <= self.dropout < 1:
             raise UserError(f"found {self.dropout}, expected [0, 1).", where="LoRA dropout")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainableSummary:
-    """What training will change.
-
-    Args:
-        trained: number of weights with gradients.
-        total: number of weights, adapter included.
-        adapted: whether an adapter is on.
-    """
-
-    trained: int
-    total: int
-    adapted: bool
-
-    @property
-    def share(self) -> float:
-        """Share of all weights that is trained, in [0, 1]."""
-        return self.trained / max(self.total, 1)
-
-    def __str__(self) -> str:
-        what = "adapter" if self.adapted else "model"
-        return f"{self.trained:,} of {self.total:,} parameters ({self.share:.2%}, {what})"
 
 
 def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any:
@@ -132,7 +108,7 @@ def adapt(model: Any, settings: AdapterSettings, *, seed: int = 0) -> Any:
 
 
 def is_adapted(model: nn.Module) -> bool:
-    """Whether `model` (or what a distributed wrapper holds) carries a PEFT adapter."""
+    """Tell whether `model` (or what a distributed wrapper holds) carries a PEFT adapter."""
     inner = without_wrappers(model)
     return hasattr(inner, "peft_config") and hasattr(inner, "disable_adapter")
 
@@ -153,16 +129,6 @@ def base_model_of(model: nn.Module) -> Any:
     while hasattr(inner, "get_base_model"):
         inner = without_wrappers(inner.get_base_model())
     return inner
-
-
-def trainable_summary(model: nn.Module) -> TrainableSummary:
-    """Count what training will change; shared (tied) weights count once."""
-    parameters = list(model.parameters())
-    return TrainableSummary(
-        trained=sum(p.numel() for p in parameters if p.requires_grad),
-        total=sum(p.numel() for p in parameters),
-        adapted=is_adapted(model),
-    )
 
 
 @contextmanager
@@ -188,7 +154,7 @@ def reference_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _has_transposed_layers(model: nn.Module) -> bool:
-    """GPT-2 stores its linear layers transposed, and PEFT has to be told."""
+    """Tell whether linear layers are stored transposed, as GPT-2's are; PEFT has to be told."""
     return any(type(module).__name__ == "Conv1D" for module in model.modules())
 
 

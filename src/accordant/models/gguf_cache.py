@@ -32,7 +32,7 @@ CHUNK = 1 << 22
 
 
 def cache_root() -> Path:
-    """The folder for what can be computed again: `$ACCORDANT_CACHE`, else the XDG cache folder."""
+    """Return the folder of what can be computed again: `$ACCORDANT_CACHE`, else the XDG cache."""
     if root := os.environ.get("ACCORDANT_CACHE"):
         return Path(root).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -40,7 +40,7 @@ def cache_root() -> Path:
 
 
 def dequantised_folder(gguf: Path) -> Path:
-    """The ordinary model folder made from `gguf`, converting it unless a sound copy is cached.
+    """Return the model folder made from `gguf`; convert it unless a sound copy is cached.
 
     The folder is keyed by the hash of the file and by the version of the conversion. It is written
     beside its place and renamed, under a lock, so that other processes see all of it or nothing; a
@@ -69,7 +69,7 @@ def dequantised_folder(gguf: Path) -> Path:
 
 
 def file_digest(path: Path) -> str:
-    """blake2b hash of a file's content, 64 hexadecimal digits."""
+    """Return the blake2b hash of a file's content, 64 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=32)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -78,7 +78,7 @@ def file_digest(path: Path) -> str:
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether every file of a cached folder is the one its manifest describes.
+    """Tell whether every file of a cached folder is the one its manifest describes.
 
     Size and modification time are compared first; only a file whose time differs (copied, touched
     or damaged) is hashed again.
@@ -165,7 +165,7 @@ def _clear_quantised_mark(model: PreTrainedModel) -> None:
 
 
 def _text_field(gguf: Path, key: str) -> str | None:
-    """A text among the file's metadata, found by its key.
+    """Read a text among the file's metadata, found by its key.
 
     GGUF writes the key's length (64 bits), the key, the type (32 bits, 8 for text), the text's
     length and the text, little-endian. The gguf package's reader would parse the whole vocabulary

@@ -76,7 +76,7 @@ def _weights(model: nn.Module, *, base_only: bool) -> Iterator[tuple[str, Tensor
 
 
 def _plain_name(name: str) -> str:
-    """The name a weight had before PEFT wrapped the model."""
+    """Return the name a weight had before PEFT wrapped the model."""
     name = name.removeprefix("module.").removeprefix("base_model.model.")
     return name.replace(".base_layer.", ".").replace(".original_module.", ".")
 
@@ -106,7 +106,7 @@ def _config_text(model: nn.Module) -> str:
 
 
 def _adapter_text(model: nn.Module) -> str:
-    """Adapter settings that scale its weights, such as alpha, stand in no tensor."""
+    """Write the adapter's settings: what scales its weights, as alpha does, is in no tensor."""
     configs = getattr(model, "peft_config", None)
     if not isinstance(configs, dict):
         return ""

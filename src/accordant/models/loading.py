@@ -100,7 +100,7 @@ def load_tokenizer(
 
 
 def default_device() -> torch.device:
-    """This process's GPU (by `LOCAL_RANK`) if there is one, else the CPU."""
+    """Return this process's GPU (by `LOCAL_RANK`) if there is one, else the CPU."""
     import os
 
     import torch
@@ -111,7 +111,7 @@ def default_device() -> torch.device:
 
 
 def _location(source: ModelSource) -> str:
-    """What transformers calls the model: a hub id or an ordinary folder."""
+    """Return what transformers calls the model: a hub id or an ordinary folder."""
     if source.path is None:
         return source.name
     if source.kind in ("gguf", "embedded"):
@@ -197,7 +197,7 @@ def _refuse_other_base(source: ModelSource, base: PreTrainedModel) -> None:
 
 
 def _refuse_missing_weights(source: ModelSource, info: dict[str, Any]) -> None:
-    """Transformers fills absent weights with random numbers and only warns; that is no model."""
+    """Refuse files that lack weights: transformers fills them in at random and only warns."""
     missing = sorted(info.get("missing_keys") or ())
     if missing:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
@@ -209,7 +209,7 @@ def _refuse_missing_weights(source: ModelSource, info: dict[str, Any]) -> None:
 
 
 def _load_errors() -> tuple[type[Exception], ...]:
-    """What the loaders raise for absent, damaged or unsuitable files."""
+    """List what the loaders raise for absent, damaged or unsuitable files."""
     from safetensors import SafetensorError
 
     return (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)

@@ -137,7 +137,7 @@ def check_output_folder(folder: str | Path, *, overwrite: bool, bytes_needed: in
 
 
 def saved_bytes(model: nn.Module) -> int:
-    """Size in bytes of what `save_model` will write for `model`: its adapter, or all of it."""
+    """Return the bytes `save_model` will write for `model`: its adapter, or all of it."""
     adapted = is_adapted(model)
     return sum(
         parameter.numel() * parameter.element_size()

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "assembly": ("assemble",),
         "batch": ("column_means", "column_totals", "evaluate", "loss_totals"),
         "feedback": ("check_feedback", "check_labels", "check_sampling"),
+        "held_out": ("HeldOutLogps",),
         "inputs": ("Attached", "ExtraAnswers", "LossOutput", "Sequences"),
         "kind": ("ScoredKind",),
         "kinds": ("SCORED_KINDS",),
@@ -25,6 +26,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "metrics": ("MetricTotals", "family_metrics"),
         "preparations": (
             "Baselines",
+            "DETAILS",
+            "Detail",
             "Mismatched",
             "Preparation",
             "PromptWeights",
@@ -43,6 +46,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "objective",
             "temporary_objectives",
         ),
-        "settings": ("ObjectiveSettings",),
+        "settings": ("METHOD", "ObjectiveSettings"),
     },
 )

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "drawing": ("describe_chart", "draw_chart"),
+        "finding_views": ("view_findings",),
         "pages": ("render_html",),
         "report": (
             "Answers",
@@ -27,6 +28,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "columns",
         ),
         "terminal": ("print_report",),
-        "writing": ("render_json", "write_report"),
+        "writing": ("json_values", "render_json", "to_plain", "write_report"),
     },
 )

@@ -19,8 +19,10 @@ __getattr__, __dir__, __all__ = lazy_names(
         "wrappers": (
             "Calibrated",
             "Combined",
+            "REFERENCE_ANSWERS",
             "Selected",
             "Transformed",
+            "compares",
             "reference_rewards",
             "with_reference_answers",
         ),

@@ -243,6 +243,6 @@ def _source(
 
 
 def _bound(function: Any, options: dict[str, str], where: str) -> dict[str, Any]:
-    """The user's options in their types; defaults stay with the function."""
+    """Return the user's options in their types; defaults stay with the function."""
     bound = bind_values(function, options, where)
     return {name: bound[name] for name in options}

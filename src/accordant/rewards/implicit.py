@@ -76,7 +76,7 @@ class ImplicitReward:
         return Rewards(np.array([step.sum(0) for step in of_answers]), of_answers)
 
     def _encode(self, answers: Sequence[Answer]) -> list[tuple[Tokens, Tokens]]:
-        """Prompts and completions: those that were sampled, or what records of them would give."""
+        """Return prompts and completions in tokens: as sampled, or as records would give them."""
         records = [_record(answer) for answer in answers if not _sampled(answer)]
         examples = iter(
             encode(records, self.tokenizer, self.rendering, max_tokens=None).examples

@@ -130,7 +130,7 @@ def score_answers(reward: Reward, answers: Sequence[Answer]) -> Rewards:
 
 
 def score_single(reward: Reward, answers: Sequence[Answer]) -> Floats:
-    """One number for every answer, float64 `[n]`, from a reward of a single attribute.
+    """Return a number for every answer, float64 `[n]`, from a reward of a single attribute.
 
     Raises:
         UserError: the reward has several attributes, failed, or returned no numbers.
@@ -147,7 +147,7 @@ def score_single(reward: Reward, answers: Sequence[Answer]) -> Floats:
 
 
 def refusal(name: str, answer: Answer, returned: object) -> UserError:
-    """The error for what a reward returned of `answer` instead of a number."""
+    """Make the error for what a reward returned of `answer` instead of a number."""
     return UserError(
         f"it returned {returned!r}, not a number.",
         where=f"reward {name}, prompt {_shortened(answer.prompt_text)!r}",
@@ -156,7 +156,7 @@ def refusal(name: str, answer: Answer, returned: object) -> UserError:
 
 
 def failure(name: str, answers: Sequence[Answer], error: Exception) -> UserError:
-    """The error for a reward that failed on `answers`: names its line, and a single prompt."""
+    """Make the error for a reward that failed on `answers`: names its line, and a single prompt."""
     prompts = {answer.prompt_text for answer in answers}
     place = f", prompt {_shortened(prompts.pop())!r}" if len(prompts) == 1 else ""
     return UserError(
@@ -168,7 +168,7 @@ def failure(name: str, answers: Sequence[Answer], error: Exception) -> UserError
 
 
 def place_of(error: BaseException) -> str:
-    """` (line N of FILE).` where the error was raised, when it has a traceback."""
+    """Return ` (line N of FILE).` where the error was raised, when it has a traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     return f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})." if frames else "."
 

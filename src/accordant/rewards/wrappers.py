@@ -172,7 +172,7 @@ class Calibrated:
         return Rewards(calibrated)
 
     def _reference(self, prompt: Text) -> Floats:
-        """Rewards that the reference stands for, `[K, attributes]`."""
+        """Return rewards that the reference stands for, `[K, attributes]`."""
         if self.at is not None:
             return np.full((1, len(self.attributes)), self.at)
         if self.text is not None:
@@ -185,7 +185,7 @@ class Calibrated:
         return known[prompt]
 
     def _usable(self, reference: Floats) -> Floats:
-        """What a calibration can read: ranks take infinite rewards, moments do not."""
+        """Select what a calibration can read: ranks take infinite rewards, moments do not."""
         finite = reference if self.calibration == "cdf" else reference[np.isfinite(reference)]
         if len(finite) < (2 if self.needs_reference else 1):
             raise self._refused(f"{len(finite)} rewards of the reference are too few")

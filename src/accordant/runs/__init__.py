@@ -12,9 +12,9 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "align.execute": ("AlignOutcome", "AlignedModel", "run_align"),
-        "api": ("align", "check", "sample", "score"),
         "chat": ("ChatSession", "run_chat"),
-        "check": ("CheckPlan", "plan_check", "run_check"),
+        "check": ("CheckPlan", "check_plan_lines", "plan_check", "run_check"),
+        "check_report": ("build_check_report",),
         "returns": ("AnswerScores", "Checked"),
         "eval": ("EvalResults", "plan_eval", "run_eval"),
         "session": ("Session", "open_session"),

@@ -20,7 +20,7 @@ from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.feedback.writing import Written, check_target, write_without
 from accordant.reports.writing import write_report
 from accordant.runs.check_inputs import NO_MODEL, PreparedCheck, prepare_check
-from accordant.runs.check_report import CheckResults, NotRun, check_report, in_order
+from accordant.runs.check_report import CheckResults, NotRun, build_check_report, in_order
 from accordant.runs.settings import CheckConfig
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def run_check(
     """
     ready, plan = plan_check(config, data)
     notes = _notes(ready.inputs)
-    for line in (*notes, *plan_lines(plan)):
+    for line in (*notes, *check_plan_lines(plan)):
         console.print(line, markup=False, highlight=False)
     inputs = _with_models(config, ready, console)
     findings, not_run, seconds = _run_all(ready, inputs, console)
@@ -116,11 +116,11 @@ def run_check(
         command=" ".join(sys.argv),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    page, _ = write_report(check_report(results), config.output_dir)
+    page, _ = write_report(build_check_report(results), config.output_dir)
     return results, page
 
 
-def plan_lines(plan: CheckPlan) -> tuple[str, ...]:
+def check_plan_lines(plan: CheckPlan) -> tuple[str, ...]:
     """The plan in words."""
     lines = [f"{len(plan.checks)} checks: {', '.join(plan.checks)}"]
     lines += [f"not run: {name} ({reason})" for name, reason in plan.not_run.items()]

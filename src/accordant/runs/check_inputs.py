@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import Need
-from accordant.checks.registry import Check, bind_options, get_check, list_checks
+from accordant.checks.registry import Check, bind_check_options, get_check, list_checks
 from accordant.feedback.loading import Feedback
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record
@@ -68,7 +68,7 @@ def prepare_check(config: CheckConfig, data: Feedback | None = None) -> Prepared
     reward = find_reward(config.judge_for(config.data), where="option --judge", noun="judge")
     feedback, held_out = read_feedback(config, config.held_out_split, data)
     checks, not_run = _choose(config, feedback, held_out)
-    options = bind_options(checks, config.options)
+    options = bind_check_options(checks, config.options)
     inputs = CheckInputs(
         feedback,
         held_out,

@@ -107,7 +107,7 @@ def check_verdict(findings: tuple[Finding, ...]) -> str:
     return f"{checks}: {counted} ({titles}{more})."
 
 
-def check_report(results: CheckResults) -> Report:
+def build_check_report(results: CheckResults) -> Report:
     """Build the report of a check from what it found."""
     raised = tuple(finding for finding in results.findings if finding.raised)
     quiet = tuple(finding for finding in results.findings if not finding.raised)

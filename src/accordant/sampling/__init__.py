@@ -14,10 +14,10 @@ __getattr__, __dir__, __all__ = lazy_names(
         "generation": ("decode", "generate"),
         "replay": ("Replay", "SampleKey"),
         "sampler": ("LocalSampler", "Mixture", "Sampler", "TokenDrawer", "as_stepper"),
-        "samples": ("Sample", "SamplingOptions"),
-        "settings": ("SamplingSettings",),
-        "stepper": ("Guided", "GuideFunction", "ModelStepper", "Stepper", "interpolate"),
+        "samples": ("Prompt", "Sample", "SamplingOptions", "grouped"),
         "server": ("ServerSampler",),
+        "settings": ("SAMPLING", "SamplingSettings"),
+        "stepper": ("GuideFunction", "Guided", "ModelStepper", "Stepper", "interpolate"),
         "streaming": ("ResumingStepper", "stream", "stream_tokens"),
     },
 )

@@ -32,7 +32,7 @@ COMPACT_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class Draws:
     """What one step drew. Rows that ended earlier may still be there; their tokens mean nothing.
 
     Args:
@@ -58,7 +58,7 @@ def decode(
     copies: int,
     generators: Sequence[torch.Generator],
     options: SamplingOptions,
-) -> Iterator[Column]:
+) -> Iterator[Draws]:
     """Continue prompts step by step until every sequence has met a stop token or its length.
 
     Tensors stay on the device; the host waits once a step, for the number of sequences that go on.
@@ -83,7 +83,7 @@ def decode(
                 # Without stop tokens nothing ends early, and the host need not wait.
                 left = rows.running() if options.stop_ids else running
                 before, running = running, 0 if last else left
-            yield Column(rows.numbers, *drawn, before, running)
+            yield Draws(rows.numbers, *drawn, before, running)
             if not running:
                 return
             tokens = drawn[0]
@@ -204,7 +204,7 @@ def generate(
 
 
 def samples_of(
-    columns: Sequence[Column], sequences: int, options: SamplingOptions
+    columns: Sequence[Draws], sequences: int, options: SamplingOptions
 ) -> Iterator[Sample]:
     """Read columns as one sample a sequence, each cut after its first stop token."""
     shape = (sequences, len(columns))

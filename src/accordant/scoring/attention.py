@@ -29,7 +29,7 @@ Kernel = Callable[[Tensor, Tensor, Tensor, TreeLayout, AttentionSettings], Tenso
 def dense_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, settings: AttentionSettings
 ) -> Tensor:
-    """Tree attention with a dense boolean mask; arguments and result as `block_attention`."""
+    """Compute tree attention with a dense bool mask; arguments and result as `block_attention`."""
     groups = query.shape[0] // key.shape[0]
     key, value = (states.repeat_interleave(groups, dim=0) for states in (key, value))
     mask = layout.mask(settings.window)
@@ -53,7 +53,7 @@ def _compiled_flex() -> Callable[..., Tensor]:
 
 
 def _block_mask(layout: TreeLayout, window: int | None) -> Any:
-    """FlexAttention's block mask of a layout, built once per layout and window."""
+    """Return FlexAttention's block mask of a layout, built once per layout and window."""
     from torch.nn.attention.flex_attention import create_block_mask
 
     known: dict[int | None, Any] = layout.__dict__.setdefault("_block_masks", {})
@@ -72,7 +72,7 @@ def _block_mask(layout: TreeLayout, window: int | None) -> Any:
 def flex_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, settings: AttentionSettings
 ) -> Tensor:
-    """Tree attention by FlexAttention; arguments and result as `block_attention`."""
+    """Compute tree attention by FlexAttention; arguments and result as `block_attention`."""
     if query.device.type == "cuda":
         run = _compiled_flex()
     else:
@@ -184,7 +184,7 @@ def _eager_forward(
 
 
 @cache
-def register() -> None:
+def register_kernels() -> None:
     """Make the two implementations known to transformers, with the masks of what they stand for."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS

@@ -36,20 +36,20 @@ class AttentionSettings:
 
 
 def _gather(states: Tensor, runs: tuple[tuple[int, int], ...]) -> Tensor:
-    """Key or value states `[heads, tokens, dim]` of `runs`, `[heads, keys, dim]`."""
+    """Gather key or value states `[heads, tokens, dim]` of `runs`, `[heads, keys, dim]`."""
     if len(runs) == 1:
         return states[:, runs[0][0] : runs[0][1]]
     return torch.cat([states[:, start:end] for start, end in runs], dim=1)
 
 
 def _grouped(states: Tensor, block: Block, key_heads: int) -> Tensor:
-    """A block of `[heads, tokens, dim]` as `[key_heads, groups * queries, dim]`."""
+    """Return a block of `[heads, tokens, dim]` as `[key_heads, groups * queries, dim]`."""
     part = states[:, block.start : block.end]
     return part.reshape(key_heads, -1, part.shape[-1])
 
 
 def _hidden(layout: TreeLayout, block: Block, settings: AttentionSettings) -> Tensor | None:
-    """Masked keys of a block beyond the causal diagonal, bool `[queries, keys]`, or None."""
+    """Return a block's masked keys beyond the diagonal, bool `[queries, keys]`, or None."""
     if settings.window is None:
         return None
     keys = torch.cat([layout.positions[start:end] for start, end in block.keys])
@@ -60,7 +60,7 @@ def _hidden(layout: TreeLayout, block: Block, settings: AttentionSettings) -> Te
 
 @lru_cache(maxsize=1024)
 def _unseen(parts: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Minus infinity where a query of a block does not see another, `[count, count]`.
+    """Return minus infinity where a query of a block does not see another, `[count, count]`.
 
     Each part sees itself causally and no other part; adding this is quicker than filling.
     """
@@ -72,7 +72,7 @@ def _unseen(parts: tuple[int, ...], dtype: torch.dtype, device: torch.device) ->
 def _probabilities(
     query: Tensor, key: Tensor, block: Block, hidden: Tensor | None, softcap: float | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention probabilities of a block and, with a softcap, its tanh.
+    """Return attention probabilities of a block and, with a softcap, its tanh.
 
     Args:
         query: scaled queries `[key_heads, groups * queries, dim]`.
@@ -107,7 +107,7 @@ class _BlockAttention(torch.autograd.Function):
         layout: TreeLayout,
         settings: AttentionSettings,
     ) -> Tensor:
-        """Queries `[heads, tokens, dim]`, keys and values `[key_heads, tokens, dim]`."""
+        """Take queries `[heads, tokens, dim]`, keys and values `[key_heads, tokens, dim]`."""
         query = query * settings.scaling
         heads, tokens, _ = query.shape
         output = value.new_empty(tokens, heads, value.shape[-1])
@@ -128,7 +128,7 @@ class _BlockAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradient of the output `[tokens, heads, dim]` back to queries, keys and values."""
+        """Take the output's gradient `[tokens, heads, dim]` back to queries, keys and values."""
         query, key, value, output = ctx.saved_tensors
         layout, settings = ctx.layout, ctx.settings
         heads = query.shape[0]
@@ -167,7 +167,7 @@ def _scatter(total: Tensor, part: Tensor, block: Block) -> None:
 def block_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, settings: AttentionSettings
 ) -> Tensor:
-    """Tree attention over one packed row.
+    """Compute tree attention over one packed row.
 
     Args:
         query: `[heads, tokens, dim]`.

@@ -16,8 +16,8 @@ from accordant.scoring.engine import ScoreOptions, head_settings
 from accordant.scoring.head import bend
 
 
-def distributions(model: Any, hidden: Tensor) -> Tensor:
-    """Log-probabilities of every next token, float32 `[positions, vocab]`.
+def next_token_logps(model: Any, hidden: Tensor) -> Tensor:
+    """Return log-probabilities of every next token, float32 `[positions, vocab]`.
 
     Args:
         model: prepared by `scoring.install`.

@@ -120,7 +120,7 @@ class PackedOutput(NamedTuple):
 
 
 def head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
-    """What this family does to its logits, from its configuration."""
+    """Read what this family does to its logits from its configuration."""
     scale = getattr(config, "logit_scale", None) or 1.0
     # Granite divides where Cohere multiplies.
     scale /= getattr(config, "logits_scaling", None) or 1.0
@@ -134,7 +134,7 @@ def head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
 
 
 def _nothing(targets: Tensor, settings: HeadSettings) -> HeadOutput:
-    """What stands in for the head's output where it was left out."""
+    """Return what stands in for the head's output where it was left out."""
     empty = torch.full(targets.shape, float("nan"), device=targets.device)
     top = empty if settings.top_k else None
     return HeadOutput(empty, empty if settings.entropy else None, top, top)
@@ -191,7 +191,7 @@ def forward_trees(
 
 
 def is_installed(model: nn.Module) -> bool:
-    """Whether `install` has prepared this model (or the one inside its wrappers)."""
+    """Tell whether `install` has prepared this model (or the one inside its wrappers)."""
     return bool(getattr(base_model_of(model), "_accordant_installed", False))
 
 
@@ -285,7 +285,7 @@ def score(
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every module's own training flag afterwards."""
+    """Set evaluation mode inside the block; every module's own training flag afterwards."""
     flags = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -323,7 +323,7 @@ def score_all(
 
 
 def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
-    """Slow reference: every continuation as a sequence of its own, through the model's own forward.
+    """Score every continuation as a sequence, by the model's own forward: a slow reference.
 
     Returns:
         float32 log-probs of each continuation's tokens, `[tokens]` each, with gradients where they
@@ -342,6 +342,6 @@ def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
 
 
 def with_reference(scores: Scores, logps: Tensor) -> Scores:
-    """Scores of the same continuations with other log-probs `[tokens]` (a cached reference)."""
+    """Return scores of the same continuations with other log-probs `[tokens]`, as cached ones."""
     nothing: dict[str, Any] = dict.fromkeys(EXTRAS)
     return replace(scores, logps=logps, **nothing)

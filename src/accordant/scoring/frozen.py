@@ -107,7 +107,7 @@ def cache_scores(
 
 @contextmanager
 def _standing_still(policy: Policy, precision: Precision, *, adapter: bool) -> Iterator[None]:
-    """Evaluation mode without gradients inside the block, in the arithmetic of training."""
+    """Set evaluation mode without gradients inside the block, in the arithmetic of training."""
     if not isinstance(policy, nn.Module):
         with torch.no_grad():
             yield

@@ -58,7 +58,7 @@ def _chunk_size(settings: HeadSettings, vocabulary: int) -> int:
 
 
 def bend(logits: Tensor, settings: HeadSettings) -> Tensor:
-    """The family's final logits in float32."""
+    """Return the family's final logits in float32."""
     logits = logits.float()
     if settings.scale != 1.0:
         logits = logits * settings.scale
@@ -68,7 +68,7 @@ def bend(logits: Tensor, settings: HeadSettings) -> Tensor:
 
 
 def _reduce(logits: Tensor, targets: Tensor, settings: HeadSettings) -> tuple[Tensor, ...]:
-    """Log-probs of targets and the wanted extras, of one piece of raw logits `[tokens, vocab]`."""
+    """Reduce a piece of raw logits `[tokens, vocab]` to log-probs and the wanted extras."""
     # torch's fused kernel takes 0.4 of the time of logsumexp and a subtraction.
     everything = torch.log_softmax(bend(logits, settings), dim=-1)
     logps = everything.gather(1, targets[:, None])[:, 0]
@@ -76,7 +76,7 @@ def _reduce(logits: Tensor, targets: Tensor, settings: HeadSettings) -> tuple[Te
 
 
 def _extras(everything: Tensor, settings: HeadSettings) -> list[Tensor]:
-    """The wanted ones of entropy, top-k mass and top-k entropy, from all log-probs."""
+    """Return the wanted ones of entropy, top-k mass and top-k entropy, from all log-probs."""
     if not (settings.entropy or settings.top_k):
         return []
     extras = []
@@ -91,7 +91,7 @@ def _extras(everything: Tensor, settings: HeadSettings) -> list[Tensor]:
 
 
 def _slope(settings: HeadSettings, bent: Tensor) -> Tensor | float | None:
-    """d bent / d raw logits; None where it is 1."""
+    """Return d bent / d raw logits; None where it is 1."""
     if settings.softcap is None:
         return None if settings.scale == 1.0 else settings.scale
     return settings.scale * (1 - (bent / settings.softcap).square())
@@ -130,7 +130,7 @@ class _ChunkedLogps(torch.autograd.Function):
         targets: Tensor,
         settings: HeadSettings,
     ) -> tuple[Tensor, ...]:
-        """Hidden states `[tokens, width]`, weight `[vocab, width]`, targets int64 `[tokens]`."""
+        """Take states `[tokens, width]`, weight `[vocab, width]`, targets int64 `[tokens]`."""
         size = _chunk_size(settings, weight.shape[0])
         rows = max(1, PIECE_ELEMENTS // weight.shape[0])
         pieces = []
@@ -151,7 +151,7 @@ class _ChunkedLogps(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradient of the log-probs `[tokens]` back to hidden states, weight and bias."""
+        """Take the gradient of the log-probs `[tokens]` back to hidden states, weight and bias."""
         hidden, weight, bias, targets, kept = ctx.saved_tensors
         need_hidden, need_weight, need_bias, *_ = ctx.needs_input_grad
         d_hidden = torch.empty_like(hidden) if need_hidden else None
@@ -196,7 +196,7 @@ def chunked_logps(
     targets: Tensor,
     settings: HeadSettings,
 ) -> HeadOutput:
-    """Log-probabilities of `targets`, differentiable in `hidden`, `weight` and `bias`.
+    """Compute log-probabilities of `targets`, differentiable in `hidden`, `weight` and `bias`.
 
     Args:
         hidden: hidden states that predict each target, `[tokens, width]`.
@@ -226,7 +226,7 @@ def chunked_logps(
 def module_logps(
     head: nn.Module, hidden: Tensor, targets: Tensor, settings: HeadSettings
 ) -> HeadOutput:
-    """The same for a head that is more than a linear layer (an adapter on it, for example).
+    """Compute the same for a head that is no plain linear layer (an adapter on it, say).
 
     Runs the module chunk by chunk under activation checkpointing, so its own backward is used.
     """

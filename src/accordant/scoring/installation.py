@@ -46,7 +46,7 @@ def install(model: Any, *, verify: bool = True) -> Any:
             "do not know.",
             mend="Use LoRA or another adapter that changes weights.",
         )
-    attention.register()
+    attention.register_kernels()
     ours = (attention.SDPA, attention.EAGER)
     if base.config._attn_implementation not in ours:
         base.set_attn_implementation(ours[base.config._attn_implementation == "eager"])

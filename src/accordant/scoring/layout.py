@@ -48,7 +48,7 @@ class Block:
 
 
 def _key_runs(segments: Sequence[Segment], index: int, end: int) -> tuple[tuple[int, int], ...]:
-    """Runs of keys visible to the query at `end - 1` of segment `index`; adjacent runs joined."""
+    """List runs of keys that the query at `end - 1` of segment `index` sees, joined."""
     runs = [(segments[index].start, end)]
     parent = segments[index].parent
     while parent >= 0:
@@ -85,7 +85,7 @@ def plan_blocks(segments: Sequence[Segment], size: int = BLOCK) -> tuple[Block, 
 
 
 def _joins(previous: Segment, segment: Segment, last: Block, size: int) -> bool:
-    """Whether `segment` goes into the block that holds the sibling before it."""
+    """Tell whether `segment` goes into the block that holds the sibling before it."""
     siblings = previous.parent == segment.parent and segment.start == previous.end
     whole = last.start <= previous.start
     return siblings and whole and segment.end - last.start <= size
@@ -136,7 +136,7 @@ class TreeLayout:
         return visible.to(self.positions.device)
 
     def mask(self, window: int | None = None) -> Tensor:
-        """The dense visibility mask, bool `[tokens, tokens]` (query, key).
+        """Return the dense visibility mask, bool `[tokens, tokens]` (query, key).
 
         Args:
             window: keys at least this many positions before the query are hidden; None for all.

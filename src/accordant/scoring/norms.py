@@ -25,7 +25,7 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, eps: float) -> Tensor:
-        """States `[..., width]`, weight `[width]`; the result has their common type."""
+        """Take states `[..., width]`, weight `[width]`; the result has their common type."""
         wide = states.float()
         square = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_()
         scale = square.div_(states.shape[-1]).add_(eps).rsqrt_()
@@ -35,7 +35,7 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradient of the result `[..., width]` back to states and weight."""
+        """Take the gradient of the result `[..., width]` back to states and weight."""
         normed, weight, scale = ctx.saved_tensors
         need_states, need_weight, _ = ctx.needs_input_grad
         gradient = gradients[0]
@@ -53,7 +53,7 @@ class _RmsNorm(torch.autograd.Function):
 
 
 def rms_norm(states: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """`weight * states / sqrt(mean(states^2) + eps)` over the last dimension.
+    """Compute `weight * states / sqrt(mean(states^2) + eps)` over the last dimension.
 
     Args:
         states: `[..., width]`.
@@ -98,7 +98,7 @@ def _epsilon(norm: Any) -> float | None:
 
 @torch.no_grad()
 def _computes_rms(norm: Any) -> bool:
-    """Whether a norm computes what `rms_norm` does, seen on a few random states of its type."""
+    """Tell whether a norm does as `rms_norm`, seen on a few random states of its type."""
     weight, eps = getattr(norm, "weight", None), _epsilon(norm)
     if not isinstance(weight, Tensor) or weight.dim() != 1 or weight.is_meta or eps is None:
         return False

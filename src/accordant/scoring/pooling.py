@@ -21,7 +21,7 @@ def prompt_states(
     budget: int = 4096,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Mean last hidden state (after the final norm) over the tokens of every prompt.
+    """Average the last hidden state (after the final norm) over the tokens of every prompt.
 
     Args:
         model: prepared by `scoring.install`.

@@ -19,7 +19,7 @@ from accordant.scoring.scores import Scores
 
 
 def head_products(model: nn.Module, scores: Scores, targets: Tensor) -> Tensor:
-    """Inner products of the head's gradients of every two tokens' log-probabilities.
+    """Compute inner products of the head's gradients of every two tokens' log-probabilities.
 
     Args:
         model: prepared by `scoring.install`.

@@ -75,7 +75,7 @@ class ScoreCache:
                 self._place[example.trees] = (number, row)
 
     def scores(self, examples: Sequence[Example]) -> Scores:
-        """Scores of all continuations of `examples`, in order, on the CPU.
+        """Return scores of all continuations of `examples`, in order, on the CPU.
 
         Raises:
             KeyError: an example is not among those that were scored.
@@ -166,7 +166,7 @@ def _compute(home: Path, part: Sequence[Example], scorer: Scorer) -> _Shard:
 
 
 def _read(path: Path, part: Sequence[Example]) -> _Shard | None:
-    """The shard in a file; None where there is none or where it is not what was written."""
+    """Read the shard in a file; None where there is none or where it is not what was written."""
     try:
         with safe_open(path, framework="pt") as file:
             logps: Tensor = file.get_tensor("logps")

@@ -53,11 +53,11 @@ class Scores:
         return self.lengths.shape[0]
 
     def sum(self) -> Tensor:
-        """Log-probability of every continuation given its prompt, float32 `[n]`."""
+        """Return the log-probability of every continuation given its prompt, float32 `[n]`."""
         return self.sum_tokens(self.logps)
 
     def mean(self) -> Tensor:
-        """Mean token log-probability of every continuation, float32 `[n]`."""
+        """Return the mean token log-probability of every continuation, float32 `[n]`."""
         return self.sum() / self.lengths
 
     def sum_tokens(self, values: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class Scores:
         return values[[start + end - 1 for start, steps in runs for end in steps]]
 
     def select(self, continuations: Tensor) -> Scores:
-        """The scores of some continuations, in the order given.
+        """Select the scores of some continuations, in the order given.
 
         Args:
             continuations: indices, int64 `[m]`.
@@ -115,12 +115,12 @@ class Scores:
         return Scores(owner=owner, lengths=lengths, tree=self.tree[continuations], **taken)
 
     def detach(self) -> Scores:
-        """The same numbers without gradients."""
+        """Return the same numbers without gradients."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.detach() for k, v in values.items() if v is not None})
 
     def to(self, device: torch.device | str) -> Scores:
-        """The same scores on another device."""
+        """Return the same scores on another device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})
 
@@ -130,7 +130,7 @@ def from_lists(
     tree: Sequence[int] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Scores:
-    """Scores written down by hand, for examples, tests and tabular policies.
+    """Make scores written down by hand, for examples, tests and tabular policies.
 
     Args:
         logps: log-probability of every token of every continuation, nats.

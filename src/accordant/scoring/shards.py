@@ -25,7 +25,7 @@ def fill_shards(
     compute: Callable[[Part], Shard],
     progress: Callable[[int], None] | None = None,
 ) -> tuple[list[Shard], list[Part]]:
-    """The shards of all `parts`: read where they are on disk, computed where they are not.
+    """Return the shards of all `parts`: read where they are on disk, computed elsewhere.
 
     With several processes each computes its part of what is missing and all read the result; every
     process must call this with the same parts. Where they share no disk, each ends up computing

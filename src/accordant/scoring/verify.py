@@ -38,7 +38,7 @@ def _trees(vocabulary: int) -> list[TokenTree]:
 
 
 def _plain_hidden(base: Any, tree: TokenTree) -> list[Tensor]:
-    """Hidden states that predict each continuation, one sequence at a time."""
+    """Return hidden states that predict each continuation, one sequence at a time."""
     device = next(base.parameters()).device
     backbone = getattr(base, base.base_model_prefix)
     states = []

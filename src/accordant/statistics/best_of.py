@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def best_of_divergence(count: int) -> float:
-    """KL of the best of `count` answers from one answer, at most: log k - (k - 1) / k, nats.
+    """Bound the KL of the best of `count` answers from one: log k - (k - 1) / k, nats.
 
     It is exact where no answer is drawn twice (Stiennon et al. 2020) and an upper bound
     else (Beirami et al. 2024).
@@ -31,7 +31,7 @@ def best_of_divergence(count: int) -> float:
 
 
 def chances(scores: ArrayLike) -> Floats:
-    """Chance that each answer beats another one of the same prompt, ties half, `[n]`.
+    """Return the chance that each answer beats another one of the same prompt, ties half, `[n]`.
 
     Args:
         scores: of n >= 2 answers, `[n]`; higher is better, infinities are allowed.
@@ -52,7 +52,7 @@ def win_rate_over(scores: ArrayLike, others: ArrayLike) -> float:
 
 
 def best_of_win_rates(scores: ArrayLike) -> Floats:
-    """Chance that the best of k answers beats one further answer, ties half, for k = 1 to n - 1.
+    """Return the chance that the best of k beats one more, ties half, for k = 1 to n - 1.
 
     With e of the other n - 1 scores at most s, and b below it, the best of k of them is at most s
     with chance C(e, k) / C(n - 1, k): unbiased, averaged over all further answers s.
@@ -76,7 +76,7 @@ def best_of_win_rates(scores: ArrayLike) -> Floats:
 
 
 def selected(proxy: ArrayLike, worth: ArrayLike) -> Floats:
-    """Expected worth of the answer with the highest proxy among k, for k = 1 to n.
+    """Estimate the worth of the answer with the highest proxy among k, for k = 1 to n.
 
     In ascending order of the proxy the i-th answer (from 1) is the best of k drawn ones with chance
     C(i - 1, k - 1) / C(n, k). Answers with equal proxies share their worth.

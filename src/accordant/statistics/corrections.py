@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def bonferroni(p: float, tests: int) -> float:
-    """p times the number of tests, at most 1 (Dunn 1961, Journal of the ASA 56)."""
+    """Multiply p by the number of tests, at most 1 (Dunn 1961, Journal of the ASA 56)."""
     return min(1.0, p * tests)
 
 
 def holm(p_values: ArrayLike, level: float = 1 - LEVEL) -> NDArray[np.bool_]:
-    """Which hypotheses are rejected so that any false rejection has at most probability `level`.
+    """Reject hypotheses so that any false rejection has at most probability `level`.
 
     The p-values in rising order are held against level / (m - i) for i = 0, 1, ... until the first
     that is larger (Holm 1979, Scandinavian Journal of Statistics 6).

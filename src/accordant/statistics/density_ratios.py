@@ -42,7 +42,7 @@ class DensityRatios:
     accuracy: float
 
 
-def density_ratios(
+def estimate_density_ratios(
     vectors: Floats,
     wanted: Sequence[bool],
     prompts: Sequence[int],
@@ -87,7 +87,7 @@ def density_ratios(
 
 
 def _parts(labels: NDArray[Any], groups: NDArray[Any], count: int, seed: int) -> list[Any]:
-    """Rows to learn from and to predict, `count` times: whole prompts, labels in proportion."""
+    """Split rows to learn from and predict, `count` times: whole prompts, labels in proportion."""
     from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
 
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
@@ -99,7 +99,7 @@ def _parts(labels: NDArray[Any], groups: NDArray[Any], count: int, seed: int) ->
 def _unseen(
     vectors: Floats, labels: NDArray[Any], parts: list[Any], penalty: float, seed: int
 ) -> Floats:
-    """Log-odds of every row by a classifier that has not seen its prompt, `[rows]`.
+    """Predict log-odds of every row by a classifier that has not seen its prompt, `[rows]`.
 
     Rows that no part can predict, as all others have one label, get 0.
     """
@@ -126,11 +126,11 @@ def _fit(vectors: Floats, labels: NDArray[Any], penalty: float, seed: int) -> An
 
 
 def _log_chance(odds: Floats, labels: NDArray[Any]) -> Floats:
-    """log probability given to each row's own label."""
+    """Return the log-probability given to each row's own label."""
     signed: Floats = np.where(labels, odds, -odds)
     return -np.logaddexp(0.0, -signed)
 
 
 def _balanced(values: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Mean of `values`, both labels counted alike."""
+    """Average `values`, both labels counted alike."""
     return float((values[labels].mean() + values[~labels].mean()) / 2)

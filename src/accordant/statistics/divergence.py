@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def k3(log_ratios: ArrayLike) -> NDArray[np.float64]:
-    """exp(-d) - 1 + d of log-ratios d = log p - log q, elementwise; never negative.
+    """Compute exp(-d) - 1 + d of log-ratios d = log p - log q, elementwise; never negative.
 
     Its mean over samples of p is KL(p || q) (Schulman 2020, "Approximating KL divergence").
     """

@@ -112,7 +112,7 @@ def bootstrap_statistic(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Interval:
-    """Bootstrap percentiles of any statistic of `count` units, drawn with replacement.
+    """Bootstrap any statistic of `count` units, drawn with replacement.
 
     The estimate is the statistic of all units, each once. With fewer than two units the interval is
     NaN, and without any the estimate is too.
@@ -194,7 +194,7 @@ def bootstrap_ratio(
     denominators: ArrayLike | Tensor,
     **drawing: Unpack[Drawing],
 ) -> Interval:
-    """Bootstrap percentiles of sum(numerators) / sum(denominators) over units, `[n]` each.
+    """Bootstrap sum(numerators) / sum(denominators) over units, `[n]` each.
 
     Units are drawn with replacement, numerator and denominator together (Efron and Tibshirani
     1993, chapter 13). With fewer than two units the interval is NaN.
@@ -213,13 +213,13 @@ def bootstrap_ratio(
 
 
 def bootstrap_mean(values: ArrayLike | Tensor, **drawing: Unpack[Drawing]) -> Interval:
-    """Bootstrap percentiles of the mean of `values`, one per unit, `[n]`."""
+    """Bootstrap the mean of `values`, one per unit, `[n]`."""
     floats = to_floats(values, "values")
     return bootstrap_ratio(floats, np.ones_like(floats), **drawing)
 
 
 def bootstrap_median_of_means(values: ArrayLike, **drawing: Unpack[Drawing]) -> Interval:
-    """Bootstrap percentiles of the median, over settings, of each setting's mean over units.
+    """Bootstrap the median, over settings, of each setting's mean over units.
 
     Units are drawn for all settings together: what makes a prompt hard or easy for all of them
     does not count as a difference between settings.
@@ -255,7 +255,7 @@ def median_share(outcomes: ArrayLike, **drawing: Unpack[Drawing]) -> Interval:
 def paired_difference(
     before: ArrayLike | Tensor, after: ArrayLike | Tensor, **drawing: Unpack[Drawing]
 ) -> Interval:
-    """Bootstrap percentiles of the mean of `after - before`, both `[n]` over the same units.
+    """Bootstrap the mean of `after - before`, both `[n]` over the same units.
 
     Pairing removes what units differ in from each other, which unpaired intervals would count.
     """

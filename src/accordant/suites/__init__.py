@@ -11,7 +11,7 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "inspection": ("make_task",),
+        "inspection": ("make_task", "read_scored"),
         "provider": ("AccordantModels",),
         "registry": (
             "Item",

@@ -11,11 +11,12 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "examples": ("Example", "with_answers", "with_numbers"),
+        "fingerprint": ("fingerprint_examples", "fingerprint_tokenizer"),
         "lengths": ("Lengths", "describe_lengths", "summarise"),
-        "limits": ("limit_examples",),
+        "limits": ("example_length", "limit_examples"),
         "rendering": ("Encoded", "encode", "encode_prompt", "render"),
         "settings": ("TemplateSettings",),
         "template": ("Rendering", "applies_template", "end_of_turn_ids"),
-        "trees": ("TokenTree", "plan_rows"),
+        "trees": ("PackedRow", "Segment", "TokenTree", "pack_row", "plan_rows"),
     },
 )

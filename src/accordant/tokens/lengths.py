@@ -28,7 +28,7 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class LengthCounts:
     """Counts of values in bins of equal width; bin i holds edges[i] <= value < edges[i + 1]."""
 
     edges: tuple[int, ...]
@@ -66,7 +66,7 @@ def summarise(values: Sequence[int]) -> Summary:
     )
 
 
-def histogram(values: Sequence[int], bins: int = 12) -> Histogram:
+def histogram(values: Sequence[int], bins: int = 12) -> LengthCounts:
     """Count whole numbers in at most `bins` bins of equal, whole width.
 
     Raises:
@@ -80,10 +80,10 @@ def histogram(values: Sequence[int], bins: int = 12) -> Histogram:
     counts = [0] * number
     for value in values:
         counts[(value - low) // width] += 1
-    return Histogram(tuple(low + i * width for i in range(number + 1)), tuple(counts))
+    return LengthCounts(tuple(low + i * width for i in range(number + 1)), tuple(counts))
 
 
-def draw(picture: Histogram, width: int = 40) -> list[str]:
+def draw_bars(picture: LengthCounts, width: int = 40) -> list[str]:
     """Draw a histogram as lines of text, one bin each."""
     top = max(picture.counts)
     labels = [
@@ -122,7 +122,7 @@ def describe_lengths(lengths: Lengths, max_tokens: int | None = None) -> list[st
             f"{name} tokens: median {s.median:,}, 90% up to {s.percentile_90:,}, 99% up to "
             f"{s.percentile_99:,}, longest {s.largest:,} ({s.total:,} in all)"
         )
-        lines += [f"  {line}" for line in draw(histogram(values))]
+        lines += [f"  {line}" for line in draw_bars(histogram(values))]
     if max_tokens is not None:
         touched = over_limit(lengths, max_tokens)
         longest = max(lengths.sequences)

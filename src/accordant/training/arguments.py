@@ -37,14 +37,14 @@ def count_steps(settings: OptimiserSettings, source: Source) -> int:
 
 
 def evaluation_interval(settings: CheckpointSettings, steps: int) -> int:
-    """Steps between evaluations: as set, or a tenth of the run."""
+    """Return the steps between evaluations: as set, or a tenth of the run."""
     return settings.eval_steps or max(1, steps // 10)
 
 
 def training_arguments(
     settings: TrainingSettings, *, feedback: str, steps: int, held_out: int
 ) -> TrainingArguments:
-    """Arguments of `AlignTrainer`; in a distributed run this also joins the process group.
+    """Make the arguments of `AlignTrainer`; in a distributed run this also joins the process group.
 
     Args:
         settings: of the run.
@@ -98,7 +98,7 @@ def training_arguments(
 def optimizer_choice(
     settings: TrainingSettings, args: TrainingArguments
 ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
-    """The optimiser that keeps small updates of bfloat16 weights, where there are any.
+    """Choose the optimiser that keeps small updates of bfloat16 weights, where there are any.
 
     None leaves transformers its fused AdamW: with float32 weights, with a float32 adapter, and with
     DeepSpeed, which keeps float32 weights of its own.

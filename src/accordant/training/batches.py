@@ -14,7 +14,7 @@ from accordant.tokens.trees import plan_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BatchRow:
     """Examples that go through the model in one pass.
 
     Args:
@@ -44,22 +44,22 @@ class StepShare:
         is_alone: whether its single row is the whole step, on all processes.
     """
 
-    rows: tuple[Row, ...]
-    step_rows: tuple[Row, ...]
+    rows: tuple[BatchRow, ...]
+    step_rows: tuple[BatchRow, ...]
     step_examples: int
     is_first: bool
     is_alone: bool
 
 
-def make_rows(examples: Sequence[Example], budget: int) -> list[Row]:
+def make_rows(examples: Sequence[Example], budget: int) -> list[BatchRow]:
     """Divide `examples` into rows of at most `budget` tokens; longer examples stand alone."""
     planned = plan_rows([example.num_tokens for example in examples], budget)
-    return [Row(tuple(examples[index] for index in row)) for row in planned]
+    return [BatchRow(tuple(examples[index] for index in row)) for row in planned]
 
 
-def pad_rows(rows: Sequence[Row], count: int, filler: Example) -> list[Row]:
+def pad_rows(rows: Sequence[BatchRow], count: int, filler: Example) -> list[BatchRow]:
     """Return `rows`, made at least `count` long with rows that weigh nothing."""
-    return [*rows, *(Row((filler,), counts=False) for _ in range(count - len(rows)))]
+    return [*rows, *(BatchRow((filler,), counts=False) for _ in range(count - len(rows)))]
 
 
 def balance(sizes: Sequence[int], parts: int) -> list[list[int]]:

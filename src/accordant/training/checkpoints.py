@@ -23,7 +23,7 @@ STAGING = ".unfinished"
 
 
 def step_of(checkpoint: Path) -> int:
-    """The step in a checkpoint's name, -1 where it has none."""
+    """Return the step in a checkpoint's name, -1 where it has none."""
     match = re.fullmatch(r"checkpoint-(\d+)", checkpoint.name)
     return int(match[1]) if match else -1
 
@@ -35,7 +35,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether every file of the checkpoint's manifest is there with its size."""
+    """Tell whether every file of the checkpoint's manifest is there with its size."""
     manifest = _manifest(checkpoint)
     files = manifest.get("files") if manifest else None
     if not isinstance(files, dict):
@@ -47,7 +47,7 @@ def is_complete(checkpoint: Path) -> bool:
 
 
 def last_checkpoint(folder: Path, settings: Mapping[str, Any]) -> Path | None:
-    """The newest complete checkpoint, made with the same settings; None where there is none.
+    """Return the newest complete checkpoint, made with the same settings; None without one.
 
     Args:
         folder: output folder of the run.
@@ -79,7 +79,7 @@ def last_checkpoint(folder: Path, settings: Mapping[str, Any]) -> Path | None:
 def staged_checkpoint(
     folder: Path, name: str, settings: Mapping[str, Any], *, is_main: bool
 ) -> Iterator[Path]:
-    """A folder to write checkpoint `name` into; it gets its place in `folder` when all is written.
+    """Open a folder to write checkpoint `name` into; it moves to `folder` when all is written.
 
     Every process of a run enters; the main one prepares and commits.
 
@@ -172,7 +172,7 @@ def _manifest(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def _is_writing_error(error: Exception) -> bool:
-    """Whether a file could not be written; torch and safetensors wrap the system's error."""
+    """Tell whether a file could not be written; torch and safetensors wrap the error."""
     if isinstance(error, OSError):
         return True
     words = str(error).lower()

@@ -81,7 +81,7 @@ class MemoryEstimate:
 
 
 def read_shapes(model: PreTrainedConfig, settings: AdapterSettings) -> Shapes:
-    """Sizes of the model a configuration describes, with the adapter the settings ask for."""
+    """Read sizes of the model a configuration describes, with the adapter the settings ask for."""
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
@@ -109,7 +109,7 @@ def read_shapes(model: PreTrainedConfig, settings: AdapterSettings) -> Shapes:
 def estimate_memory(
     shapes: Shapes, settings: TrainingSettings, row_tokens: int, *, processes: int = 1
 ) -> MemoryEstimate:
-    """Memory of one process, within about a third for the usual decoder layers.
+    """Estimate the memory of one process, within about a third for the usual decoder layers.
 
     Args:
         shapes: of the model.
@@ -137,7 +137,7 @@ def estimate_memory(
 
 
 def activation_bytes(shapes: Shapes, settings: TrainingSettings) -> int:
-    """Bytes kept for the backward pass per token of a row.
+    """Return the bytes kept for the backward pass per token of a row.
 
     A layer keeps the inputs of its linear maps and what its two norms make, queries, keys, values,
     the attention's output, and four arrays of the feed-forward layer. Norms that the engine leaves
@@ -156,14 +156,14 @@ def activation_bytes(shapes: Shapes, settings: TrainingSettings) -> int:
 
 
 def checkpoint_bytes(shapes: Shapes, settings: TrainingSettings) -> int:
-    """Size of one checkpoint: what is trained, and the optimiser's state."""
+    """Return the bytes of one checkpoint: what is trained, and the optimiser's state."""
     memory = estimate_memory(shapes, settings, 0)
     trained = shapes.adapter * 4 if not settings.is_full else memory.weights
     return trained + memory.optimizer
 
 
 def disk_bytes(shapes: Shapes, settings: TrainingSettings, steps: int) -> int:
-    """Room a run needs: its checkpoints, one of them twice while it is written, and the model."""
+    """Return the bytes a run writes: checkpoints, one twice while it is written, and the model."""
     due = steps // settings.save_steps
     kept = min(due, settings.save_total_limit) + (1 if due > settings.save_total_limit else 0)
     model = estimate_memory(shapes, settings, 0).weights if settings.is_full else shapes.adapter * 4
@@ -171,7 +171,7 @@ def disk_bytes(shapes: Shapes, settings: TrainingSettings, steps: int) -> int:
 
 
 def _adapter(model: nn.Module, settings: AdapterSettings) -> tuple[int, int]:
-    """Weights of the adapter, and summed input widths of the layers it sits on."""
+    """Count the adapter's weights, and sum input widths of the layers it sits on."""
     if settings.is_full:
         return 0, 0
     head: Any = model.get_output_embeddings()  # type: ignore[operator]

@@ -74,7 +74,7 @@ def _is_lack_of_memory(error: BaseException) -> bool:
 
 
 def peak_bytes() -> int:
-    """Most memory this process has held: on its accelerator if it has one, else of the machine."""
+    """Return the most bytes this process has held: on its accelerator, else of the machine."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     import resource

@@ -128,7 +128,7 @@ class _Scratch:
 
 
 def _flat(array: Tensor) -> Tensor:
-    """A flat view of the part of `array` this process holds."""
+    """Return a flat view of the part of `array` this process holds."""
     from torch.distributed.tensor import DTensor
 
     local = array.to_local() if isinstance(array, DTensor) else array
@@ -167,7 +167,7 @@ def _update_halves(
     step: int,
     scratch: _Scratch,
 ) -> None:
-    """The same on a chunk of weights in two halves: `upper` (bfloat16) and `low` (int16)."""
+    """Update a chunk of weights in two halves: `upper` (bfloat16) and `low` (int16)."""
     count = upper.shape[0]
     exact, g, m, v = (
         buffer[:count] for buffer in (scratch.exact, scratch.grad, scratch.mean, scratch.square)

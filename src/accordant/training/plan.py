@@ -56,7 +56,7 @@ class Plan:
     disk: int
 
     def lines(self) -> list[str]:
-        """The plan in words, a few lines."""
+        """Say the plan in words, a few lines."""
         memory = self.memory
         if self.trained == self.parameters:
             trained = f"all {self.parameters:,} weights"
@@ -119,5 +119,5 @@ def make_plan(
 
 
 def show_size(count: int) -> str:
-    """Bytes as people say them: `3.1 GB`."""
+    """Write bytes as people say them: `3.1 GB`."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 def process_count() -> int:
-    """Processes of this run."""
+    """Count the processes of this run."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_world_size()
     return 1
@@ -23,12 +23,12 @@ def process_number() -> int:
 
 
 def is_main_process() -> bool:
-    """Whether this process prints and writes for the run."""
+    """Tell whether this process prints and writes for the run."""
     return process_number() == 0
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """The sum of every process's `values`, on the device they are on."""
+    """Sum every process's `values`, on the device they are on."""
     if process_count() == 1:
         return values
     summed = values.to(_device(), copy=True)
@@ -37,7 +37,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
 
 
 def gather_objects(item: Item) -> list[Item]:
-    """Every process's item, by process number; tensors inside must be small."""
+    """Gather every process's item, by process number; tensors inside must be small."""
     if process_count() == 1:
         return [item]
     items: list[Item] = [item] * process_count()
@@ -46,7 +46,7 @@ def gather_objects(item: Item) -> list[Item]:
 
 
 def _device() -> torch.device:
-    """Where this run's collectives work: NCCL moves nothing that is not on a GPU."""
+    """Return where this run's collectives work: NCCL moves nothing that is not on a GPU."""
     if "nccl" in str(distributed.get_backend()):
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
@@ -63,7 +63,7 @@ def leave_processes() -> None:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether no process holds the whole weights (FSDP2)."""
+    """Tell whether no process holds the whole weights (FSDP2)."""
     from torch.distributed.tensor import DTensor
 
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())

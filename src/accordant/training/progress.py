@@ -39,7 +39,7 @@ def phase(console: Console, what: str) -> Iterator[Callable[[str], None]]:
 
 
 def says_how_far(line: str) -> bool:
-    """Whether a line of a log tells what the run is at: a phase, or a step of training."""
+    """Tell whether a line of a log says what the run is at: a phase, or a step."""
     return line.endswith(" ...") or (line.startswith("step ") and "  training  " in line)
 
 
@@ -94,7 +94,7 @@ class ProgressReporter(TrainerCallback):
         held_out = "eval_loss" in logs
         if not held_out and "loss" not in logs:
             return
-        numbers = describe(logs, prefix="eval_" if held_out else "")
+        numbers = describe_metrics(logs, prefix="eval_" if held_out else "")
         if self._bar is not None and not held_out:
             self._bar.update(self._task, numbers=numbers)
             return
@@ -123,14 +123,14 @@ class ProgressReporter(TrainerCallback):
         return f"  {format_seconds(seconds)} left"
 
 
-def describe(logs: Mapping[str, float], prefix: str = "") -> str:
-    """The numbers of a log line worth a look, in words."""
+def describe_metrics(logs: Mapping[str, float], prefix: str = "") -> str:
+    """Return the numbers of a log line worth a look, in words."""
     found = [(text, logs.get(prefix + name)) for name, text in SHOWN]
     return "  ".join(text.format(value) for text, value in found if value is not None)
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration in the usual form: `42s`, `3m10s`, `2h05m`."""
+    """Write a duration in the usual form: `42s`, `3m10s`, `2h05m`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from accordant.objectives.metrics import MetricTotals
 from accordant.tokens.examples import Example
-from accordant.training.batches import Row
+from accordant.training.batches import BatchRow
 from accordant.training.processes import gather_objects
 
 
@@ -20,9 +20,9 @@ class StepTotals:
     """Sums of the losses of one step's rows in this process."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[Row, Tensor, Tensor]] = []
+        self._rows: list[tuple[BatchRow, Tensor, Tensor]] = []
 
-    def add(self, row: Row, loss: Tensor, weight: Tensor) -> None:
+    def add(self, row: BatchRow, loss: Tensor, weight: Tensor) -> None:
         """Take in a row's weighted sum of losses and sum of weights, scalars without gradient."""
         self._rows.append((row, loss, weight))
 

@@ -36,7 +36,7 @@ from accordant.objectives.registry import Objective
 from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
-from accordant.training.batches import Row, StepShare, divide, make_rows, pad_rows
+from accordant.training.batches import BatchRow, StepShare, divide, make_rows, pad_rows
 from accordant.training.learner import Learner
 from accordant.training.processes import gather_objects, reshard, sum_over_processes
 from accordant.training.sources import Source
@@ -146,7 +146,7 @@ class AlignTrainer(Trainer):
         ]
         return parts, None
 
-    def _rows(self, share: Sequence[Example], examples: Sequence[Example]) -> list[Row]:
+    def _rows(self, share: Sequence[Example], examples: Sequence[Example]) -> list[BatchRow]:
         """Cut `share` into rows, as many in every process where passes are collective (FSDP)."""
         rows = make_rows(share, self.token_budget)
         # A process with nothing to do still takes part in the averaging of gradients.
@@ -203,11 +203,11 @@ class AlignTrainer(Trainer):
             return nullcontext()
         return self.accelerator.no_sync(model)
 
-    def _run_row(self, model: nn.Module, row: Row, step_examples: int) -> None:
+    def _run_row(self, model: nn.Module, row: BatchRow, step_examples: int) -> None:
         with memory.explained(row.num_tokens, len(row.examples), self.token_budget):
             self._differentiate(model, row, step_examples)
 
-    def _differentiate(self, model: nn.Module, row: Row, step_examples: int) -> None:
+    def _differentiate(self, model: nn.Module, row: BatchRow, step_examples: int) -> None:
         loss = self.task.learner(model).loss(row.examples, self._means)
         # Averaging over processes divides by their number. The sum of weights is known only after
         # the last row; dividing by the examples first keeps gradients at their usual size.
@@ -224,14 +224,14 @@ class AlignTrainer(Trainer):
             return None
         return self._means_of(self._assemble_all(part.step_rows))
 
-    def _assemble_all(self, rows: Sequence[Row]) -> list[tuple[Row, Any]]:
+    def _assemble_all(self, rows: Sequence[BatchRow]) -> list[tuple[BatchRow, Any]]:
         """Score `rows` without gradients; returns each with the record of its scores."""
         self.model.eval()
         learner = self.task.learner(self.model)
         with torch.no_grad():
             return [(row, learner.inputs(row.examples)) for row in rows]
 
-    def _means_of(self, scored: Sequence[tuple[Row, Any]]) -> Tensor | None:
+    def _means_of(self, scored: Sequence[tuple[BatchRow, Any]]) -> Tensor | None:
         if self.task.objective.batch_means is None:
             return None
         learner = self.task.learner(self.model)

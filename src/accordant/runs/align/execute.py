@@ -252,14 +252,14 @@ def _monitor(config: AlignConfig, ready: Prepared) -> Monitor | None:
         return None
     from accordant.checks.monitor import Monitor, WatchSettings
     from accordant.checks.snapshot import MonitorSet
-    from accordant.runs.align.measure import prompts_of
+    from accordant.runs.align.measure import first_prompts
 
     session, held_out = ready.session, ready.parts.held_out
     pairs = [one for one in held_out or ready.parts.train if one.kind == "comparison"]
     records = ready.relabelled.questions if held_out else ready.train.records
     monitored = MonitorSet(
         pairs=tuple(pairs[: config.watch_pairs]),
-        prompts=tuple(map(session.encode_prompt, prompts_of(records, MONITORED_PROMPTS))),
+        prompts=tuple(map(session.encode_prompt, first_prompts(records, MONITORED_PROMPTS))),
         stop_ids=tuple(ready.encoded.end_of_turn_ids),
         token_budget=config.token_budget,
         seed=config.seed,

@@ -58,7 +58,7 @@ def measure_start(config: AlignConfig, ready: Prepared) -> Start | None:
     held_out, session = ready.parts.held_out, ready.session
     if not held_out:
         return None
-    texts = prompts_of(ready.relabelled.questions, config.sample_prompts)
+    texts = first_prompts(ready.relabelled.questions, config.sample_prompts)
     prompts = tuple(map(session.encode_prompt, texts))
     what = f"measuring the start: {len(held_out)} held-out records, {len(texts)} answers"
     with phase(session.console, what):
@@ -152,7 +152,7 @@ def _answers(
     return [sample for (sample,) in LocalSampler(model).sample(prompts, options)]
 
 
-def prompts_of(records: Sequence[Record], count: int) -> list[Text]:
+def first_prompts(records: Sequence[Record], count: int) -> list[Text]:
     """Return the first `count` different prompts, in order."""
     return list(dict.fromkeys(asked_of(record)[0].prompt for record in records))[:count]
 

@@ -46,7 +46,7 @@ def check_both_labels(need: PromptWeights, bench: Workbench, parts: Parts) -> Pa
 
 def weigh_prompts(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
     """Attach the density ratio of every example's prompt, if the option asks for it."""
-    from accordant.statistics.density_ratios import density_ratios
+    from accordant.statistics.density_ratios import estimate_density_ratios
 
     if not bench.options[need.asked]:
         return parts
@@ -56,7 +56,7 @@ def weigh_prompts(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
     rows, further = (
         [numbers[_prompt(example)] for example in part] for part in (parts.train, parts.held_out)
     )
-    ratios = density_ratios(
+    ratios = estimate_density_ratios(
         vectors[rows],
         [bool(example.label) for example in parts.train],
         rows,

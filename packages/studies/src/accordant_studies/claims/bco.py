@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from accordant.scoring.pooling import prompt_states
-from accordant.statistics.density_ratios import density_ratios
+from accordant.statistics.density_ratios import estimate_density_ratios
 from accordant.tokens.examples import Example, with_numbers
 from accordant_studies.laboratory.language import OBJECTS, Tokens, make_prompt, quality
 from accordant_studies.laboratory.trainer import train_with_trainer
@@ -155,7 +155,7 @@ def _weighed(
     numbers = {prompt: n for n, prompt in enumerate(dict.fromkeys(asked.prompts))}
     rows = [numbers[prompt] for prompt in asked.prompts]
     vectors = prompt_states(start, list(numbers)).double().numpy()[rows]
-    ratios = density_ratios(vectors, asked.wanted, rows, vectors[:0], seed=seed)
+    ratios = estimate_density_ratios(vectors, asked.wanted, rows, vectors[:0], seed=seed)
     return [
         with_numbers(example, "prompt_weight", (ratio,))
         for example, ratio in zip(examples, ratios.train, strict=True)
