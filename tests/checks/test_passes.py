@@ -15,7 +15,7 @@ from accordant.checks import registry
 from accordant.checks.findings import SEVERITIES, FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.passes import Pass
-from accordant.checks.registry import bind_options, check, get_check, list_checks
+from accordant.checks.registry import bind_check_options, check, get_check, list_checks
 from accordant.feedback.records import Origin
 from accordant.statistics.interval import Interval
 
@@ -169,7 +169,7 @@ def test_every_check_that_reads_a_model_says_what_of_it():
 def test_every_option_is_read_from_the_command_line(entry):
     for option in (option for option in entry.options if option.default is not None):
         text = option.default if isinstance(option.default, str) else str(option.default).lower()
-        bound = bind_options([entry], {f"{entry.name}.{option.name}": text})[entry.name]
+        bound = bind_check_options([entry], {f"{entry.name}.{option.name}": text})[entry.name]
         assert bound == {other.name: other.default for other in entry.options}
 
 
@@ -188,7 +188,7 @@ def test_every_option_is_read_from_the_command_line(entry):
 )
 def test_options_of_checks_and_of_their_passes_take_values(whole, text, value):
     name, _, option = whole.partition(".")
-    assert bind_options([get_check(name)], {whole: text})[name][option] == value
+    assert bind_check_options([get_check(name)], {whole: text})[name][option] == value
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_options_of_checks_and_of_their_passes_take_values(whole, text, value):
 )
 def test_values_out_of_range_name_their_option(whole, text, option):
     with pytest.raises(UserError, match=option):
-        bind_options([get_check(whole.partition(".")[0])], {whole: text})
+        bind_check_options([get_check(whole.partition(".")[0])], {whole: text})
 
 
 @pytest.mark.parametrize("name", ["positionality", "weak-to-strong", "duplicates"])
