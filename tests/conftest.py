@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from transformers import AutoTokenizer
 
 from tests.tokens.small_tokenizers import FAMILIES, SPECIAL, TOKENIZERS, byte_level
+
+# A property is right or wrong however busy the machine is; only a whole test has a time limit.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(params=FAMILIES)

@@ -120,7 +120,8 @@ def test_records_are_read_once_for_all_runs_of_an_objective(
     job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    monkeypatch.setattr(align, "_read", lambda c, read=align._read: calls.append(c) or read(c))
+    read = align._read
+    monkeypatch.setattr(align, "_read", lambda *asked: calls.append(asked) or read(*asked))
     config = settings(job, tmp_path, *GRID, "seed=0,1,2", "learning_rate=1e-3,1e-2")
     trials = prepared(config)
     assert len(trials) == 12
