@@ -1,14 +1,16 @@
-"""Modules of a folder, found by being there.
+"""Registries filled by decorators: modules found by being there, names that are taken once.
 
-Knows packages and modules. Knows nothing of what they hold.
+Knows packages, modules, names and docstrings. Knows nothing of what is registered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
 
 def load_modules(package: str, path: Iterable[str]) -> tuple[ModuleType, ...]:
@@ -20,3 +22,27 @@ def load_modules(package: str, path: Iterable[str]) -> tuple[ModuleType, ...]:
     """
     names = sorted(module.name for module in iter_modules(path))
     return tuple(import_module(f"{package}.{name}") for name in names)
+
+
+def summarise_entry(
+    noun: str, name: str, function: Callable[..., Any], known: Callable[..., Any] | None
+) -> str:
+    """Return the first line of the docstring of a function that registers itself.
+
+    Args:
+        noun: what it is, for errors, such as `guide`.
+        name: the name it takes.
+        function: what is registered.
+        known: the function that has the name already; None where it is free.
+
+    Raises:
+        ValueError: the name is taken by a function of another module.
+        TypeError: there is no docstring.
+    """
+    # The same function may come again: a notebook cell that is re-run.
+    if known is not None and known.__module__ != function.__module__:
+        raise ValueError(f"the name {name!r} is taken by {known.__module__}")
+    summary = (inspect.getdoc(function) or "").partition("\n")[0]
+    if not summary:
+        raise TypeError(f"{noun} {name!r} needs a docstring")
+    return summary

@@ -8,12 +8,12 @@ and is found by being there.
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from accordant.base.discovery import summarise_entry
 from accordant.base.errors import UserError, nearest
 from accordant.base.options import bind_values, read_options
 from accordant.base.settings import Option
@@ -120,12 +120,7 @@ def suite(*, name: str, paper: str, metrics: tuple[Metric, ...]) -> Callable[[Fu
 
     def register(function: Function) -> Function:
         known = _registered.get(name)
-        # The same function may come again: a notebook cell that is re-run.
-        if known is not None and known.function.__module__ != function.__module__:
-            raise ValueError(f"the name {name!r} is taken by {known.function.__module__}")
-        summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        if not summary:
-            raise TypeError(f"suite {name!r} needs a docstring")
+        summary = summarise_entry("suite", name, function, known.function if known else None)
         _registered[name] = Suite(name, summary, paper, metrics, read_options(function), function)
         return function
 

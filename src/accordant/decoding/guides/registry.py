@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from accordant.base.discovery import load_modules, summarise_entry
 from accordant.base.errors import UserError, did_you_mean
 from accordant.base.options import bind_values, read_options
 from accordant.base.settings import Option
@@ -72,12 +72,7 @@ def guide(
 
     def register(function: Function) -> Function:
         known = _registered.get(name)
-        # The same function may come again: a notebook cell that is re-run.
-        if known is not None and known.function.__module__ != function.__module__:
-            raise ValueError(f"the name {name!r} is taken by {known.function.__module__}")
-        summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        if not summary:
-            raise TypeError(f"guide {name!r} needs a docstring")
+        summary = summarise_entry("guide", name, function, known.function if known else None)
         options = read_options(function)
         _registered[name] = Guide(name, summary, models, paper, formula, options, function)
         return function
@@ -88,8 +83,7 @@ def guide(
 def list_guides() -> tuple[Guide, ...]:
     """Return all registered guides, sorted by name."""
     package = importlib.import_module("accordant.decoding.guides")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    load_modules(package.__name__, package.__path__)
     return tuple(_registered[name] for name in sorted(_registered))
 
 
