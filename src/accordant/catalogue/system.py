@@ -39,6 +39,8 @@ class System:
         paper: where it was published.
         how_to_run: a command; empty while the system is planned. A system that can be run has a
             study of its claim under its slug.
+        not_shown: what of the claim its study did not show, in a sentence; empty where all of it
+            showed, and for systems without a study.
     """
 
     id: str
@@ -50,6 +52,7 @@ class System:
     kind: Literal["method", "taxonomy"] = "method"
     paper: Paper | None = None
     how_to_run: str = ""
+    not_shown: str = ""
 
     @property
     def state(self) -> State:
@@ -77,5 +80,6 @@ class System:
             if paper is None
             else {"title": paper.title, "authors": paper.authors, "year": paper.year},
             "how_to_run": self.how_to_run,
+            "not_shown": self.not_shown,
             "reproduce": f"accordant reproduce {self.slug}" if self.how_to_run else None,
         }

@@ -93,6 +93,7 @@ def _print_system(system: System) -> None:
         ("room", system.room),
         ("what works" if system.state == "works" else "what will work", system.works),
         ("claim", system.claim or "none: a taxonomy"),
+        *([("not shown", system.not_shown)] if system.not_shown else []),
         ("paper", str(system.paper or "")),
         ("how to run", system.how_to_run or planned),
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from accordant.catalogue.registry import get_system
 from accordant.objectives.registry import list_objectives
 from accordant_studies.claims import (
     aft,
@@ -194,6 +195,15 @@ HOLD: dict[str, list[bool | None]] = {
     # Lambda weights beat pairs of the best and the worst answer, and not losses on every pair.
     "lipo": [None, None, None, None, True],
 }
+
+# Its third interval begins above 0 where it was last run.
+SHOWN_BARELY = {"weak-to-strong-deception"}
+
+
+def test_the_catalogue_says_what_a_study_did_not_show() -> None:
+    silent = {slug for slug in HOLD if not get_system(slug).not_shown}
+    assert silent == SHOWN_BARELY
+
 
 # What the numbers of a seed in small must look like.
 PLAUSIBLE: dict[str, Callable[[Measured], bool]] = {
