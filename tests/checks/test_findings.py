@@ -93,10 +93,10 @@ def test_options_of_checks_are_told_apart_by_the_checks_name(monkeypatch):
 
     one = get_check("far")
     assert one.options[0].help == "of the way."
-    assert registry.bind_options([one], {}) == {"far": {"share": 0.5}}
-    assert registry.bind_options([one], {"far.share": "0.25"}) == {"far": {"share": 0.25}}
+    assert registry.bind_check_options([one], {}) == {"far": {"share": 0.5}}
+    assert registry.bind_check_options([one], {"far.share": "0.25"}) == {"far": {"share": 0.25}}
     for wrong in ({"share": 1}, {"near.share": 1}, {"far.shore": 1}, {"far.share": "much"}):
         with pytest.raises(UserError):
-            registry.bind_options([one], wrong)
+            registry.bind_check_options([one], wrong)
     with pytest.raises(UserError, match="is not run"):
-        registry.bind_options([], {"far.share": 1})
+        registry.bind_check_options([], {"far.share": 1})
