@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
+from accordant.base.discovery import load_modules
 from accordant.base.errors import UserError, did_you_mean
 from accordant.loops.filters import Filter, equal_answers
 
@@ -191,10 +191,7 @@ def falling(name: str, rounds: int) -> Stop:
 def list_recipes() -> dict[str, Recipe]:
     """Return the recipes of the folder `recipes` by name."""
     package = import_module("accordant.loops.recipes")
-    modules = (
-        import_module(f"{package.__name__}.{m.name}") for m in iter_modules(package.__path__)
-    )
-    recipes = [module.RECIPE for module in modules]
+    recipes = [module.RECIPE for module in load_modules(package.__name__, package.__path__)]
     return {recipe.name: recipe for recipe in sorted(recipes, key=lambda recipe: str(recipe.name))}
 
 
