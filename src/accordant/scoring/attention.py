@@ -52,23 +52,6 @@ def _compiled_flex() -> Callable[..., Tensor]:
     return compiled
 
 
-def _block_mask(layout: TreeLayout, window: int | None) -> Any:
-    """Return FlexAttention's block mask of a layout, built once per layout and window."""
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    known: dict[int | None, Any] = layout.__dict__.setdefault("_block_masks", {})
-    if window not in known:
-        labels, sees, positions = layout.segment_of_token, layout.sees, layout.positions
-
-        def visible(_batch: Tensor, _head: Tensor, q: Tensor, k: Tensor) -> Tensor:
-            seen = sees[labels[q], labels[k]] & (q >= k)
-            return seen if window is None else seen & (positions[q] - positions[k] < window)
-
-        size = labels.shape[0]
-        known[window] = create_block_mask(visible, None, None, size, size, device=labels.device)
-    return known[window]
-
-
 def flex_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, settings: AttentionSettings
 ) -> Tensor:
@@ -89,7 +72,7 @@ def flex_attention(
         key[None],
         value[None],
         score_mod=None if cap is None else capped,
-        block_mask=_block_mask(layout, settings.window),
+        block_mask=layout.block_mask(settings.window),
         scale=settings.scaling,
         enable_gqa=query.shape[0] != key.shape[0],
     )
@@ -141,46 +124,38 @@ def _tree_forward(
         return kernel(query[0], key[0], value[0], layout, settings)[None], None
 
 
-def _sdpa_forward(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    tree_layout: TreeLayout | None = None,
-    **options: Any,
-) -> tuple[Tensor, Tensor | None]:
-    if tree_layout is not None:
-        return _tree_forward(module, query, key, value, tree_layout, dropout, scaling, options)
+def _sdpa(_module: nn.Module) -> Callable[..., Any]:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    result: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
-        module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
-    )
-    return result
+    return sdpa_attention_forward
 
 
-def _eager_forward(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    tree_layout: TreeLayout | None = None,
-    **options: Any,
-) -> tuple[Tensor, Tensor | None]:
-    if tree_layout is not None:
-        return _tree_forward(module, query, key, value, tree_layout, dropout, scaling, options)
+def _eager(module: nn.Module) -> Callable[..., Any]:
     # Every modelling file of transformers carries its own eager function.
-    eager = sys.modules[type(module).__module__].eager_attention_forward
-    result: tuple[Tensor, Tensor | None] = eager(
-        module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
-    )
-    return result
+    eager: Callable[..., Any] = sys.modules[type(module).__module__].eager_attention_forward
+    return eager
+
+
+def _attention_of(plain: Callable[[nn.Module], Callable[..., Any]]) -> Callable[..., Any]:
+    """Return the attention of trees, and what `plain` finds for calls without any."""
+
+    def forward(
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        dropout: float = 0.0,
+        scaling: float | None = None,
+        tree_layout: TreeLayout | None = None,
+        **options: Any,
+    ) -> Any:
+        if tree_layout is not None:
+            return _tree_forward(module, query, key, value, tree_layout, dropout, scaling, options)
+        options |= {"dropout": dropout, "scaling": scaling}
+        return plain(module)(module, query, key, value, attention_mask, **options)
+
+    return forward
 
 
 @cache
@@ -189,6 +164,6 @@ def register_kernels() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-    for name, forward, kind in ((SDPA, _sdpa_forward, "sdpa"), (EAGER, _eager_forward, "eager")):
-        AttentionInterface.register(name, forward)
+    for name, plain, kind in ((SDPA, _sdpa, "sdpa"), (EAGER, _eager, "eager")):
+        AttentionInterface.register(name, _attention_of(plain))
         AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[kind])

@@ -20,10 +20,10 @@ from accordant.models.adapters import base_model_of
 from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.scores import EXTRAS, Scores, concatenate
-from accordant.tokens.trees import PackedRow, TokenTree, pack_row, plan_rows
+from accordant.tokens.trees import PackedRow, TokenTree, fill_row, pack_row, plan_rows
 
 # Part of every cache key: raise it when the numbers the engine returns change.
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 
 TokensRead = Literal["predicting", "continuations", "all"]
 """Tokens of a row whose last state is read: those that predict, the continuations' own as well, or
@@ -84,27 +84,38 @@ class PackedTensors:
         cls, row: PackedRow, device: torch.device | str, read: TokensRead = "predicting"
     ) -> PackedTensors:
         """Put `row` on `device`, for who reads the last states of these of its tokens."""
-        sources: list[int] = []
-        places: list[int] = []
-        for index in row.continuations:
-            segment = row.segments[index]
-            sources.extend(row.sources(index))
-            places.extend(range(segment.start, segment.end))
+        segments = [row.segments[index] for index in row.continuations]
+        sources = [source for index in row.continuations for source in row.sources(index)]
+        places = [place for segment in segments for place in range(segment.start, segment.end)]
         wanted: Iterable[int] = sources
         if read != "predicting":
             wanted = range(len(row.tokens)) if read == "all" else (*sources, *places)
-        lengths = torch.tensor([row.segments[i].length for i in row.continuations], device=device)
-        count = torch.arange(len(row.continuations), device=device)
-        return cls(
-            input_ids=torch.tensor([row.tokens], device=device),
-            layout=TreeLayout.of(row, torch.device(device), wanted),
-            sources=torch.tensor(sources, device=device),
-            targets=torch.tensor([row.tokens[place] for place in places], device=device),
-            owner=torch.repeat_interleave(count, lengths),
-            lengths=lengths,
-            tree=torch.tensor(row.trees, device=device),
-            places=None if read == "predicting" else torch.tensor(places, device=device),
+        sent = _send(
+            device,
+            input_ids=row.tokens,
+            positions=row.positions,
+            end=row.ends,
+            sources=sources,
+            places=places,
+            targets=[row.tokens[place] for place in places],
+            owner=[index for index, segment in enumerate(segments) for _ in range(segment.length)],
+            lengths=[segment.length for segment in segments],
+            tree=row.trees,
+            read=sorted(set(wanted)),
         )
+        layout = TreeLayout(sent.pop("end"), sent.pop("positions"), sent.pop("read"))
+        if read == "predicting":
+            del sent["places"]
+        return cls(sent.pop("input_ids")[None], layout, **sent)
+
+
+def _send(device: torch.device | str, **numbers: Sequence[int]) -> dict[str, Tensor]:
+    """Put lists on `device`, int64 each, in one copy that the host does not wait for."""
+    joined = torch.tensor([number for part in numbers.values() for number in part])
+    if torch.device(device).type == "cuda":
+        joined = joined.pin_memory()
+    parts = joined.to(device, non_blocking=True).split([len(part) for part in numbers.values()])
+    return dict(zip(numbers, parts, strict=True))
 
 
 class PackedOutput(NamedTuple):
@@ -201,7 +212,13 @@ def pack(
     """Lay `trees` out in one row on the model's device, to be scored with `options`."""
     has_head = options is not None and options.values is not None
     read: TokensRead = "continuations" if has_head else "predicting"
-    return PackedTensors.of(pack_row(trees, TILE), next(model.parameters()).device, read)
+    return PackedTensors.of(filled_row(trees), next(model.parameters()).device, read)
+
+
+def filled_row(trees: Sequence[TokenTree]) -> PackedRow:
+    """Lay `trees` out in one row of a length that products run well at."""
+    row = pack_row(trees)
+    return fill_row(row, -(-len(row.tokens) // TILE) * TILE)
 
 
 def score_packed(

@@ -12,9 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from accordant.models.hooks import LayerSite, captured
-from accordant.scoring.engine import PackedTensors, ScoreOptions, evaluating, score_packed
-from accordant.scoring.head import TILE
-from accordant.tokens.trees import PackedRow, TokenTree, pack_row, plan_rows
+from accordant.scoring.engine import (
+    PackedTensors,
+    ScoreOptions,
+    evaluating,
+    filled_row,
+    score_packed,
+)
+from accordant.tokens.trees import PackedRow, TokenTree, plan_rows
 
 Pool = Literal["last", "mean", "all"]
 """The last token's state, the mean over tokens, or the states of all tokens one after another."""
@@ -55,7 +60,7 @@ def read_states(
     parts: dict[LayerSite, list[Tensor]] = {site: [] for site in sites}
     with evaluating(model), captured(model, sites) as states:
         for planned in plan_rows([tree.num_tokens for tree in trees], budget):
-            row = pack_row([trees[index] for index in planned], TILE)
+            row = filled_row([trees[index] for index in planned])
             packed = PackedTensors.of(row, device, "all")
             score_packed(model, packed, ScoreOptions(logps=False))
             runs = _runs(row, of)

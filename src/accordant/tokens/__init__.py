@@ -17,6 +17,14 @@ __getattr__, __dir__, __all__ = lazy_names(
         "rendering": ("Encoded", "encode", "encode_prompt", "render"),
         "settings": ("TemplateSettings",),
         "template": ("Rendering", "applies_template", "end_of_turn_ids"),
-        "trees": ("PackedRow", "Segment", "TokenTree", "pack_row", "plan_rows"),
+        "trees": (
+            "PackedRow",
+            "Segment",
+            "TokenTree",
+            "fill_row",
+            "pack_row",
+            "plan_rows",
+            "subtree_ends",
+        ),
     },
 )

@@ -10,7 +10,7 @@ end. Nothing else is visible to it, so scores equal those of separate sequences.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # Neighbours that begin with at least so many equal tokens (a system prompt, the same question)
 # share them; for fewer the extra attention block costs more than the tokens.
@@ -75,13 +75,16 @@ class PackedRow:
     Args:
         tokens: token ids of the row.
         positions: position id of every token.
-        segments: the runs the row is made of, parents first.
+        ends: one past the last token that sees this one, of every token: token q sees token k where
+            `k <= q < ends[k]`.
+        segments: the runs of trees the row is made of, depth first.
         continuations: index of the segment of every continuation, tree by tree, in order.
         trees: index of the tree (within this row) that every continuation belongs to.
     """
 
     tokens: tuple[int, ...]
     positions: tuple[int, ...]
+    ends: tuple[int, ...]
     segments: tuple[Segment, ...]
     continuations: tuple[int, ...]
     trees: tuple[int, ...]
@@ -105,24 +108,44 @@ class PackedRow:
         return (*self.prompt(parent), *range(segment.start, segment.end))
 
 
-def pack_row(trees: Sequence[TokenTree], multiple: int = 1) -> PackedRow:
+def pack_row(trees: Sequence[TokenTree]) -> PackedRow:
     """Lay `trees` out in a single row; what the prompts of neighbours share is laid out once.
 
     Args:
         trees: at least one.
-        multiple: the row is filled up to a multiple of so many tokens, by a segment that sees
-            nothing else and is seen by nothing.
     """
     row = _Row()
     _lay_out(row, trees, range(len(trees)), used=0, parent=-1)
-    if spare := -len(row.tokens) % multiple:
-        row.append([FILLER] * spare, parent=-1)
     return PackedRow(
         tuple(row.tokens),
         tuple(row.positions),
+        subtree_ends(row.segments),
         tuple(row.segments),
         tuple(row.continuations),
         tuple(row.trees),
+    )
+
+
+def subtree_ends(segments: Sequence[Segment]) -> tuple[int, ...]:
+    """Return for every token of `segments`, which stand depth first, where its subtree ends."""
+    ends = [segment.end for segment in segments]
+    for index in reversed(range(len(segments))):
+        parent = segments[index].parent
+        if parent >= 0:
+            ends[parent] = max(ends[parent], ends[index])
+    runs = zip(ends, segments, strict=True)
+    return tuple(end for end, segment in runs for _ in range(segment.length))
+
+
+def fill_row(row: PackedRow, length: int) -> PackedRow:
+    """Fill `row` up to `length` tokens, with tokens that see themselves alone."""
+    first = len(row.tokens)
+    spare = (0,) * (length - first)
+    return replace(
+        row,
+        tokens=row.tokens + (FILLER,) * len(spare),
+        positions=row.positions + spare,
+        ends=row.ends + tuple(range(first + 1, length + 1)),
     )
 
 
