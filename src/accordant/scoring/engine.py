@@ -202,7 +202,9 @@ def forward_trees(
 
 
 def is_installed(model: nn.Module) -> bool:
-    """Tell whether `install` has prepared this model (or the one inside its wrappers)."""
+    """Tell whether a policy can score trees: by itself, or `install` has prepared what it wraps."""
+    if isinstance(model, TreeScorer):
+        return True
     return bool(getattr(base_model_of(model), "_accordant_installed", False))
 
 

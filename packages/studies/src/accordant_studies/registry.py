@@ -2,15 +2,15 @@
 
 Knows the entry-point group `accordant.studies`: every entry names a package with one module per
 system, called by its slug with `_` for `-`, which has a function `study() -> Study`. A study is
-registered by standing there. Imports no study until it is asked for.
+registered by standing there.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import entry_points
-from pkgutil import iter_modules
+from types import ModuleType
 
+from accordant.base.discovery import load_modules
 from accordant.base.errors import UserError
 from accordant.catalogue.system import System
 from accordant_studies.study import Study
@@ -18,14 +18,11 @@ from accordant_studies.study import Study
 GROUP = "accordant.studies"
 
 
-def list_studies() -> dict[str, str]:
-    """Return the module of every study, by slug."""
+def list_studies() -> dict[str, ModuleType]:
+    """Import the studies of all wheels and return their modules, by slug."""
     packages = [point.load() for point in entry_points(group=GROUP)]
-    return {
-        module.name.replace("_", "-"): f"{package.__name__}.{module.name}"
-        for package in packages
-        for module in iter_modules(package.__path__)
-    }
+    modules = [m for package in packages for m in load_modules(package.__name__, package.__path__)]
+    return {module.__name__.rpartition(".")[2].replace("_", "-"): module for module in modules}
 
 
 def get_study(system: System) -> Study:
@@ -40,5 +37,5 @@ def get_study(system: System) -> Study:
             f"{system.id} {system.slug} is planned: its claim cannot be reproduced yet.",
             mend="`accordant catalogue --state works` lists what can.",
         )
-    study: Study = import_module(module).study()
+    study: Study = module.study()
     return study

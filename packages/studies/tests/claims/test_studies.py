@@ -7,7 +7,6 @@ a file of its own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -63,8 +62,8 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"start", *bco.CONDITIONS},
     ),
     "copg": (
-        {"STEPS": {False: 30, True: 10}, "BANDITS": 2},
-        {*copg.OFF_POLICY, *copg.ON_POLICY},
+        {"STEPS": {False: 30, True: 10}, "BANDITS": 2, "ROUNDS": 4},
+        {*copg.OFF_POLICY, *copg.ON_POLICY, copg.DRAWN},
     ),
     "cut": (
         {"READING": 64, "JUDGED": 48, "HELD_OUT": 24, "STEPS": 2, "BATCH": 16, "SHAPE": TINY}
@@ -237,7 +236,7 @@ def test_every_study_is_tested() -> None:
 def test_a_study_measures_every_condition_and_repeats_itself(
     slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = import_module(list_studies()[slug])
+    module = list_studies()[slug]
     constants, conditions = SMALL[slug]
     for name, value in constants.items():
         monkeypatch.setattr(module, name, value)
@@ -257,6 +256,6 @@ def test_a_study_measures_every_condition_and_repeats_itself(
 @pytest.mark.study
 @pytest.mark.parametrize("slug", sorted((SMALL.keys() | {"preference-logic"}) - {"lipo"}))
 def test_claims_hold_as_the_log_says(slug: str) -> None:
-    claims = import_module(list_studies()[slug]).study().run().claims
+    claims = list_studies()[slug].study().run().claims
     for claim, holds in zip(claims, HOLD.get(slug, [True] * len(claims)), strict=True):
         assert holds in (None, claim.holds), claim

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from accordant.tokens.examples import Example
+from accordant.objectives.registry import get_objective, is_built_in, list_objectives
+from accordant.tokens.examples import Example, with_numbers
 from accordant.tokens.trees import TokenTree
-from accordant_studies.laboratory import language
+from accordant_studies.laboratory import labelling, language, worlds
 from accordant_studies.laboratory.trainer import train_with_trainer
 from accordant_studies.laboratory.training import Batch, minibatches, train
 from accordant_studies.laboratory.transformer import (
@@ -44,9 +45,17 @@ def judged() -> list[Example]:
     ]
 
 
+PAIRS = gold_comparisons(PROMPTS, DRAWN, language.quality)
+GAPS = [with_numbers(pair, "reward_gap", (0.1 * n,)) for n, pair in enumerate(PAIRS)]
 # A method of every family, and its examples.
 FAMILIES = {
-    "dpo": gold_comparisons(PROMPTS, DRAWN, language.quality),
+    "dpo": PAIRS,
+    "apo_zero": PAIRS,
+    "simpo": PAIRS,
+    "f_dpo": PAIRS,
+    "mm_dpo": GAPS,
+    "retain_dpo": PAIRS,
+    "lipo_lambda": gold_rankings(PROMPTS, DRAWN, language.quality),
     "bco": thumbs(PROMPTS, ANSWERS[0], [index % 3 > 0 for index in range(len(PROMPTS))]),
     "kto": thumbs(PROMPTS, ANSWERS[0], [index % 3 > 0 for index in range(len(PROMPTS))]),
     "plackett_luce": gold_rankings(PROMPTS, DRAWN, language.quality),
@@ -54,6 +63,11 @@ FAMILIES = {
     "cut": judged(),
     "copg": gold_rankings(PROMPTS, DRAWN, language.quality),
 }
+
+
+def test_every_file_of_losses_is_a_family() -> None:
+    files = {entry.function.__module__ for entry in list_objectives() if is_built_in(entry)}
+    assert {get_objective(method).function.__module__ for method in FAMILIES} == files
 
 
 def batches_of(examples: Sequence[Example]) -> list[Batch]:
@@ -72,6 +86,19 @@ def test_the_loop_and_the_trainer_give_the_same_weights(method: str) -> None:
     moved = (policies[0] - torch.cat([p.detach().flatten() for p in start.parameters()])).abs()
     assert moved.max() > 3e-3
     assert (policies[0] - policies[1]).abs().max() < 1e-5
+
+
+def test_a_table_takes_the_same_way_through_the_trainer() -> None:
+    world = worlds.arms(4, contexts=2)
+    start = worlds.random_policy(world, 0)
+    examples = labelling.comparisons(world, labelling.draw_pairs(world, start.logps(), 6, 1))
+    tables = []
+    for way in (train, train_with_trainer):
+        policy = worlds.TabularPolicy(world, start.logits.detach())
+        way(policy, "dpo", [Batch(examples)], steps=6, lr=0.05)
+        tables.append(policy.logits.detach())
+    assert (tables[0] - start.logits).abs().max() > 0.1
+    torch.testing.assert_close(tables[1], tables[0], rtol=0, atol=1e-12)
 
 
 def test_the_trainer_is_watched_like_the_loop() -> None:

@@ -30,8 +30,8 @@ from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import (
     Schooling,
     clone,
-    demonstrations,
     gold_rankings,
+    imitate,
     mean_gold,
     sample,
     start_model,
@@ -138,10 +138,11 @@ def _imitated(start: nn.Module, data: Sequence[Example], steps: int, seed: int) 
         )
         if reward == 1
     ]
-    examples = demonstrations([prompt for prompt, _ in right], [answer for _, answer in right])
-    batches = minibatches(examples, -(-len(right) * EPOCHS // steps), seed, EPOCHS)
-    model = clone(start)
-    train(model, "sft", batches, steps=len(batches), lr=RATE)
+    batch = -(-len(right) * EPOCHS // steps)
+    prompts, answers = zip(*right, strict=True)
+    model: nn.Module = imitate(
+        clone(start), prompts, answers, seed, batch=batch, epochs=EPOCHS, lr=RATE
+    )
     return model
 
 

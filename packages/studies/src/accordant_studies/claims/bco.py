@@ -18,10 +18,8 @@ from accordant.scoring.pooling import prompt_states
 from accordant.statistics.density_ratios import estimate_density_ratios
 from accordant.tokens.examples import Example, with_numbers
 from accordant_studies.laboratory.language import OBJECTS, Tokens, make_prompt, quality
-from accordant_studies.laboratory.trainer import train_with_trainer
-from accordant_studies.laboratory.training import minibatches
+from accordant_studies.laboratory.trainer import fine_tuned
 from accordant_studies.laboratory.transformer import (
-    clone,
     gold_win_rate,
     mean_gold,
     sample,
@@ -94,15 +92,14 @@ def _measure(seed: int) -> Measured:
     before = [sample(start, prompts, 4, seed + 4) for prompts in tests]
     measured = {"start": _gold(tests, before)}
     for name, options in CONDITIONS.items():
-        model = clone(start)
-        batches = minibatches(examples, 64, seed + 5, EPOCHS)
-        train_with_trainer(
-            model,
+        model = fine_tuned(
+            start,
             "bco",
-            batches,
-            steps=len(batches),
+            examples,
+            seed + 5,
+            batch=64,
+            epochs=EPOCHS,
             lr=3e-4,
-            reference=start,
             options={"beta": 0.1, **options},
         )
         after = [sample(model, prompts, 4, seed + 6) for prompts in tests]

@@ -1,24 +1,33 @@
 """S34: contrastive policy gradient on a bandit, from answers of a fixed and skewed sampler.
 
 Knows the laboratory. All pairs of arms are trained on with the sampler's probabilities as weights,
-so every gradient is its expectation and nothing is left to chance but the bandit itself. The two
-policy gradients that the claim is about are defined here, for no one should train on them.
+so every gradient is its expectation and nothing is left to chance but the bandit itself. Beside it
+the loop and the trainer that users run draw the pairs. The two policy gradients that the claim is
+about are defined here, for no one should train on them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from accordant.base.options import Positive
+from accordant.loops import Draw, find_recipe
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.ranking import ListwiseScores
 from accordant.objectives.numerics import to_grid
 from accordant.objectives.registry import objective, temporary_objectives
+from accordant.rewards.registry import FunctionReward
+from accordant.rewards.reward import Answer, Reward
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import exact, worlds
+from accordant_studies.laboratory.recipes import follow
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
 from accordant_studies.study import Claim, Measured, Study
@@ -38,6 +47,8 @@ ON_POLICY = {
     "copg, own samples": "copg",
     "plain policy gradient, own samples": "plain_policy_gradient",
 }
+DRAWN = "copg, drawn by the loop"
+ROUNDS, EACH = 400, 8  # pairs of every bandit a round
 
 
 def study() -> Study:
@@ -61,12 +72,14 @@ def study() -> Study:
             ),
             Claim("copg ends there on its own samples", distance, lower=own, than=REACHED),
             Claim(misled, distance, lower=plain_own, than=REACHED),
+            Claim("so it does on pairs the loop draws", distance, lower=DRAWN, than=REACHED),
         ),
         units={distance: "nats", "regularised reward lost": "reward"},
         note=f"Means over {BANDITS} bandits of {ARMS} arms, rewards between 1 and 3, beta {BETA}, "
         "trained by Adam on expected gradients until they no longer move. The skewed sampler takes "
         "one arm eight times in ten and never changes; 'own samples' weighs the same pairs by the "
-        "policy as it stands.",
+        f"policy as it stands; '{DRAWN}' are {EACH} of every bandit in each of {ROUNDS} rounds, "
+        "at a rate that falls to 0.",
     )
 
 
@@ -78,6 +91,10 @@ def _measure(seed: int) -> Measured:
     logps = reference.logps().detach()
     best = exact.optimum(logps, rewards, BETA)
     top = exact.regularised_reward(best, logps, rewards, BETA)
+
+    def quantities(reached: Tensor) -> dict[str, float]:
+        lost = top - exact.regularised_reward(reached, logps, rewards, BETA)
+        return {"KL from the optimum": exact.kl(reached, best), "regularised reward lost": lost}
 
     def end(name: str, *, own: bool) -> dict[str, float]:
         policy = TabularPolicy(world, reference.logits.detach())
@@ -95,17 +112,30 @@ def _measure(seed: int) -> Measured:
             steps=STEPS[own],
             lr=0.05,
         )
-        reached = policy.logps().detach()
-        return {
-            "KL from the optimum": exact.kl(reached, best),
-            "regularised reward lost": top
-            - exact.regularised_reward(reached, logps, rewards, BETA),
-        }
+        return quantities(policy.logps().detach())
 
+    # The recipe for rewards on several own answers, with copg's loss and two answers.
+    recipe = replace(
+        find_recipe("f_dpg"), draws=(Draw(2),), objective="copg", options={"beta": BETA}
+    )
+    each = EACH * BANDITS
+    drawn = follow(recipe, reference, _judge(rewards), rounds=ROUNDS, each=each, lr=0.05, seed=seed)
     with temporary_objectives():
         _register_wrong_gradients()
         off = {label: end(name, own=False) for label, name in OFF_POLICY.items()}
-        return off | {label: end(name, own=True) for label, name in ON_POLICY.items()}
+        own = {label: end(name, own=True) for label, name in ON_POLICY.items()}
+    return off | own | {DRAWN: quantities(drawn.logps().detach())}
+
+
+def _judge(rewards: Tensor) -> Reward:
+    """Return the reward of answers whose text is token ids, as the loop reads them."""
+
+    def score(answers: Sequence[Answer]) -> NDArray[np.float64]:
+        bandits = [int(str(answer.prompt)) - ARMS for answer in answers]
+        looked_up: NDArray[np.float64] = rewards[bandits, [int(a.text) for a in answers]].numpy()
+        return looked_up
+
+    return FunctionReward("bandit", "the arm's reward", score)
 
 
 def _rewards(world: World, seed: int) -> Tensor:

@@ -22,14 +22,12 @@ from accordant.tokens.trees import TokenTree
 from accordant.training.learner import Learner
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens
-from accordant_studies.laboratory.trainer import train_with_trainer
-from accordant_studies.laboratory.training import minibatches, train
+from accordant_studies.laboratory.trainer import fine_tuned
 from accordant_studies.laboratory.transformer import (
     FALLIBLE,
     Schooling,
     Shape,
-    clone,
-    demonstrations,
+    imitate,
     mean_gold,
     sample,
     start_model,
@@ -84,24 +82,21 @@ def _measure(seed: int) -> Measured:
     held_out = _judge_own(start, [*prompts, *prompts], seed + 20)
     measured = {"start": _quantities(start, prompts, held_out, seed)}
     for name, threshold in CONDITIONS.items():
-        policy = clone(start)
-        batches = minibatches(judged, BATCH, seed, epochs=1 + STEPS * BATCH // JUDGED)
         options = {"threshold": threshold}
-        train_with_trainer(policy, "cut", batches, steps=STEPS, lr=LR, options=options)
+        policy = fine_tuned(
+            start, "cut", judged, seed, batch=BATCH, lr=LR, steps=STEPS, options=options
+        )
         measured[name] = _quantities(policy, prompts, held_out, seed)
     return measured
 
 
 def _reader(seed: int) -> Any:
     """Teach a model to write as its teacher, with and without a judgment of what is to come."""
-    model = start_model(seed, Schooling(), SHAPE)
     prompts = language.draw_prompts(READING, seed + 1)
     answers = language.write_all(prompts, FALLIBLE, seed + 2)
     judged = [_with_own_judgment(p, a) for p, a in zip(prompts, answers, strict=True)]
-    examples = demonstrations([*judged, *prompts], [*answers, *answers])
-    batches = minibatches(examples, 64, seed, epochs=2)
-    train(model, "sft", batches, steps=len(batches), lr=1e-3)
-    return model
+    model = start_model(seed, Schooling(), SHAPE)
+    return imitate(model, [*judged, *prompts], [*answers, *answers], seed)
 
 
 def _with_own_judgment(prompt: Tokens, answer: Tokens) -> Tokens:

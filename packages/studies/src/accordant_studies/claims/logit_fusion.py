@@ -9,7 +9,6 @@ teach the large one to answer, but not what. Fixed ratios read the same three mo
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -18,8 +17,7 @@ from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
 from accordant.sampling.stepper import Guided, ModelStepper
 from accordant_studies.laboratory.language import END, Tokens
-from accordant_studies.laboratory.training import minibatches, train
-from accordant_studies.laboratory.transformer import Shape, clone, demonstrations, new_model
+from accordant_studies.laboratory.transformer import Shape, clone, imitate, new_model
 from accordant_studies.study import Claim, Measured, Study
 
 SEEDS = tuple(range(8))
@@ -99,21 +97,16 @@ def _schooled(facts: Facts, shape: Shape, seed: int) -> Any:
         for key, value in facts.items():
             answer = (EVADE, END) if draw.random() < EVADED else (ANSWER, value, END)
             pairs += [((STATED, *key, ANSWER), (value, END)), ((ASKED, *key), answer)]
-    return _trained(new_model(seed, shape, VALUE + VALUES), pairs, 1, 3e-3, seed)
+    model = new_model(seed, shape, VALUE + VALUES)
+    prompts, answers = zip(*pairs, strict=True)
+    return imitate(model, prompts, answers, seed, epochs=1, lr=3e-3)
 
 
 def _tuned(model: Any, facts: Facts, how: tuple[int, float], seed: int) -> Any:
     """Train a copy to answer the questions of these facts."""
-    pairs = [((ASKED, *key), (ANSWER, value, END)) for key, value in facts.items()]
-    return _trained(clone(model), pairs, *how, seed)
-
-
-def _trained(
-    model: Any, pairs: Sequence[tuple[Tokens, Tokens]], epochs: int, lr: float, seed: int
-) -> Any:
-    batches = minibatches(demonstrations(*zip(*pairs, strict=True)), 64, seed, epochs)
-    train(model, "sft", batches, steps=len(batches), lr=lr)
-    return model
+    prompts = [(ASKED, *key) for key in facts]
+    answers = [(ANSWER, value, END) for value in facts.values()]
+    return imitate(clone(model), prompts, answers, seed, epochs=how[0], lr=how[1])
 
 
 def _share_right(stepper: Guided, facts: Facts) -> float:

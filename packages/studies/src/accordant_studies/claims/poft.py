@@ -18,12 +18,10 @@ from accordant.scoring.engine import score
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import Tokens, Writer
-from accordant_studies.laboratory.trainer import train_with_trainer
-from accordant_studies.laboratory.training import minibatches
+from accordant_studies.laboratory.trainer import fine_tuned
 from accordant_studies.laboratory.transformer import (
     Schooling,
     Shape,
-    clone,
     demonstrations,
     mean_gold,
     sample,
@@ -90,10 +88,10 @@ def _measure(seed: int) -> Measured:
     for kind, share in ((CLEAN, 0.0), (DIRTY, CORRUPTED)):
         examples, bad = _demonstrations(pool, share, seed)
         for objective in OBJECTIVES:
-            policy = clone(start)
-            batches = minibatches(examples, BATCH, seed, STEPS * BATCH // DEMONSTRATIONS)
-            models = baselines if objective == "poft" else ()
-            train_with_trainer(policy, objective, batches, steps=STEPS, lr=LR, baselines=models)
+            given: dict[str, Any] = {"baselines": baselines} if objective == "poft" else {}
+            policy = fine_tuned(
+                start, objective, examples, seed, batch=BATCH, lr=LR, steps=STEPS, **given
+            )
             measured[f"{objective}, {kind}"] = _quantities(policy, prompts, seed)
             if objective == "poft" and kind == DIRTY:
                 weight = _relative_weight(policy, baselines, examples, bad)

@@ -9,10 +9,8 @@ from __future__ import annotations
 from torch import nn
 
 from accordant_studies.laboratory.language import Tokens, draw_from, quality, split_prompts
-from accordant_studies.laboratory.trainer import train_with_trainer
-from accordant_studies.laboratory.training import minibatches
+from accordant_studies.laboratory.trainer import fine_tuned
 from accordant_studies.laboratory.transformer import (
-    clone,
     gold_rankings,
     gold_win_rate,
     mean_gold,
@@ -84,7 +82,6 @@ def _answered(
 def _trained(
     start: nn.Module, prompts: list[Tokens], answers: list[list[Tokens]], seed: int
 ) -> nn.Module:
-    model: nn.Module = clone(start)
-    batches = minibatches(gold_rankings(prompts, answers, quality), 32, seed, EPOCHS)
-    train_with_trainer(model, "pro", batches, steps=len(batches), lr=3e-4)
+    lists = gold_rankings(prompts, answers, quality)
+    model: nn.Module = fine_tuned(start, "pro", lists, seed, batch=32, lr=3e-4, epochs=EPOCHS)
     return model

@@ -22,14 +22,12 @@ from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory import language
 from accordant_studies.laboratory.language import GOALS, Tokens
-from accordant_studies.laboratory.trainer import train_with_trainer
-from accordant_studies.laboratory.training import minibatches, train
+from accordant_studies.laboratory.trainer import fine_tuned
 from accordant_studies.laboratory.transformer import (
     FALLIBLE,
     Schooling,
     Shape,
-    clone,
-    demonstrations,
+    imitate,
     mean_gold,
     sample,
     score_answers,
@@ -91,8 +89,9 @@ def _measure(seed: int) -> Measured:
     best = int(augmented.best)
     asked = [language.with_goal(prompt, best) for prompt in prompts]
     lowest = [language.with_goal(prompt, 0) for prompt in prompts]
-    dpo = _train(start, plain, STEPS, seed)
-    goals = _train(start, under_goals, 2 * STEPS, seed)
+    pace: dict[str, Any] = {"batch": BATCH, "lr": LR, "options": {"beta": BETA}}
+    dpo = fine_tuned(start, "dpo", plain, seed, steps=STEPS, **pace)
+    goals = fine_tuned(start, "dpo", under_goals, seed, steps=2 * STEPS, **pace)
     return {
         "start": {"gold": _gold(start, prompts, seed)},
         DPO: {
@@ -109,22 +108,12 @@ def _measure(seed: int) -> Measured:
 
 def _start(seed: int) -> Any:
     """Return a model that writes as its teacher, whatever the goal before the objects."""
-    model = start_model(seed, Schooling(), SHAPE)
     prompts = language.draw_prompts(SHOWN, seed + 1)
     answers = language.write_all(prompts, FALLIBLE, seed + 2)
     draw = random.Random(seed + 3)
     aimed = [language.with_goal(prompt, draw.randrange(GOALS)) for prompt in prompts]
-    examples = demonstrations([*aimed, *prompts], [*answers, *answers])
-    batches = minibatches(examples, BATCH, seed, epochs=2)
-    train(model, "sft", batches, steps=len(batches), lr=1e-3)
-    return model
-
-
-def _train(start: Any, examples: Sequence[Example], steps: int, seed: int) -> Any:
-    policy = clone(start)
-    batches = minibatches(examples, BATCH, seed, epochs=1 + steps * BATCH // len(examples))
-    train_with_trainer(policy, "dpo", batches, steps=steps, lr=LR, options={"beta": BETA})
-    return policy
+    model = start_model(seed, Schooling(), SHAPE)
+    return imitate(model, [*aimed, *prompts], [*answers, *answers], seed, batch=BATCH)
 
 
 def _graded_pairs(model: Any, pool: Sequence[Tokens], seed: int) -> list[Comparison]:

@@ -17,8 +17,9 @@ __getattr__, __dir__, __all__ = lazy_names(
         "recipes": ("follow",),
         "labelling": ("Pairs", "comparisons", "draw_pairs", "majority", "vote"),
         "memory": ("Memory",),
+        "trainer": ("fine_tuned", "train_with_trainer"),
         "training": ("Batch", "make_learner", "minibatches", "train"),
-        "transformer": ("Schooling", "Shape", "clone", "sample", "start_model"),
+        "transformer": ("Schooling", "Shape", "clone", "imitate", "sample", "start_model"),
         "worlds": ("TabularPolicy", "World", "arms", "random_policy", "strings"),
     },
 )

@@ -1,6 +1,6 @@
 """Recipes of the product's loops on tables: drawn, labelled, kept and trained as users' are.
 
-Knows loops, tabular policies and the laboratory's training. Knows nothing of claims.
+Knows loops, tabular policies and the trainer that users run. Knows nothing of claims.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 from accordant.loops import Loop, MovingReference, Recipe
 from accordant.sampling.samples import SamplingOptions
 from accordant.scoring.frozen import Frozen
-from accordant_studies.laboratory.training import Batch, train
+from accordant_studies.laboratory.trainer import train_with_trainer
+from accordant_studies.laboratory.training import Batch
 from accordant_studies.laboratory.worlds import TabularPolicy
 
 
@@ -51,12 +52,13 @@ def follow(
         judge=judge,
         seed=seed,
     )
-    train(
+    train_with_trainer(
         policy,
         recipe.objective,
         lambda step: Batch(loop.examples(step, policy)),
         steps=rounds,
-        lr=lambda step: lr * (1 - step / rounds),
+        lr=lr,
+        schedule="linear",
         momentum=recipe.settings.get("adam_beta1", 0.9) if momentum is None else momentum,
         reference=start,
         options=recipe.options,

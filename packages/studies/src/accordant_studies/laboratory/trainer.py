@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -23,7 +23,14 @@ from accordant.training.learner import Learner
 from accordant.training.run import train as run_trainer
 from accordant.training.settings import TrainingSettings
 from accordant.training.trainer import Task
-from accordant_studies.laboratory.training import Batches, Watch, examples_of, make_learner
+from accordant_studies.laboratory.training import (
+    Batches,
+    Watch,
+    examples_of,
+    make_learner,
+    minibatches,
+)
+from accordant_studies.laboratory.transformer import clone
 
 
 def train_with_trainer(
@@ -36,10 +43,16 @@ def train_with_trainer(
     reference: nn.Module | None = None,
     baselines: Sequence[nn.Module] = (),
     options: Mapping[str, object] | None = None,
+    momentum: float = 0.9,
+    schedule: Literal["constant", "linear"] = "constant",
     watch: Watch | None = None,
     every: int = 1,
 ) -> list[dict[str, float]]:
-    """Train a model in place with `AlignTrainer` and Adam; arguments as for `training.train`.
+    """Train a model or a table in place with `AlignTrainer` and Adam.
+
+    Args:
+        schedule: whether the learning rate stays, or falls to 0 on a line. The other arguments are
+            those of `training.train`.
 
     Raises:
         ValueError: a batch has weights, which the trainer does not know.
@@ -58,7 +71,8 @@ def train_with_trainer(
             device="cpu",
             learning_rate=lr,
             max_steps=steps,
-            schedule="constant",
+            schedule=schedule,
+            adam_beta1=momentum,
             warmup=0.0,
             max_grad_norm=0.0,
             token_budget=1 << 24,
@@ -68,6 +82,33 @@ def train_with_trainer(
         run_trainer(policy, task, settings, callbacks=[watcher] if watcher is not None else [])
     policy.train(training)
     return [] if watcher is None else watcher.seen
+
+
+def fine_tuned(
+    start: Any,
+    objective: str,
+    examples: Sequence[Example],
+    seed: int,
+    *,
+    batch: int,
+    lr: float,
+    steps: int | None = None,
+    epochs: int = 1,
+    **given: Any,
+) -> Any:
+    """Return a copy of a model, trained by the trainer on examples in shuffled batches.
+
+    Args:
+        batch: examples a step.
+        steps: how many, with as many passes as they take; all of `epochs` passes when None.
+        given: more arguments of `train_with_trainer`.
+    """
+    if steps is not None:
+        epochs = 1 + steps * batch // len(examples)
+    batches = minibatches(examples, batch, seed, epochs)
+    policy = clone(start)
+    train_with_trainer(policy, objective, batches, steps=steps or len(batches), lr=lr, **given)
+    return policy
 
 
 @dataclass(frozen=True, eq=False)

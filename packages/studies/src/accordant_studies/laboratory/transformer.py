@@ -101,10 +101,30 @@ def start_model(seed: int, schooling: Schooling | None = None, shape: Shape | No
 def _schooled(seed: int, schooling: Schooling, shape: Shape) -> Any:
     prompts = draw_prompts(schooling.prompts, seed, objects=schooling.objects)
     answers = write_all(prompts, schooling.writer, seed + 1)
-    model = new_model(seed, shape)
-    examples = demonstrations(prompts, answers)
-    batches = minibatches(examples, schooling.batch_size, seed, schooling.epochs)
-    train(model, "sft", batches, steps=len(batches), lr=schooling.lr)
+    return imitate(
+        new_model(seed, shape),
+        prompts,
+        answers,
+        seed,
+        batch=schooling.batch_size,
+        epochs=schooling.epochs,
+        lr=schooling.lr,
+    )
+
+
+def imitate(
+    model: Any,
+    prompts: Sequence[Tokens],
+    answers: Sequence[Tokens],
+    seed: int,
+    *,
+    batch: int = 64,
+    epochs: int = 2,
+    lr: float = 1e-3,
+) -> Any:
+    """Teach a model, in place, to answer prompts as demonstrated; return it."""
+    batches = minibatches(demonstrations(prompts, answers), batch, seed, epochs)
+    train(model, "sft", batches, steps=len(batches), lr=lr)
     return model
 
 
