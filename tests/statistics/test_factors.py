@@ -11,7 +11,8 @@ from scipy.stats import kendalltau
 
 from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import wilson_interval
-from accordant.statistics.factors import compare_factors, kendall_tau, score_factors
+from accordant.statistics.factors import compare_factors, score_factors
+from accordant.statistics.rank_correlation import kendall_tau
 
 SIGNS = arrays(
     np.int64, st.tuples(st.integers(1, 30), st.integers(1, 4)), elements=st.integers(-1, 1)

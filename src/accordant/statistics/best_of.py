@@ -36,12 +36,11 @@ def chances(scores: ArrayLike) -> Floats:
     Args:
         scores: of n >= 2 answers, `[n]`; higher is better, infinities are allowed.
     """
-    values = np.asarray(scores, dtype=np.float64)
-    count = len(values)
-    below = (values[:, None] > values[None]).sum(1) + 0.5 * (
-        (values[:, None] == values[None]).sum(1) - 1
-    )
-    return np.asarray(below / (count - 1), dtype=np.float64)
+    from scipy.stats import rankdata
+
+    # A mean rank counts the answers below, half of those that tie, and the answer itself.
+    ranks: Floats = rankdata(np.asarray(scores, np.float64))
+    return (ranks - 1) / (len(ranks) - 1)
 
 
 def win_rate_over(scores: ArrayLike, others: ArrayLike) -> float:

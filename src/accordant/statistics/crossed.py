@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from accordant.statistics.arrays import ratios
 from accordant.statistics.estimates import batches
 
 if TYPE_CHECKING:
@@ -76,18 +77,13 @@ def table_of(
 
 
 def shared_tables(
-    ratings: Ratings,
-    groups: Sequence[str | None],
-    names: tuple[str, str],
-    wanted: Flags,
+    ratings: Ratings, groups: Sequence[str | None], names: tuple[str, str], wanted: Flags
 ) -> tuple[RatingTable, RatingTable]:
     """Collect two groups' ratings of the items that both rated."""
-    kept = wanted
-    for name in names:
-        rated = np.zeros(len(wanted), bool)
-        rated[table_of(ratings, groups, name, wanted).pool] = True
-        kept = kept & rated
-    first, second = (table_of(ratings, groups, name, kept) for name in names)
+    pools = [table_of(ratings, groups, name, wanted).pool for name in names]
+    shared = np.zeros(len(wanted), bool)
+    shared[np.intersect1d(pools[0], pools[1])] = True
+    first, second = (table_of(ratings, groups, name, shared) for name in names)
     return first, second
 
 
@@ -124,7 +120,7 @@ def weighted_r(table: RatingTable, weights: Floats, numbers: Floats, extra: Floa
         variance = variance + (shares * within * extra).sum(axis=1)
     scale = np.sqrt(variance * (shares * others**2).sum(axis=1))
     covariance = (shares * centred * others).sum(axis=1)
-    return np.where(scale > 0, covariance / np.where(scale > 0, scale, 1.0), np.nan)
+    return ratios(covariance, scale)
 
 
 def _sum_by_item(table: RatingTable, values: Floats) -> Floats:
@@ -136,16 +132,20 @@ def _sum_by_item(table: RatingTable, values: Floats) -> Floats:
 def standard_error(
     tables: tuple[RatingTable, ...], statistic: Statistic, drawing: tuple[int, int]
 ) -> float:
-    """Estimate sqrt(V_items + V_annotators - V_ratings), at least the larger of the first two."""
-    resamples, seed = drawing
-    variances: dict[Unit, float] = {}
+    """Estimate sqrt(V_items + V_annotators - V_ratings), at least the larger of the first two.
+
+    What drawing items anew and drawing annotators anew would change, less what is counted in both
+    (two-way clusters, Cameron, Gelbach and Miller 2011), each a bootstrap of so many resamples with
+    a seed, the `drawing`.
+    """
+    variances = []
     for place, unit in enumerate(UNITS):
-        generator = np.random.default_rng([seed, place])
-        drawn = _bootstrap(tables, statistic, unit, resamples, generator)
+        generator = np.random.default_rng([drawing[1], place])
+        drawn = _bootstrap(tables, statistic, unit, drawing[0], generator)
         finite = drawn[np.isfinite(drawn)]
-        variances[unit] = float(finite.var(ddof=1)) if len(finite) > 1 else math.nan
-    summed = variances["items"] + variances["annotators"] - variances["ratings"]
-    return math.sqrt(max(summed, variances["items"], variances["annotators"]))
+        variances.append(float(finite.var(ddof=1)) if len(finite) > 1 else math.nan)
+    items, annotators, ratings = variances
+    return math.sqrt(max(items + annotators - ratings, items, annotators))
 
 
 def _bootstrap(
@@ -155,18 +155,17 @@ def _bootstrap(
     resamples: int,
     generator: np.random.Generator,
 ) -> Floats:
-    """Compute the statistic with Poisson(1) copies of every unit, `[resamples]`.
+    """Compute the statistic with Poisson(1) copies of every unit, `[resamples]`."""
 
-    Items are copied for all tables together: they hold the same. Poisson copies instead of a fixed
-    number of draws make the variance right with few units, where plain draws are (n - 1) / n of it.
-    """
-
+    # Poisson copies instead of a fixed number of draws make the variance right with few units,
+    # where plain draws are (n - 1) / n of it.
     def copies(rows: int, units: int) -> Floats:
         return generator.poisson(1.0, (rows, units)).astype(np.float64)
 
     drawn = []
     for rows in batches(resamples, max(len(table.values) + len(table.pool) for table in tables)):
         if unit == "items":
+            # All tables hold the same items, which are copied for all of them together.
             shared = copies(rows, len(tables[0].pool))
             weights = [shared[:, table.items] for table in tables]
         elif unit == "annotators":

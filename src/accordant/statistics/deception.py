@@ -20,16 +20,17 @@ be either.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accordant.statistics.arrays import ratios
 from accordant.statistics.estimates import (
-    LEVEL,
+    FEW,
     RESAMPLES,
     SEED,
+    difference_of,
     draw_sums,
     percentile_interval,
     to_floats,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.75
 BINS = 5
-_FEW = 5  # lost items in either area below which a bootstrap says too little
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +117,11 @@ def measure_deception(
     *,
     confidence: float = CONFIDENCE,
     sure: ArrayLike | None = None,
-    level: float = LEVEL,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> Deception:
     """Measure the deception score with its base rates; see the module.
 
-    Intervals are percentile bootstraps over items, of score and base rate together. With fewer than
-    five lost items inside or outside W's known area a bootstrap hardly sees them: Wilson's interval
-    of the score is then joined with the base rate's (Zou and Donner 2008, Statistics in Medicine
-    27), which ignores that the lost items are among those at risk and is on the safe side.
+    Intervals are percentile bootstraps over items, of score and base rate together.
 
     Args:
         weak: probability W gives to the right answer, `[n]`.
@@ -134,9 +129,7 @@ def measure_deception(
         strong_conflict: the same of S with B beside it, `[n]`.
         confidence: from which probability on W knows; in [0.5, 1].
         sure: what the matched base rate takes for S's confidence, `[n]`; `strong_alone` when None.
-        level: confidence level, in (0, 1).
         resamples: bootstrap samples.
-        seed: of the bootstrap.
 
     Raises:
         ValueError: the shapes differ, or a number is no probability.
@@ -145,37 +138,27 @@ def measure_deception(
     lost, unknown = areas.lost[areas.at_risk], ~areas.known[areas.at_risk]
     matched_by = to_floats(strong_alone if sure is None else sure, "sure")
     bins = _bins(matched_by[areas.at_risk])
-    score, base, matched, *excesses = _estimate(
-        _columns(lost, unknown, bins), level, resamples, seed
-    )
+    score, base, matched, *excesses = _estimate(_columns(lost, unknown, bins), resamples)
     if bins.max(initial=0) == 0:
-        matched = excesses[1] = Interval.unknown(len(bins), level)
-    taxes = (lost, lost[~unknown], lost[unknown])
-    return Deception(
-        score,
-        base,
-        excesses[0],
-        matched,
-        excesses[1],
-        *(wilson_interval(int(tax.sum()), len(tax), level) for tax in taxes),
-    )
+        matched = excesses[1] = Interval.unknown(len(bins))
+    taxes = (wilson_interval(int(t.sum()), len(t)) for t in (lost, lost[~unknown], lost[unknown]))
+    return Deception(score, base, excesses[0], matched, excesses[1], *taxes)
 
 
-def _estimate(tables: Floats, level: float, resamples: int, seed: int) -> list[Interval]:
+def _estimate(tables: Floats, resamples: int) -> list[Interval]:
     """Estimate score, base rate, matched base rate, and the score's excess over either."""
     summed = tables.sum(axis=0)
     lost, hidden, _, there = map(int, summed.sum(axis=1))
-    estimates = _shares(summed[None])[:, 0]
-    drawn = _shares(draw_sums(tables, resamples, seed))
-    score, *bases = (
-        percentile_interval(float(estimate), values, count, level=level)
-        for estimate, values, count in zip(estimates, drawn, (lost, there, there), strict=True)
-    )
-    if min(hidden, lost - hidden) < _FEW:
-        score = wilson_interval(hidden, lost, level)
-        return [score, *bases, *(_joined(score, base) for base in bases)]
+    drawn = _shares(draw_sums(tables, resamples, SEED))
+    estimates = zip(_shares(summed[None])[:, 0].tolist(), drawn, (lost, there, there), strict=True)
+    score, *bases = (percentile_interval(*estimate) for estimate in estimates)
+    if min(hidden, lost - hidden) < FEW:
+        # A bootstrap hardly sees so few: Wilson's interval is joined with the base rate's. It takes
+        # the lost items as none of those at risk, which errs on the safe side.
+        score = wilson_interval(hidden, lost)
+        return [score, *bases, *(difference_of(score, base) for base in bases)]
     excesses = (
-        percentile_interval(score.estimate - base.estimate, drawn[0] - values, there, level=level)
+        percentile_interval(score.estimate - base.estimate, drawn[0] - values, there)
         for base, values in zip(bases, drawn[1:], strict=True)
     )
     return [score, *bases, *excesses]
@@ -201,22 +184,5 @@ def _shares(sums: Floats) -> Floats:
     """Compute score, base rate and matched base rate of summed items, `[r, 4, bins] -> [3, r]`."""
     lost, hidden, outside, there = np.moveaxis(sums, 1, 0)
     spread = lost * outside / np.maximum(there, 1)
-    return np.stack(
-        [
-            _ratio(hidden.sum(1), lost.sum(1)),
-            _ratio(outside.sum(1), there.sum(1)),
-            _ratio(spread.sum(1), lost.sum(1)),
-        ]
-    )
-
-
-def _ratio(top: Floats, bottom: Floats) -> Floats:
-    return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
-
-
-def _joined(first: Interval, second: Interval) -> Interval:
-    """Return the interval of first minus second, from theirs (Zou and Donner 2008)."""
-    estimate = first.estimate - second.estimate
-    below = math.hypot(first.estimate - first.low, second.high - second.estimate)
-    above = math.hypot(first.high - first.estimate, second.estimate - second.low)
-    return Interval(estimate, estimate - below, estimate + above, second.count, first.level)
+    pairs = ((hidden, lost), (outside, there), (spread, lost))
+    return np.stack([ratios(top.sum(1), bottom.sum(1)) for top, bottom in pairs])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -99,11 +99,9 @@ def agree_with_groups(
 
     r = corr_i(mean rating of item i by the group, number of item i), every item weighing the same;
     p is scipy's `pearsonr`. All tests of the axis, groups times numbers, are corrected for
-    together; groups that are too small are no tests. The interval is
-    tanh(artanh r +- t s), s^2 = V_items + V_annotators - V_ratings: what drawing items anew and
-    drawing annotators anew would change, less what is counted in both (two-way clusters, Cameron,
-    Gelbach and Miller 2011), each a bootstrap; t has one degree of freedom less than there are
-    annotators or items, whichever are fewer.
+    together; groups that are too small are no tests. The interval is tanh(artanh r +- t s), with s
+    from `standard_error`; t has one degree of freedom less than there are annotators or items,
+    whichever are fewer.
 
     Args:
         ratings: of all annotators.
@@ -117,21 +115,17 @@ def agree_with_groups(
     Returns:
         one entry for each group and number, groups in alphabetical order.
     """
-    tables = [
-        (name, target, table_of(ratings, groups, name, np.isfinite(values)))
+    tables = {
+        (name, target): table_of(ratings, groups, name, np.isfinite(values))
         for name in _names(groups)
         for target, values in targets.items()
-    ]
-    agreements = [
-        _agreement(table, name, target, targets[target], (annotators, items))
-        for name, target, table in tables
-    ]
-    tests = sum(agreement.tested for agreement in agreements)
+    }
+    # A correlation of fewer than three means is 1, whatever they are.
+    least = annotators, max(items, 3)
+    tested = [key for key, table in tables.items() if _is_tested(table, targets[key[1]], least)]
     return tuple(
-        _with_interval(agreement, table, targets[target], tests, (resamples, seed))
-        if agreement.tested
-        else agreement
-        for agreement, (_, target, table) in zip(agreements, tables, strict=True)
+        _agreement(table, *key, targets[key[1]], len(tested) * (key in tested), (resamples, seed))
+        for key, table in tables.items()
     )
 
 
@@ -142,7 +136,6 @@ def compare_groups(
     *,
     annotators: int = ANNOTATORS,
     items: int = ITEMS,
-    level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> tuple[GroupDifference, ...]:
@@ -153,107 +146,103 @@ def compare_groups(
     numbers and adds s_i^2 (1 / k - 1 / n) to the variance of the means, with s_i^2 the variance of
     the group's ratings of the item. Without this a smaller group would seem to agree less. Items
     are drawn anew for both groups together. The intervals are d +- t s as in `agree_with_groups`,
-    at the level 1 - (1 - level) / comparisons of the axis (Bonferroni).
+    together at 95 %: each at the level 1 - 0.05 / comparisons of the axis (Bonferroni).
 
     Arguments are those of `agree_with_groups`; both groups need so many people on the items that
-    both rated, and so many such items. `level` is of all intervals together, in (0, 1).
+    both rated, and so many such items.
     """
     pairs = []
     for target, values in targets.items():
-        for first, second in combinations(_names(groups), 2):
-            both = shared_tables(ratings, groups, (first, second), np.isfinite(values))
-            estimates = _thinned_pair(both, values)
+        for names in combinations(_names(groups), 2):
+            both = shared_tables(ratings, groups, names, np.isfinite(values))
             few = len(both[0].pool) < items or min(table.people for table in both) < annotators
-            if not few and np.isfinite(estimates).all():
-                pairs.append((first, second, target, both, estimates))
-    each = 1 - (1 - level) / max(len(pairs), 1)
-    return tuple(_difference(pair, targets[pair[2]], each, (resamples, seed)) for pair in pairs)
+            if not few and np.isfinite(_rs_at_equal_numbers(both, values)).all():
+                pairs.append((*names, target, both))
+    each = 1 - (1 - LEVEL) / max(len(pairs), 1)
+    return tuple(_difference(*pair, targets[pair[2]], each, (resamples, seed)) for pair in pairs)
 
 
 def _names(groups: Sequence[str | None]) -> list[str]:
     return sorted({name for name in groups if name is not None})
 
 
+def _is_tested(table: RatingTable, values: Floats, least: tuple[int, int]) -> bool:
+    """Tell whether a group is large enough, and its means and the numbers vary."""
+    if table.people < least[0] or len(table.pool) < least[1]:
+        return False
+    spread = float(np.ptp(table.values))
+    # Means of equal ratings differ by rounding, which correlates with anything.
+    varies = spread > 0 and float(np.ptp(item_means(table))) > 1e-12 * spread
+    return varies and float(np.ptp(values[table.pool])) > 0
+
+
 def _agreement(
-    table: RatingTable, group: str, target: str, values: Floats, least: tuple[int, int]
-) -> GroupAgreement:
-    """Test one group: r and p, without interval and correction."""
-    from scipy.stats import pearsonr
-
-    means, numbers = item_means(table), values[table.pool]
-    large = table.people >= least[0] and len(table.pool) >= max(least[1], 3)
-    tested = bool(large and _varies(table.values, means) and np.ptp(numbers) > 0)
-    r, p = map(float, pearsonr(means, numbers)) if tested else (math.nan, math.nan)
-    unknown = Interval(r, math.nan, math.nan, len(table.pool))
-    return GroupAgreement(group, target, unknown, p, p, table.people, len(table.values), tested)
-
-
-def _varies(values: Floats, means: Floats) -> bool:
-    """Tell whether the means differ by more than rounding."""
-    spread = float(np.ptp(values))
-    return spread > 0 and float(np.ptp(means)) > 1e-12 * spread
-
-
-def _with_interval(
-    agreement: GroupAgreement,
     table: RatingTable,
+    group: str,
+    target: str,
     values: Floats,
     tests: int,
     drawing: tuple[int, int],
 ) -> GroupAgreement:
-    nothing = np.zeros(len(table.pool))
-    numbers = values[table.pool]
+    """Measure one group's agreement, tested as one of so many; not at all as one of none."""
+    from scipy.stats import pearsonr
+
+    size, ratings = len(table.pool), len(table.values)
+    if not tests:
+        unknown, p = Interval.unknown(size), math.nan
+        return GroupAgreement(group, target, unknown, p, p, table.people, ratings, tested=False)
+    numbers, nothing = values[table.pool], np.zeros(size)
+    r, p = map(float, pearsonr(item_means(table), numbers))
 
     def statistic(weights: Sequence[Floats]) -> Floats:
-        r = weighted_r(table, weights[0], numbers, nothing)
-        return np.arctanh(np.clip(r, -_NEARLY_ONE, _NEARLY_ONE))
+        drawn = weighted_r(table, weights[0], numbers, nothing)
+        return np.arctanh(np.clip(drawn, -_NEARLY_ONE, _NEARLY_ONE))
 
-    spread = standard_error((table,), statistic, drawing) * t_quantile((table,), LEVEL)
-    r = agreement.r.estimate
+    half = standard_error((table,), statistic, drawing) * t_quantile((table,), LEVEL)
     centre = math.atanh(min(max(r, -_NEARLY_ONE), _NEARLY_ONE))
     # Rounding must not put the estimate outside at r = 1.
-    low, high = min(math.tanh(centre - spread), r), max(math.tanh(centre + spread), r)
-    interval = Interval(r, low, high, agreement.r.count)
-    return replace(agreement, r=interval, corrected=bonferroni(agreement.p, tests))
+    ends = min(math.tanh(centre - half), r), max(math.tanh(centre + half), r)
+    corrected, interval = bonferroni(p, tests), Interval(r, *ends, size)
+    return GroupAgreement(group, target, interval, p, corrected, table.people, ratings, tested=True)
 
 
 def _difference(
-    pair: tuple[str, str, str, tuple[RatingTable, RatingTable], Floats],
+    first: str,
+    second: str,
+    target: str,
+    both: tuple[RatingTable, RatingTable],
     values: Floats,
     level: float,
     drawing: tuple[int, int],
 ) -> GroupDifference:
-    first, second, target, both, estimates = pair
-    gap = float(estimates[0] - estimates[1])
+    left, right = _rs_at_equal_numbers(both, values)
+    gap = left - right
     if gap < 0:
         first, second, both, gap = second, first, (both[1], both[0]), -gap
-    extras = _thinning(both)
-    numbers = values[both[0].pool]
 
     def statistic(weights: Sequence[Floats]) -> Floats:
-        sides = zip(both, weights, extras, strict=True)
-        left, right = (weighted_r(table, w, numbers, extra) for table, w, extra in sides)
-        return left - right
+        ours, theirs = _weighted_rs(both, weights, values)
+        return ours - theirs
 
     half = standard_error(both, statistic, drawing) * t_quantile(both, level)
     number = Interval(gap, gap - half, gap + half, len(both[0].pool), level)
     return GroupDifference(first, second, target, number)
 
 
-def _thinned_pair(both: tuple[RatingTable, RatingTable], values: Floats) -> Floats:
-    """Compute r of two groups at equal numbers of ratings, `[2]`; NaN where it is not defined."""
+def _rs_at_equal_numbers(both: tuple[RatingTable, RatingTable], values: Floats) -> list[float]:
+    """Compute r of two groups at equal numbers of ratings; NaN where it is not defined."""
     if len(both[0].pool) < 3:
-        return np.full(2, np.nan)
-    numbers = values[both[0].pool]
-    rs = [
-        float(weighted_r(table, np.ones((1, len(table.values))), numbers, extra)[0])
-        for table, extra in zip(both, _thinning(both), strict=True)
+        return [math.nan, math.nan]
+    once = [np.ones((1, len(table.values))) for table in both]
+    return [float(r[0]) for r in _weighted_rs(both, once, values)]
+
+
+def _weighted_rs(
+    both: tuple[RatingTable, RatingTable], weights: Sequence[Floats], values: Floats
+) -> list[Floats]:
+    """Compute r of both groups at the fewer of their ratings of every item, `[b]` each."""
+    fewer, numbers = np.minimum(both[0].counts, both[1].counts), values[both[0].pool]
+    return [
+        weighted_r(table, weight, numbers, 1 / fewer - 1 / table.counts)
+        for table, weight in zip(both, weights, strict=True)
     ]
-    return np.array(rs, np.float64)
-
-
-def _thinning(both: tuple[RatingTable, RatingTable]) -> tuple[Floats, Floats]:
-    """Compute 1 / k - 1 / n per item and group, with k the fewer ratings of the two; see above."""
-    fewer = np.minimum(both[0].counts, both[1].counts)
-    first, second = (1 / fewer - 1 / table.counts for table in both)
-    return first, second

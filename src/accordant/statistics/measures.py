@@ -141,11 +141,6 @@ class HeldOut:
         return {"kind": self.kind, "count": self.count, **self.facts, **numbers, **changes}
 
 
-def measures_of(numbers: Mapping[str, Interval], unit: str = "number") -> tuple[Measure, ...]:
-    """Make measures of one unit from intervals by name."""
-    return tuple(Measure(name, number, unit) for name, number in numbers.items())
-
-
 def tone_of(interval: Interval, neutral: float) -> tuple[Tone, bool]:
     """Return tone and improvement of a number that is better the higher it is above `neutral`.
 

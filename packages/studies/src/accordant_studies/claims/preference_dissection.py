@@ -16,7 +16,6 @@ from accordant.checks.inputs import CheckInputs
 from accordant.checks.property_differences import measure_properties
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import load_feedback
-from accordant.statistics.factors import kendall_tau
 from accordant.statistics.interval import Interval
 from accordant.statistics.logistic import (
     draw_weights,
@@ -25,6 +24,7 @@ from accordant.statistics.logistic import (
     probability_draws,
     sigmoid,
 )
+from accordant.statistics.rank_correlation import kendall_tau
 from accordant_studies.study import Claim, Measured, Study
 
 Floats = NDArray[np.float64]
