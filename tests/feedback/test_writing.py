@@ -26,7 +26,7 @@ FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".csv.gz"
 
 
 def read(path: Path):
-    return [dict(row.values) for row in read_rows(str(path), None, None, lambda name: name)]
+    return [dict(row.values) for row in read_rows(str(path))]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

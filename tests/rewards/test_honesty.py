@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accordant.feedback.honesty import REFUSAL, Question
+from accordant.rewards.honest_answers import REFUSAL, Question
 from accordant.rewards.honesty import honesty_reward, label_answer
 from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer, score_answers

@@ -20,7 +20,8 @@ from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
 from accordant.base.errors import UserError
 from accordant.feedback.bundled import bundled_path
-from accordant.feedback.honesty import REFUSAL, read_questions
+from accordant.rewards.honest_answers import REFUSAL
+from accordant.suites.honesty import read_questions
 from accordant.suites.inspection import make_task, read_scored
 from accordant.suites.registry import Suite, get_suite, list_suites
 

@@ -31,6 +31,12 @@ class UserError(Exception):
         mend = f" {self.mend}" if self.mend else ""
         return f"{place}{self.message}{mend}"
 
+    def at(self, place: str) -> UserError:
+        """Return the same error with a place around it that was not known where it was raised."""
+        return UserError(
+            self.message, where=", ".join(filter(None, (place, self.where))), mend=self.mend
+        )
+
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return a question with the nearest known word where one is near, and then `otherwise`."""

@@ -91,7 +91,7 @@ def read_table(path: str, required: Collection[str]) -> list[TableRow]:
 
 
 def _rows(path: str) -> Iterator[TableRow]:
-    for row in read_rows(path, None, None, lambda name: name):
+    for row in read_rows(path):
         if isinstance(row, BadRow):
             raise UserError(row.message, where=row.where, mend=row.mend)
         values = {name: _known(value) for name, value in row.values.items()}

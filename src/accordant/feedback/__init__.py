@@ -12,7 +12,6 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "bundled": ("bundled_path",),
         "conversations": ("common_length",),
-        "honesty": ("Answered", "Question", "REFUSAL", "build_honesty_data", "read_questions"),
         "kind": ("Asked", "Kind"),
         "kinds": (
             "KINDS",

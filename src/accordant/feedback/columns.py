@@ -5,11 +5,10 @@ Knows names alone. Knows nothing of rows' values, files or record types.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from accordant.base.errors import UserError
+from accordant.base.errors import UserError, did_you_mean
 from accordant.feedback.recognition import is_field, list_fields
 
 REPLACED = " (replaced)"
@@ -36,6 +35,22 @@ class ColumnNames:
         columns = {field: column for column, field in self.fields.items()}
         return columns.get(visible, visible.removesuffix(REPLACED))
 
+    def check_exist(self, present: Collection[str]) -> None:
+        """Require that the columns the user named are among those `present`, by visible name.
+
+        Raises:
+            UserError: one is not.
+        """
+        for column, field in self.fields.items():
+            if field not in present:
+                columns = sorted(map(self.theirs, present))
+                write = "Write FIELD=COLUMN with a column of the data on the right."
+                raise UserError(
+                    f"there is no column '{column}' to be the {field}; found {', '.join(columns)}.",
+                    where="--columns",
+                    mend=did_you_mean(column, columns, write),
+                )
+
 
 def read_column_names(columns: Mapping[str, str]) -> ColumnNames:
     """Read `{field: column}`; a pair the other way round is understood where only one is a field.
@@ -46,13 +61,11 @@ def read_column_names(columns: Mapping[str, str]) -> ColumnNames:
     fields: dict[str, str] = {}
     for left, right in columns.items():
         if not is_field(left) and not is_field(right):
-            near = difflib.get_close_matches(left, list_fields(), 1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            write = "Write FIELD=COLUMN, such as `--columns prompt=question`; fields are "
             raise UserError(
                 f"neither '{left}' nor '{right}' is a field of a record.",
                 where="--columns",
-                mend=f"{hint}Write FIELD=COLUMN, such as `--columns prompt=question`; fields are "
-                f"{', '.join(list_fields())}.",
+                mend=did_you_mean(left, list_fields(), f"{write}{', '.join(list_fields())}."),
             )
         field, column = (left, right) if is_field(left) else (right, left)
         if column in fields or field in fields.values():
@@ -63,21 +76,3 @@ def read_column_names(columns: Mapping[str, str]) -> ColumnNames:
             )
         fields[column] = field
     return ColumnNames(fields)
-
-
-def check_columns_exist(names: ColumnNames, found: Collection[str]) -> None:
-    """Require that the columns the user named are among those `found` (by visible name).
-
-    Raises:
-        UserError: one is not.
-    """
-    for column, field in names.fields.items():
-        if field not in found:
-            there = sorted(names.theirs(name) for name in found)
-            near = difflib.get_close_matches(column, there, 1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
-            raise UserError(
-                f"there is no column '{column}' to be the {field}; found {', '.join(there)}.",
-                where="--columns",
-                mend=f"{hint}Write FIELD=COLUMN with a column of the data on the right.",
-            )

@@ -20,17 +20,6 @@ SHARED_COLUMNS = frozenset({"prompt", "messages", "completion"})
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Columns that make up one kind of record, by canonical name, in the order people read them."""
-
-    record_type: str
-    columns: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.record_type} ({', '.join(self.columns)})"
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """One prompt and its answers.
 

@@ -6,29 +6,27 @@ any model is loaded. Nothing is dropped without being counted.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from accordant.base.errors import UserError
-from accordant.feedback.columns import ColumnNames, check_columns_exist, read_column_names
+from accordant.feedback.columns import ColumnNames, read_column_names
 from accordant.feedback.files import as_row
 from accordant.feedback.kinds import KINDS, kind_of_record, prompts_of
 from accordant.feedback.recognition import (
+    Columns,
     candidate_types,
     canonical_columns,
     recognise,
     require_type,
-    spread_columns,
 )
 from accordant.feedback.records import Origin, Record
 from accordant.feedback.rows import BadRow, RawRow, Row, RowError
 from accordant.feedback.sources import read_rows
-
-__all__ = ["BadRow", "Feedback", "is_conversational", "load_feedback", "recognise"]
 
 # Where rows and records come from that no file holds.
 IN_MEMORY = "memory"
@@ -68,8 +66,8 @@ class Feedback:
         lines = [f"Skipped {len(self.skipped):,} of {self.rows:,} rows of {self.source}:"]
         for reason, count in Counter(bad.reason for bad in self.skipped).most_common():
             lines.append(f"  {count:,} x {reason}")
-            rows = [bad for bad in self.skipped if bad.reason == reason]
-            lines += [f"    {bad.where}: {bad.message}" for bad in rows[:examples]]
+            rows = (bad for bad in self.skipped if bad.reason == reason)
+            lines += [f"    {bad.where}: {bad.message}" for bad in islice(rows, examples)]
             if count > examples:
                 lines.append(f"    ... and {count - examples:,} more")
         return lines
@@ -111,40 +109,30 @@ def load_feedback(
     if isinstance(source, Feedback):
         return source
     names = read_column_names(columns or {})
-    classes = {kind.record for kind in KINDS.values()}
+    raw: Iterator[RawRow | BadRow]
     if isinstance(source, str | Path):
         source = str(source)
         raw = read_rows(source, split, subset, names.visible)
-    elif source and all(type(row) in classes for row in source):
+    elif source and {type(row) for row in source} <= {kind.record for kind in KINDS.values()}:
         return _as_feedback(cast("Sequence[Record]", source[:limit]))
     else:
-        raw = _rows_in_memory(source, names)
+        places = (Origin(IN_MEMORY, number) for number in range(1, len(source) + 1))
+        raw = (as_row(*row, names.visible) for row in zip(source, places, strict=True))
         source = IN_MEMORY
-    raw = itertools.islice(raw, limit)
-    head = list(itertools.islice(raw, HEAD_ROWS))
-    plan = _plan(source, head, record_type, names)
-    records: list[Record] = []
-    bad: list[BadRow] = []
-    rows = 0
-    for outcome in _build_rows(itertools.chain(head, raw), plan):
-        rows += 1
-        if isinstance(outcome, BadRow):
-            bad.append(outcome)
-        else:
-            records += outcome
+    raw = islice(raw, limit)
+    head = list(islice(raw, HEAD_ROWS))
+    if not any(isinstance(row, RawRow) for row in head):
+        bad = [row for row in head if isinstance(row, BadRow)]
+        raise bad[0].as_error(len(bad) - 1) if bad else _nothing_left(source, [])
+    plan = _plan([row for row in head if isinstance(row, RawRow)], source, record_type, names)
+    outcomes = list(_build_rows(chain(head, raw), plan))
+    bad = [outcome for outcome in outcomes if isinstance(outcome, BadRow)]
     if bad and on_bad_row == "error":
         raise bad[0].as_error(len(bad) - 1)
+    records = tuple(record for built in outcomes if isinstance(built, tuple) for record in built)
     if not records:
         raise _nothing_left(source, bad)
-    return Feedback(tuple(records), plan.record_type, source, tuple(bad), rows, plan.ignored)
-
-
-def _rows_in_memory(
-    rows: Sequence[Mapping[str, object] | Record], names: ColumnNames
-) -> Iterator[RawRow | BadRow]:
-    """Yield rows that no file holds as a file's would be, counted from 1."""
-    for number, row in enumerate(rows, 1):
-        yield as_row(row, Origin(IN_MEMORY, number), names.visible)
+    return Feedback(records, plan.record_type, source, tuple(bad), len(outcomes), plan.ignored)
 
 
 def _as_feedback(records: Sequence[Record]) -> Feedback:
@@ -160,70 +148,53 @@ def _as_feedback(records: Sequence[Record]) -> Feedback:
             where=IN_MEMORY,
             mend="Give them one after the other.",
         )
-    named = tuple(
+    placed = tuple(
         record if record.origin else replace(cast("Any", record), origin=Origin(IN_MEMORY, number))
         for number, record in enumerate(records, 1)
     )
-    return Feedback(named, kinds[0], IN_MEMORY, rows=len(records))
+    return Feedback(placed, kinds[0], IN_MEMORY, rows=len(records))
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How to read rows: canonical name to column, and columns that are keys of one field."""
+    """How to read rows.
+
+    Args:
+        record_type: name of the kind.
+        names: columns by canonical name, as they are called after renaming.
+        shown: what the user's file calls a canonical name, empty for one over several columns, and
+            what it calls each of those.
+        ignored: the user's columns that nothing is read from.
+    """
 
     record_type: str
-    names: Mapping[str, str]
-    spread: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, Columns]
     shown: Mapping[str, str]
     ignored: tuple[str, ...]
 
 
-def _plan(
-    source: str, head: list[RawRow | BadRow], record_type: str | None, columns: ColumnNames
-) -> _Plan:
-    rows = [row for row in head if isinstance(row, RawRow)]
-    if not rows:
-        bad = [row for row in head if isinstance(row, BadRow)]
-        raise bad[0].as_error(len(bad) - 1) if bad else _nothing_left(source, [])
-    firsts = _first_values(rows)
-    check_columns_exist(columns, firsts)
-    try:
-        record_type, present = _choose_type(rows, firsts, record_type)
-        names = canonical_columns(present, firsts)
-    except UserError as error:
-        where = ", ".join(filter(None, (source, error.where)))
-        raise UserError(error.message, where=where, mend=error.mend) from None
-    kind = KINDS[record_type]
-    names |= kind.find_details(list(firsts), firsts)
-    spread: dict[str, tuple[str, ...]] = {}
-    if kind.spread is not None and not names.get(kind.spread.name):
-        # The field has no column of its own, which builders tell by its empty name.
-        names[kind.spread.name] = ""
-        spread[kind.spread.name] = tuple(spread_columns(kind.spread, present, firsts))
-    keys = [column for columns_of in spread.values() for column in columns_of]
-    shown = {name: columns.theirs(column) for name, column in names.items()}
-    shown |= {column: columns.theirs(column) for column in keys}
-    used = {*names.values(), *keys}
-    ignored = tuple(columns.theirs(column) for column in firsts if column not in used)
-    return _Plan(record_type, names, spread, shown, ignored)
-
-
-def _first_values(rows: list[RawRow]) -> dict[str, object]:
-    """Give the first value of every column that is not null, null where all are."""
-    firsts: dict[str, object] = {}
+def _plan(rows: Sequence[RawRow], source: str, asked: str | None, columns: ColumnNames) -> _Plan:
+    firsts: dict[str, object] = {}  # the first value of every column, null where all are
     for row in rows:
-        for name, value in row.values.items():
-            if firsts.get(name) is None:
-                firsts[name] = value
-    return firsts
+        firsts |= {name: v for name, v in row.values.items() if firsts.get(name) is None}
+    columns.check_exist(firsts)
+    try:
+        record_type, present = _choose_type(rows, firsts, asked)
+        names = canonical_columns(present, firsts, record_type)
+    except UserError as error:
+        raise error.at(source) from None
+    names |= KINDS[record_type].find_details(list(firsts), firsts)
+    fields = {name: c if isinstance(c, str) else "" for name, c in names.items()}
+    fields |= {key: key for c in names.values() if isinstance(c, tuple) for key in c}
+    shown = {name: columns.theirs(column) for name, column in fields.items()}
+    unused = (columns.theirs(column) for column in firsts if column not in fields.values())
+    return _Plan(record_type, names, shown, tuple(unused))
 
 
 def _choose_type(
-    rows: list[RawRow], firsts: Mapping[str, object], record_type: str | None
-) -> tuple[str, Collection[str]]:
+    rows: Sequence[RawRow], firsts: Mapping[str, object], record_type: str | None
+) -> tuple[str, list[str]]:
     """Take the type asked for, else recognise it from columns most rows have, else from all.
-
-    A single odd row must not change what the other rows are: it will be a bad row.
 
     Returns:
         record type, and the columns it was told from.
@@ -232,10 +203,10 @@ def _choose_type(
         require_type(record_type, list(firsts), firsts)
         return record_type, list(firsts)
     counts = Counter(n for row in rows for n, value in row.values.items() if value is not None)
-    usual = [name for name in firsts if 2 * counts[name] >= len(rows)]
-    filled = [name for name in firsts if counts[name]]
-    for present in (usual, filled):
-        if candidate_types(present, firsts):
+    # A single odd row must not change what the other rows are: it will be a bad row.
+    for least in (len(rows) / 2, 1):
+        present = [name for name in firsts if counts[name] >= least]
+        if candidate_types(canonical_columns(present, firsts)):
             return recognise(present, firsts), present
     return recognise(list(firsts), firsts), list(firsts)
 
@@ -244,7 +215,8 @@ def _build_rows(
     rows: Iterable[RawRow | BadRow], plan: _Plan
 ) -> Iterator[tuple[Record, ...] | BadRow]:
     build = KINDS[plan.record_type].build
-    conversational: bool | None = None
+    names = {True: "conversational (lists of messages)", False: "plain text"}
+    earlier: bool | None = None
     for row in rows:
         if isinstance(row, BadRow):
             yield row
@@ -252,19 +224,25 @@ def _build_rows(
         try:
             records = build(_canonical(row, plan), row.origin)
             form = is_conversational(records[0])
-            _check_same_form(form, conversational)
-            conversational = form
+            if earlier not in (None, form):
+                raise RowError(
+                    "mixed plain and conversational",
+                    f"the row is {names[form]}, but the rows before it are {names[not form]}.",
+                    "Write all rows in one way.",
+                )
+            earlier = form
             yield records
-        except RowError as problem:
-            yield BadRow.of(row.origin, problem)
+        except RowError as error:
+            yield BadRow.of(row.origin, error)
 
 
 def _canonical(row: RawRow, plan: _Plan) -> Row:
-    values: dict[str, object] = {
-        name: row.values[column] for name, column in plan.names.items() if column in row.values
-    }
-    for name, columns in plan.spread.items():
-        values[name] = {column: row.values.get(column) for column in columns}
+    values: dict[str, object] = {}
+    for name, columns in plan.names.items():
+        if isinstance(columns, tuple):
+            values[name] = {column: row.values.get(column) for column in columns}
+        elif columns in row.values:
+            values[name] = row.values[columns]
     return Row(values, plan.shown)
 
 
@@ -273,22 +251,11 @@ def is_conversational(record: Record) -> bool:
     return not isinstance(prompts_of(record)[0], str)
 
 
-def _check_same_form(form: bool, expected: bool | None) -> None:
-    if expected is not None and form != expected:
-        names = {True: "conversational (lists of messages)", False: "plain text"}
-        raise RowError(
-            "mixed plain and conversational",
-            f"the row is {names[form]}, but the rows before it are {names[expected]}.",
-            mend="Write all rows in one way.",
-        )
-
-
-def _nothing_left(source: str, bad: list[BadRow]) -> UserError:
+def _nothing_left(source: str, bad: Sequence[BadRow]) -> UserError:
     if not bad:
         return UserError("there are no rows.", where=source, mend="Give at least one row.")
-    first = bad[0]
     return UserError(
-        f"all {len(bad):,} rows are bad; the first: {first.message}",
-        where=first.where,
-        mend=first.mend,
+        f"all {len(bad):,} rows are bad; the first: {bad[0].message}",
+        where=bad[0].where,
+        mend=bad[0].mend,
     )

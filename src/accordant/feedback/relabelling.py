@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accordant.base.errors import UserError
-from accordant.feedback.questions import rewrite_question
+from accordant.feedback.conversations import rewrite_question
 from accordant.feedback.records import Comparison, Record, Text
 
 GOAL = "Give an answer of quality {score}."
@@ -49,24 +49,38 @@ def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAu
     Raises:
         UserError: other records, a comparison without scores, or none with different ones.
     """
-    comparisons = [record for record in records if isinstance(record, Comparison)]
-    if len(comparisons) < len(records):
-        raise UserError(
-            "only comparisons can be augmented with rewards.",
-            where=where,
-            mend="Give two answers to every prompt, with the columns `score_chosen` and "
-            "`score_rejected`.",
-        )
     new: list[Comparison] = []
     dropped: list[Comparison] = []
     scores: list[float] = []
-    for record in comparisons:
-        chosen, rejected = _rewards(record, len(comparisons), where)
-        scores += (chosen, rejected)
+    for record in records:
+        if not isinstance(record, Comparison):
+            raise UserError(
+                "only comparisons can be augmented with rewards.",
+                where=where,
+                mend="Give two answers to every prompt, with the columns `score_chosen` and "
+                "`score_rejected`.",
+            )
+        if record.rewards is None:
+            raise UserError(
+                f"this comparison has no scores, and all {len(records):,} must have them.",
+                where=str(record.origin or where),
+                mend="Give the columns `score_chosen` and `score_rejected`; `--columns "
+                "score_chosen=COLUMN` names one that is called otherwise.",
+            )
+        scores += record.rewards
+        chosen, rejected = record.rewards
         if chosen == rejected:
             dropped.append(record)
-        else:
-            new += _under_both_goals(record, chosen, rejected)
+            continue
+        # Negative squared distance of each answer's score to the goal, which one of them meets.
+        rewards = (0.0, -((chosen - rejected) ** 2))
+        new += (
+            Comparison(with_goal(record.prompt, goal), *answers, record.origin, rewards=rewards)
+            for goal, answers in (
+                (chosen, (record.chosen, record.rejected)),
+                (rejected, (record.rejected, record.chosen)),
+            )
+        )
     if not new:
         raise UserError(
             f"all {len(records):,} comparisons score both answers alike.",
@@ -88,25 +102,3 @@ def with_goal(prompt: Text, score: float, wording: str = GOAL) -> Text:
     """
     goal = wording.replace("{score}", f"{score:g}")
     return rewrite_question(prompt, lambda question: f"{goal}\n\n{question}")
-
-
-def _under_both_goals(record: Comparison, chosen: float, rejected: float) -> list[Comparison]:
-    rewards = (0.0, -((chosen - rejected) ** 2))
-    return [
-        Comparison(with_goal(record.prompt, goal), better, worse, record.origin, rewards=rewards)
-        for goal, better, worse in (
-            (chosen, record.chosen, record.rejected),
-            (rejected, record.rejected, record.chosen),
-        )
-    ]
-
-
-def _rewards(record: Comparison, total: int, where: str) -> tuple[float, float]:
-    if record.rewards is None:
-        raise UserError(
-            f"this comparison has no scores, and all {total:,} must have them.",
-            where=str(record.origin or where),
-            mend="Give the columns `score_chosen` and `score_rejected`; `--columns "
-            "score_chosen=COLUMN` names one that is called otherwise.",
-        )
-    return record.rewards

@@ -1,33 +1,30 @@
 """Rows on their way from a file to a record, and what is wrong with them.
 
-Knows row values, column names and places. Knows nothing of files, record types or tokens.
+Knows row values, column names and places. Knows nothing of files, record types or tokens. What
+reads a value raises `RowError` without a place: the row adds the column, the loader file and row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from typing import TypeVar
 
 from accordant.base.errors import UserError
 from accordant.feedback.records import Origin
 
+T = TypeVar("T")
 
+
+@dataclass(eq=False)  # Equality without a hash would break how Python chains exceptions.
 class RowError(Exception):
-    """What is wrong with one row; `load_feedback` adds the place and raises or skips.
+    """What is wrong with one row, in the fields of `BadRow`; `Row.at` fills the column in."""
 
-    Args:
-        reason: kind of mistake in a few words, the same for all rows that make it.
-        message: what was found and what was expected.
-        column: the column it was found in, as the user's file calls it.
-        mend: what to do about it.
-    """
-
-    def __init__(self, reason: str, message: str, *, column: str = "", mend: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.column = column
-        self.mend = mend
+    reason: str
+    message: str
+    mend: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +41,17 @@ class BadRow:
 
     Args:
         origin: file and row.
-        reason: kind of mistake in a few words; rows are counted by it.
+        reason: kind of mistake in a few words, the same for all rows that make it.
         message: what was found and what was expected.
-        column: the column at fault, empty where the whole row is.
         mend: what to do about it.
+        column: the column at fault, as the user's file calls it; empty where the whole row is.
     """
 
     origin: Origin
     reason: str
     message: str
-    column: str = ""
     mend: str = ""
+    column: str = ""
 
     @property
     def where(self) -> str:
@@ -62,18 +59,16 @@ class BadRow:
         return f"{self.origin}, column '{self.column}'" if self.column else str(self.origin)
 
     @classmethod
-    def of(cls, origin: Origin, problem: RowError) -> BadRow:
-        """Give a problem its place."""
-        return cls(origin, problem.reason, problem.message, problem.column, problem.mend)
+    def of(cls, origin: Origin, error: RowError) -> BadRow:
+        """Give an error its place."""
+        # The texts alone: a kept exception would keep its frames, and so the whole file, alive.
+        return cls(origin, *astuple(error))
 
     def as_error(self, further: int) -> UserError:
         """Return the error for this row, mentioning that `further` rows are bad as well."""
-        also = (
-            f"{further:,} more bad row{'s' if further > 1 else ''} follow{'s' * (further == 1)}; "
-        )
-        skip = (
-            f"({also if further else ''}`--on-bad-row skip` leaves bad rows out and counts them.)"
-        )
+        verb = "row follows" if further == 1 else "rows follow"
+        also = f"{further:,} more bad {verb}; " if further else ""
+        skip = f"({also}`--on-bad-row skip` leaves bad rows out and counts them.)"
         return UserError(self.message, where=self.where, mend=f"{self.mend} {skip}".strip())
 
 
@@ -93,6 +88,24 @@ class Row:
         """Return the user's own name of a column."""
         return self.shown.get(column, column)
 
+    def has(self, column: str) -> bool:
+        """Tell whether the row has a value in a column."""
+        return self.values.get(column) is not None
+
+    @contextmanager
+    def at(self, column: str) -> Iterator[None]:
+        """Name `column` in errors from inside the block that name none."""
+        try:
+            yield
+        except RowError as error:
+            error.column = error.column or self.name(column)
+            raise
+
+    def read(self, column: str, parse: Callable[[object], T]) -> T:
+        """Return what `parse` makes of the value of a column; errors name the column."""
+        with self.at(column):
+            return parse(self.require(column))
+
     def require(self, column: str) -> object:
         """Return the value of a column, or say that it is missing."""
         value = self.values.get(column)
@@ -101,8 +114,8 @@ class Row:
             raise RowError(
                 "missing value",
                 f"the value {found}.",
-                column=self.name(column),
-                mend="Give every row a value in this column.",
+                "Give every row a value in this column.",
+                self.name(column),
             )
         return value
 

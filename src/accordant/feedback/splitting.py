@@ -13,7 +13,7 @@ from dataclasses import replace
 from accordant.base.errors import UserError
 from accordant.feedback.kinds import prompts_of
 from accordant.feedback.loading import Feedback
-from accordant.feedback.records import Record, Text
+from accordant.feedback.records import Record
 
 
 def split_feedback(
@@ -45,18 +45,17 @@ def split_feedback(
             where=feedback.source,
             mend="Give feedback on more prompts, or a separate evaluation set.",
         )
-    ordered = sorted(groups.items(), key=lambda item: _draw(item[0], seed))
+    # A hash of prompt and seed: adding rows moves few others, which a shuffle would.
+    by_chance = sorted(groups, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).hexdigest())
     taken: set[int] = set()
-    for _, members in ordered:
-        if len(taken) + len(members) <= wanted:
-            taken.update(members)
+    for key in by_chance:
+        if len(taken) + len(groups[key]) <= wanted:
+            taken.update(groups[key])
     if not taken:
         taken.update(sorted(groups.values(), key=len)[0])
-    parts = [
-        tuple(record for i, record in enumerate(feedback.records) if (i in taken) == side)
-        for side in (False, True)
-    ]
-    return replace(feedback, records=parts[0]), replace(feedback, records=parts[1])
+    held = tuple(feedback.records[place] for place in sorted(taken))
+    kept = tuple(r for place, r in enumerate(feedback.records) if place not in taken)
+    return replace(feedback, records=kept), replace(feedback, records=held)
 
 
 def _wanted(held_out: float | int, total: int) -> int:
@@ -87,27 +86,21 @@ def _groups(records: tuple[Record, ...]) -> dict[str, list[int]]:
         return key
 
     keys = [list(_keys(record)) for record in records]
-    for own in keys:
-        for other in own[1:]:
-            a, b = sorted((root(own[0]), root(other)))
-            parent[b] = a
+    for first, *others in keys:
+        for other in others:
+            least, greater = sorted((root(first), root(other)))
+            parent[greater] = least
     groups: dict[str, list[int]] = {}
-    for index, own in enumerate(keys):
-        groups.setdefault(root(own[0]), []).append(index)
+    for place, (first, *_) in enumerate(keys):
+        groups.setdefault(root(first), []).append(place)
     return groups
 
 
 def _keys(record: Record) -> Iterator[str]:
-    yield from map(_prompt_key, prompts_of(record))
+    for prompt in prompts_of(record):
+        if isinstance(prompt, str):
+            yield f"prompt:{json.dumps(prompt.strip())}"
+        else:
+            yield f"prompt:{json.dumps([(m.role, m.content.strip()) for m in prompt])}"
     if record.origin is not None:
         yield f"row:{record.origin}"
-
-
-def _prompt_key(prompt: Text) -> str:
-    if isinstance(prompt, str):
-        return f"prompt:{json.dumps(prompt.strip())}"
-    return f"prompt:{json.dumps([(m.role, m.content.strip()) for m in prompt])}"
-
-
-def _draw(key: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()

@@ -10,7 +10,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from accordant.base.errors import UserError
 from accordant.base.files import write_whole
-from accordant.feedback.files import JSON_LINES, SUFFIXES, suffix_of
+from accordant.feedback.files import READERS, suffix_of
 from accordant.feedback.records import Origin
 from accordant.feedback.rows import BadRow
 from accordant.feedback.sources import read_rows
@@ -46,11 +46,10 @@ def check_target(target: Path, source: str, *, overwrite: bool) -> None:
         UserError: an unknown format, a file that exists, or the source itself.
     """
     if not suffix_of(target):
-        known = ", ".join(s for s in SUFFIXES if not s.endswith(".gz"))
         raise UserError(
             f"rows cannot be written as '{target.suffix}'.",
             where=str(target),
-            mend=f"Let the name end in one of {known}.",
+            mend=f"Let the name end in one of {', '.join(READERS)}.",
         )
     read = Path(source).expanduser()
     if target.exists() and read.exists() and target.resolve().is_relative_to(read.resolve()):
@@ -90,13 +89,13 @@ def write_without(
         UserError: the source cannot be read, nothing is left, or the file cannot be written.
     """
     left_out = set(drop)
-    counts = {"dropped": 0, "unreadable": 0}
+    dropped = unreadable = 0
     kept: list[Mapping[str, object]] = []
-    for row in islice(read_rows(source, split, subset, lambda name: name), limit):
+    for row in islice(read_rows(source, split, subset), limit):
         if isinstance(row, BadRow):
-            counts["unreadable"] += 1
+            unreadable += 1
         elif row.origin in left_out:
-            counts["dropped"] += 1
+            dropped += 1
         else:
             kept.append(row.values)
     if not kept:
@@ -106,7 +105,7 @@ def write_without(
             mend="Filter by fewer checks (--only, --skip).",
         )
     write_rows(target, kept)
-    return Written(len(kept), **counts)
+    return Written(len(kept), dropped, unreadable)
 
 
 def write_rows(target: Path, rows: Iterable[Mapping[str, object]]) -> None:
@@ -129,15 +128,21 @@ def write_rows(target: Path, rows: Iterable[Mapping[str, object]]) -> None:
         ) from error
 
 
-def _encode(rows: list[Mapping[str, object]], suffix: str) -> bytes:
+def _encode(rows: Sequence[Mapping[str, object]], suffix: str) -> bytes:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     if suffix == ".parquet":
-        return _parquet(rows)
+        return _parquet({name: [row.get(name) for row in rows] for name in columns})
     if suffix in (".csv", ".tsv"):
-        text = _table(rows, "\t" if suffix == ".tsv" else ",")
-    elif suffix in JSON_LINES:
-        text = "".join(f"{_json(row)}\n" for row in rows)
-    else:
+        table = io.StringIO()
+        delimiter = "\t" if suffix == ".tsv" else ","
+        writer = csv.writer(table, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+        text = table.getvalue()
+    elif suffix == ".json":
         text = "[\n" + ",\n".join(map(_json, rows)) + "\n]\n"
+    else:
+        text = "".join(f"{_json(row)}\n" for row in rows)
     # A lone surrogate (broken input) becomes its escape, which in JSON is valid as it stands.
     return text.encode("utf-8", "backslashreplace")
 
@@ -153,36 +158,21 @@ def _plain(value: Any) -> object:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _columns(rows: Iterable[Mapping[str, object]]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
+def _cell(value: object) -> str:
+    """Write texts as they are, everything else as JSON, null as nothing: as cells are read."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else _json(value)
 
 
-def _table(rows: list[Mapping[str, object]], delimiter: str) -> str:
-    """Texts as they are, everything else as JSON, null as an empty cell: as they are read."""
-    columns = _columns(rows)
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(list(_cells(row, columns)) for row in rows)
-    return text.getvalue()
+def _parquet(columns: dict[str, list[object]]) -> bytes:
+    import pyarrow
+    from pyarrow.parquet import write_table
 
-
-def _cells(row: Mapping[str, object], columns: Iterable[str]) -> Iterator[str]:
-    for name in columns:
-        value = row.get(name)
-        yield "" if value is None else value if isinstance(value, str) else _json(value)
-
-
-def _parquet(rows: list[Mapping[str, object]]) -> bytes:
-    from accordant.feedback.hub import quiet_datasets
-
-    columns = _columns(rows)
     buffer = io.BytesIO()
     try:
-        with quiet_datasets() as datasets:
-            table = {name: [row.get(name) for row in rows] for name in columns}
-            datasets.Dataset.from_dict(table).to_parquet(buffer)
-    except (TypeError, ValueError) as error:  # what pyarrow's own errors are
+        write_table(pyarrow.table(columns), buffer)
+    except pyarrow.ArrowException as error:
         raise UserError(
             f"a column holds values of different kinds, which Parquet cannot hold: {error}",
             where="--filter",

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "best_of": ("BestOf",),
         "expression": ("find_reward",),
+        "honest_answers": ("Answered", "Question", "REFUSAL", "build_honesty_data"),
         "honesty": ("honesty_reward", "label_answer"),
         "implicit": ("ImplicitReward",),
         "preference": ("Preference", "RewardPreference", "symmetric_preference"),

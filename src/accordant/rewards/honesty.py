@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.feedback.honesty import REFUSAL, Question
+from accordant.rewards.honest_answers import REFUSAL, Question
 from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer, Reward, score_single
 from accordant.statistics.honesty import LABELS, Label

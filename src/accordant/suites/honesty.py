@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
 from accordant.feedback.bundled import bundled_path
-from accordant.feedback.honesty import Question, read_questions
+from accordant.feedback.rows import BadRow
+from accordant.feedback.sources import read_rows
+from accordant.rewards.honest_answers import Question
 from accordant.statistics.honesty import LABELS, Label, answer_shares, honesty_shares
 from accordant.suites.registry import Item, ScoredItem, SuiteParts, suite
 
@@ -60,6 +62,35 @@ def honesty(*, questions: str = "bundled", before: str = "", judge: str = "") ->
     )
     judging = find_reward(judge, where="option judge") if judge else None
     return SuiteParts(tuple(items), honesty_reward(asked, judging))
+
+
+def read_questions(path: Path) -> tuple[Question, ...]:
+    """Read questions from a file of rows with `question`, `answers` and, if wanted, `id`.
+
+    Raises:
+        UserError: a row has no question, or answers that are no texts; a question comes twice.
+    """
+    questions: dict[str, Question] = {}
+    for row in read_rows(str(path)):
+        if isinstance(row, BadRow):
+            raise UserError(row.message, where=row.where, mend=row.mend)
+        text, answers = row.values.get("question"), row.values.get("answers", [])
+        answers = [answers] if isinstance(answers, str) else answers
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(
+                "there is no question.",
+                where=str(row.origin),
+                mend='Write rows as {"question": "...", "answers": ["..."]}.',
+            )
+        if not isinstance(answers, list) or not all(isinstance(a, str) for a in answers):
+            raise UserError(
+                f"`answers` is {answers!r}, expected a list of texts.", where=str(row.origin)
+            )
+        if text in questions:
+            raise UserError(f"{text!r} is asked twice.", where=str(row.origin))
+        identifier = str(row.values.get("id", row.origin.row))
+        questions[text] = Question(identifier, text, tuple(answers))
+    return tuple(questions.values())
 
 
 def _label(values: Mapping[str, float]) -> Label:

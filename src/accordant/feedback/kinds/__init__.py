@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from accordant.base.discovery import load_modules
-from accordant.feedback.kind import Asked, Kind, Layout
+from accordant.feedback.kind import Asked, Kind
 from accordant.feedback.records import Record, Text
 
 # By name. Whoever adds one for a while, as a test does, puts it in here.
@@ -23,13 +23,9 @@ def kind_of_record(record: Record) -> Kind[Any]:
     return next(kind for kind in KINDS.values() if kind.record is type(record))
 
 
-def list_layouts() -> list[Layout]:
-    """List the columns that make up records, of all kinds."""
-    return [
-        Layout(kind.name, tuple(columns.split()))
-        for kind in KINDS.values()
-        for columns in kind.layouts
-    ]
+def list_layouts() -> list[tuple[str, tuple[str, ...]]]:
+    """List the kinds of record with the canonical columns of each of their layouts."""
+    return [(k.name, tuple(columns.split())) for k in KINDS.values() for columns in k.layouts]
 
 
 def asked_of(record: Record) -> tuple[Asked, ...]:

@@ -1,7 +1,4 @@
-"""Binary feedback: one answer with a thumb.
-
-Knows rows and texts. Knows nothing of tokens or losses.
-"""
+"""Binary feedback: one answer with a thumb."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from accordant.feedback.values import parse_label
 
 def build(row: Row, origin: Origin) -> tuple[Binary, ...]:
     """Make the record of an answer with a thumb."""
-    label = parse_label(row.require("label"), row.name("label"))
+    label = row.read("label", parse_label)
     return (Binary(*read_prompt_and_completion(row), label, origin),)
 
 

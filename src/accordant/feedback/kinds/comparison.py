@@ -1,18 +1,25 @@
-"""Comparisons: two answers to one prompt, and what is said beyond which of them is better.
-
-Knows rows and texts. Knows nothing of tokens or losses.
-"""
+"""Comparisons: two answers to one prompt, and what is said beyond which of them is better."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
-from accordant.feedback.conversations import ROLES, parse_text, split_implicit
+from accordant.feedback.conversations import (
+    Messages,
+    common_length,
+    is_transcript,
+    mixed_forms,
+    parse_text,
+    parse_transcript,
+    role_of,
+    split_conversation,
+)
 from accordant.feedback.kind import Asked, Kind
-from accordant.feedback.records import Comparison, Origin
+from accordant.feedback.records import Comparison, Origin, Text
 from accordant.feedback.row_texts import check_different, read_completion, read_prompt
-from accordant.feedback.rows import Row, RowError
-from accordant.feedback.values import parse_count, parse_list, parse_number
+from accordant.feedback.rows import Row, RowError, excerpt
+from accordant.feedback.values import parse_answer, parse_count, parse_list, parse_number
 
 # What a comparison may say beyond which answer is better, with other tools' names for it. Of
 # several spellings the first is taken: who does not need them must not stumble over them.
@@ -24,51 +31,105 @@ DETAILS = {
     "score_rejected": ("rejected_score", "rejected_rating", "rating_rejected", "rejected_reward"),
     "margin": (),
 }
+SENTENCE_END = re.compile(r"[.?!](?=\s)")
 
 
 def build(row: Row, origin: Origin) -> tuple[Comparison, ...]:
     """Make a comparison; without a `prompt` column the prompt is what both answers begin with."""
-    columns = (row.name("chosen"), row.name("rejected"))
-    values = (row.require("chosen"), row.require("rejected"))
-    if "prompt" in row.values and not _repeats_prompt(row.values.get("prompt"), values):
+    wholes = row.require("chosen"), row.require("rejected")
+    if "prompt" in row.values and not _repeats_prompt(row.values["prompt"], wholes):
         prompt = read_prompt(row)
-        given = row.require("prompt")
-        chosen = read_completion(values[0], prompt, given, columns[0])
-        rejected = read_completion(values[1], prompt, given, columns[1])
+        chosen, rejected = (read_completion(row, name, prompt) for name in ("chosen", "rejected"))
     else:
-        wholes = [parse_text(value, column) for value, column in zip(values, columns, strict=True)]
-        check_different(wholes[0], wholes[1], columns[1])
-        prompt, chosen, rejected = split_implicit(wholes[0], wholes[1], columns)
-    check_different(chosen, rejected, columns[1])
-    margin = row.values.get("margin")
-    return (
-        Comparison(
-            prompt,
-            chosen,
-            rejected,
-            origin,
-            _votes(row),
-            _rewards(row),
-            None if margin is None else parse_number(margin, row.name("margin")),
-        ),
-    )
+        prompt, chosen, rejected = _read_implicit(row)
+    with row.at("rejected"):
+        check_different(chosen, rejected)
+    margin = row.read("margin", parse_number) if row.has("margin") else None
+    return (Comparison(prompt, chosen, rejected, origin, _votes(row), _rewards(row), margin),)
 
 
 def _repeats_prompt(prompt: object, wholes: tuple[object, object]) -> bool:
     """Tell whether the prompt is a string that a conversation holds as a user message."""
     if not isinstance(prompt, str) or not all(isinstance(w, list) and len(w) > 1 for w in wholes):
         return False
-    firsts = [m for w in wholes if isinstance(w, list) for m in w if isinstance(m, dict)]
-    users = [m for m in firsts if ROLES.get(str(m.get("role", m.get("from")))) == "user"]
-    return any(m.get("content", m.get("value")) == prompt for m in users)
+    messages = [m for w in wholes if isinstance(w, list) for m in w if role_of(m) == "user"]
+    return any(m.get("content", m.get("value")) == prompt for m in messages)
+
+
+def _read_implicit(row: Row) -> tuple[Text, Text, Text]:
+    """Read the prompt that chosen and rejected share, and both without it.
+
+    Conversations share all but their last message. HH transcripts are read as conversations.
+    Other strings share their common beginning, cut after its last line break, else after its last
+    sentence, else before its last word.
+    """
+    chosen, rejected = row.read("chosen", parse_text), row.read("rejected", parse_text)
+    with row.at("rejected"):
+        check_different(chosen, rejected)
+        if isinstance(chosen, str) and isinstance(rejected, str):
+            if not (is_transcript(chosen) and is_transcript(rejected)):
+                return _split_plain(row, chosen, rejected)
+            chosen, rejected = parse_transcript(chosen), parse_transcript(rejected)
+        if isinstance(chosen, str) or isinstance(rejected, str):
+            raise mixed_forms(
+                "one of chosen and rejected is plain text and the other a list of messages."
+            )
+        if not chosen or not rejected:
+            with row.at("rejected" if chosen else "chosen"):
+                raise RowError("empty completion", "the conversation has no messages.")
+        _check_same_prompt(chosen, rejected)
+        with row.at("chosen"):
+            prompt, answer = split_conversation(chosen)
+        return prompt, answer, split_conversation(rejected)[1]
+
+
+def _check_same_prompt(chosen: Messages, rejected: Messages) -> None:
+    """Require that two conversations differ in their last messages only."""
+    if chosen[:-1] == rejected[:-1]:
+        return
+    pairs = enumerate(zip(chosen[:-1], rejected[:-1], strict=False), 1)
+    parting = next((n for n, (a, b) in pairs if a != b), min(len(chosen), len(rejected)))
+    raise RowError(
+        "chosen and rejected have different prompts",
+        f"chosen ({len(chosen)} messages) and rejected ({len(rejected)} messages) part at message "
+        f"{parting}, expected them to differ in the last message only.",
+        "Remove the row, or compare whole conversations with the columns chosen_prompt, "
+        "chosen, rejected_prompt, rejected.",
+    )
+
+
+def _split_plain(row: Row, chosen: str, rejected: str) -> tuple[str, str, str]:
+    length = common_length(chosen, rejected)
+    if length == min(len(chosen), len(rejected)):
+        # One continues the other: without the cut below the shorter would have no completion.
+        length = max(length - 1, 0)
+    cut = _sensible_cut(chosen[:length])
+    if cut == 0:
+        raise RowError(
+            "no common prompt",
+            f"chosen and rejected share no beginning to take as the prompt: "
+            f"{excerpt(chosen, 30)} and {excerpt(rejected, 30)}.",
+            "Add a column `prompt` (an empty string where there is none).",
+        )
+    with row.at("chosen"):
+        answer = parse_answer(chosen[cut:])
+    return chosen[:cut], answer, parse_answer(rejected[cut:])
+
+
+def _sensible_cut(shared: str) -> int:
+    line = shared.rfind("\n") + 1
+    if line and shared[:line].strip():
+        return line
+    if ends := [match.end() for match in SENTENCE_END.finditer(shared)]:
+        return ends[-1]
+    # The blank goes with the completion, as byte-pair tokens carry their leading blank.
+    return max(len(shared.rstrip(" ")) if shared.endswith(" ") else shared.rfind(" "), 0)
 
 
 def _rewards(row: Row) -> tuple[float, float] | None:
-    scores = _both(row, "score_chosen", "score_rejected")
-    if scores is None:
+    if not row.has("score_chosen") and not row.has("score_rejected"):
         return None
-    chosen, rejected = (parse_number(value, column) for value, column in scores)
-    return chosen, rejected
+    return row.read("score_chosen", parse_number), row.read("score_rejected", parse_number)
 
 
 def _votes(row: Row) -> tuple[int, int] | None:
@@ -76,39 +137,33 @@ def _votes(row: Row) -> tuple[int, int] | None:
 
     Votes against the choice are refused: the two counts were most likely exchanged.
     """
-    column = row.name("votes")
-    value = row.values.get("votes")
-    if isinstance(value, Mapping):
-        value = [value.get("chosen"), value.get("rejected")]
-    if value is not None:
-        given = parse_list(value, column)
-        if len(given) != 2:
-            raise RowError(
-                "lengths do not match",
-                f"found {len(given)} numbers, expected votes for chosen and for rejected.",
-                column=column,
-            )
-        pair = [(number, column) for number in given]
+    columns = ("votes_chosen", "votes_rejected")
+    if row.has("votes"):
+        columns = ("votes", "votes")
+        with row.at("votes"):
+            chosen, rejected = map(parse_count, _parse_votes(row.require("votes")))
+    elif any(map(row.has, columns)):
+        chosen, rejected = (row.read(column, parse_count) for column in columns)
     else:
-        pair = _both(row, "votes_chosen", "votes_rejected") or []
-    if not pair:
         return None
-    chosen, rejected = (parse_count(number, where) for number, where in pair)
     if chosen < rejected or chosen == 0:
         raise RowError(
             "votes do not support the choice",
             f"{chosen} voted for chosen and {rejected} for rejected.",
-            column=pair[1][1],
-            mend="Exchange the two counts, or chosen and rejected, or remove the row.",
+            "Exchange the two counts, or chosen and rejected, or remove the row.",
+            row.name(columns[1]),
         )
     return chosen, rejected
 
 
-def _both(row: Row, first: str, second: str) -> list[tuple[object, str]] | None:
-    """Read two values that mean something together; None where the row has neither."""
-    if row.values.get(first) is None and row.values.get(second) is None:
-        return None
-    return [(row.require(name), row.name(name)) for name in (first, second)]
+def _parse_votes(value: object) -> tuple[object, object]:
+    if isinstance(value, Mapping):
+        return value.get("chosen"), value.get("rejected")
+    votes = parse_list(value)
+    if len(votes) != 2:
+        message = f"found {len(votes)} numbers, expected votes for chosen and for rejected."
+        raise RowError("lengths do not match", message)
+    return votes[0], votes[1]
 
 
 def find_details(columns: Collection[str], first_row: Mapping[str, object]) -> dict[str, str]:
@@ -123,16 +178,10 @@ def find_details(columns: Collection[str], first_row: Mapping[str, object]) -> d
         fitting = [c for c in (name, *aliases) if c in columns and type(first_row.get(c)) in types]
         if fitting:
             columns_of[name] = fitting[0]
-    for pair in (("votes_chosen", "votes_rejected"), ("score_chosen", "score_rejected")):
-        if not columns_of.keys() >= set(pair):
-            for name in pair:
-                columns_of.pop(name, None)
+    for pair in ({"votes_chosen", "votes_rejected"}, {"score_chosen", "score_rejected"}):
+        if not columns_of.keys() >= pair:
+            columns_of = {name: column for name, column in columns_of.items() if name not in pair}
     return columns_of
-
-
-def asked(record: Comparison) -> tuple[Asked, ...]:
-    """Return the prompt with both answers."""
-    return (Asked(record.prompt, (("chosen", record.chosen), ("rejected", record.rejected))),)
 
 
 def remarks(record: Comparison) -> tuple[tuple[str, str], ...]:
@@ -158,7 +207,9 @@ KIND = Kind(
     record=Comparison,
     layouts=("chosen rejected",),
     build=build,
-    asked=asked,
+    asked=lambda record: (
+        Asked(record.prompt, (("chosen", record.chosen), ("rejected", record.rejected))),
+    ),
     usual="dpo",
     details=tuple(DETAILS),
     find_details=find_details,

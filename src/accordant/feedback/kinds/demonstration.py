@@ -1,7 +1,4 @@
-"""Demonstrations: answers to imitate.
-
-Knows rows and texts. Knows nothing of tokens or losses.
-"""
+"""Demonstrations: answers to imitate."""
 
 from __future__ import annotations
 
@@ -16,11 +13,12 @@ def build(row: Row, origin: Origin) -> tuple[Demonstration, ...]:
     """Make one demonstration, or one for every assistant turn of a conversation."""
     if "messages" not in row.values:
         return (Demonstration(*read_prompt_and_completion(row), origin),)
-    column = row.name("messages")
     messages = read_conversation(row)
-    split_conversation(messages, column)
-    ends = [n for n, message in enumerate(messages, 1) if message.role == "assistant"]
-    turns = (split_conversation(messages[:end], column) for end in ends)
+    with row.at("messages"):
+        # The whole first: a fault is one of the conversation, not of an early part of it.
+        split_conversation(messages)
+        ends = (n for n, message in enumerate(messages, 1) if message.role == "assistant")
+        turns = [split_conversation(messages[:end]) for end in ends]
     return tuple(Demonstration(prompt, answer, origin) for prompt, answer in turns)
 
 

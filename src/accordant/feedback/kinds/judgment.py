@@ -1,20 +1,16 @@
-"""Judgments: one answer with feedback in words, and how these words enter its prompt.
-
-Knows rows and texts. Knows nothing of tokens or losses.
-"""
+"""Judgments: one answer with feedback in words, and how these words enter its prompt."""
 
 from __future__ import annotations
 
 import re
 
 from accordant.base.errors import UserError
-from accordant.feedback.conversations import check_unicode
+from accordant.feedback.conversations import rewrite_question
 from accordant.feedback.kind import Kind
-from accordant.feedback.questions import rewrite_question
 from accordant.feedback.records import Judgment, Origin, Text
 from accordant.feedback.row_texts import read_prompt_and_completion
-from accordant.feedback.rows import Row, RowError, kind_of
-from accordant.feedback.values import parse_label
+from accordant.feedback.rows import Row, RowError
+from accordant.feedback.values import parse_label, parse_string
 
 JUDGMENT_PROMPT = "Your answer was judged as follows: {judgment}\n\n{prompt}"
 
@@ -22,18 +18,11 @@ JUDGMENT_PROMPT = "Your answer was judged as follows: {judgment}\n\n{prompt}"
 def build(row: Row, origin: Origin) -> tuple[Judgment, ...]:
     """Make the record of a judged answer, with a verdict where `is_good` or `label` is given."""
     prompt, completion = read_prompt_and_completion(row)
-    column = row.name("judgment")
-    judgment = row.require("judgment")
-    if not isinstance(judgment, str):
-        raise RowError(
-            "content is not text", f"found {kind_of(judgment)}, expected a string.", column=column
-        )
-    check_unicode(judgment, column)
+    judgment = row.read("judgment", parse_string)
     if not judgment.strip():
-        raise RowError("empty judgment", "the judgment is empty.", column=column)
-    named = "is_good" if row.values.get("is_good") is not None else "label"
-    verdict = row.values.get(named)
-    is_good = None if verdict is None else parse_label(verdict, row.name(named))
+        raise RowError("empty judgment", "the judgment is empty.", column=row.name("judgment"))
+    verdict = next((name for name in ("is_good", "label") if row.has(name)), None)
+    is_good = row.read(verdict, parse_label) if verdict else None
     return (Judgment(prompt, completion, judgment, is_good, origin),)
 
 
@@ -69,12 +58,7 @@ def check_wording(wording: str) -> None:
         )
 
 
-def remarks(record: Judgment) -> tuple[tuple[str, str], ...]:
-    """Return the judgment with its verdict."""
-    verdict = {True: " (good)", False: " (bad)", None: ""}[record.is_good]
-    return (("judgment", record.judgment + verdict),)
-
-
+VERDICTS = {True: " (good)", False: " (bad)", None: ""}
 KIND = Kind(
     name="judgment",
     record=Judgment,
@@ -84,7 +68,7 @@ KIND = Kind(
     optional=("is_good",),
     aliases={"judgment": ("critique",)},
     reread=lambda record, wording: with_judgment(record.prompt, record.judgment, wording),
-    remarks=remarks,
+    remarks=lambda record: (("judgment", record.judgment + VERDICTS[record.is_good]),),
     label=lambda record: record.is_good,
     label_column="is_good",
     becomes={

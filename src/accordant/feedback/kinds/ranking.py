@@ -1,7 +1,4 @@
-"""Rankings: several answers to one prompt, best first.
-
-Knows rows and texts. Knows nothing of tokens or losses.
-"""
+"""Rankings: several answers to one prompt, best first."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from itertools import combinations
 
 from accordant.feedback.kind import Asked, Kind
 from accordant.feedback.records import Origin, Ranking
-from accordant.feedback.row_texts import read_completion, read_prompt, stripped
+from accordant.feedback.row_texts import answer_to, bare_answer, read_prompt
 from accordant.feedback.rows import Row, RowError
 from accordant.feedback.values import parse_list, parse_number
 
@@ -18,47 +15,43 @@ from accordant.feedback.values import parse_list, parse_number
 def build(row: Row, origin: Origin) -> tuple[Ranking, ...]:
     """Make a ranking, put best first by `rewards`, `scores` or `ranks` where given."""
     prompt = read_prompt(row)
-    column = row.name("completions")
-    values = parse_list(row.require("completions"), column)
-    if len(values) < 2:
-        raise RowError(
-            "too few completions",
-            f"a ranking has at least 2 completions, found {len(values)}.",
-            column=column,
-            mend="Remove the row, or give single answers as prompt and completion.",
-        )
-    given = row.require("prompt")
-    answers = [read_completion(value, prompt, given, column) for value in values]
-    if len(set(map(stripped, answers))) == 1:
-        raise RowError("identical completions", "all completions are identical.", column=column)
-    by = [name for name in ("rewards", "scores", "ranks") if row.values.get(name) is not None]
-    if len(by) > 1:
+    with row.at("completions"):
+        values = parse_list(row.require("completions"))
+        if len(values) < 2:
+            raise RowError(
+                "too few completions",
+                f"a ranking has at least 2 completions, found {len(values)}.",
+                "Remove the row, or give single answers as prompt and completion.",
+            )
+        answers = [answer_to(prompt, value, row.require("prompt")) for value in values]
+        if len(set(map(bare_answer, answers))) == 1:
+            raise RowError("identical completions", "all completions are identical.")
+    orders = list(filter(row.has, ("rewards", "scores", "ranks")))
+    if len(orders) > 1:
         raise RowError(
             "order given twice",
-            f"the order is given by {' and '.join(by)}, expected one of them.",
-            column=row.name(by[1]),
-            mend="Keep the column that decides.",
+            f"the order is given by {' and '.join(orders)}, expected one of them.",
+            "Keep the column that decides.",
+            row.name(orders[1]),
         )
-    if not by:
+    if not orders:
         return (Ranking(prompt, tuple(answers), None, origin),)
-    rewards = _rewards(row, by[0], len(answers))
-    order = sorted(range(len(answers)), key=lambda n: -rewards[n])
-    ranked = tuple(answers[n] for n in order)
-    return (Ranking(prompt, ranked, tuple(rewards[n] for n in order), origin),)
+    rewards = _rewards(row, orders[0], len(answers))
+    # Stable, so answers of one reward stay in the row's order.
+    order = sorted(range(len(answers)), key=lambda place: -rewards[place])
+    ranked = tuple(answers[place] for place in order)
+    return (Ranking(prompt, ranked, tuple(rewards[place] for place in order), origin),)
 
 
 def _rewards(row: Row, name: str, count: int) -> list[float]:
     """Read numbers to sort by, higher is better: ranks (1 is best) count as their negatives."""
-    column = row.name(name)
-    values = parse_list(row.require(name), column)
-    if len(values) != count:
-        raise RowError(
-            "lengths do not match",
-            f"found {len(values)} {name} for {count} completions.",
-            column=column,
-        )
-    sign = -1.0 if name == "ranks" else 1.0
-    return [sign * parse_number(value, column) for value in values]
+    with row.at(name):
+        values = parse_list(row.require(name))
+        if len(values) != count:
+            message = f"found {len(values)} {name} for {count} completions."
+            raise RowError("lengths do not match", message)
+        sign = -1.0 if name == "ranks" else 1.0
+        return [sign * parse_number(value) for value in values]
 
 
 def ordered_places(count: int, rewards: Sequence[float] | None) -> tuple[tuple[int, int], ...]:

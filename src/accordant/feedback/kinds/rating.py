@@ -1,7 +1,4 @@
-"""Ratings: one answer rated on named attributes.
-
-Knows rows and texts. Knows nothing of tokens or losses.
-"""
+"""Ratings: one answer rated on named attributes."""
 
 from __future__ import annotations
 
@@ -27,23 +24,19 @@ def build(row: Row, origin: Origin) -> tuple[Rating, ...]:
     prompt, completion = read_prompt_and_completion(row)
     value = row.require("ratings")
     column = row.name("ratings")
-    if not isinstance(value, Mapping):
-        ratings = {"rating": parse_number(value, column)}
-    elif column:
-        # One object in one column: tables write attributes that were not rated as null.
-        items = {str(k): v for k, v in value.items() if v is not None}
-        ratings = {k: parse_number(v, column, f"of {k} ") for k, v in items.items()}
+    ratings: dict[str, float] = {}
+    if isinstance(value, Mapping):
+        for key, rate in value.items():
+            # An object in one column: tables write attributes that were not rated as null.
+            if rate is not None or not column:
+                of = f"of {key} " if column else ""
+                with row.at(column or str(key)):
+                    ratings[str(key).removeprefix("ratings.")] = parse_number(rate, of)
     else:
-        ratings = {str(k): parse_number(v, str(k)) for k, v in value.items()}
+        ratings["rating"] = row.read("ratings", parse_number)
     if not ratings:
         raise RowError("missing value", "no attribute is rated.", column=column)
-    ratings = {name.removeprefix("ratings."): number for name, number in ratings.items()}
     return (Rating(prompt, completion, ratings, origin),)
-
-
-def remarks(record: Rating) -> tuple[tuple[str, str], ...]:
-    """Return the ratings in words."""
-    return (("ratings", ", ".join(f"{name} {rate:g}" for name, rate in record.ratings.items())),)
 
 
 KIND = Kind(
@@ -52,7 +45,9 @@ KIND = Kind(
     layouts=("prompt completion ratings", "messages ratings"),
     build=build,
     spread=SpreadField("ratings", frozenset(ATTRIBUTES.split()), frozenset(NOT_ATTRIBUTES.split())),
-    remarks=remarks,
+    remarks=lambda record: (
+        ("ratings", ", ".join(f"{name} {rate:g}" for name, rate in record.ratings.items())),
+    ),
     becomes={
         "demonstration": "keep the rows rated highly and drop the ratings",
         "binary": "set `label` by a threshold on one rated attribute",

@@ -1,41 +1,29 @@
-"""Solutions in steps, each labelled correct or not.
-
-Knows rows and texts. Knows nothing of tokens or losses.
-"""
+"""Solutions in steps, each labelled correct or not."""
 
 from __future__ import annotations
 
-from accordant.feedback.conversations import check_not_empty, check_unicode
 from accordant.feedback.kind import Asked, Kind
 from accordant.feedback.records import Origin, Steps
 from accordant.feedback.row_texts import read_prompt
-from accordant.feedback.rows import Row, RowError, kind_of
-from accordant.feedback.values import parse_label, parse_list
+from accordant.feedback.rows import Row, RowError
+from accordant.feedback.values import parse_answer, parse_label, parse_list, parse_string
 
 
 def build(row: Row, origin: Origin) -> tuple[Steps, ...]:
     """Make the record of a solution with a label for each of its steps."""
     prompt = read_prompt(row)
-    column, label_column = row.name("completions"), row.name("labels")
-    steps = parse_list(row.require("completions"), column)
-    labels = parse_list(row.require("labels"), label_column)
-    if not steps or len(steps) != len(labels):
-        raise RowError(
-            "lengths do not match",
-            f"found {len(steps)} steps and {len(labels)} labels, expected one label per step.",
-            column=label_column,
-        )
-    for step in steps:
-        if not isinstance(step, str):
+    steps = row.read("completions", parse_list)
+    labels = row.read("labels", parse_list)
+    with row.at("labels"):
+        if not steps or len(steps) != len(labels):
             raise RowError(
-                "content is not text",
-                f"a step is {kind_of(step)}, expected a string.",
-                column=column,
+                "lengths do not match",
+                f"found {len(steps)} steps and {len(labels)} labels, expected one label per step.",
             )
-        check_unicode(step, column)
-        check_not_empty(step, column)
-    texts = tuple(str(step) for step in steps)
-    return (Steps(prompt, texts, tuple(parse_label(v, label_column) for v in labels), origin),)
+    with row.at("completions"):
+        texts = tuple(parse_answer(parse_string(step, "a step is")) for step in steps)
+    with row.at("labels"):
+        return (Steps(prompt, texts, tuple(map(parse_label, labels)), origin),)
 
 
 def asked(record: Steps) -> tuple[Asked, ...]:

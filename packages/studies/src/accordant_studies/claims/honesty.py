@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from accordant.feedback.honesty import REFUSAL, Answered, Question, build_honesty_data
+from accordant.rewards.honest_answers import REFUSAL, Answered, Question, build_honesty_data
 from accordant.statistics.honesty import Label, answer_shares, honesty_shares
 from accordant_studies.laboratory.memory import BEGIN, Memory
 from accordant_studies.laboratory.training import minibatches, train

@@ -8,14 +8,14 @@ import pytest
 
 from accordant.base.errors import UserError
 from accordant.feedback.bundled import bundled_path
-from accordant.feedback.honesty import (
+from accordant.rewards.honest_answers import (
     METHODS,
     REFUSAL,
     Answered,
     Question,
     build_honesty_data,
-    read_questions,
 )
+from accordant.suites.honesty import read_questions
 
 QUESTION = Question("q", "What is the capital of France?", ("Paris",))
 

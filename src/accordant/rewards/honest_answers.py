@@ -1,4 +1,4 @@
-"""Training data for honesty: answers that say what a model knows, built of its own samples.
+"""Answers that say what a model knows, as demonstrations, built of its own labelled samples.
 
 Knows questions, sampled answers and which of them are right. Knows no model, and not how an answer
 is judged. Source: Yang et al. 2023, Alignment for Honesty, section 4, and the authors' code.
@@ -10,12 +10,9 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from accordant.base.errors import UserError, nearest
-from accordant.feedback.files import read_file
 from accordant.feedback.records import Demonstration
-from accordant.feedback.rows import BadRow
 
 REFUSAL = "I apologize, but I'm not able to provide an answer to the question."
 INSTRUCTION = (
@@ -103,35 +100,6 @@ def build_honesty_data(answered: Sequence[Answered], method: str) -> tuple[Demon
         for entry in answered
         for text in METHODS[method](entry)
     )
-
-
-def read_questions(path: Path) -> tuple[Question, ...]:
-    """Read questions from a file of rows with `question`, `answers` and, if wanted, `id`.
-
-    Raises:
-        UserError: a row has no question, or answers that are no texts; a question comes twice.
-    """
-    questions: dict[str, Question] = {}
-    for row in read_file(path, lambda name: name):
-        if isinstance(row, BadRow):
-            raise UserError(row.message, where=row.where, mend=row.mend)
-        text, answers = row.values.get("question"), row.values.get("answers", [])
-        answers = [answers] if isinstance(answers, str) else answers
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(
-                "there is no question.",
-                where=str(row.origin),
-                mend='Write rows as {"question": "...", "answers": ["..."]}.',
-            )
-        if not isinstance(answers, list) or not all(isinstance(a, str) for a in answers):
-            raise UserError(
-                f"`answers` is {answers!r}, expected a list of texts.", where=str(row.origin)
-            )
-        if text in questions:
-            raise UserError(f"{text!r} is asked twice.", where=str(row.origin))
-        identifier = str(row.values.get("id", row.origin.row))
-        questions[text] = Question(identifier, text, tuple(answers))
-    return tuple(questions.values())
 
 
 def _absolute(entry: Answered) -> list[str]:
