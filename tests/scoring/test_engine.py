@@ -94,6 +94,31 @@ def test_every_kernel_gives_the_same_scores(
     assert (found - expected).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("family", ["gemma2", "mistral-window"])
+def test_caps_and_windows_are_constants_of_compiled_flex_attention(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CUDA a cap that is read from a tensor inside the score function does not compile."""
+    model = install(tiny_model(family))
+    graphs: list[torch.fx.GraphModule] = []
+
+    def keep(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    run = torch.compile(attention.flex_attention, dynamic=True, backend=keep)
+    monkeypatch.setitem(attention.KERNELS, "cpu", run)
+    with torch.no_grad():
+        score(model, TREES[:2])
+    functions = [
+        m for graph in graphs for m in graph.modules() if isinstance(m, torch.fx.GraphModule)
+    ]
+    inner = [f for f in functions if f not in graphs]
+    assert inner
+    assert not [n for f in inner for n in f.graph.nodes if "item" in (n.target, n.name)]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     shapes=st.lists(

@@ -61,17 +61,18 @@ def flex_attention(
     else:
         from torch.nn.attention.flex_attention import flex_attention as run
 
-    cap = settings.softcap
+    # Compiled code would read a float from a tensor, which FlexAttention's kernels cannot; a string
+    # is a constant of it.
+    cap = repr(settings.softcap)
 
     def capped(score: Tensor, _b: Tensor, _h: Tensor, _q: Tensor, _k: Tensor) -> Tensor:
-        assert cap is not None
-        return cap * torch.tanh(score / cap)
+        return float(cap) * torch.tanh(score / float(cap))
 
     output: Tensor = run(
         query[None],
         key[None],
         value[None],
-        score_mod=None if cap is None else capped,
+        score_mod=None if settings.softcap is None else capped,
         block_mask=layout.block_mask(settings.window),
         scale=settings.scaling,
         enable_gqa=query.shape[0] != key.shape[0],
