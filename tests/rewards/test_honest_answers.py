@@ -15,7 +15,7 @@ from accordant.rewards.honest_answers import (
     Question,
     build_honesty_data,
 )
-from accordant.suites.honesty import read_questions
+from accordant.suites.library.honesty import read_questions
 
 QUESTION = Question("q", "What is the capital of France?", ("Paris",))
 

@@ -155,14 +155,14 @@ def test_a_function_that_fails_names_its_line() -> None:
 
 
 def test_steps_come_along_with_the_attribute_they_are_of() -> None:
-    from accordant.rewards.wrappers import Selected
+    from accordant.rewards.wrappers import select_attribute
 
     def stepwise(answers):
         steps = tuple(np.array([[1.0, 0.0]] * len(answer.text)) for answer in answers)
         return Rewards(np.array([step.sum(0) for step in steps]), steps)
 
     both = FunctionReward("stepwise", "counts letters", stepwise, ("letters", "nothing"))
-    rewards = Selected(both, "letters").score([Answer("", "abc")])
+    rewards = select_attribute(both, "letters").score([Answer("", "abc")])
     assert rewards.steps is not None
     assert rewards.steps[0].tolist() == [[1.0]] * 3
     assert rewards.values.tolist() == [[3.0]]

@@ -18,9 +18,9 @@ from accordant.rewards.reward import Answer, score_answers, score_single
 from accordant.rewards.transforms import CALIBRATIONS, TRANSFORMS
 from accordant.rewards.wrappers import (
     Calibrated,
-    Combined,
-    Transformed,
+    combine_rewards,
     compares,
+    transform_reward,
     with_reference_answers,
 )
 
@@ -118,10 +118,10 @@ def test_a_number_or_an_answer_may_stand_for_the_reference() -> None:
 
 def test_attributes_are_mapped_one_by_one_and_combined_all_together() -> None:
     answers = [Answer("p", "ab"), Answer("p", "cb")]
-    assert Transformed(FIRST_AND_LAST, "identity").attributes == ("first", "last")
+    assert transform_reward(FIRST_AND_LAST, "identity").attributes == ("first", "last")
     rows = {"sum": [195, 197], "min": [97, 98], "max": [98, 99], "mean": [97.5, 98.5]}
     for how, expected in rows.items():
-        assert score_single(Combined((FIRST_AND_LAST,), how), answers).tolist() == expected
+        assert score_single(combine_rewards((FIRST_AND_LAST,), how), answers).tolist() == expected
 
 
 def test_the_sum_of_two_is_that_of_their_scores_by_hand() -> None:
@@ -142,7 +142,7 @@ def test_the_sum_of_two_is_that_of_their_scores_by_hand() -> None:
 
 
 def test_what_has_no_number_is_refused_where_it_is_made() -> None:
-    opposed = Combined((find_reward("shorter"), find_reward("shorter")), "sum", (1.0, -1.0))
+    opposed = combine_rewards((find_reward("shorter"), find_reward("shorter")), "sum", (1.0, -1.0))
     with pytest.raises(UserError, match="nan, not a number"):
         score_answers(opposed, [Answer("what?", "")])
     assert math.isinf(score_single(find_reward("shorter"), [Answer("what?", "")])[0])

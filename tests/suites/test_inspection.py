@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,8 +22,9 @@ from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from accordant.base.errors import UserError
 from accordant.feedback.bundled import bundled_path
 from accordant.rewards.honest_answers import REFUSAL
-from accordant.suites.honesty import read_questions
+from accordant.suites import inspection
 from accordant.suites.inspection import make_task, read_scored
+from accordant.suites.library.honesty import read_questions
 from accordant.suites.registry import Suite, get_suite, list_suites
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +100,21 @@ def test_planted_models_get_their_numbers(tmp_path: Path) -> None:
     assert numbers["over-conservativeness"] == pytest.approx(6 / 24)
     assert numbers["prudence"] == 1
     assert numbers["honesty"] == pytest.approx((1 - 0.25 + 1) / 2)
+
+
+def test_answers_that_come_together_are_scored_together(tmp_path: Path, monkeypatch) -> None:
+    batches: list[int] = []
+    score = inspection.score_answers
+
+    def count(reward: Any, answers: Any) -> Any:
+        batches.append(len(answers))
+        time.sleep(0.05)  # as a judge takes that is a model
+        return score(reward, answers)
+
+    monkeypatch.setattr(inspection, "score_answers", count)
+    run(get_suite("honesty"), scripted(lambda q: "Bob"), tmp_path)
+    assert sum(batches) == 40
+    assert len(batches) <= 12
 
 
 def test_an_earlier_result_of_other_questions_is_refused(tmp_path: Path) -> None:

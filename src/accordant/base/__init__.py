@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "chance": ("hashed_uniform",),
-        "discovery": ("load_modules", "summarise_entry"),
+        "discovery": ("load_modules", "find_entry", "summarise_entry"),
         "errors": ("UserError", "did_you_mean", "nearest"),
         "files": ("write_whole",),
         "locks": ("lock",),

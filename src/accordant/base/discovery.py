@@ -6,11 +6,15 @@ Knows packages, modules, names and docstrings. Knows nothing of what is register
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+from accordant.base.errors import UserError, nearest
+
+Entry = TypeVar("Entry")
 
 
 def load_modules(package: str, path: Iterable[str]) -> tuple[ModuleType, ...]:
@@ -46,3 +50,19 @@ def summarise_entry(
     if not summary:
         raise TypeError(f"{noun} {name!r} needs a docstring")
     return summary
+
+
+def find_entry(noun: str, name: str, known: Mapping[str, Entry]) -> Entry:
+    """Return what is registered under a name.
+
+    Args:
+        noun: what it is, for errors, such as `recipe`.
+        name: as the user wrote it.
+        known: everything that is registered, by name.
+
+    Raises:
+        UserError: there is none of this name; suggests the nearest.
+    """
+    if name not in known:
+        raise UserError(f"there is no {noun} {name!r}.", mend=nearest(name, known))
+    return known[name]

@@ -6,15 +6,15 @@ Knows samples, examples and JSON lines. Knows no model, no reward and no trainer
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from accordant.base.files import write_whole
 from accordant.sampling.samples import Sample
 from accordant.tokens.examples import Example
-from accordant.tokens.trees import TokenTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +92,9 @@ def read_round(folder: Path, number: int) -> Round | None:
     if not path.is_file():
         return None
     head, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return Round(**head | {"labelled": tuple(map(_labelled, lines))})
+    # JSON knows no tuples: the records' own types say what its lists were.
+    return Round(**head, labelled=TypeAdapter(tuple[Labelled, ...]).validate_python(lines))
 
 
 def _path(folder: Path, number: int) -> Path:
     return folder / f"round-{number:06}.jsonl"
-
-
-def _labelled(line: Mapping[str, Any]) -> Labelled:
-    drawn, example = line["drawn"], line["example"]
-    if drawn is not None:
-        samples = tuple(Sample(**_with_tuples(sample)) for sample in drawn["samples"])
-        drawn = Drawn(**{**_with_tuples(drawn), "samples": samples})
-    if example is not None:
-        trees = tuple(TokenTree(**_with_tuples(tree)) for tree in example["trees"])
-        numbers = {name: tuple(row) for name, row in example["numbers"].items()}
-        example = Example(**{**_with_tuples(example), "trees": trees, "numbers": numbers})
-    return Labelled(drawn, example, tuple(line["scores"]), line["dropped"])
-
-
-def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON's lists as the tuples they were written from."""
-    return {name: _tuples(value) for name, value in fields.items()}
-
-
-def _tuples(value: Any) -> Any:
-    return (
-        tuple(map(_tuples, value))
-        if isinstance(value, Sequence) and not isinstance(value, str)
-        else value
-    )

@@ -7,8 +7,8 @@ function of answers, a judge and a seed, and its numbers are plain floats that c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import chain, combinations
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -69,33 +69,21 @@ class ByReward:
     def label(self, drawn: Sequence[Drawn], judge: Any, read: Read, seed: int) -> list[Labelled]:
         """Score all answers in one batch; a comparison of equal scores is dropped."""
         del seed
-        scores = iter(score_single(judge, _read_all(drawn, read)).tolist())
+        answers = [read(group.prompt, sample) for group in drawn for sample in group.samples]
+        scores = iter(score_single(judge, answers).tolist())
         labelled = []
         for index, group in enumerate(drawn):
             rewards = tuple(next(scores) for _ in group.samples)
-            # The first drawn wins among equals: sorting is stable.
-            order = sorted(range(len(rewards)), key=lambda at: -rewards[at])
-            if (
-                self.kind != "ranking"
-                and len(rewards) > 1
-                and rewards[order[0]] == rewards[order[-1]]
-            ):
+            # Rankings keep ties: there, equal answers have equal advantages.
+            if self.kind != "ranking" and len(set(rewards)) == 1 < len(rewards):
                 labelled.append(Labelled(group, None, rewards, EQUAL))
                 continue
-            labelled.append(Labelled(group, self._example(group, index, order, rewards), rewards))
+            record = _make_record(self.kind, group, index, rewards)
+            if self.kind == "comparison" and record.example is not None:
+                gap = with_numbers(record.example, "reward_gap", (max(rewards) - min(rewards),))
+                record = replace(record, example=gap)
+            labelled.append(record)
         return labelled
-
-    def _example(
-        self, drawn: Drawn, index: int, order: Sequence[int], rewards: Sequence[float]
-    ) -> Example:
-        if self.kind == "ranking":
-            best_first = tuple(rewards[at] for at in order)
-            return _record("ranking", drawn, index, order, best_first)
-        if self.kind == "demonstration":
-            return _record("demonstration", drawn, index, order[:1])
-        best, worst = order[0], order[-1]
-        pair = _record("comparison", drawn, index, (best, worst))
-        return with_numbers(pair, "reward_gap", (rewards[best] - rewards[worst],))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,44 +116,37 @@ class ByPreference:
         pairs = [pair for row in answers for pair in combinations(row, 2)]
         first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         chances = iter(symmetric_preference(judge, first, second).tolist())
-        label = self._ranked if self.soft else self._drawn
-        return [label(group, index, chances, seed) for index, group in enumerate(drawn)]
-
-    def _ranked(self, drawn: Drawn, index: int, chances: Any, seed: int) -> Labelled:
-        del seed
-        count = len(drawn.samples)
-        against = np.full((count, count), 0.5)
-        for first, second in combinations(range(count), 2):
-            against[first, second] = next(chances)
-            against[second, first] = 1 - against[first, second]
-        rates = tuple(against.mean(1).tolist())
-        order = sorted(range(count), key=lambda at: -rates[at])
-        best_first = tuple(rates[at] for at in order)
-        return Labelled(drawn, _record("ranking", drawn, index, order, best_first), rates)
-
-    def _drawn(self, drawn: Drawn, index: int, chances: Any, seed: int) -> Labelled:
-        if len(drawn.samples) != 2:
-            raise ValueError(f"{len(drawn.samples)} answers to a prompt: a drawn label takes 2")
-        chance = next(chances)
-        # Of the place, not of a generator's state: labels do not depend on who else is labelled.
-        wins = hashed_uniform(f"label {seed} {index}") < chance
-        pair = _record("comparison", drawn, index, (0, 1) if wins else (1, 0))
-        return Labelled(drawn, pair, (chance, 1 - chance))
+        labelled = []
+        for index, group in enumerate(drawn):
+            count = len(group.samples)
+            if not self.soft and count != 2:
+                raise ValueError(f"{count} answers to a prompt: a drawn label takes 2")
+            against = np.full((count, count), 0.5)
+            for one, other in combinations(range(count), 2):
+                against[one, other] = next(chances)
+                against[other, one] = 1 - against[one, other]
+            if self.soft:
+                labelled.append(_make_record("ranking", group, index, against.mean(1).tolist()))
+                continue
+            chance = float(against[0, 1])
+            # Of the place, not of a generator's state: labels do not depend on who else has one.
+            order = (0, 1) if hashed_uniform(f"label {seed} {index}") < chance else (1, 0)
+            labelled.append(_make_record("comparison", group, index, (chance, 1 - chance), order))
+        return labelled
 
 
-def _read_all(drawn: Sequence[Drawn], read: Read) -> list[Answer]:
-    return list(
-        chain.from_iterable(map(read, [d.prompt] * len(d.samples), d.samples) for d in drawn)
-    )
-
-
-def _record(
+def _make_record(
     kind: str,
     drawn: Drawn,
     index: int,
-    order: Sequence[int],
-    rewards: tuple[float, ...] | None = None,
-) -> Example:
-    """Make a record of some answers, in the order given."""
-    tree = TokenTree(drawn.prompt, tuple(drawn.samples[at].completion for at in order))
-    return Example(kind, (tree,), index, rewards=rewards)
+    scores: Sequence[float],
+    order: Sequence[int] | None = None,
+) -> Labelled:
+    """Make a record of answers, best first: in the order given, or in that of their scores."""
+    if order is None:
+        # The first drawn wins among equals: sorting is stable.
+        order = sorted(range(len(scores)), key=lambda at: -scores[at])
+    taken = {"comparison": (order[0], order[-1]), "demonstration": order[:1]}.get(kind, order)
+    tree = TokenTree(drawn.prompt, tuple(drawn.samples[at].completion for at in taken))
+    rewards = tuple(scores[at] for at in order) if kind == "ranking" else None
+    return Labelled(drawn, Example(kind, (tree,), index, rewards=rewards), tuple(scores))

@@ -156,10 +156,13 @@ class Loop:
             UserError: the sampler or the judge failed, or every answer was dropped.
             ValueError: it is entered midway and was not kept.
         """
-        self._catch_up(number)
+        # Rules that end the loop look at all rounds, of which a resumed run has seen none.
+        for earlier in range(len(self.rows), number):
+            known = self._read(earlier)
+            self.rows.append(known.row if known is not None else {"round": float(earlier)})
         if number and not midway:
             self.reference.begin(number, policy)
-        begun = read_round(self.folder, number) if self.folder is not None else None
+        begun = self._read(number)
         if begun is None:
             if midway:
                 raise ValueError(f"round {number} was drawn by an earlier policy and is not kept")
@@ -168,6 +171,9 @@ class Loop:
                 write_round(self.folder, begun)
         self.rows.append(begun.row)
         return begun
+
+    def _read(self, number: int) -> Round | None:
+        return read_round(self.folder, number) if self.folder is not None else None
 
     def prepared(self, begun: Round, policy: nn.Module) -> list[Example]:
         """Return a round's examples with what the objective asks for."""
@@ -178,28 +184,22 @@ class Loop:
         """Return why a rule of the recipe ends the loop; empty while none does."""
         return next(filter(None, (rule(self.rows) for rule in self.recipe.stop)), "")
 
-    def _catch_up(self, number: int) -> None:
-        """Read what earlier rounds measured, in a run that was resumed."""
-        for earlier in range(len(self.rows), number):
-            known = read_round(self.folder, earlier) if self.folder is not None else None
-            self.rows.append(known.row if known is not None else {"round": float(earlier)})
-
     def _draw(self, number: int, version: int, policy: nn.Module) -> Round:
-        if self.recipe.labeller is None:
-            labelled = [Labelled(None, example) for example in self.given]
-            return self._measured(Round(number, version, tuple(labelled)))
+        """Draw a round and measure it, again while nothing is left of it to learn from."""
         for attempt in range(ATTEMPTS):
-            drawn = self.draw_answers(number, version, policy, attempt)
-            begun = self._measured(
-                Round(number, version, tuple(self.label(drawn, number, attempt)))
-            )
+            if self.recipe.labeller is None:
+                labelled = [Labelled(None, example) for example in self.given]
+            else:
+                drawn = self.draw_answers(number, version, policy, attempt)
+                labelled = self.label(drawn, number, attempt)
+            begun = Round(number, version, tuple(labelled))
             if begun.examples:
-                return begun
-        reasons = Counter(item.dropped for item in begun.labelled)
+                return replace(begun, row=measure_round(begun, self.start))
+        reasons = Counter(item.dropped for item in labelled)
         counts = ", ".join(f"{count} for {reason}" for reason, count in reasons.most_common())
         raise UserError(
-            f"nothing is left to learn from in round {number}: {len(drawn)} prompts' answers were "
-            f"dropped, {counts}.",
+            f"nothing is left to learn from in round {number}: {len(labelled)} prompts' answers "
+            f"were dropped, {counts}.",
             where=f"recipe {self.recipe.name}",
             mend="Ask more prompts a round, draw at a higher temperature or longer answers, and "
             "look at what the judge says of them.",
@@ -209,20 +209,16 @@ class Loop:
         self, number: int, version: int, policy: nn.Module, attempt: int = 0
     ) -> list[Drawn]:
         """Draw every draw's answers to the prompts of a round."""
-        first = number * self.each
-        prompts = [self._prompt(place) for place in range(first, first + self.each)]
-        columns = [
-            self._sampler(draw, policy).sample(
-                prompts,
-                replace(
-                    self.sampling,
-                    samples_per_prompt=draw.count,
-                    # Draws from one distribution must not meet the same noise.
-                    seed=self._seed(f"{number} {attempt} {place}"),
-                ),
-            )
-            for place, draw in enumerate(self.recipe.draws)
-        ]
+        prompts = []
+        for place in range(number * self.each, (number + 1) * self.each):
+            epoch, at = divmod(place, len(self.prompts))
+            prompts.append(self.prompts[epoch_order(len(self.prompts), self.seed, epoch)[at]])
+        columns = []
+        for place, draw in enumerate(self.recipe.draws):
+            # Draws from one distribution must not meet the same noise.
+            seed = self._seed(f"{number} {attempt} {place}")
+            options = replace(self.sampling, samples_per_prompt=draw.count, seed=seed)
+            columns.append(self._sampler(draw, policy).sample(prompts, options))
         drawers = tuple(d.drawer for d in self.recipe.draws for _ in range(d.count))
         return [
             Drawn(tuple(prompt), tuple(s for row in rows for s in row), drawers, version)
@@ -231,15 +227,14 @@ class Loop:
 
     def label(self, drawn: Sequence[Drawn], number: int, attempt: int = 0) -> list[Labelled]:
         """Filter answers, label what is left and filter again; in the order of `drawn`."""
-        labeller = self.recipe.labeller
-        if labeller is None:
-            raise ValueError("there is no labeller")
         labelled = [self._filtered(Labelled(group)) for group in drawn]
-        open_ = [at for at, item in enumerate(labelled) if not item.dropped]
+        # Labels may be paid for: who is dropped already is not asked about.
+        left = [at for at, item in enumerate(labelled) if not item.dropped]
+        labeller: Any = self.recipe.labeller
         seed = self._seed(f"labels {number} {attempt}")
-        found = labeller.label([drawn[at] for at in open_], self.judge, self.read, seed)
-        for at, item in zip(open_, found, strict=True):
-            item = self._filtered(item)
+        records = labeller.label([drawn[at] for at in left], self.judge, self.read, seed)
+        for at, record in zip(left, records, strict=True):
+            item = self._filtered(record)
             if item.example is not None:
                 name = f"round {number}, prompt {at}"
                 item = replace(item, example=replace(item.example, index=at, id=name))
@@ -247,26 +242,18 @@ class Loop:
         return labelled
 
     def _filtered(self, item: Labelled) -> Labelled:
-        if item.dropped:
-            return item
-        reason = next(filter(None, (rule(item) for rule in self.recipe.filters)), "")
+        """Drop the record for the first reason that a filter gives; what is dropped stays so."""
+        reasons = (rule(item) for rule in self.recipe.filters)
+        reason = item.dropped or next(filter(None, reasons), "")
         return replace(item, example=None, dropped=reason) if reason else item
-
-    def _measured(self, begun: Round) -> Round:
-        return replace(begun, row=measure_round(begun, self.start))
-
-    def _prompt(self, place: int) -> tuple[int, ...]:
-        epoch, at = divmod(place, len(self.prompts))
-        return self.prompts[epoch_order(len(self.prompts), self.seed, epoch)[at]]
 
     def _seed(self, purpose: str) -> int:
         return int(hashed_uniform(f"loop {self.seed} {purpose}") * 2**48)
 
     def _sampler(self, draw: Draw, policy: nn.Module) -> Sampler:
-        if draw.sampler is not None:
-            return draw.sampler
-        if draw.reference == 0:
-            return LocalSampler(policy)
+        """Return who draws: somebody else, the policy, the reference, or their mixture."""
+        if draw.sampler is not None or draw.reference == 0:
+            return draw.sampler or LocalSampler(policy)
         frozen = self.reference.frozen
         model: Any = frozen.source  # never a cache: it is drawn from
         reference = as_stepper(model, adapter=frozen.adapter)

@@ -5,10 +5,11 @@ Knows drawn answers and frozen models. Knows no recipe and no trainer.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from accordant.loops.drawn import Drawn, Round
-    from accordant.sampling.samples import Sample
     from accordant.scoring.frozen import Frozen
 
 MEASURED = 64
@@ -54,11 +54,7 @@ def measure_round(begun: Round, start: Frozen) -> dict[str, float]:
 
 
 def _divergence(drawn: Sequence[Drawn], start: Frozen) -> dict[str, float]:
-    """Estimate KL(policy || start) from answers that the policy or its mixture drew.
-
-    Answers weigh policy / drawer, normalised to sum to 1, since temperature and mixture bend what
-    is drawn: sum_i w_i (log policy(y_i) - log start(y_i)).
-    """
+    """Estimate KL(policy || start), nats, from answers that the policy or its mixture drew."""
     answers = [
         (group.prompt, sample)
         for group in drawn
@@ -71,15 +67,10 @@ def _divergence(drawn: Sequence[Drawn], start: Frozen) -> dict[str, float]:
         Example("demonstration", (TokenTree(prompt, (sample.completion,)),), index)
         for index, (prompt, sample) in enumerate(answers)
     ]
-    before = start.scores(examples).sum().tolist()
-    gaps = [sum(sample.logps) - logp for (_, sample), logp in zip(answers, before, strict=True)]
-    weights = _weights([sample for _, sample in answers])
-    return {"kl": sum(w * gap for w, gap in zip(weights, gaps, strict=True))}
-
-
-def _weights(samples: Sequence[Sample]) -> list[float]:
-    """Return importance weights of the policy over who drew, which sum to 1."""
-    logs = [sum(s.logps) - sum(s.drawn_logps or s.logps) for s in samples]
-    top = max(logs)
-    weights = [math.exp(log - top) for log in logs]
-    return [weight / sum(weights) for weight in weights]
+    samples = [sample for _, sample in answers]
+    policy = np.array([sum(sample.logps) for sample in samples])
+    gaps = policy - start.scores(examples).sum().numpy()
+    # Temperature and mixture bend what is drawn, so answers weigh policy / drawer, normalised.
+    ratios = policy - [sum(sample.drawn_logps or sample.logps) for sample in samples]
+    weights = np.exp(ratios - ratios.max())
+    return {"kl": float(weights @ gaps / weights.sum())}

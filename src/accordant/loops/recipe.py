@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from accordant.base.discovery import load_modules
-from accordant.base.errors import UserError, did_you_mean
+from accordant.base.discovery import find_entry, load_modules
 from accordant.loops.filters import Filter, equal_answers
 
 if TYPE_CHECKING:
@@ -190,9 +188,11 @@ def falling(name: str, rounds: int) -> Stop:
 
 def list_recipes() -> dict[str, Recipe]:
     """Return the recipes of the folder `recipes` by name."""
-    package = import_module("accordant.loops.recipes")
-    recipes = [module.RECIPE for module in load_modules(package.__name__, package.__path__)]
-    return {recipe.name: recipe for recipe in sorted(recipes, key=lambda recipe: str(recipe.name))}
+    # Its files import this module, so the folder cannot be imported above.
+    from accordant.loops import recipes
+
+    modules = load_modules(recipes.__name__, recipes.__path__)
+    return {module.RECIPE.name: module.RECIPE for module in modules}
 
 
 def find_recipe(name: str) -> Recipe:
@@ -201,10 +201,4 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         UserError: there is none; names the nearest.
     """
-    recipes = list_recipes()
-    if name not in recipes:
-        raise UserError(
-            f"there is no recipe {name!r}.",
-            mend=did_you_mean(name, recipes, f"There are: {', '.join(recipes)}."),
-        )
-    return recipes[name]
+    return find_entry("recipe", name, list_recipes())

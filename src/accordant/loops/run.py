@@ -6,8 +6,9 @@ Knows the loop, the trainer and its settings. Knows nothing of text, of reports 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,17 +95,16 @@ def make_loop(
     if not is_installed(model):
         install(model)
     start = freeze(model, settings.precision)
+    # One that moves must not drag the start along, to which the divergence is measured.
     moving = freeze(model, settings.precision) if recipe.reference.moves else start
-    needs = recipe.labeller.needs if recipe.labeller is not None else "records"
+    needs = recipe.labeller.needs if recipe.labeller is not None else ""
     if needs == "implicit":
         base: Any = None if start.source is model else start.source
         unread: Any = None  # answers that were drawn bring their tokens
         judge = ImplicitReward(model, base, unread, unread, token_budget=settings.token_budget)
     if needs == "preference" and isinstance(judge, Reward):
         judge = RewardPreference(judge)
-    _require(recipe, "given", "records", present=bool(given) or needs != "records")
-    _require(recipe, "prompts", "prompts", present=bool(prompts) or needs == "records")
-    _require(recipe, "judge", f"a {needs}", present=judge is not None or needs == "records")
+    _require(recipe, given=given, prompts=prompts, judge=judge)
     return Loop(
         recipe,
         MovingReference(moving, recipe.reference),
@@ -120,11 +120,13 @@ def make_loop(
     )
 
 
-def _require(recipe: Recipe, name: str, noun: str, *, present: bool) -> None:
-    if not present:
-        raise UserError(
-            f"recipe {recipe.name!r} needs {noun}.", where=name, mend=f"Give `{name}=`."
-        )
+def _require(recipe: Recipe, *, given: object, prompts: object, judge: object) -> None:
+    needs = recipe.labeller.needs if recipe.labeller is not None else ""
+    required = {"prompts": (prompts, "prompts"), "judge": (judge is not None, f"a {needs}")}
+    for name, (present, noun) in (required if needs else {"given": (given, "records")}).items():
+        if not present:
+            message = f"recipe {recipe.name!r} needs {noun}."
+            raise UserError(message, where=name, mend=f"Give `{name}=`.")
 
 
 def run_loop(
@@ -155,42 +157,30 @@ def run_loop(
     if not settings.resume:
         for name in (ROUNDS, STATES):
             shutil.rmtree(settings.output_dir / name, ignore_errors=True)
-    follow = _run_steps if loop.recipe.passes.steps else _run_epochs
-    training = follow(loop, model, settings, console, callbacks)
+    if loop.recipe.passes.steps:
+        # One optimiser and one schedule for all rounds; the loop is the source.
+        steps = loop.recipe.rounds * loop.recipe.passes.steps
+        settings = settings.model_copy(update={"max_steps": steps})
+        further = [*callbacks, _LoopState(loop, settings)]
+        training = train(model, _task(loop, loop), settings, callbacks=further, console=console)
+    else:
+        follow = partial(train, model, callbacks=callbacks, console=console)
+        training = _run_epochs(loop, model, settings, follow)
     return LoopResult(tuple(loop.rows), loop.stopped(), training, warnings)
 
 
-def _run_steps(
-    loop: Loop,
-    model: nn.Module,
-    settings: TrainingSettings,
-    console: Console | None,
-    callbacks: Sequence[TrainerCallback],
-) -> TrainResult:
-    """Train through all rounds with one optimiser and one schedule; the loop is the source."""
-    steps = loop.recipe.rounds * loop.recipe.passes.steps
-    settings = settings.model_copy(update={"max_steps": steps})
-    state = _LoopState(loop, settings)
-    return train(model, _task(loop, loop), settings, callbacks=[*callbacks, state], console=console)
-
-
 def _run_epochs(
-    loop: Loop,
-    model: nn.Module,
-    settings: TrainingSettings,
-    console: Console | None,
-    callbacks: Sequence[TrainerCallback],
+    loop: Loop, model: nn.Module, settings: TrainingSettings, follow: Callable[..., TrainResult]
 ) -> TrainResult:
     """Train on round after round, each with a fresh optimiser and a checkpoint at its end.
 
     A resumed loop goes through all rounds again: those that are done give their weights, so that
     the reference moves as it did.
     """
-    version = 0
+    version, epochs = 0, loop.recipe.passes.epochs
     for number in range(loop.recipe.rounds):
         begun = loop.begin(number, version, model)
         source = DataSet(loop.prepared(begun, model), settings.batch_size, settings.seed)
-        epochs = loop.recipe.passes.epochs
         last = source.steps * epochs
         update = {
             "output_dir": settings.output_dir / f"round-{number:03}",
@@ -200,13 +190,7 @@ def _run_epochs(
             # from it.
             "save_steps": settings.save_steps if last % settings.save_steps == 0 else last,
         }
-        result = train(
-            model,
-            _task(loop, source),
-            settings.model_copy(update=update),
-            callbacks=callbacks,
-            console=console,
-        )
+        result = follow(_task(loop, source), settings.model_copy(update=update))
         version += result.steps
         if loop.stopped():
             break
@@ -214,36 +198,36 @@ def _run_epochs(
 
 
 def _task(loop: Loop, source: Any) -> Task:
-    objective = loop.objective
-    reference = loop.reference.frozen if objective.needs_reference else None
-    return Task(source, (), objective, loop.options, reference)
+    reference = loop.reference.frozen if loop.objective.needs_reference else None
+    return Task(source, (), loop.objective, loop.options, reference)
 
 
 class _LoopState(TrainerCallback):
-    """Keeps the reference beside every checkpoint, restores it, and stops as the recipe says."""
+    """Keeps a reference that moves beside every checkpoint; stops as the recipe says."""
 
     def __init__(self, loop: Loop, settings: TrainingSettings) -> None:
         self._loop, self._settings = loop, settings
-        self._folder = settings.output_dir / STATES
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the reference back as it was at the step that training goes on from."""
         del args, control
-        path = self._path(state.global_step)
         if state.global_step and self._loop.recipe.reference.moves:
-            self._loop.reference.restore(torch.load(path, weights_only=True))
+            kept = torch.load(self._path(state.global_step), weights_only=True)
+            self._loop.reference.restore(kept)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the reference before the checkpoint that needs it is written."""
         if self._loop.stopped():
             control.should_training_stop = True
         if control.should_save and args.should_save and self._loop.recipe.reference.moves:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            torch.save(self._loop.reference.state(), self._path(state.global_step))
-            kept = {step_of(path) for path in list_checkpoints(self._settings.output_dir)}
-            for path in self._folder.glob("step-*.pt"):
-                if int(path.stem.removeprefix("step-")) not in {*kept, state.global_step}:
-                    path.unlink()
+            path = self._path(state.global_step)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(self._loop.reference.state(), path)
+            # The trainer removes old checkpoints; nobody resumes from what lies beside them.
+            kept = map(step_of, list_checkpoints(self._settings.output_dir))
+            needed = {path, *map(self._path, kept)}
+            for old in set(path.parent.glob("step-*.pt")) - needed:
+                old.unlink()
 
     def _path(self, step: int) -> Path:
-        return self._folder / f"step-{step}.pt"
+        return self._settings.output_dir / STATES / f"step-{step}.pt"

@@ -25,7 +25,13 @@ from accordant.base.options import bind_values
 from accordant.rewards.registry import REWARDS, list_rewards, reward_from_file
 from accordant.rewards.reward import Reward
 from accordant.rewards.transforms import CALIBRATIONS, TRANSFORMS
-from accordant.rewards.wrappers import COMBINATIONS, Calibrated, Combined, Selected, Transformed
+from accordant.rewards.wrappers import (
+    COMBINATIONS,
+    Calibrated,
+    combine_rewards,
+    select_attribute,
+    transform_reward,
+)
 
 FUNCTIONS = (*COMBINATIONS, *CALIBRATIONS, *TRANSFORMS)
 
@@ -40,7 +46,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    kind: str  # number, text, name, sign or end
+    kind: str  # number, text, name, end, or the sign itself
     text: str
     at: int  # character of the expression, from 0
 
@@ -60,12 +66,12 @@ def find_reward(expression: str, *, where: str = "reward", noun: str = "reward")
     path, colon, function = expression.rpartition(":")
     if expression.strip() in {reward.name for reward in list_rewards()}:
         return REWARDS[expression.strip()]
-    # First of all, as a file's name may hold what an expression may not.
+    # Before it is parsed, as a file's name may hold what an expression may not.
     if colon and path.endswith(".py") and function.isidentifier() and Path(path).is_file():
         return reward_from_file(Path(path), function)
     parser = _Parser(expression, where, noun)
     reward = parser.read_sum()
-    parser.expect("end", "", "the end of the expression")
+    parser.expect("the end of the expression", "end")
     return reward
 
 
@@ -79,89 +85,77 @@ class _Parser:
 
     def read_sum(self) -> Reward:
         """Read weighted terms; a single one of weight 1 is itself."""
-        sign = -1.0 if self.take("-") else 1.0
-        terms = [self._product(sign)]
-        while self._peek().text in ("+", "-") and self._peek().kind == "sign":
-            terms.append(self._product(-1.0 if self._advance().text == "-" else 1.0))
+        terms = [self._product(-1.0 if self.take("-") else 1.0)]
+        while sign := self.take("+", "-"):
+            terms.append(self._product(-1.0 if sign.kind == "-" else 1.0))
         rewards, weights = zip(*terms, strict=True)
-        if weights == (1.0,):
-            return cast(Reward, rewards[0])
-        return Combined(rewards, "sum", weights)
+        return rewards[0] if weights == (1.0,) else combine_rewards(rewards, "sum", weights)
 
     def _product(self, weight: float) -> tuple[Reward, float]:
-        if self._peek().kind == "number":
-            weight *= float(self._advance().text)
-            self.expect("sign", "*", "`*` and a reward: a number can only weigh one")
+        if number := self.take("number"):
+            weight *= float(number.text)
+            self.expect("`*` and a reward: a number can only weigh one", "*")
         reward = self._atom()
         if self.take("*"):
-            weight *= float(self.expect("number", None, "a number to weigh it by").text)
+            weight *= float(self.expect("a number to weigh it by", "number").text)
         return reward, weight
 
     def _atom(self) -> Reward:
-        token = self._advance()
-        if token.text == "(" and token.kind == "sign":
+        if self.take("("):
             reward = self.read_sum()
-            self.expect("sign", ")", "`)`")
+            self.expect("`)`", ")")
             return reward
-        if token.kind not in ("name", "text"):
-            raise self._error(token, f"found {token.text or 'the end'!r}, expected a {self.noun}.")
+        token = self.expect(f"a {self.noun}", "name", "text")
         if token.kind == "name" and self.take("("):
             return self._call(token)
         reward = self._named(token)
-        return self._attribute(reward) if self.take("[") else reward
+        if not self.take("["):
+            return reward
+        attribute = self.expect("an attribute", "name", "text", "number")
+        if attribute.text not in reward.attributes:
+            known = f"It has {', '.join(reward.attributes)}."
+            mend = f"{did_you_mean(attribute.text, reward.attributes)} {known}".strip()
+            raise self._error(attribute, f"there is no attribute {attribute.text!r}.", mend)
+        self.expect("`]`", "]")
+        return select_attribute(reward, attribute.text)
 
     def _call(self, function: _Token) -> Reward:
         if function.text not in FUNCTIONS:
             mend = did_you_mean(function.text, FUNCTIONS, f"There are {', '.join(FUNCTIONS)}.")
             raise self._error(function, f"there is no function {function.text!r}.", mend)
         rewards: list[Reward] = []
-        options: dict[str, Any] = {}
-        while True:
-            following = self.tokens[min(self.next + 1, len(self.tokens) - 1)]
-            if self._peek().kind == "name" and following.text == "=":
-                name = self._advance().text
-                self.expect("sign", "=", "`=`")
+        options: dict[str, str] = {}
+        more = True
+        while more:
+            name = self.tokens[self.next]
+            # A name is a reward unless `=` follows it; the end has nothing after it.
+            if name.kind == "name" and self.tokens[self.next + 1].kind == "=":
+                self.next += 2
                 sign = "-" if self.take("-") else ""
-                options[name] = sign + self._advance().text
+                options[name.text] = sign + self.expect("a value", "number", "name", "text").text
             else:
                 rewards.append(self.read_sum())
-            if not self.take(","):
-                break
-        self.expect("sign", ")", "`,` or `)`")
+            more = self.take(",") is not None
+        self.expect("`,` or `)`", ")")
         return self._applied(function, rewards, options)
 
     def _applied(
         self, function: _Token, rewards: Sequence[Reward], options: dict[str, str]
     ) -> Reward:
-        name = function.text
-        if name in COMBINATIONS and rewards and not options:
-            how = cast(Literal["sum", "mean", "min", "max"], name)
-            return Combined(tuple(rewards), how)
+        name, place = function.text, self._where(function)
+        if name in COMBINATIONS and not options:
+            return combine_rewards(tuple(rewards), cast(Any, name))
         if name in COMBINATIONS or len(rewards) != 1:
             takes = "rewards and no option" if name in COMBINATIONS else "one reward"
             raise self._error(function, f"{name} takes {takes}.")
-        place = self._where(function)
         if name in TRANSFORMS:
-            return Transformed(rewards[0], name, _bound(TRANSFORMS[name], options, place))
-        # What every calibration may be told, and what its own function takes.
-        source: dict[str, object] = {
-            key: options.pop(key) for key in ("at", "text", "over") if key in options
-        }
-        bound = _bound(CALIBRATIONS[name], options, place)
-        chosen = bind_values(_source, source, place)
-        return Calibrated(rewards[0], name, bound, **cast(Any, chosen))
-
-    def _attribute(self, reward: Reward) -> Reward:
-        token = self._advance()
-        if token.text not in reward.attributes:
-            mend = (
-                did_you_mean(token.text, reward.attributes)
-                + " It has "
-                + ", ".join(reward.attributes)
-            )
-            raise self._error(token, f"there is no attribute {token.text!r}.", f"{mend}.".strip())
-        self.expect("sign", "]", "`]`")
-        return Selected(reward, token.text)
+            bound = bind_values(TRANSFORMS[name], options, place)
+            return transform_reward(rewards[0], name, {key: bound[key] for key in options})
+        bound = bind_values(CALIBRATIONS[name], options, place, _against)
+        # Defaults stay with the functions: a name says what is unusual.
+        given = {key: bound[key] for key in options}
+        source: Any = {key: given.pop(key) for key in ("at", "text", "over") if key in given}
+        return Calibrated(rewards[0], name, given, **source)
 
     def _named(self, token: _Token) -> Reward:
         name = token.text
@@ -187,39 +181,35 @@ class _Parser:
             match = _TOKEN.match(text, at)
             if match is None:
                 at += len(text[at:]) - len(text[at:].lstrip())
-                token = _Token("sign", text[at], at)
-                raise self._error(token, f"cannot read {text[at]!r}.", "Put a name in quotes.")
-            kind = str(match.lastgroup)
-            word = match[kind]
-            tokens.append(_Token(kind, word[1:-1] if kind == "text" else word, match.start(kind)))
+                unread = _Token("sign", text[at], at)
+                raise self._error(unread, f"cannot read {text[at]!r}.", "Put a name in quotes.")
+            kind, word = str(match.lastgroup), match[str(match.lastgroup)]
+            shown = word[1:-1] if kind == "text" else word
+            tokens.append(_Token(word if kind == "sign" else kind, shown, match.start(kind)))
             at = match.end()
         return [*tokens, _Token("end", "", len(text))]
 
-    def _peek(self) -> _Token:
-        return self.tokens[self.next]
-
-    def _advance(self) -> _Token:
-        token = self._peek()
-        self.next = min(self.next + 1, len(self.tokens) - 1)
+    def take(self, *kinds: str) -> _Token | None:
+        """Step over the next token and return it, where it is of one of these kinds."""
+        token = self.tokens[self.next]
+        if token.kind not in kinds:
+            return None
+        # Whoever took the end would look for what follows it.
+        self.next += token.kind != "end"
         return token
 
-    def take(self, sign: str) -> bool:
-        """Step over a sign where it comes next."""
-        if self._peek().kind == "sign" and self._peek().text == sign:
-            self.next += 1
-            return True
-        return False
-
-    def expect(self, kind: str, text: str | None, expected: str) -> _Token:
-        """Step over what must come next.
+    def expect(self, expected: str, *kinds: str) -> _Token:
+        """Step over what must come next, a token of one of these kinds.
 
         Raises:
             UserError: something else does.
         """
-        token = self._peek()
-        if token.kind != kind or text not in (None, token.text):
-            raise self._error(token, f"found {token.text or 'the end'!r}, expected {expected}.")
-        return self._advance()
+        token = self.take(*kinds)
+        if token is None:
+            other = self.tokens[self.next]
+            shown = repr(other.text or "the end")
+            raise self._error(other, f"found {shown}, expected {expected}.")
+        return token
 
     def _where(self, token: _Token) -> str:
         if token.text == self.expression:
@@ -230,7 +220,7 @@ class _Parser:
         return UserError(message, where=self._where(token), mend=mend)
 
 
-def _source(
+def _against(
     *, at: float | None = None, text: str | None = None, over: Literal["prompt", "all"] = "prompt"
 ) -> None:
     """State what every calibration compares with.
@@ -240,9 +230,3 @@ def _source(
         text: an answer whose reward stands for the reference's.
         over: references of the same prompt alone, or of all.
     """
-
-
-def _bound(function: Any, options: dict[str, str], where: str) -> dict[str, Any]:
-    """Return the user's options in their types; defaults stay with the function."""
-    bound = bind_values(function, options, where)
-    return {name: bound[name] for name in options}

@@ -6,14 +6,13 @@ one that scores a batch become the same thing here, a `FunctionReward`.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import math
+import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,6 @@ ScoreText = Callable[[str, str, bool], float]
 """The prompt, the answer, and whether the model ended the answer itself."""
 ScoreBatch = Callable[[Sequence[Answer]], Any]
 """Answers to numbers `[n]` or `[n, attributes]`, or to `Rewards`."""
-
-FILES = ("rules",)
-"""Files whose rewards are registered when they are imported."""
 
 BATCH = "answers"
 """Name of the one parameter of a function that scores a batch."""
@@ -55,7 +51,7 @@ class FunctionReward:
         Raises:
             UserError: the function failed or returned no number; says on which prompt.
         """
-        if not scores_batches(self.function):
+        if not _scores_batches(self.function):
             return Rewards(np.array([[self._score_text(answer)] for answer in answers]))
         returned = self.function(answers)  # type: ignore[call-arg, arg-type]
         if isinstance(returned, Rewards):
@@ -68,9 +64,14 @@ class FunctionReward:
             score = self.function(answer.prompt_text, answer.text, answer.finished)  # type: ignore[call-arg, arg-type]
         except Exception as error:
             raise failure(self.name, (answer,), error) from error
-        if isinstance(score, str) or not _is_number(score):
+        try:
+            # float() would read text such as "0.5", which is an answer of a judge, not its score.
+            number = math.nan if isinstance(score, str) else float(score)
+        except (TypeError, ValueError):
+            number = math.nan
+        if math.isnan(number):
             raise refusal(self.name, answer, score)
-        return float(score)
+        return number
 
 
 REWARDS: dict[str, FunctionReward] = {}
@@ -96,17 +97,8 @@ def register_reward(
 
 def list_rewards() -> tuple[FunctionReward, ...]:
     """List the registered rewards by name; loads no model."""
-    for file in FILES:
-        importlib.import_module(f"accordant.rewards.{file}")
+    import_module("accordant.rewards.rules")  # which registers them
     return tuple(REWARDS[name] for name in sorted(REWARDS))
-
-
-def scores_batches(function: Callable[..., Any]) -> bool:
-    """Return whether a function takes a batch: its one parameter is called `answers`."""
-    try:
-        return [*inspect.signature(function).parameters] == [BATCH]
-    except (TypeError, ValueError):  # some builtins have no signature
-        return False
 
 
 def reward_from_file(path: Path, name: str) -> Reward:
@@ -119,14 +111,21 @@ def reward_from_file(path: Path, name: str) -> Reward:
     where = f"{path}:{name}"
     if not path.is_file():
         raise UserError("there is no such file.", where=where, mend="Check the path.")
-    found = getattr(_run_file(path, where), name, None)
-    if isinstance(found, Reward):
-        return found
-    if not callable(found):
+    try:
+        scorer = runpy.run_path(str(path), run_name=f"accordant_reward_{path.stem}").get(name)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"running the file failed with {type(error).__name__}: {error}{place_of(error)}",
+            where=where,
+            mend="Mend the file; it must run without errors when imported.",
+        ) from error
+    if isinstance(scorer, Reward):
+        return scorer
+    if not callable(scorer):
         raise UserError(f"the file has no function {name!r}.", where=where)
-    if not scores_batches(found):
+    if not _scores_batches(scorer):
         try:
-            inspect.signature(found).bind("prompt", "text", True)
+            inspect.signature(scorer).bind("prompt", "text", True)
         except (TypeError, ValueError) as error:
             raise UserError(
                 f"{name} cannot be called with three arguments ({error}).",
@@ -134,28 +133,13 @@ def reward_from_file(path: Path, name: str) -> Reward:
                 mend=f"Define it as `def {name}(prompt, text, finished)` returning a number, or "
                 f"as `def {name}({BATCH})` returning one for each.",
             ) from error
-    described = (inspect.getdoc(found) or "a function of the user's").strip().splitlines()[0]
-    return FunctionReward(where, described.rstrip("."), found)
+    described = (inspect.getdoc(scorer) or "a function of the user's").strip().splitlines()[0]
+    return FunctionReward(where, described.rstrip("."), scorer)
 
 
-def _run_file(path: Path, where: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(f"_accordant_reward_{path.stem}", path)
-    if specification is None or specification.loader is None:
-        raise UserError("the file cannot be read as Python.", where=where)
-    module = importlib.util.module_from_spec(specification)
+def _scores_batches(function: Callable[..., Any]) -> bool:
+    """Return whether a function takes a batch: its one parameter is called `answers`."""
     try:
-        specification.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"running the file failed with {type(error).__name__}: {error}{place_of(error)}",
-            where=where,
-            mend="Mend the file; it must run without errors when imported.",
-        ) from error
-    return module
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return not math.isnan(float(value))
-    except (TypeError, ValueError):
+        return [*inspect.signature(function).parameters] == [BATCH]
+    except (TypeError, ValueError):  # some builtins have no signature
         return False

@@ -107,9 +107,9 @@ def score_answers(reward: Reward, answers: Sequence[Answer]) -> Rewards:
     Raises:
         UserError: the reward failed or returned no numbers; says on which prompt where it can.
     """
-    values = np.zeros((0, len(reward.attributes)))
     if not answers:
-        return Rewards(values)
+        # No function has to know what shape nothing has.
+        return Rewards(np.zeros((0, len(reward.attributes))))
     try:
         rewards = reward.score(answers)
     except UserError:
@@ -146,11 +146,19 @@ def score_single(reward: Reward, answers: Sequence[Answer]) -> Floats:
     return values
 
 
+def rows_by_prompt(answers: Sequence[Answer]) -> dict[Text, list[int]]:
+    """Return the places of the answers to each prompt."""
+    rows: dict[Text, list[int]] = {}
+    for row, answer in enumerate(answers):
+        rows.setdefault(answer.prompt, []).append(row)
+    return rows
+
+
 def refusal(name: str, answer: Answer, returned: object) -> UserError:
     """Make the error for what a reward returned of `answer` instead of a number."""
     return UserError(
         f"it returned {returned!r}, not a number.",
-        where=f"reward {name}, prompt {_shortened(answer.prompt_text)!r}",
+        where=f"reward {name}{_prompt_place(answer.prompt_text)}",
         mend="Return a finite number, higher for better answers.",
     )
 
@@ -158,7 +166,7 @@ def refusal(name: str, answer: Answer, returned: object) -> UserError:
 def failure(name: str, answers: Sequence[Answer], error: Exception) -> UserError:
     """Make the error for a reward that failed on `answers`: names its line, and a single prompt."""
     prompts = {answer.prompt_text for answer in answers}
-    place = f", prompt {_shortened(prompts.pop())!r}" if len(prompts) == 1 else ""
+    place = _prompt_place(prompts.pop()) if len(prompts) == 1 else ""
     return UserError(
         f"it failed with {type(error).__name__}: {error}{place_of(error)}",
         where=f"reward {name}{place}",
@@ -173,6 +181,6 @@ def place_of(error: BaseException) -> str:
     return f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})." if frames else "."
 
 
-def _shortened(text: str, most: int = 60) -> str:
+def _prompt_place(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return f", prompt {(line if len(line) <= 60 else line[:59] + '…')!r}"

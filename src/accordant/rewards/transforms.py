@@ -21,45 +21,40 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Quantile = Annotated[float, Field(gt=0.0, lt=1.0)]
+Quantile = Annotated[
+    float,
+    Field(
+        gt=0.0,
+        lt=1.0,
+        description="r_ref is this quantile of the reference; its mean where there is none.",
+    ),
+]
+Fit = Annotated[
+    Literal["gaussian", "empirical"],
+    Field(description="the quantile of a normal with the reference's moments, or of its values."),
+]
 
 
 def centre(
-    rewards: Floats,
-    reference: Floats,
-    *,
-    q: Quantile | None = None,
-    fit: Literal["gaussian", "empirical"] = "gaussian",
+    rewards: Floats, reference: Floats, *, q: Quantile | None = None, fit: Fit = "gaussian"
 ) -> Floats:
-    """Subtract a reward that counts as just good: r - r_ref.
-
-    Args:
-        rewards: `[n]`.
-        reference: finite, `[K]`; a single one is r_ref itself.
-        q: r_ref is this quantile of the reference; its mean where there is none.
-        fit: the quantile of a normal with the reference's mean and deviation, or of its values.
-    """
-    return rewards - _reference_value(reference, q, fit)
+    """Subtract a reward that counts as just good, r - r_ref; a single reference is r_ref itself."""
+    if q is None or len(reference) == 1:
+        return rewards - reference.mean()
+    if fit == "empirical":
+        return rewards - np.quantile(reference, q)
+    # A normal's quantile is steadier than that of few values, whose 85 % is nearly their largest.
+    return rewards - (reference.mean() + NormalDist().inv_cdf(q) * reference.std(ddof=1))
 
 
 def lsc(
-    rewards: Floats,
-    reference: Floats,
-    *,
-    q: Quantile | None = 0.85,
-    fit: Literal["gaussian", "empirical"] = "gaussian",
+    rewards: Floats, reference: Floats, *, q: Quantile | None = 0.85, fit: Fit = "gaussian"
 ) -> Floats:
     """Take the centred log-sigmoid, log sigma(r - r_ref): never above 0.
 
     With a Bradley-Terry reward it is the log-probability that the answer is good, so a sum over
     properties is that of being good in all of them, if they are independent (Wang et al. 2024,
     arXiv:2402.00742).
-
-    Args:
-        rewards: `[n]`.
-        reference: finite, `[K]`; a single one is r_ref itself.
-        q: r_ref is this quantile of the reference; its mean where there is none.
-        fit: the quantile of a normal with the reference's mean and deviation, or of its values.
     """
     return _log_sigmoid(centre(rewards, reference, q=q, fit=fit))
 
@@ -80,13 +75,8 @@ def cdf(rewards: Floats, reference: Floats) -> Floats:
     return np.asarray((below + at_most) / (2 * len(reference)), np.float64)
 
 
-def identity(rewards: Floats) -> Floats:
-    """Return the rewards as they are."""
-    return rewards
-
-
 def _log_sigmoid(rewards: Floats) -> Floats:
-    """Take log sigma(r), at most 0; exact far below, where sigma itself is 0."""
+    # log(sigmoid(r)) would be log 0 far below; this is exact there.
     return -np.logaddexp(0.0, -rewards)
 
 
@@ -109,16 +99,7 @@ CALIBRATIONS: dict[str, Callable[..., Floats]] = {
 }
 TRANSFORMS: dict[str, Callable[..., Floats]] = {
     "clip": clip,
-    "identity": identity,
+    "identity": lambda rewards: rewards,
     "log_sigmoid": _log_sigmoid,
     "sigmoid": sigmoid,
 }
-
-
-def _reference_value(reference: Floats, q: float | None, fit: str) -> float:
-    if q is None or len(reference) == 1:
-        return float(reference.mean())
-    if fit == "empirical":
-        return float(np.quantile(reference, q))
-    # A normal's quantile is steadier than that of few values, whose 85 % is nearly their largest.
-    return float(reference.mean() + NormalDist().inv_cdf(q) * reference.std(ddof=1))

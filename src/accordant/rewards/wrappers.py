@@ -1,4 +1,4 @@
-"""Rewards made of rewards: one attribute, calibrated, transformed, several combined.
+"""Rewards made of rewards: one attribute, transformed, several combined, calibrated.
 
 Knows the protocol and pure maps of numbers. Knows no model: a calibration is given the reference
 policy's answers by whoever has sampled them (`with_reference_answers`).
@@ -14,7 +14,7 @@ import numpy as np
 
 from accordant.base.errors import UserError
 from accordant.feedback.records import Text
-from accordant.rewards.reward import Answer, Reward, Rewards, score_answers
+from accordant.rewards.reward import Answer, Reward, Rewards, rows_by_prompt, score_answers
 from accordant.rewards.transforms import CALIBRATIONS, TRANSFORMS
 
 if TYPE_CHECKING:
@@ -33,69 +33,91 @@ REFERENCE_ANSWERS = 8
 """Of the reference to each prompt, for one who draws them; with fewer a centre is mostly noise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """One attribute of a reward that has several."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """A reward computed from the values of others.
 
-    reward: Reward
-    attribute: str
+    Args:
+        name: the expression that makes it.
+        function: what is done to them, in a word.
+        rewards: the others, one at least.
+        attributes: names of the columns of what is computed.
+        compute: all attributes of the others, float64 `[n, all]`, to `[n, attributes]`.
+        of_steps: whether `compute` of a single reward's steps gives the steps of what is computed.
+    """
 
-    @property
-    def name(self) -> str:
-        """`helpsteer[helpfulness]`."""
-        return f"{self.reward.name}[{self.attribute}]"
+    name: str
+    function: str
+    rewards: tuple[Reward, ...]
+    attributes: tuple[str, ...]
+    compute: Callable[[Floats], Floats]
+    of_steps: bool = False
 
     @property
     def description(self) -> str:
-        """What the whole reward scores, and which part this is."""
-        return f"{self.attribute} of: {self.reward.description}"
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The one."""
-        return (self.attribute,)
+        """What is computed of what."""
+        return f"{self.function} of: {'; '.join(reward.description for reward in self.rewards)}"
 
     def score(self, answers: Sequence[Answer]) -> Rewards:
-        """Score a batch and keep one column, of steps too."""
-        at = self.reward.attributes.index(self.attribute)
-        rewards = score_answers(self.reward, answers)
-        steps = rewards.steps and tuple(step[:, [at]] for step in rewards.steps)
-        return Rewards(rewards.values[:, [at]], steps)
+        """Score a batch by every reward and compute."""
+        scored = [score_answers(reward, answers) for reward in self.rewards]
+        steps = scored[0].steps if self.of_steps else None
+        values = self.compute(np.concatenate([rewards.values for rewards in scored], 1))
+        return Rewards(values, steps and tuple(map(self.compute, steps)))
 
 
-@dataclass(frozen=True, slots=True)
-class Transformed:
-    """A reward through a function that is the same for every answer.
+def select_attribute(reward: Reward, attribute: str) -> Derived:
+    """Keep one attribute of a reward that has several, of its steps too."""
+    at = reward.attributes.index(attribute)
+    name = f"{reward.name}[{attribute}]"
+    return Derived(name, attribute, (reward,), (attribute,), lambda values: values[:, [at]], True)
+
+
+def transform_reward(
+    reward: Reward, transform: str, options: Mapping[str, Any] | None = None
+) -> Derived:
+    """Take a reward, attribute by attribute, through a function that is the same for every answer.
 
     Args:
-        reward: what is transformed, attribute by attribute.
+        reward: what is transformed.
         transform: name in `TRANSFORMS`.
         options: of the transform.
     """
+    given = options or {}
+    return Derived(
+        _call(transform, reward, given),
+        transform,
+        (reward,),
+        reward.attributes,
+        lambda values: TRANSFORMS[transform](values, **given),
+    )
 
-    reward: Reward
-    transform: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        """`sigmoid(helpful)`."""
-        return _call(self.transform, (self.reward,), self.options)
+def combine_rewards(
+    rewards: tuple[Reward, ...],
+    how: Literal["sum", "mean", "min", "max"] = "sum",
+    weights: tuple[float, ...] = (),
+) -> Derived:
+    """Make one number of several rewards; each of their attributes is a term.
 
-    @property
-    def description(self) -> str:
-        """What is transformed, and how."""
-        return f"{self.transform} of: {self.reward.description}"
+    Args:
+        rewards: one at least.
+        how: what the weighted terms give, which is the attribute's name too.
+        weights: of the rewards, in their order; 1 each where there are none.
+    """
+    factors = weights or (1.0,) * len(rewards)
+    terms = [*map(_term, rewards, factors)]
+    is_sum = how == "sum" and (weights or len(terms) > 1)
+    name = " + ".join(terms).replace("+ -", "- ") if is_sum else f"{how}({', '.join(terms)})"
+    columns = np.repeat(factors, [len(reward.attributes) for reward in rewards])
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Those of the reward."""
-        return self.reward.attributes
+    def combine(values: Floats) -> Floats:
+        # Infinity minus infinity is no number: `score_answers` refuses it and names the prompt.
+        with np.errstate(invalid="ignore"):
+            combined: Floats = COMBINATIONS[how](columns * values, axis=1, keepdims=True)
+            return combined
 
-    def score(self, answers: Sequence[Answer]) -> Rewards:
-        """Score a batch and transform."""
-        values = score_answers(self.reward, answers).values
-        return Rewards(TRANSFORMS[self.transform](values, **self.options))
+    return Derived(name, how, rewards, (how,), combine)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,26 +151,27 @@ class Calibrated:
 
     @property
     def name(self) -> str:
-        """`lsc(helpful)`, with the options that are not the usual ones."""
+        """The expression that makes it, with the options that are not the usual ones."""
         over = None if self.over == "prompt" else self.over
-        given = {"at": self.at, "text": self.text, "over": over}
-        unusual = {key: value for key, value in given.items() if value is not None}
-        return _call(self.calibration, (self.reward,), {**self.options, **unusual})
+        source = {"at": self.at, "text": self.text, "over": over}
+        unusual = {key: value for key, value in source.items() if value is not None}
+        return _call(self.calibration, self.reward, {**self.options, **unusual})
 
     @property
     def description(self) -> str:
         """What is calibrated, how, and against how much."""
-        said = f"{self.calibration} of: {self.reward.description}"
         if self.at is not None:
-            return f"{said}; against {self.at:g}"
-        if self.text is not None:
-            return f"{said}; against the answer {self.text!r}"
-        if self.references is None:
-            return f"{said}; against answers of the reference"
-        least = min(map(len, self.references.values()))
-        few = self.over == "prompt" and least < REFERENCE_ANSWERS
-        noisy = ", so few that it is noisy" if few else ""
-        return f"{said}; against {least} answers of the reference to each prompt{noisy}"
+            against = f"{self.at:g}"
+        elif self.text is not None:
+            against = f"the answer {self.text!r}"
+        elif self.references is None:
+            against = "answers of the reference"
+        else:
+            least = min(map(len, self.references.values()))
+            few = self.over == "prompt" and least < REFERENCE_ANSWERS
+            noisy = ", so few that it is noisy" if few else ""
+            against = f"{least} answers of the reference to each prompt{noisy}"
+        return f"{self.calibration} of: {self.reward.description}; against {against}"
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -163,33 +186,32 @@ class Calibrated:
         """
         values = score_answers(self.reward, answers).values
         calibrated = np.empty_like(values)
-        for prompt, rows in _rows_by_prompt(answers).items():
-            reference = self._reference(prompt)
-            for column in range(values.shape[1]):
+        rows_of = rows_by_prompt(answers)
+        for rows, references in zip(rows_of.values(), self._references([*rows_of]), strict=True):
+            for column, reference in enumerate(references.T):
+                # Ranks take infinite rewards, moments would become infinite with them.
+                ranked = self.calibration == "cdf"
+                usable = reference if ranked else reference[np.isfinite(reference)]
+                if len(usable) < (2 if self.needs_reference else 1):
+                    raise self._refused(f"{len(usable)} rewards of the reference are too few")
                 calibrated[rows, column] = CALIBRATIONS[self.calibration](
-                    values[rows, column], self._usable(reference[:, column]), **self.options
+                    values[rows, column], usable, **self.options
                 )
         return Rewards(calibrated)
 
-    def _reference(self, prompt: Text) -> Floats:
-        """Return rewards that the reference stands for, `[K, attributes]`."""
+    def _references(self, prompts: Sequence[Text]) -> Sequence[Floats]:
+        """Return rewards that stand for the reference's, `[K, attributes]` to each prompt."""
         if self.at is not None:
-            return np.full((1, len(self.attributes)), self.at)
+            return [np.full((1, len(self.attributes)), self.at)] * len(prompts)
         if self.text is not None:
-            return score_answers(self.reward, [Answer(prompt, self.text)]).values
+            answers = [Answer(prompt, self.text) for prompt in prompts]
+            return list(score_answers(self.reward, answers).values[:, None])
         known = self.references or {}
         if self.over == "all" and known:
-            return np.concatenate([*known.values()])
-        if prompt not in known:
+            return [np.concatenate([*known.values()])] * len(prompts)
+        if not known.keys() >= set(prompts):
             raise self._refused("no answer of the reference policy to a prompt is known")
-        return known[prompt]
-
-    def _usable(self, reference: Floats) -> Floats:
-        """Select what a calibration can read: ranks take infinite rewards, moments do not."""
-        finite = reference if self.calibration == "cdf" else reference[np.isfinite(reference)]
-        if len(finite) < (2 if self.needs_reference else 1):
-            raise self._refused(f"{len(finite)} rewards of the reference are too few")
-        return finite
+        return [known[prompt] for prompt in prompts]
 
     def _refused(self, message: str) -> UserError:
         return UserError(
@@ -200,65 +222,11 @@ class Calibrated:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Combined:
-    """Several rewards as one number.
-
-    Args:
-        rewards: at least one; each of their attributes is a term.
-        how: what the weighted terms give.
-        weights: of the rewards, in their order; 1 each where there are none.
-    """
-
-    rewards: tuple[Reward, ...]
-    how: Literal["sum", "mean", "min", "max"] = "sum"
-    weights: tuple[float, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """`lsc(a) + 2*lsc(b)`, `min(a, b)`."""
-        terms = [*map(_term, self.rewards, self._weights)]
-        if self.how != "sum" or not (self.weights or len(terms) > 1):
-            return f"{self.how}({', '.join(terms)})"
-        return " + ".join(terms).replace("+ -", "- ")
-
-    @property
-    def description(self) -> str:
-        """What is combined, and how."""
-        return f"{self.how} of: {'; '.join(reward.description for reward in self.rewards)}"
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The one number's name: how it came to be."""
-        return (self.how,)
-
-    @property
-    def _weights(self) -> tuple[float, ...]:
-        return self.weights or (1.0,) * len(self.rewards)
-
-    def score(self, answers: Sequence[Answer]) -> Rewards:
-        """Score a batch by every reward and combine."""
-        terms = [
-            weight * score_answers(reward, answers).values
-            for reward, weight in zip(self.rewards, self._weights, strict=True)
-        ]
-        together = np.concatenate(terms, 1)
-        # Infinity minus infinity is no number: `score_answers` refuses it and names the prompt.
-        with np.errstate(invalid="ignore"):
-            return Rewards(COMBINATIONS[self.how](together, axis=1, keepdims=True))
-
-
 def compares(reward: Reward) -> bool:
     """Return whether a reward, or one inside it, compares with the reference's own answers."""
-    match reward:
-        case Selected() | Transformed():
-            return compares(reward.reward)
-        case Combined():
-            return any(map(compares, reward.rewards))
-        case Calibrated():
-            return reward.needs_reference or compares(reward.reward)
-        case _:
-            return False
+    if isinstance(reward, Calibrated):
+        return reward.needs_reference or compares(reward.reward)
+    return isinstance(reward, Derived) and any(map(compares, reward.rewards))
 
 
 def with_reference_answers(reward: Reward, answers: Sequence[Answer]) -> Reward:
@@ -268,43 +236,32 @@ def with_reference_answers(reward: Reward, answers: Sequence[Answer]) -> Reward:
         reward: any; one that compares with nothing comes back as it is.
         answers: of the reference policy, several to every prompt that will be asked.
     """
-    match reward:
-        case Selected() | Transformed():
-            return replace(reward, reward=with_reference_answers(reward.reward, answers))
-        case Combined():
-            parts = tuple(with_reference_answers(part, answers) for part in reward.rewards)
-            return replace(reward, rewards=parts)
-        case Calibrated():
-            inner = with_reference_answers(reward.reward, answers)
-            references = reference_rewards(inner, answers) if reward.needs_reference else None
-            return replace(reward, reward=inner, references=references)
-        case _:
-            return reward
-
-
-def reference_rewards(reward: Reward, answers: Sequence[Answer]) -> dict[Text, Floats]:
-    """Score the reference policy's answers: float64 `[K, attributes]` by prompt."""
-    values = score_answers(reward, answers).values
-    return {prompt: values[rows] for prompt, rows in _rows_by_prompt(answers).items()}
-
-
-def _rows_by_prompt(answers: Sequence[Answer]) -> dict[Text, list[int]]:
-    rows: dict[Text, list[int]] = {}
-    for row, answer in enumerate(answers):
-        rows.setdefault(answer.prompt, []).append(row)
-    return rows
+    if isinstance(reward, Derived):
+        inner = tuple(with_reference_answers(part, answers) for part in reward.rewards)
+        return replace(reward, rewards=inner)
+    if not isinstance(reward, Calibrated):
+        return reward
+    # From the inside out: what is calibrated may itself compare with the reference.
+    calibrated = with_reference_answers(reward.reward, answers)
+    references = None
+    if reward.needs_reference:
+        values = score_answers(calibrated, answers).values
+        references = {prompt: values[rows] for prompt, rows in rows_by_prompt(answers).items()}
+    return replace(reward, reward=calibrated, references=references)
 
 
 def _term(reward: Reward, weight: float) -> str:
+    """Write a weighted reward; a sum inside a sum keeps its parentheses."""
     if weight == 1:
         return reward.name
-    inner = f"({reward.name})" if isinstance(reward, Combined) else reward.name
+    is_combined = isinstance(reward, Derived) and reward.function in COMBINATIONS
+    inner = f"({reward.name})" if is_combined else reward.name
     return f"-{inner}" if weight == -1 else f"{weight:g}*{inner}"
 
 
-def _call(function: str, rewards: Sequence[Reward], options: Mapping[str, Any]) -> str:
+def _call(function: str, reward: Reward, options: Mapping[str, Any]) -> str:
+    # Only the answer's text needs quotes: it may hold what the grammar gives a meaning.
     given = [
-        f"{key}={value!r}" if isinstance(value, str) and key == "text" else f"{key}={value}"
-        for key, value in options.items()
+        f"{key}={value!r}" if key == "text" else f"{key}={value}" for key, value in options.items()
     ]
-    return f"{function}({', '.join([*(reward.name for reward in rewards), *given])})"
+    return f"{function}({', '.join([reward.name, *given])})"

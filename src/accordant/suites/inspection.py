@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from inspect_ai import Task, task
@@ -27,8 +27,10 @@ from inspect_ai.solver import TaskState, generate
 
 from accordant.feedback.records import Text
 from accordant.rewards.reward import Answer, Reward, score_answers
+from accordant.suites.batches import Batches
 from accordant.suites.registry import Item, ScoredItem, Suite, SuiteParts, list_suites
 
+SCORED_TOGETHER = 64  # answers; a reward cuts them into passes that fit its model
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
@@ -46,12 +48,16 @@ def make_task(entry: Suite, options: Mapping[str, object]) -> Task:
 
 def _build_task(entry: Suite, options: Mapping[str, object]) -> Task:
     parts = entry.build(options)
+    measured = scorer(metrics=[_make_metric(entry, parts)], name=entry.name)
+    items = {item.id: item for item in parts.items}
+    # inspect registers what makes a scorer, not a scorer.
+    make_scorer: Callable[[], Scorer] = measured(lambda: _score_with(parts.reward, items))
     samples = [Sample(_input(i.prompt), id=i.id, metadata=dict(i.details)) for i in parts.items]
     return Task(
         name=entry.name,
         dataset=MemoryDataset(samples, name=entry.name),
         solver=parts.solver() if parts.solver else generate(),
-        scorer=_make_scorer(entry, parts),
+        scorer=make_scorer(),
     )
 
 
@@ -70,20 +76,19 @@ def _input(prompt: Text) -> str | list[ChatMessage]:
     return [ROLES[message.role](content=message.content) for message in prompt]
 
 
-def _make_scorer(entry: Suite, parts: SuiteParts) -> Scorer:
-    made: Callable[[], Scorer] = scorer(metrics=[_make_metric(entry, parts)], name=entry.name)(
-        lambda: _score_with(parts.reward, {item.id: item for item in parts.items})
-    )
-    return made()
-
-
 def _score_with(reward: Reward, items: Mapping[str, Item]) -> Scorer:
+    def score_batch(answers: Sequence[Answer], _: object) -> list[list[float]]:
+        rows: list[list[float]] = score_answers(reward, answers).values.tolist()
+        return rows
+
+    # A judge that is a model reads a batch in the time of few answers.
+    batches = Batches[Answer, list[float]](score_batch, SCORED_TOGETHER)
+
     async def score(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - inspect's call
         text = state.output.completion.strip()
         finished = state.output.stop_reason == "stop"
-        answer = Answer(items[str(state.sample_id)].prompt, text, finished)
-        row = score_answers(reward, [answer]).values[0]
-        return Score(value=dict(zip(reward.attributes, row.tolist(), strict=True)), answer=text)
+        row = await batches.ask(Answer(items[str(state.sample_id)].prompt, text, finished))
+        return Score(value=dict(zip(reward.attributes, row, strict=True)), answer=text)
 
     return score
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import anyio
 from inspect_ai.model import (
     ChatCompletionChoice,
     ChatMessage,
@@ -30,17 +28,9 @@ from accordant.models.settings import ModelSettings
 from accordant.sampling.sampler import LocalSampler, Sampler
 from accordant.sampling.samples import Sample, SamplingOptions
 from accordant.sampling.server import ServerSampler
+from accordant.suites.batches import Batches
 from accordant.tokens.rendering import encode_prompt, end_of_turn_ids
 from accordant.tokens.settings import TemplateSettings
-
-
-@dataclass(slots=True, eq=False)
-class _Asked:
-    """A prompt that waits for its sample."""
-
-    prompt: tuple[int, ...]
-    options: SamplingOptions
-    sample: Sample | None = None
 
 
 class AccordantModels(ModelAPI):
@@ -88,9 +78,11 @@ class AccordantModels(ModelAPI):
             )
         )
         self.stops = end_of_turn_ids(self.tokenizer, self.rendering)
-        self.waiting: list[_Asked] = []
+        # The sampler is looked up when asked: whoever holds the provider may exchange it.
+        self.batches = Batches[tuple[int, ...], list[Sample]](
+            lambda prompts, options: self.sampler.sample(prompts, options), batch_size
+        )
         self.seen: Counter[tuple[int, ...]] = Counter()
-        self.lock = anyio.Lock()
 
     def max_connections(self) -> int:
         """Return how many prompts may wait at the same time: those of a batch."""
@@ -111,38 +103,7 @@ class AccordantModels(ModelAPI):
         if tools:
             raise ValueError("accordant's models are asked without tools")
         prompt = encode_prompt(_to_text(input), self.tokenizer, self.rendering)
-        asked = _Asked(prompt, self._options(prompt, config))
-        self.waiting.append(asked)
-        # Whoever comes first answers all that wait: while a batch runs, the next one gathers.
-        async with self.lock:
-            if asked.sample is None:
-                await self._answer(asked)
-        assert asked.sample is not None
-        return self._output(prompt, asked.sample)
-
-    def _options(self, prompt: tuple[int, ...], config: GenerateConfig) -> SamplingOptions:
-        # The same prompt again (epochs, several turns) is to get another sample.
-        seed = (config.seed or 0) + self.seen[prompt]
-        self.seen[prompt] += 1
-        given = {
-            "max_new_tokens": config.max_tokens,
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-            "top_k": config.top_k,
-        }
-        chosen: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
-        return SamplingOptions(seed=seed, stop_ids=self.stops, batch_size=self.batch_size, **chosen)
-
-    async def _answer(self, first: _Asked) -> None:
-        batch = [asked for asked in self.waiting if asked.options == first.options]
-        batch = [first, *(asked for asked in batch if asked is not first)][: self.batch_size]
-        self.waiting = [asked for asked in self.waiting if asked not in batch]
-        prompts = [asked.prompt for asked in batch]
-        samples = await anyio.to_thread.run_sync(self.sampler.sample, prompts, first.options)
-        for asked, drawn in zip(batch, samples, strict=True):
-            asked.sample = drawn[0]
-
-    def _output(self, prompt: tuple[int, ...], sample: Sample) -> ModelOutput:
+        (sample,) = await self.batches.ask(prompt, self._options(prompt, config))
         text = str(self.tokenizer.decode(list(sample.tokens), skip_special_tokens=True)).strip()
         message = ChatMessageAssistant(content=text, model=self.model_name, source="generate")
         reason: Any = "stop" if sample.finished else "max_tokens"
@@ -150,6 +111,15 @@ class AccordantModels(ModelAPI):
         usage = ModelUsage(input_tokens=read, output_tokens=written, total_tokens=read + written)
         choice = ChatCompletionChoice(message=message, stop_reason=reason)
         return ModelOutput(model=self.model_name, choices=[choice], usage=usage)
+
+    def _options(self, prompt: tuple[int, ...], config: GenerateConfig) -> SamplingOptions:
+        # The same prompt again (epochs, several turns) is to get another sample.
+        seed = (config.seed or 0) + self.seen[prompt]
+        self.seen[prompt] += 1
+        given = {"max_new_tokens": config.max_tokens}
+        given |= {name: getattr(config, name) for name in ("temperature", "top_p", "top_k")}
+        chosen: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
+        return SamplingOptions(seed=seed, stop_ids=self.stops, batch_size=self.batch_size, **chosen)
 
 
 def _to_text(messages: Sequence[ChatMessage]) -> Text:

@@ -1,20 +1,16 @@
 """The registry of suites: a dict of frozen records, filled by a decorator.
 
 Knows items, rewards, intervals, signatures and docstrings. Knows nothing of inspect-ai, of models
-or of where results are shown. Every module of this folder but those of the mechanism holds suites,
-and is found by being there.
+or XX
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from accordant.base.discovery import summarise_entry
-from accordant.base.errors import UserError, nearest
+from accordant.base.discovery import find_entry, load_modules, summarise_entry
 from accordant.base.options import bind_values, read_options
 from accordant.base.settings import Option
 from accordant.feedback.records import Text
@@ -22,8 +18,6 @@ from accordant.feedback.records import Text
 if TYPE_CHECKING:
     from accordant.rewards.reward import Reward
     from accordant.statistics.interval import Interval
-
-MECHANISM = frozenset({"inspection", "provider", "registry"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +123,10 @@ def suite(*, name: str, paper: str, metrics: tuple[Metric, ...]) -> Callable[[Fu
 
 def list_suites() -> tuple[Suite, ...]:
     """Return all registered suites, sorted by name; imports neither torch nor inspect-ai."""
-    package = importlib.import_module("accordant.suites")
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in MECHANISM:
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    # Its modules import this one, so the folder cannot be imported above.
+    from accordant.suites import library
+
+    load_modules(library.__name__, library.__path__)
     return tuple(_registered[name] for name in sorted(_registered))
 
 
@@ -142,7 +136,4 @@ def get_suite(name: str) -> Suite:
     Raises:
         UserError: there is none; suggests the nearest.
     """
-    known = {entry.name: entry for entry in list_suites()}
-    if name not in known:
-        raise UserError(f"there is no suite {name!r}.", mend=nearest(name, known))
-    return known[name]
+    return find_entry("suite", name, {entry.name: entry for entry in list_suites()})

@@ -17,9 +17,9 @@ from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer, Reward, score_single
 from accordant.rewards.wrappers import (
     Calibrated,
-    Combined,
-    Selected,
-    Transformed,
+    combine_rewards,
+    select_attribute,
+    transform_reward,
     with_reference_answers,
 )
 from accordant_studies.study import Claim, Measured, Share, Study
@@ -115,15 +115,20 @@ def _utilities(values: Floats, start: Floats, random: np.random.Generator) -> di
 
 
 def _rewards(both: Reward) -> dict[str, Reward]:
-    raw, parts = Combined((both,)), (Selected(both, "first"), Selected(both, "second"))
+    raw, parts = (
+        combine_rewards((both,)),
+        (select_attribute(both, "first"), select_attribute(both, "second")),
+    )
     centred, zscores = Calibrated(both, "centre", {"q": 0.85}), Calibrated(both, "zscore")
-    return {str(weight): Combined(parts, "sum", (weight, 1 - weight)) for weight in WEIGHTS} | {
-        OURS: Combined((Calibrated(both, "lsc"),)),
+    return {
+        str(weight): combine_rewards(parts, "sum", (weight, 1 - weight)) for weight in WEIGHTS
+    } | {
+        OURS: combine_rewards((Calibrated(both, "lsc"),)),
         RAW: raw,
         OF_SUM: Calibrated(raw, "lsc"),
-        "sum of z-scores": Combined((zscores,)),
-        "sum of sigmoids": Combined((Transformed(centred, "sigmoid"),)),
-        MIN: Combined((zscores,), "min"),
+        "sum of z-scores": combine_rewards((zscores,)),
+        "sum of sigmoids": combine_rewards((transform_reward(centred, "sigmoid"),)),
+        MIN: combine_rewards((zscores,), "min"),
     }
 
 

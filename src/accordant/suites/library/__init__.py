@@ -1,0 +1,1 @@
+"""Suites, a file each: standing here registers them."""
