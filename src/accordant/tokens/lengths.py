@@ -5,10 +5,13 @@ Knows token counts. Knows nothing of text, tokenizers or models.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 BLOCKS = " ▏▎▍▌▋▊▉█"
+WIDTH = 40
+"""Characters of the longest bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,86 +30,37 @@ class Lengths:
     sequences: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LengthCounts:
-    """Counts of values in bins of equal width; bin i holds edges[i] <= value < edges[i + 1]."""
-
-    edges: tuple[int, ...]
-    counts: tuple[int, ...]
+def percentile(values: Sequence[int], percent: int) -> int:
+    """Return the nearest-rank percentile: the least value that `percent` of `values` are up to."""
+    # In whole numbers: 0.99 n in floats may step over a rank.
+    return sorted(values)[max(-(-percent * len(values) // 100) - 1, 0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Order statistics of lengths, in tokens; percentiles are values that occur (nearest rank)."""
-
-    count: int
-    total: int
-    smallest: int
-    median: int
-    percentile_90: int
-    percentile_99: int
-    largest: int
-
-
-def summarise(values: Sequence[int]) -> Summary:
-    """Summarise at least one length.
-
-    Raises:
-        ValueError: no values.
-    """
-    if not values:
-        raise ValueError("a summary needs at least one value")
-    ordered = sorted(values)
-
-    def rank(percent: int) -> int:
-        return ordered[max(-(-percent * len(ordered) // 100) - 1, 0)]
-
-    return Summary(
-        len(ordered), sum(ordered), ordered[0], rank(50), rank(90), rank(99), ordered[-1]
-    )
-
-
-def histogram(values: Sequence[int], bins: int = 12) -> LengthCounts:
+def bin_lengths(values: Sequence[int], bins: int = 12) -> list[tuple[int, int, int]]:
     """Count whole numbers in at most `bins` bins of equal, whole width.
 
-    Raises:
-        ValueError: no values, or fewer than one bin.
+    Returns:
+        (low, high, count): `count` of the values are in [low, high); none is left out between.
     """
-    if not values or bins < 1:
-        raise ValueError("a histogram needs at least one value and one bin")
-    low, high = min(values), max(values)
-    width = max(-(-(high - low + 1) // bins), 1)
-    number = (high - low) // width + 1
-    counts = [0] * number
-    for value in values:
-        counts[(value - low) // width] += 1
-    return LengthCounts(tuple(low + i * width for i in range(number + 1)), tuple(counts))
+    lowest, highest = min(values), max(values)
+    width = max(-(-(highest - lowest + 1) // bins), 1)
+    counts = Counter((value - lowest) // width for value in values)
+    lows = range(lowest, highest + 1, width)
+    return [(low, low + width, counts[place]) for place, low in enumerate(lows)]
 
 
-def draw_bars(picture: LengthCounts, width: int = 40) -> list[str]:
-    """Draw a histogram as lines of text, one bin each."""
-    top = max(picture.counts)
-    labels = [
-        f"{low:,}" if high == low + 1 else f"{low:,}-{high - 1:,}"
-        for low, high in zip(picture.edges, picture.edges[1:], strict=False)
-    ]
+def draw_bars(bins: Sequence[tuple[int, int, int]]) -> list[str]:
+    """Draw counts of bins as lines of text, one each."""
+    top = max(count for *_, count in bins)
+    labels = [f"{low:,}" if high == low + 1 else f"{low:,}-{high - 1:,}" for low, high, _ in bins]
     margin = max(map(len, labels))
-    return [
-        f"{label:>{margin}} {_bar(count, top, width)} {count:,}".rstrip()
-        for label, count in zip(labels, picture.counts, strict=True)
-    ]
-
-
-def _bar(count: int, top: int, width: int) -> str:
-    eighths = round(count / top * width * 8)
-    # A bin that is not empty is never drawn as empty: outliers are what one looks for.
-    eighths = max(eighths, 1) if count else 0
-    return "█" * (eighths // 8) + (BLOCKS[eighths % 8] if eighths % 8 else "")
-
-
-def over_limit(lengths: Lengths, max_tokens: int) -> tuple[int, ...]:
-    """List the places, from 0, of the records that are longer than `max_tokens`."""
-    return tuple(i for i, tokens in enumerate(lengths.sequences) if tokens > max_tokens)
+    lines = []
+    for label, (*_, count) in zip(labels, bins, strict=True):
+        # A bin that is not empty is never drawn as empty: outliers are what one looks for.
+        eighths = max(round(count / top * WIDTH * 8), 1) if count else 0
+        bar = "█" * (eighths // 8) + BLOCKS[eighths % 8].strip()
+        lines.append(f"{label:>{margin}} {bar} {count:,}")
+    return lines
 
 
 def describe_lengths(lengths: Lengths, max_tokens: int | None = None) -> list[str]:
@@ -117,17 +71,16 @@ def describe_lengths(lengths: Lengths, max_tokens: int | None = None) -> list[st
     """
     lines: list[str] = []
     for name, values in (("Prompt", lengths.prompts), ("Continuation", lengths.continuations)):
-        s = summarise(values)
+        middle, most, nearly_all = (percentile(values, percent) for percent in (50, 90, 99))
         lines.append(
-            f"{name} tokens: median {s.median:,}, 90% up to {s.percentile_90:,}, 99% up to "
-            f"{s.percentile_99:,}, longest {s.largest:,} ({s.total:,} in all)"
+            f"{name} tokens: median {middle:,}, 90% up to {most:,}, 99% up to {nearly_all:,}, "
+            f"longest {max(values):,} ({sum(values):,} in all)"
         )
-        lines += [f"  {line}" for line in draw_bars(histogram(values))]
+        lines += [f"  {line}" for line in draw_bars(bin_lengths(values))]
     if max_tokens is not None:
-        touched = over_limit(lengths, max_tokens)
-        longest = max(lengths.sequences)
+        longer = sum(tokens > max_tokens for tokens in lengths.sequences)
         lines.append(
-            f"Longer than {max_tokens:,} tokens: {len(touched):,} of {len(lengths.sequences):,} "
-            f"records (longest {longest:,})"
+            f"Longer than {max_tokens:,} tokens: {longer:,} of {len(lengths.sequences):,} "
+            f"records (longest {max(lengths.sequences):,})"
         )
     return lines

@@ -60,28 +60,22 @@ def limit_examples(
     if max_tokens < 2:
         raise UserError(f"found {max_tokens}, expected at least 2.", where="--max-length")
     longer = [example for example in examples if example_length(example) > max_tokens]
-    if not longer:
-        return Limited(tuple(examples))
-    if truncation == "error":
+    if longer and truncation == "error":
         raise _too_long(longer, len(examples), max_tokens)
-    kept: list[Example] = []
-    truncated: list[int] = []
-    dropped: list[int] = []
-    for example in examples:
-        short = _shorten(example, max_tokens, start_id, truncation)
-        if short is None:
-            dropped.append(example.index)
-        else:
-            kept.append(short)
-            if short is not example:
-                truncated.append(example.index)
-    if not kept:
+    # Without any room every longer one is dropped.
+    room = max_tokens if truncation == "truncate-prompt-left" else 0
+    cut = {example.index: _cut(example, room, start_id) for example in longer}
+    shortened = (cut.get(example.index, example) for example in examples)
+    kept = tuple(example for example in shortened if example is not None)
+    if longer and not kept:
         raise UserError(
             f"all {len(examples):,} records are longer than {max_tokens:,} tokens.",
             where="--max-length",
             mend=f"Raise it; the longest record has {max(map(example_length, longer)):,} tokens.",
         )
-    return Limited(tuple(kept), tuple(truncated), tuple(dropped))
+    truncated = tuple(index for index, example in cut.items() if example is not None)
+    dropped = tuple(index for index, example in cut.items() if example is None)
+    return Limited(kept, truncated, dropped)
 
 
 def _too_long(longer: Sequence[Example], total: int, max_tokens: int) -> UserError:
@@ -98,26 +92,18 @@ def _too_long(longer: Sequence[Example], total: int, max_tokens: int) -> UserErr
     )
 
 
-def _shorten(
-    example: Example, max_tokens: int, start_id: int | None, truncation: Truncation
-) -> Example | None:
-    """Return the example within the limit, itself where it fits, None where it is dropped."""
-    if example_length(example) <= max_tokens:
-        return example
-    if truncation == "drop" or KINDS[example.kind].reread is not None:
+def _cut(example: Example, max_tokens: int, start_id: int | None) -> Example | None:
+    """Cut prompts from the left; None where that would leave nothing of one, or of a judgment."""
+    answers = [max(map(len, tree.continuations)) for tree in example.trees]
+    if KINDS[example.kind].reread is not None or max(answers) >= max_tokens:
         return None
-    if any(max(map(len, tree.continuations)) >= max_tokens for tree in example.trees):
-        return None
-    trees = tuple(_cut_prompt(tree, max_tokens, start_id) for tree in example.trees)
-    return replace(example, trees=trees)
-
-
-def _cut_prompt(tree: TokenTree, max_tokens: int, start_id: int | None) -> TokenTree:
-    room = max_tokens - max(map(len, tree.continuations))
-    if len(tree.prompt) <= room:
-        return tree
-    prompt = tree.prompt[-room:]
-    # Models attend to BOS throughout; a ChatML token that opens every turn is no such token.
-    if room > 1 and tree.prompt[0] == start_id and tree.prompt.count(start_id) == 1:
-        prompt = (tree.prompt[0], *prompt[1:])
-    return TokenTree(prompt, tree.continuations)
+    trees = []
+    for tree, longest in zip(example.trees, answers, strict=True):
+        room = max_tokens - longest
+        prompt = tree.prompt[-room:]
+        is_cut = len(prompt) < len(tree.prompt)
+        # Models attend to BOS throughout; a ChatML token that opens every turn is no such token.
+        if is_cut and room > 1 and tree.prompt[0] == start_id and tree.prompt.count(start_id) == 1:
+            prompt = (tree.prompt[0], *prompt[1:])
+        trees.append(TokenTree(prompt, tree.continuations))
+    return replace(example, trees=tuple(trees))

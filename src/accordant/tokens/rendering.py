@@ -5,9 +5,10 @@ Knows records, chat templates and tokenizers. Knows nothing of models, losses or
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
@@ -15,11 +16,7 @@ from accordant.feedback.kinds import kind_of_record
 from accordant.feedback.records import Message, Record, Text, flat
 from accordant.tokens.examples import Example
 from accordant.tokens.lengths import Lengths
-from accordant.tokens.limits import (
-    Truncation,
-    example_length,
-    limit_examples,
-)
+from accordant.tokens.limits import Truncation, example_length, limit_examples
 from accordant.tokens.template import (
     Format,
     Rendering,
@@ -101,7 +98,7 @@ def render(
     Raises:
         UserError: conversations without a chat template, or a template that refuses them.
     """
-    return _render(record, tokenizer, rendering, read_format(tokenizer, rendering))
+    return _render(record, read_format(tokenizer, rendering))
 
 
 def encode_prompt(
@@ -113,7 +110,7 @@ def encode_prompt(
         UserError: a conversation without a chat template, or a template that refuses it.
     """
     form = read_format(tokenizer, rendering)
-    text = _prompt_text(_as_messages(prompt, form, rendering), tokenizer, rendering, form)
+    text = _prompt_text(_as_messages(prompt, form), form)
     return begin_prompt(tuple(prompt_ids([text], tokenizer)[0]), form)
 
 
@@ -142,42 +139,45 @@ def encode(
             end-of-turn token; names its row.
     """
     form = read_format(tokenizer, rendering)
-
     names = _name_records(records)
-    place = names.__getitem__
     examples: list[Example] = []
     # One object per token id: a token of a tuple then takes 8 bytes and not 40.
     vocabulary = list(range(len(tokenizer)))
     for start in range(0, len(records), CHUNK):
-        indices = range(start, min(start + CHUNK, len(records)))
-        texts = [_render_at(records[i], tokenizer, rendering, form, place(i)) for i in indices]
-        trees = join_trees(list(itertools.chain.from_iterable(texts)), tokenizer, form)
-        for index, rendered in zip(indices, texts, strict=True):
-            own = [next(trees) for _ in rendered]
-            examples.append(_example(records[index], index, own, vocabulary, form, place(index)))
+        places = range(start, min(start + CHUNK, len(records)))
+        texts = [_render_at(records[place], form, names[place]) for place in places]
+        trees = join_trees(list(chain.from_iterable(texts)), form)
+        for place, rendered in zip(places, texts, strict=True):
+            interned = [_intern(next(trees), vocabulary) for _ in rendered]
+            examples.append(_example(records[place], place, interned, form, names[place]))
         if progress is not None:
             progress(len(examples), len(records))
-    lengths = _lengths(examples)
+    all_trees = [tree for example in examples for tree in example.trees]
+    lengths = Lengths(
+        prompts=tuple(len(tree.prompt) for tree in all_trees),
+        continuations=tuple(len(ids) for tree in all_trees for ids in tree.continuations),
+        sequences=tuple(map(example_length, examples)),
+    )
     limited = limit_examples(examples, max_tokens, truncation, tokenizer.bos_token_id)
     return Encoded(
         examples=limited.examples,
         lengths=lengths,
         truncated=limited.truncated,
         dropped=limited.dropped,
-        truncated_first=tuple(map(place, limited.truncated[:3])),
-        dropped_first=tuple(map(place, limited.dropped[:3])),
-        end_of_turn_ids=end_of_turn_ids(tokenizer, rendering),
+        truncated_first=tuple(names[place] for place in limited.truncated[:3]),
+        dropped_first=tuple(names[place] for place in limited.dropped[:3]),
+        end_of_turn_ids=form.stop_ids,
         notes=_notes(form),
     )
 
 
 def _name_records(records: Sequence[Record]) -> list[str]:
     """Return where each record was read, told apart where several come from one row."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     names = []
     for number, record in enumerate(records, 1):
         name = str(record.origin or f"record {number}")
-        counts[name] = counts.get(name, 0) + 1
+        counts[name] += 1
         names.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
     return names
 
@@ -185,32 +185,16 @@ def _name_records(records: Sequence[Record]) -> list[str]:
 # --- text ---------------------------------------------------------------------------------------
 
 
-def _render_at(
-    record: Record,
-    tokenizer: PreTrainedTokenizerBase,
-    rendering: Rendering,
-    form: Format,
-    where: str,
-) -> tuple[RenderedTree, ...]:
+def _render_at(record: Record, form: Format, where: str) -> tuple[RenderedTree, ...]:
     try:
-        return _render(record, tokenizer, rendering, form)
+        return _render(record, form)
     except UserError as error:
         raise UserError(error.message, where=where, mend=error.mend) from None
 
 
-def _render(
-    record: Record, tokenizer: PreTrainedTokenizerBase, rendering: Rendering, form: Format
-) -> tuple[RenderedTree, ...]:
-    return tuple(
-        _render_tree(prompt, answers, tokenizer, rendering, form)
-        for prompt, answers in _prompts_and_answers(record, rendering)
-    )
-
-
-def _prompts_and_answers(
-    record: Record, rendering: Rendering
-) -> Iterator[tuple[Text, tuple[Text, ...]]]:
+def _render(record: Record, form: Format) -> tuple[RenderedTree, ...]:
     kind = kind_of_record(record)
+    trees = []
     for asked in kind.asked(record):
         answers = tuple(text for _, text in asked.answers)
         if kind.separator is not None:
@@ -218,59 +202,53 @@ def _prompts_and_answers(
             plain = isinstance(asked.prompt, str)
             answers = (whole if plain else (Message("assistant", whole),),)
         if kind.reread is not None:
-            yield kind.reread(record, rendering.judgment_prompt), answers
-        yield asked.prompt, answers
+            reread = kind.reread(record, form.rendering.judgment_prompt)
+            trees.append(_render_tree(reread, answers, form))
+        trees.append(_render_tree(asked.prompt, answers, form))
+    return tuple(trees)
 
 
-def _render_tree(
-    prompt: Text,
-    answers: tuple[Text, ...],
-    tokenizer: PreTrainedTokenizerBase,
-    rendering: Rendering,
-    form: Format,
-) -> RenderedTree:
-    messages = _as_messages(prompt, form, rendering)
-    text = _prompt_text(messages, tokenizer, rendering, form)
+def _render_tree(prompt: Text, answers: tuple[Text, ...], form: Format) -> RenderedTree:
+    messages = _as_messages(prompt, form)
+    text = _prompt_text(messages, form)
+    if isinstance(messages, str):
+        return RenderedTree(text, tuple(map(str, answers)))
     continuations = []
     for answer in answers:
-        if isinstance(messages, str):
-            continuations.append(str(answer))
-            continue
         turn = (Message("assistant", answer),) if isinstance(answer, str) else answer
-        whole = apply_template((*messages, *turn), tokenizer, rendering, for_answer=False)
+        turns = (*messages, *turn)
+        whole = apply_template(turns, form.tokenizer, form.rendering, for_answer=False)
         if not whole.startswith(text):
             raise rewrites_history()
         continuations.append(_answer_text(whole[len(text) :], form))
     return RenderedTree(text, tuple(continuations))
 
 
-def _as_messages(prompt: Text, form: Format, rendering: Rendering) -> Text:
+def _as_messages(prompt: Text, form: Format) -> Text:
     """Make a plain prompt a user message where a template is applied."""
-    if not form.chat:
-        if isinstance(prompt, str):
+    if form.chat:
+        if not isinstance(prompt, str):
             return prompt
-        if rendering.chat == "never":
-            raise UserError(
-                "conversations cannot be kept as plain text.",
-                mend="Leave out `--chat never`, or give prompt and completion as strings.",
-            )
-        raise no_template("")
-    if not isinstance(prompt, str):
-        return prompt
-    if form.end_text in prompt:
+        if form.end_text not in prompt:
+            return (Message("user", prompt),)
         raise UserError(
             f"the prompt already holds the chat template's '{form.end_text}'.",
             mend="Keep text that was rendered before with `--chat never`, or give its messages.",
         )
-    return (Message("user", prompt),)
-
-
-def _prompt_text(
-    prompt: Text, tokenizer: PreTrainedTokenizerBase, rendering: Rendering, form: Format
-) -> str:
     if isinstance(prompt, str):
         return prompt
-    text = apply_template(prompt, tokenizer, rendering, for_answer=True)
+    if form.rendering.chat == "never":
+        raise UserError(
+            "conversations cannot be kept as plain text.",
+            mend="Leave out `--chat never`, or give prompt and completion as strings.",
+        )
+    raise no_template("")
+
+
+def _prompt_text(prompt: Text, form: Format) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    text = apply_template(prompt, form.tokenizer, form.rendering, for_answer=True)
     return text.removesuffix(form.surplus)
 
 
@@ -278,6 +256,7 @@ def _answer_text(text: str, form: Format) -> str:
     """Cut what the template writes after the answer: the end-of-turn token and what follows it."""
     end = text.rfind(form.end_text)
     text = text[:end] if end >= 0 else text.removesuffix(form.tail)
+    # The token would swallow these blanks as well when the conversation is read as a whole.
     return text.rstrip() if form.end_strips_left else text
 
 
@@ -285,12 +264,7 @@ def _answer_text(text: str, form: Format) -> str:
 
 
 def _example(
-    record: Record,
-    index: int,
-    trees: Sequence[TokenTree],
-    vocabulary: Sequence[int],
-    form: Format,
-    where: str,
+    record: Record, index: int, trees: Sequence[TokenTree], form: Format, where: str
 ) -> Example:
     for tree in trees:
         if any(form.end_id in continuation[:-1] for continuation in tree.continuations):
@@ -310,7 +284,7 @@ def _example(
         )
     return Example(
         kind=kind.name,
-        trees=tuple(_intern(tree, vocabulary) for tree in trees),
+        trees=tuple(trees),
         index=index,
         label=kind.label(record),
         rewards=kind.rewards(record),
@@ -320,19 +294,10 @@ def _example(
 
 
 def _intern(tree: TokenTree, vocabulary: Sequence[int]) -> TokenTree:
-    def shared(ids: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(map(vocabulary.__getitem__, ids))
-
-    return TokenTree(shared(tree.prompt), tuple(map(shared, tree.continuations)))
-
-
-def _lengths(examples: Sequence[Example]) -> Lengths:
-    trees = [tree for example in examples for tree in example.trees]
-    return Lengths(
-        prompts=tuple(len(tree.prompt) for tree in trees),
-        continuations=tuple(len(c) for tree in trees for c in tree.continuations),
-        sequences=tuple(map(example_length, examples)),
+    prompt, *continuations = (
+        tuple(map(vocabulary.__getitem__, ids)) for ids in (tree.prompt, *tree.continuations)
     )
+    return TokenTree(prompt, tuple(continuations))
 
 
 def _notes(form: Format) -> tuple[str, ...]:

@@ -63,6 +63,8 @@ class Format:
     """What a tokenizer and a rendering come to.
 
     Args:
+        tokenizer: of transformers.
+        rendering: how records become text.
         chat: whether a chat template is applied; otherwise text is kept as it is.
         end_id: token id that ends an answer.
         end_text: that token as text.
@@ -76,6 +78,8 @@ class Format:
         start: token ids that stand for an empty prompt, for text kept as it is.
     """
 
+    tokenizer: PreTrainedTokenizerBase
+    rendering: Rendering
     chat: bool
     end_id: int
     end_text: str
@@ -87,20 +91,23 @@ class Format:
     prefix: tuple[int, ...] = ()
     start: tuple[int, ...] = ()
 
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Token ids that generation stops at: `end_id`, and `eos_token` where that is another."""
+        eos = self.tokenizer.eos_token_id
+        return (self.end_id,) if eos in (None, self.end_id) else (self.end_id, int(eos))
+
 
 def end_of_turn_ids(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> tuple[int, ...]:
     """Return token ids that end an answer: the first is trained, generation stops at any of them.
 
     The trained one is, in this order: `rendering.end_of_turn`; the first special token that the
-    chat template writes after an assistant message; the tokenizer's `eos_token`. The tokenizer's
-    `eos_token` follows where it is another one.
+    chat template writes after an assistant message; the tokenizer's `eos_token`.
 
     Raises:
         UserError: there is no such token, or the chat template fails.
     """
-    end_id = read_format(tokenizer, rendering).end_id
-    eos = tokenizer.eos_token_id
-    return (end_id,) if eos is None or eos == end_id else (end_id, int(eos))
+    return read_format(tokenizer, rendering).stop_ids
 
 
 def read_format(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> Format:
@@ -110,20 +117,27 @@ def read_format(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> For
         UserError: options that contradict each other or the tokenizer, or a template that fails.
     """
     if applies_template(tokenizer, rendering):
-        return _chat_format(tokenizer, rendering)
+        return _read_chat_format(tokenizer, rendering)
     if rendering.system_prompt is not None:
         raise UserError(
             "text that is kept as it is has no place for a system prompt.",
             where="--system-prompt",
             mend="Use a chat template (`--chat always`), or leave the system prompt out.",
         )
-    end_id = _named_end(tokenizer, rendering)
-    if end_id is None:
-        end_id = _require_eos(tokenizer)
-    prefix = _prefix(tokenizer)
-    starts = (tokenizer.bos_token_id, tokenizer.eos_token_id)
-    start = prefix or tuple(int(i) for i in starts if i is not None)[:1]
-    return Format(False, end_id, _token(tokenizer, end_id), prefix=prefix, start=start or (end_id,))
+    end_id = _find_end(tokenizer, rendering)
+    prefix = _read_prefix(tokenizer)
+    start = next(
+        (i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None), end_id
+    )
+    return Format(
+        tokenizer,
+        rendering,
+        chat=False,
+        end_id=end_id,
+        end_text=str(tokenizer.convert_ids_to_tokens(end_id)),
+        prefix=prefix,
+        start=prefix or (int(start),),
+    )
 
 
 def applies_template(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> bool:
@@ -183,30 +197,30 @@ def apply_template(
     return str(text)
 
 
-def _chat_format(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> Format:
+def _read_chat_format(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> Format:
     question = [Message("user", "question")]
     prompt = apply_template(question, tokenizer, rendering, for_answer=True)
     bare = apply_template(question, tokenizer, rendering, for_answer=False)
     answered = [*question, Message("assistant", PROBE)]
     whole = apply_template(answered, tokenizer, rendering, for_answer=False)
-    begin = whole.rfind(PROBE)
-    if begin < 0:
+    before, is_written, rest = whole.rpartition(PROBE)
+    if not is_written:
         raise UserError(
             "the chat template does not write what the assistant says.",
             where="--chat-template",
             mend="Give a template that writes the content of every message.",
         )
-    header = prompt[: common_length(prompt, whole[:begin])]
+    # What the generation prompt has beyond this, such as an opened thought, is not in whole
+    # conversations, and so cannot stand before answers that are trained.
+    header = prompt[: common_length(prompt, before)]
     if not header.startswith(bare):
         raise rewrites_history()
-    rest = whole[begin + len(PROBE) :]
-    end_id = _named_end(tokenizer, rendering)
-    if end_id is None:
-        end_id = _first_special(tokenizer, rest)
-    end_id = _require_eos(tokenizer) if end_id is None else end_id
-    end_text = _token(tokenizer, end_id)
+    end_id = _find_end(tokenizer, rendering, rest)
+    end_text = str(tokenizer.convert_ids_to_tokens(end_id))
     added: Any = tokenizer.added_tokens_decoder.get(end_id)
     return Format(
+        tokenizer,
+        rendering,
         chat=True,
         end_id=end_id,
         end_text=end_text,
@@ -214,18 +228,19 @@ def _chat_format(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> Fo
         writes_end=end_text in rest,
         tail="" if end_text in rest else rest,
         surplus=prompt[len(header) :],
-        border=_border(tokenizer, header),
+        border=_find_border(tokenizer, header),
     )
 
 
-def _border(tokenizer: PreTrainedTokenizerBase, header: str) -> tuple[str, int] | None:
+def _find_border(tokenizer: PreTrainedTokenizerBase, header: str) -> tuple[str, int] | None:
     """Find the last special token of `header` that cuts text whatever stands around it."""
-    found = [
+    places = [
         (header.rfind(token.content), token.content, int(token_id))
         for token_id, token in tokenizer.added_tokens_decoder.items()
+        # A token that is normalised or takes blanks with it may be read otherwise in another place.
         if not (token.normalized or token.single_word or token.lstrip)
     ]
-    place, text, token_id = max(found, default=(-1, "", 0))
+    place, text, token_id = max(places, default=(-1, "", 0))
     return (text, token_id) if place >= 0 else None
 
 
@@ -239,45 +254,36 @@ def rewrites_history() -> UserError:
     )
 
 
-def _named_end(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> int | None:
-    """Return the id of the token the user named, None where none was named."""
-    if rendering.end_of_turn is None:
-        return None
-    ids = tokenizer(rendering.end_of_turn, add_special_tokens=False)["input_ids"]
-    if len(ids) != 1:
-        raise UserError(
-            f"'{rendering.end_of_turn}' is {len(ids)} tokens, expected one.",
-            where="--end-of-turn",
-            mend=f"Name a special token, such as {tokenizer.eos_token or '<|im_end|>'}.",
-        )
-    return int(ids[0])
-
-
-def _first_special(tokenizer: PreTrainedTokenizerBase, text: str) -> int | None:
+def _find_end(tokenizer: PreTrainedTokenizerBase, rendering: Rendering, rest: str = "") -> int:
+    """Find the id of the token that ends an answer, of which `rest` is what a template writes."""
+    if rendering.end_of_turn is not None:
+        ids = tokenizer(rendering.end_of_turn, add_special_tokens=False)["input_ids"]
+        if len(ids) != 1:
+            raise UserError(
+                f"'{rendering.end_of_turn}' is {len(ids)} tokens, expected one.",
+                where="--end-of-turn",
+                mend=f"Name a special token, such as {tokenizer.eos_token or '<|im_end|>'}.",
+            )
+        return int(ids[0])
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    # An unknown word is no end, but where tokenizers give both one id (GPT-2's <|endoftext|>).
     special -= {tokenizer.unk_token_id} - {tokenizer.eos_token_id}
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return next((int(i) for i in ids if i in special), None)
-
-
-def _require_eos(tokenizer: PreTrainedTokenizerBase) -> int:
-    if tokenizer.eos_token_id is None:
+    written = tokenizer(rest, add_special_tokens=False)["input_ids"]
+    end_id = next((i for i in written if i in special), tokenizer.eos_token_id)
+    if end_id is None:
         raise UserError(
             "the tokenizer has no end-of-sequence token, so answers would never end.",
             mend="Name a token that ends an answer with `--end-of-turn TOKEN`.",
         )
-    return int(tokenizer.eos_token_id)
+    return int(end_id)
 
 
-def _token(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
-    return str(tokenizer.convert_ids_to_tokens(token_id))
-
-
-def _prefix(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+def _read_prefix(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Return the special tokens the tokenizer puts before a text; those after it are left out."""
-    bare = list(tokenizer("a", add_special_tokens=False)["input_ids"])
-    full = list(tokenizer("a", add_special_tokens=True)["input_ids"])
+    bare, full = (
+        list(tokenizer("a", add_special_tokens=added)["input_ids"]) for added in (False, True)
+    )
     for start in range(len(full) - len(bare) + 1):
         if full[start : start + len(bare)] == bare:
-            return tuple(int(i) for i in full[:start])
+            return tuple(map(int, full[:start]))
     return ()

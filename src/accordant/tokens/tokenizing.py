@@ -4,18 +4,7 @@ Knows text, tokenizers and the format they were read to have. Knows nothing of r
 
 A prompt and its answer are tokenised as one text, so that the tokens are those the model reads when
 the whole conversation is rendered. The tree's prompt is what these tokens share with the prompt's
-own, as generation takes them: nearly always all of it. Where a token straddles the border (an
-answer that begins with a line break may merge with the one that ends the prompt), the tree's prompt
-ends before that token, and what remains of the prompt belongs to the continuations. Text kept as it
-is obeys no template: there prompt and completion are tokenised apart in that case.
-
-A prompt's own tokens are those it has when a letter follows. Tokenised alone it may end otherwise:
-GPT-2's rules merge two line breaks at the end of a text, and part them when a word follows; and a
-blank at the end of a prompt belongs to the word after it.
-
-Tokenizers cut text at special tokens before anything else, so an answer is tokenised with the end
-of its prompt from the last special token on, and the tokens before are taken from the prompt's own:
-a long prompt is read once and not once for every answer.
+own, as generation takes them: nearly always all of it.
 """
 
 from __future__ import annotations
@@ -67,6 +56,8 @@ def prompt_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list
 
     A single blank at the end is left to the answer, which begins with a token that carries it.
     """
+    # Alone a text may end otherwise: GPT-2's rules merge two line breaks at the end of a text, and
+    # part them when a word follows.
     letter = tokenizer.convert_tokens_to_ids(LETTER)
     carries_blank = token_ids([f"b {LETTER}"], tokenizer)[0][-1]
     followed = token_ids([text + LETTER for text in texts], tokenizer)
@@ -77,10 +68,8 @@ def prompt_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list
 
 
 def continuation_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Tokenise a completion apart from its prompt, without what a tokenizer puts before texts.
-
-    Sentencepiece tokenizers put a blank before every text; after a lead it is not the first.
-    """
+    """Tokenise a completion apart from its prompt, without what a tokenizer puts before texts."""
+    # Sentencepiece tokenizers put a blank before every text; after a lead it is not the first.
     for lead in (LETTER, "\n"):
         before, joined = token_ids([lead, lead + text], tokenizer)
         if joined[: len(before)] == before:
@@ -88,68 +77,50 @@ def continuation_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]
     return token_ids([text], tokenizer)[0]
 
 
-def join_trees(
-    rendered: Sequence[RenderedTree], tokenizer: PreTrainedTokenizerBase, form: Format
-) -> Iterator[TokenTree]:
+def join_trees(rendered: Sequence[RenderedTree], form: Format) -> Iterator[TokenTree]:
     """Tokenise rendered trees in one batch, every continuation with its end-of-turn token."""
-    borders = [_border_of(tree.prompt, form) for tree in rendered]
-    texts: list[str] = []
-    for tree, border in zip(rendered, borders, strict=True):
-        texts += (tree.prompt[border:] + continuation for continuation in tree.continuations)
-    ids = iter(token_ids(texts, tokenizer))
-    prompts = prompt_ids([tree.prompt for tree in rendered], tokenizer)
+    # Tokenizers cut text at special tokens before anything else, so an answer is tokenised with the
+    # end of its prompt from the last one on: a long prompt is read once, not once an answer.
+    mark, mark_id = form.border or ("", 0)
+    borders = [max(tree.prompt.rfind(mark), 0) if mark else 0 for tree in rendered]
+    texts = [
+        tree.prompt[border:] + continuation
+        for tree, border in zip(rendered, borders, strict=True)
+        for continuation in tree.continuations
+    ]
+    tails = iter(token_ids(texts, form.tokenizer))
+    prompts = prompt_ids([tree.prompt for tree in rendered], form.tokenizer)
     for tree, border, prompt in zip(rendered, borders, prompts, strict=True):
-        head = _head(prompt, border, form)
-        wholes = [head + next(ids) for _ in tree.continuations]
-        yield _join(tree, prompt, wholes, tokenizer, form)
-
-
-def _border_of(prompt: str, form: Format) -> int:
-    """Place in the prompt's text of its last special token, 0 where the whole must be read."""
-    return max(prompt.rfind(form.border[0]), 0) if form.border else 0
-
-
-def _head(prompt: list[int], border: int, form: Format) -> list[int]:
-    """Tokens of the prompt before the border."""
-    if border == 0 or form.border is None:
-        return []
-    return prompt[: len(prompt) - 1 - prompt[::-1].index(form.border[1])]
+        head = prompt[: len(prompt) - 1 - prompt[::-1].index(mark_id)] if border else []
+        yield _join(tree, prompt, [head + next(tails) for _ in tree.continuations], form)
 
 
 def _join(
-    tree: RenderedTree,
-    prompt: list[int],
-    wholes: list[list[int]],
-    tokenizer: PreTrainedTokenizerBase,
-    form: Format,
+    tree: RenderedTree, prompt: list[int], wholes: list[list[int]], form: Format
 ) -> TokenTree:
     shared = min(_common_length(prompt, whole) for whole in wholes)
     if shared == len(prompt) or (form.chat and shared > 0):
+        # Where a token straddles the border (a line break that begins the answer may merge with the
+        # one that ends the prompt), the rest of the prompt belongs to the continuations.
         continuations = [whole[shared:] for whole in wholes]
         prompt = prompt[:shared]
     else:
-        continuations = [continuation_ids(text, tokenizer) for text in tree.continuations]
-    ended = tuple(_end(tuple(continuation), form) for continuation in continuations)
-    return TokenTree(begin_prompt(tuple(prompt), form), ended)
+        # Text kept as it is obeys no template: generation would never see a cut prompt.
+        continuations = [continuation_ids(text, form.tokenizer) for text in tree.continuations]
+    ended = (ids if ids[-1:] == [form.end_id] else [*ids, form.end_id] for ids in continuations)
+    return TokenTree(begin_prompt(tuple(prompt), form), tuple(map(tuple, ended)))
 
 
-def _common_length(a: list[int], b: list[int]) -> int:
-    if b[: len(a)] == a:
-        return len(a)
-    return next(i for i, x in enumerate(a) if i >= len(b) or b[i] != x)
+def _common_length(prompt: list[int], whole: list[int]) -> int:
+    if whole[: len(prompt)] == prompt:
+        return len(prompt)
+    return next(i for i, x in enumerate(prompt) if i >= len(whole) or whole[i] != x)
 
 
 def begin_prompt(ids: tuple[int, ...], form: Format) -> tuple[int, ...]:
-    """Put what the tokenizer begins texts with (BOS) before a prompt, once.
-
-    Templates write it themselves.
-    """
+    """Put what the tokenizer begins texts with (BOS) before a prompt, once."""
     if form.chat:
-        return ids
+        return ids  # Templates write it themselves.
     if not ids:
         return form.start
     return ids if ids[: len(form.prefix)] == form.prefix else (*form.prefix, *ids)
-
-
-def _end(ids: tuple[int, ...], form: Format) -> tuple[int, ...]:
-    return ids if ids[-1:] == (form.end_id,) else (*ids, form.end_id)
