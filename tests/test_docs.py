@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 # The other guides are run by the tests of their rooms.
 PAGES = (
     "README.md",
+    "docs/index.md",
+    "docs/which-method.md",
     "docs/cli.md",
     "docs/catalogue.md",
     "docs/check.md",
