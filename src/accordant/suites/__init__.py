@@ -11,7 +11,6 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "honesty": ("read_questions",),
         "inspection": ("make_task", "read_scored"),
         "provider": ("AccordantModels",),
         "registry": (
