@@ -56,7 +56,8 @@ def test_the_implicit_reward_is_the_log_ratio_of_plain_sequences() -> None:
         [expected(reward, one) for one in ANSWERS], abs=1e-4
     )
     backwards = score_answers(reward, ANSWERS[::-1]).values[::-1]
-    assert backwards == pytest.approx(rewards.values, abs=1e-6)
+    # Float32: another order of answers is another order of sums.
+    assert backwards == pytest.approx(rewards.values, abs=1e-5)
     assert rewards.steps is not None
     assert np.array([step.sum(0) for step in rewards.steps]) == pytest.approx(rewards.values)
 

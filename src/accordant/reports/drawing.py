@@ -14,32 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accordant.statistics.charts import Chart, Mark, Series
+from accordant.statistics.charts import Chart, Series
 from accordant.statistics.wording import number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 WANTED, UNWANTED, START, NEUTRAL, GOOD = "#2f7ed8", "#dd6b20", "#8a8f98", "#7a6fd0", "#1f9d72"
-_ROLES = {
-    "wanted": WANTED,
-    "unwanted": UNWANTED,
-    "start": START,
+_WANTED = ("wanted", "chosen", "preferred", "desirable", "best", "completion")
+_UNWANTED = ("unwanted", "rejected", "not preferred", "undesirable", "others")
+# Roles, and names of series that say their role themselves.
+_COLOURS = {
+    **dict.fromkeys((*_WANTED, "ordered right", "after training"), WANTED),
+    **dict.fromkeys((*_UNWANTED, "ordered wrong", "losses"), UNWANTED),
+    **dict.fromkeys(("start", "at the start", "tied", "ties"), START),
+    **dict.fromkeys(("good", "wins"), GOOD),
     "neutral": NEUTRAL,
-    "good": GOOD,
-}
-_WANTED_NAMES = (
-    *("chosen", "preferred", "desirable", "best", "completion", "ordered right"),
-    "after training",
-)
-_UNWANTED_NAMES = (
-    *("rejected", "not preferred", "undesirable", "others", "ordered wrong", "losses"),
-)
-_NAMED = {
-    **dict.fromkeys(_WANTED_NAMES, WANTED),
-    **dict.fromkeys(_UNWANTED_NAMES, UNWANTED),
-    **dict.fromkeys(("at the start", "tied", "ties"), START),
-    "wins": GOOD,
 }
 _PALETTE = (WANTED, UNWANTED, NEUTRAL, GOOD, "#c2478c", "#a8861a", "#3aa6b9", "#8c564b")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
@@ -60,16 +50,18 @@ def draw_chart(chart: Chart) -> Figure:
 
     figure = go.Figure()
     _apply_style(figure, chart)
-    draw_series = {
-        "histogram": _draw_histograms,
-        "bars": _draw_bars,
-        "stacked": _draw_stacked,
-        "lines": _draw_curves,
-        "points": _draw_curves,
-    }[chart.kind]
-    draw_series(figure, chart)
+    _DRAW[chart.kind](figure, chart)
     for mark in chart.marks:
-        _draw_mark(figure, mark)
+        # What is not finite has no place.
+        if math.isfinite(mark.value):
+            draw_line = figure.add_vline if mark.vertical else figure.add_hline
+            label = {
+                "annotation_text": escape(mark.label),
+                "annotation_font_size": 11,
+                "annotation_position": "top right" if mark.vertical else "bottom right",
+            }
+            line = {"dash": "dot", "width": 1.5, "color": _colour_of(mark.look)}
+            draw_line(mark.value, line=line, **(label if mark.label else {}))
     return figure
 
 
@@ -78,11 +70,11 @@ def describe_chart(chart: Chart) -> str:
     return f"{chart.title}: {'; '.join(map(_describe_series, chart.series))}."
 
 
-def colour_of(look: str | int, name: str = "", index: int = 0) -> str:
+def _colour_of(look: str | int, name: str = "", index: int = 0) -> str:
     """Return the colour of a role or number, of a name that has one, or of a place."""
     if isinstance(look, int):
         return _PALETTE[look % len(_PALETTE)]
-    return _ROLES.get(look) or _NAMED.get(name) or _PALETTE[index % len(_PALETTE)]
+    return _COLOURS.get(look) or _COLOURS.get(name) or _PALETTE[index % len(_PALETTE)]
 
 
 def _describe_series(series: Series) -> str:
@@ -111,41 +103,40 @@ def _describe_series(series: Series) -> str:
 
 
 def _draw_curves(figure: Figure, chart: Chart) -> None:
-    import plotly.graph_objects as go
-
     named: set[str] = set()
     for index, series in enumerate(chart.series):
         style = series.style or ("points" if chart.kind == "points" else "")
-        colour = colour_of(series.look, series.name.partition(",")[0], index)
-        numbered = isinstance(series.look, int)
-        marker: dict[str, Any] = {"size": 10 if numbered else 6, "color": colour}
-        if isinstance(series.look, int):
-            marker |= {"symbol": _SYMBOLS[series.look % len(_SYMBOLS)], "opacity": 0.7}
+        faint = style == "faint"
+        colour = _colour_of(series.look, series.name.partition(",")[0], index)
+        marker: dict[str, Any] = {"size": 6, "color": colour}
         if style == "tick":
             marker = {"symbol": "line-ns", "size": 22, "line": {"width": 4, "color": colour}}
+        elif isinstance(series.look, int):
+            # Colours of runs come again after eight; with its shape a run can be told.
+            symbol = _SYMBOLS[series.look % len(_SYMBOLS)]
+            marker = {"size": 10, "color": colour, "symbol": symbol, "opacity": 0.7}
+        # A line through one point would be nothing.
         alone = len(series.values) == 1 and style in ("line", "faint")
-        figure.add_trace(
-            go.Scatter(
-                x=list(series.xs),
-                y=list(series.values),
-                name=escape(series.name),
-                mode="markers" if alone else _MODES[style],
-                line={"color": colour, "width": 1.3 if style == "faint" else 2},
-                marker=marker,
-                opacity=0.45 if style == "faint" else 1.0,
-                error_x=_error_bars(series.xs, series.x_low, series.x_high, colour),
-                error_y=_error_bars(series.values, series.low, series.high, colour),
-                text=[escape(label) for label in series.labels] or None,
-                textposition="top center",
-                hovertemplate=("%{text}<br>" if series.labels else "")
-                + "%{x:.4g}, %{y:.4g}<extra></extra>",
-                # A name stands once in the legend, however many series share it.
-                showlegend=bool(series.name) and series.name not in named and not chart.rows,
-            )
+        hover = "%{x:.4g}, %{y:.4g}<extra></extra>"
+        figure.add_scatter(
+            x=list(series.xs),
+            y=list(series.values),
+            name=escape(series.name),
+            mode="markers" if alone else _MODES[style],
+            line={"color": colour, "width": 1.3 if faint else 2},
+            marker=marker,
+            opacity=0.45 if faint else 1.0,
+            error_x=_error_bars(series.xs, series.x_low, series.x_high, colour),
+            error_y=_error_bars(series.values, series.low, series.high, colour),
+            text=[escape(label) for label in series.labels] or None,
+            textposition="top center",
+            hovertemplate=f"%{{text}}<br>{hover}" if series.labels else hover,
+            # A name stands once in the legend, however many series share it.
+            showlegend=bool(series.name) and series.name not in named and not chart.rows,
         )
         named.add(series.name)
-    hover = "x unified" if any(s.style in ("line", "faint") for s in chart.series) else "closest"
-    figure.update_layout(hovermode=hover)
+    is_path = any(series.style in ("line", "faint") for series in chart.series)
+    figure.update_layout(hovermode="x unified" if is_path else "closest")
 
 
 def _draw_bars(figure: Figure, chart: Chart) -> None:
@@ -163,8 +154,6 @@ def _draw_bars(figure: Figure, chart: Chart) -> None:
 
 
 def _draw_stacked(figure: Figure, chart: Chart) -> None:
-    import plotly.graph_objects as go
-
     places = list(range(len(chart.rows)))
     for index, series in enumerate(chart.series):
         name = escape(series.name)
@@ -184,17 +173,15 @@ def _draw_stacked(figure: Figure, chart: Chart) -> None:
                 hovertemplate=f"%{{x:.1f}} % {name}<extra></extra>",
             )
             continue
-        colour = colour_of(series.look, series.name)
-        figure.add_trace(
-            go.Scatter(
-                x=list(series.xs),
-                y=[place + 0.36 for place in places],
-                mode="markers",
-                name=name,
-                marker={"symbol": "diamond", "size": 11, "color": colour},
-                error_x=_error_bars(series.xs, series.x_low, series.x_high, colour),
-                hovertemplate=f"{name} %{{x:.1f}} %<extra></extra>",
-            )
+        colour = _colour_of(series.look, series.name)
+        figure.add_scatter(
+            x=list(series.xs),
+            y=[place + 0.36 for place in places],
+            mode="markers",
+            name=name,
+            marker={"symbol": "diamond", "size": 11, "color": colour},
+            error_x=_error_bars(series.xs, series.x_low, series.x_high, colour),
+            hovertemplate=f"{name} %{{x:.1f}} %<extra></extra>",
         )
     figure.update_layout(barmode="stack", legend_traceorder="normal")
     figure.update_xaxes(range=[0, 101], dtick=25)
@@ -220,10 +207,8 @@ def _draw_histograms(figure: Figure, chart: Chart) -> None:
 
 
 def _add_bars(figure: Figure, series: Series, index: int, **bars: Any) -> None:
-    import plotly.graph_objects as go
-
-    marker = {"color": colour_of(series.look, series.name, index), "opacity": 0.78}
-    figure.add_trace(go.Bar(name=escape(series.name), marker=marker, **bars))
+    marker = {"color": _colour_of(series.look, series.name, index), "opacity": 0.78}
+    figure.add_bar(name=escape(series.name), marker=marker, **bars)
     figure.update_layout(hovermode="closest")
 
 
@@ -248,39 +233,21 @@ def _round_up(width: float) -> float:
 def _error_bars(
     values: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str = ""
 ) -> dict[str, Any] | None:
-    """Return plotly's error bars; an end that is unknown lies at its value."""
+    """Return plotly's error bars; None without intervals."""
     if not low:
         return None
 
-    def reaches(ends: Sequence[float]) -> list[float]:
-        gaps = (abs(end - value) for end, value in zip(ends, values, strict=True))
-        return [0.0 if math.isnan(gap) else gap for gap in gaps]
-
+    # nan_to_num: an end that is unknown lies at its value.
+    reach = [np.nan_to_num(np.abs(np.subtract(ends, values))).tolist() for ends in (high, low)]
     bars = {
         "type": "data",
         "symmetric": False,
-        "array": reaches(high),
-        "arrayminus": reaches(low),
+        "array": reach[0],
+        "arrayminus": reach[1],
         "thickness": 1.5,
         "width": 4,
     }
     return bars | ({"color": colour} if colour else {})
-
-
-def _draw_mark(figure: Figure, mark: Mark) -> None:
-    """Draw a dotted line with its label; what is not finite has no place."""
-    if not math.isfinite(mark.value):
-        return
-    line = {"dash": "dot", "width": 1.5, "color": colour_of(mark.look)}
-    label: dict[str, Any] = {}
-    if mark.label:
-        label = {
-            "annotation_text": escape(mark.label),
-            "annotation_font_size": 11,
-            "annotation_position": "top right" if mark.vertical else "bottom right",
-        }
-    draw_line = figure.add_vline if mark.vertical else figure.add_hline
-    draw_line(mark.value, line=line, **label)
 
 
 def _apply_style(figure: Figure, chart: Chart) -> None:
@@ -308,3 +275,12 @@ def _apply_style(figure: Figure, chart: Chart) -> None:
         names = [escape(name) for name in chart.rows]
         figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, ticksuffix="  ")
         figure.update_yaxes(range=[len(names) - 0.4, -0.6], showgrid=False)
+
+
+_DRAW = {
+    "histogram": _draw_histograms,
+    "bars": _draw_bars,
+    "stacked": _draw_stacked,
+    "lines": _draw_curves,
+    "points": _draw_curves,
+}

@@ -43,8 +43,16 @@ def render_html(report: Report) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    views = dict(_numbered_findings(report))
-    charts = dict(_charts(report, views))
+    views: dict[int, list[FindingView]] = {}
+    charts: dict[str, Chart] = {}
+    for part in report.parts:
+        if isinstance(part, Plots):
+            charts |= part.charts
+        elif isinstance(part, Findings):
+            # Numbered through the whole page, so that every anchor is one of a kind.
+            views[id(part)] = view_findings(part.findings, sum(map(len, views.values())))
+            for view in views[id(part)]:
+                charts |= view.charts
     figures = {identifier: draw_chart(chart) for identifier, chart in charts.items()}
     scripts = {"plotly_code": plotly_code(), "page_code": _read("report.js")}
     templates = Environment(
@@ -70,26 +78,8 @@ def render_html(report: Report) -> str:
     )
 
 
-def _numbered_findings(report: Report) -> Iterator[tuple[int, list[FindingView]]]:
-    """Views of every part with findings; they are numbered through the whole page."""
-    first = 0
-    for part in report.parts:
-        if isinstance(part, Findings):
-            yield id(part), view_findings(part.findings, first)
-            first += len(part.findings)
-
-
-def _charts(report: Report, views: Mapping[int, list[FindingView]]) -> Iterator[tuple[str, Chart]]:
-    """All charts of the page by their identifiers."""
-    for part in report.parts:
-        if isinstance(part, Plots):
-            yield from part.charts.items()
-        for view in views.get(id(part), ()):
-            yield from view.charts.items()
-
-
 def _grouped(parts: Iterable[Part]) -> Iterator[tuple[bool, bool, list[Part]]]:
-    """Neighbours that share a grid: whether they do, whether its plots are small, the parts."""
+    """Join neighbours: whether they share a grid, whether its plots are small, the parts."""
 
     def key(part: Part) -> tuple[bool, bool]:
         in_grid = isinstance(part, Plots | Table | Facts | Prose)
@@ -101,7 +91,7 @@ def _grouped(parts: Iterable[Part]) -> Iterator[tuple[bool, bool, list[Part]]]:
 
 
 def _cells(table: Table, row: Iterable[Cell | str]) -> Iterator[tuple[Cell, bool, bool]]:
-    """The cells of a row that a page shows: the cell, whether it is a number, whether a heading."""
+    """Select the cells that a page shows: the cell, whether it is a number, whether a heading."""
     heading = next((place for place, c in enumerate(table.columns) if not c.numeric), -1)
     for place, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
         if column.on != "terminal":
@@ -123,13 +113,13 @@ def split_shared(before: str, after: str) -> tuple[tuple[str, str], tuple[str, s
 
 
 def visible(text: str) -> str:
-    """The text with control characters replaced by their visible pictures."""
+    """Replace control characters by their visible pictures."""
     return text.translate(_VISIBLE)
 
 
 @functools.cache
 def plotly_code() -> str:
-    """The plotting library's script, as it stands in a page."""
+    """Return the plotting library's script, as it stands in a page."""
     from plotly.offline import get_plotlyjs
 
     code: str = get_plotlyjs()
@@ -138,7 +128,7 @@ def plotly_code() -> str:
 
 
 def _plots_json(figures: Mapping[str, Any]) -> str:
-    """The figures as JSON that is inert inside a script element, whatever it contains."""
+    """Write figures as JSON that is inert inside a script element, whatever it contains."""
     named = [
         {"id": identifier, **json.loads(figure.to_json(validate=True))}
         for identifier, figure in figures.items()
@@ -148,18 +138,13 @@ def _plots_json(figures: Mapping[str, Any]) -> str:
 
 
 def _content_policy(scripts: Iterable[str]) -> str:
-    """A content security policy that allows the page's own scripts by hash, and no requests."""
-    hashes = " ".join(map(_source_hash, scripts))
+    """Make the content security policy: the page's scripts, by hash, and no requests."""
+    digests = (hashlib.sha256(code.encode()).digest() for code in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-
-
-@functools.lru_cache(maxsize=4)
-def _source_hash(code: str) -> str:
-    digest = hashlib.sha256(code.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _read(name: str) -> str:
