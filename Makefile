@@ -26,8 +26,8 @@ demo: $(STAMP) ## Align the embedded model on the bundled feedback and report th
 test: $(STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest
 
-studies: $(STAMP) ## Run every study of a published claim with all its seeds
-	$(BIN)/python -m pytest -m study packages/studies/tests tests/real
+studies: $(STAMP) ## Run the seeds that studies lack, then write the catalogue's results and docs/claims.md
+	$(BIN)/python -m accordant_studies.publish --run $(STUDIES)
 
 docs: $(STAMP) ## Write the documentation site to site/
 	$(BIN)/zensical build --strict

@@ -86,8 +86,3 @@ def test_words_of_the_feedback_are_known_and_an_answer_without_tokens_is_worth_n
     assert {"the", "plants", "sun"} <= lab.known
     assert "blorf" not in lab.known
     assert study._mean_gold(lab, [Sample((), ())]) == 0.0
-
-
-@pytest.mark.study
-def test_mass_falls_before_half_of_what_gold_rose_by_is_lost() -> None:
-    assert study.study().run().shows

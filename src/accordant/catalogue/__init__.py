@@ -10,7 +10,14 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "registry": ("get_system", "list_systems", "read_systems", "rooms", "slugs"),
-        "system": ("Paper", "System"),
+        "registry": (
+            "get_system",
+            "list_systems",
+            "read_results",
+            "read_systems",
+            "rooms",
+            "slugs",
+        ),
+        "system": ("Paper", "Part", "Result", "System"),
     },
 )

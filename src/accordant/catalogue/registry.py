@@ -1,19 +1,21 @@
 """Read the catalogue of systems and find records in it.
 
-Knows the file `systems.toml`, which is part of the wheel: to add a system is to add a table to it.
-Imports none of the code the systems are made of.
+Knows two files of the wheel: `systems.toml`, to which a system is added as a table, and
+`results.json`, which the studies write. Imports none of the code the systems are made of.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from typing import Any
 
 from accordant.base.errors import UserError, nearest
-from accordant.catalogue.system import Paper, State, System
+from accordant.catalogue.system import Paper, Part, Result, State, System
 
 
 def read_systems(text: str) -> tuple[System, ...]:
@@ -38,7 +40,7 @@ def _record(id_: str, table: Mapping[str, Any]) -> System:
 
 def _make(record: type[Any], where: str, values: Mapping[str, Any]) -> Any:
     """Make a record whose fields are all text, but for the paper and its year."""
-    names = [field.name for field in fields(record)]
+    names = [field.name for field in fields(record) if field.name != "result"]
     for name, value in values.items():
         if name not in names:
             raise ValueError(f"{where}: there is no field '{name}'. {nearest(name, names)}")
@@ -51,7 +53,31 @@ def _make(record: type[Any], where: str, values: Mapping[str, Any]) -> Any:
         raise ValueError(f"{where}: {error}") from None
 
 
-ALL = read_systems((files("accordant.catalogue") / "systems.toml").read_text(encoding="utf-8"))
+def read_results(text: str) -> dict[str, Result]:
+    """Read from JSON what studies found, by slug."""
+    return {slug: _result(stored) for slug, stored in json.loads(text).items()}
+
+
+def _result(stored: Mapping[str, Any]) -> Result:
+    lists = {name: tuple(stored[name]) for name in ("untested", "seeds")}
+    return Result(**{**stored, **lists, "parts": tuple(map(_part, stored["parts"]))})
+
+
+def _part(stored: Mapping[str, Any]) -> Part:
+    # JSON has no NaN: an interval that could not be made has null for its ends.
+    low_to_high = (math.nan if number is None else number for number in stored["effect"])
+    return Part(**{**stored, "effect": tuple(low_to_high)})
+
+
+def _text_of(name: str) -> str:
+    return (files("accordant.catalogue") / name).read_text(encoding="utf-8")
+
+
+_RESULTS = read_results(_text_of("results.json"))
+ALL = tuple(
+    replace(system, result=_RESULTS.get(system.slug))
+    for system in read_systems(_text_of("systems.toml"))
+)
 _BY_SLUG = {system.slug: system for system in ALL}
 _BY_ID = {system.id.lower(): system for system in ALL}
 

@@ -5,10 +5,12 @@ Knows words alone. Imports none of the code the systems are made of, and not the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 State = Literal["works", "planned"]
+Method = Literal["complete", "partial"]
+Verdict = Literal["shown", "in part", "not shown", "not tested"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,48 @@ class Paper:
     def __str__(self) -> str:
         who = ", ".join(part for part in (self.authors, str(self.year or "")) if part)
         return f"{self.title} ({who})" if who else self.title
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a claim, as a study measured it.
+
+    Args:
+        statement: what must be seen, in words.
+        effect: lower end of the 95 % interval, estimate, upper end; NaN where there is none.
+        threshold: the part shows where the whole interval lies above it.
+        holds: whether it does.
+        control: it is no part of the paper's claim, but says whether the study could see it.
+    """
+
+    statement: str
+    effect: tuple[float, float, float]
+    threshold: float
+    holds: bool
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the last full run of a study found.
+
+    Args:
+        verdict: of the whole claim.
+        parts: what was measured.
+        untested: parts of the abstract's claim that were not.
+        seeds: how many, first and last.
+        date: of the run.
+        commit: of the code it ran on.
+        note: what a reader must know, such as what is simulated.
+    """
+
+    verdict: Verdict
+    parts: tuple[Part, ...]
+    untested: tuple[str, ...]
+    seeds: tuple[int, int, int]
+    date: str
+    commit: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +83,9 @@ class System:
         paper: where it was published.
         how_to_run: a command; empty while the system is planned. A system that can be run has a
             study of its claim under its slug.
-        not_shown: what of the claim its study did not show, in a sentence; empty where all of it
-            showed, and for systems without a study.
+        lacks: what of the published method is not there; empty where it is complete.
+        not_shown: why something of the claim did not show, in a sentence; empty where all did.
+        result: what the last full run of its study found; None before there was one.
     """
 
     id: str
@@ -52,12 +97,28 @@ class System:
     kind: Literal["method", "taxonomy"] = "method"
     paper: Paper | None = None
     how_to_run: str = ""
+    lacks: str = ""
     not_shown: str = ""
+    result: Result | None = None
 
     @property
     def state(self) -> State:
-        """Whether a command puts the claim to the test, whatever that finds."""
+        """Whether a command runs it, whatever its study finds."""
         return "works" if self.how_to_run else "planned"
+
+    @property
+    def method(self) -> Method | None:
+        """Whether all of the published method is there; None while the system is planned."""
+        if self.state == "planned":
+            return None
+        return "partial" if self.lacks else "complete"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What its study found of the claim; None where there is nothing to test yet."""
+        if self.state == "planned" or not self.claim:
+            return None
+        return "not tested" if self.result is None else self.result.verdict
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -80,6 +141,10 @@ class System:
             if paper is None
             else {"title": paper.title, "authors": paper.authors, "year": paper.year},
             "how_to_run": self.how_to_run,
+            "method": self.method,
+            "lacks": self.lacks,
+            "verdict": self.verdict,
             "not_shown": self.not_shown,
+            "result": None if self.result is None else asdict(self.result),
             "reproduce": f"accordant reproduce {self.slug}" if self.how_to_run else None,
         }

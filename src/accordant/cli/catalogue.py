@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from accordant.catalogue.registry import get_system, list_systems, rooms, slugs
-from accordant.catalogue.system import System
+from accordant.catalogue.system import Part, System
 from accordant.cli.output import console, examples, one_of, print_json, print_note, print_table
 
 STATES = ("works", "planned")
@@ -77,10 +77,10 @@ def _print_systems(systems: tuple[System, ...]) -> None:
     working = sum(entry.state == "works" for entry in systems)
     count = f"{len(systems)} system{'s' if len(systems) != 1 else ''}"
     title = f"{count}: {working} working, {len(systems) - working} planned"
-    columns = ["id", "slug", "state", "room", "title"]
+    columns = ["id", "slug", "state", "method", "verdict", "room", "title"]
     if console().width < _ROOM_FOR_ROOMS:
         columns.remove("room")
-    rows = [tuple(getattr(entry, column) for column in columns) for entry in systems]
+    rows = [tuple(getattr(entry, column) or "" for column in columns) for entry in systems]
     print_table(columns, rows, title=title, wrap=("slug",))
 
 
@@ -92,9 +92,39 @@ def _print_system(system: System) -> None:
         ("state", system.state),
         ("room", system.room),
         ("what works" if system.state == "works" else "what will work", system.works),
+        *([("method", _method(system))] if system.method else []),
         ("claim", system.claim or "none: a taxonomy"),
-        *([("not shown", system.not_shown)] if system.not_shown else []),
+        *([("verdict", _verdict(system))] if system.verdict else []),
+        *([("why not", system.not_shown)] if system.not_shown else []),
         ("paper", str(system.paper or "")),
         ("how to run", system.how_to_run or planned),
     ]
     print_table(("", ""), rows, title=system.slug)
+
+
+def _method(system: System) -> str:
+    return f"{system.method}: {system.lacks}" if system.lacks else str(system.method)
+
+
+def _verdict(system: System) -> str:
+    """Write what the last full run found, a line for each part of the claim."""
+    result = system.result
+    if result is None:
+        return "not tested: no full run on seeds that nobody had looked at is stored"
+    count, first, last = result.seeds
+    run = f"{count} seeds, {first} to {last}; {result.date}, {result.commit}"
+    return "\n".join(
+        (
+            f"{result.verdict} ({run})",
+            *map(_part, result.parts),
+            *(f"not tested: {part}" for part in result.untested),
+        )
+    )
+
+
+def _part(part: Part) -> str:
+    low, estimate, high = part.effect
+    shown = f"{estimate:.3g} [{low:.3g}, {high:.3g}]"
+    must = f", must stay above {part.threshold:g}" if part.threshold else ""
+    control = "control: " if part.control else ""
+    return f"{'yes' if part.holds else 'NO'}: {control}{part.statement}: {shown}{must}"

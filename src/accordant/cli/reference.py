@@ -34,12 +34,13 @@ def fill(page: str) -> str:
 
 def _systems() -> str:
     lines = [
-        "| id | slug | state | room | title | paper |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| id | slug | state | method | claim | room | title | paper |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for system in list_systems():
-        cells = (system.id, f"`{system.slug}`", system.state, system.room, system.title)
-        lines.append(_row((*cells, str(system.paper or ""))))
+        name = (system.id, f"`{system.slug}`", system.state)
+        truth = (system.method or "", system.verdict or "")
+        lines.append(_row((*name, *truth, system.room, system.title, str(system.paper or ""))))
     return "\n".join(lines)
 
 

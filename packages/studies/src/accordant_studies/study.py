@@ -37,6 +37,15 @@ class Share(float):
         return Share(self.trials - self.count, self.trials)
 
 
+SEEN = range(2000)
+"""Seeds that were looked at while designs were made: on them no claim counts as shown."""
+
+
+def fresh_seeds(count: int) -> tuple[int, ...]:
+    """Return seeds that no design of a study has been chosen on."""
+    return tuple(range(SEEN.stop, SEEN.stop + count))
+
+
 Measured = Mapping[str, Mapping[str, float]]
 """What one seed gives: condition -> quantity -> number."""
 
@@ -58,6 +67,9 @@ class Claim:
         than: another condition, compared seed by seed; a condition with another quantity; or a
             number, the same for every seed.
         by: how far apart they must be at least; negative for how much may be lost.
+        control: it is no part of what the paper claims, but says whether the study could see it.
+        expected: for an effect that may be too small to be seen, what seeds looked at before gave:
+            the mean distance from the threshold, and its standard deviation between seeds.
 
     Raises:
         ValueError: it names both conditions or none, or compares a function with a condition.
@@ -69,6 +81,8 @@ class Claim:
     lower: str = ""
     than: str | tuple[str, str] | float = 0.0
     by: float = 0.0
+    control: bool = False
+    expected: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         derived = callable(self.quantity)
@@ -83,6 +97,13 @@ class Claim:
         if isinstance(self.than, str | tuple):
             return self.by
         return self.by + (0.0 - self.than if self.lower else self.than)
+
+    def power(self, seeds: int) -> float | None:
+        """Return the chance that so many seeds show the expected effect; None without one."""
+        if self.expected is None:
+            return None
+        effect, deviation = self.expected
+        return power_of_t(effect / deviation, seeds)
 
     def evidence(self, measured: Measured) -> float:
         """Return the number of one seed that the verdict rests on.
@@ -124,6 +145,7 @@ class JudgedClaim:
     statement: str
     evidence: Interval
     threshold: float = 0.0
+    control: bool = False
 
     @property
     def holds(self) -> bool:
@@ -181,6 +203,7 @@ class Study:
         claims: the parts of the claim's shape.
         note: what a reader must know, such as what is simulated.
         units: unit of each quantity; none where it is not named.
+        untested: parts of the abstract's claim that could be measured and are not.
     """
 
     measure: Callable[[int], Measured]
@@ -188,18 +211,27 @@ class Study:
     claims: tuple[Claim, ...]
     note: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
+    untested: tuple[str, ...] = ()
 
-    def run(self, seeds: Sequence[int] | None = None) -> Reproduction:
-        """Measure every seed, one after the other, and judge the claims."""
-        chosen = tuple(seeds or self.seeds)
-        measured: list[Measured] = []
+    def first_seeds(self, count: int) -> tuple[int, ...]:
+        """Return the first of its own seeds, and those that follow the last where it has fewer."""
+        further = range(self.seeds[-1] + 1, self.seeds[-1] + 1 + count)
+        return (*self.seeds, *further)[:count]
+
+    def run(
+        self, seeds: Sequence[int] | None = None, known: Mapping[int, Measured] | None = None
+    ) -> Reproduction:
+        """Measure every seed that is not known, one after the other, and judge the claims."""
+        chosen, measured = tuple(seeds or self.seeds), dict(known or {})
         for seed in chosen:
-            measured.append(self.measure(seed))
+            if seed not in measured:
+                measured[seed] = self.measure(seed)
             # At once, so that a misspelt condition is found after one seed and not after all.
             for claim in self.claims:
-                claim.evidence(measured[-1])
-        rows = summarise(measured, self.units)
-        return Reproduction(rows, judge(self.claims, measured), chosen, self.note)
+                claim.evidence(measured[seed])
+        rows = summarise([measured[seed] for seed in chosen], self.units)
+        judged = judge(self.claims, [measured[seed] for seed in chosen])
+        return Reproduction(rows, judged, chosen, self.note)
 
 
 def judge(claims: Sequence[Claim], measured: Sequence[Measured]) -> tuple[JudgedClaim, ...]:
@@ -209,6 +241,7 @@ def judge(claims: Sequence[Claim], measured: Sequence[Measured]) -> tuple[Judged
             claim.statement,
             over_seeds([claim.evidence(numbers) for numbers in measured]),
             claim.threshold,
+            claim.control,
         )
         for claim in claims
     )
@@ -255,3 +288,17 @@ def over_seeds(numbers: Sequence[float], level: float = 0.95) -> Interval:
     mean = statistics.fmean(numbers)
     half = float(t.ppf((1 + level) / 2, count - 1)) * statistics.stdev(numbers) / count**0.5
     return Interval(mean, mean - half, mean + half, count, level)
+
+
+def power_of_t(effect: float, count: int, level: float = 0.95) -> float:
+    """Return the chance that Student's interval of `count` seeds lies above 0.
+
+    Args:
+        effect: the mean in standard deviations between seeds.
+        count: seeds, at least two.
+        level: of the interval.
+    """
+    from scipy.stats import nct, t
+
+    critical = t.ppf((1 + level) / 2, count - 1)
+    return float(nct.sf(critical, count - 1, effect * count**0.5))

@@ -36,9 +36,9 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (10, 11, 12, 13, 14, 15)
+SEEDS = fresh_seeds(6)
 CONFUSED = Schooling(writer=Writer(confused=0.5))
 HELD_OUT = 128  # of the 512 prompts, eight answers each
 DRAWN = 12  # answers of the start to each of the others
@@ -70,12 +70,14 @@ def study() -> Study:
                 grammar,
                 lower=FREE,
                 than="start",
+                control=True,
             ),
             Claim(
                 "and fewer of them are right than after imitation alone",
                 right,
                 lower=FREE,
                 than=IMITATION,
+                control=True,
             ),
             Claim(
                 f"with the boundary grammatical answers lose at most {TOLERANCE:g}",

@@ -26,9 +26,9 @@ from accordant_studies.laboratory.transformer import (
     start_model,
     thumbs,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = fresh_seeds(4)
 LISTED = 3  # objects of a prompt
 RATE = 0.9  # share of one label's prompts that are of its own kind
 EACH = 600  # thumbs of either label
@@ -76,6 +76,7 @@ def study() -> Study:
                 than=PLAIN,
             ),
         ),
+        untested=("it beats KTO on thumbs of real users",),
         note=f"{EACH} thumbs of either label, {RATE:.0%} of a label's for its own kind of prompt, "
         f"{EPOCHS} passes. Win rates are by gold over the start's answers, on as many held-out "
         "prompts of one kind as of the other. Ratios are let through down to 0.1; the usual "

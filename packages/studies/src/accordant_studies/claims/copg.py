@@ -30,9 +30,9 @@ from accordant_studies.laboratory import exact, worlds
 from accordant_studies.laboratory.recipes import follow
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = tuple(range(5))
+SEEDS = fresh_seeds(5)
 ARMS = 3
 BANDITS = 24  # a seed's numbers are means over so many
 BETA = 0.25

@@ -32,9 +32,9 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = fresh_seeds(5)
 SHAPE = Shape(width=64, layers=2)
 READING = 2000  # judged answers of the teacher
 JUDGED = 600  # judged answers of the model itself

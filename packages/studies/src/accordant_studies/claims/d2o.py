@@ -35,9 +35,9 @@ from accordant_studies.laboratory.transformer import (
     start_model,
     thumbs,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = fresh_seeds(5)
 SHAPE = Shape(width=64, layers=2)
 PROMPTS = 1500  # answered once; the rude answers are the data
 ANCHORS = 11
@@ -59,7 +59,9 @@ def study() -> Study:
         (
             Claim("d2o lowers harm", "rude", lower=D2O, than="start"),
             Claim("it keeps help", "accuracy", higher=D2O, than="start", by=-KEPT),
-            Claim("without anchors help is lost", "accuracy", lower=NONE, than="start"),
+            Claim(
+                "without anchors help is lost", "accuracy", lower=NONE, than="start", control=True
+            ),
             Claim("anchors keep some of it", "accuracy", higher=D2O, than=NONE),
             Claim(
                 "with eleven anchors training is steadier than with one",

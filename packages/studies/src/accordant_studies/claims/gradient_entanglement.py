@@ -30,9 +30,9 @@ from accordant_studies.laboratory.language import (
 )
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.transformer import clone, sample, score_answers, start_model
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = tuple(range(4))
+SEEDS = fresh_seeds(4)
 PAIRS = 50  # of each kind
 OBJECTIVE = "dpo"
 RATE = 1e-3  # of the one step

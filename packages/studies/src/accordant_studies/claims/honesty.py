@@ -20,9 +20,9 @@ from accordant.statistics.honesty import Label, answer_shares, honesty_shares
 from accordant_studies.laboratory.memory import BEGIN, Memory
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import demonstrations
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (20, 21, 22, 23, 24, 25, 26, 27)
+SEEDS = fresh_seeds(8)
 ENTITIES, ANSWERS, FREQUENCIES = 1200, 30, (0, 1, 4, 16)
 DRAWN = 10  # answers to every question, besides the greedy one
 READING, READING_RATE = 6, 3e-3  # passes over what is read

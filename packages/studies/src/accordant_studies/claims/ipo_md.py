@@ -20,9 +20,9 @@ from accordant.loops import Draw, Recipe, find_recipe
 from accordant.rewards.reward import Answer
 from accordant_studies.laboratory import exact, worlds
 from accordant_studies.laboratory.recipes import follow
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = tuple(range(8))
+SEEDS = fresh_seeds(8)
 ANSWERS, TAU, SHARE = 5, 0.1, 0.25
 ROUNDS, PAIRS, RATE = 600, 32, 0.02
 TAU_OF_THREE = 0.05  # three answers in a circle: where momentum is tried

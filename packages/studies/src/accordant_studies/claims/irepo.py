@@ -15,9 +15,9 @@ from torch import Tensor
 from accordant_studies.laboratory import exact, labelling, worlds
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = tuple(range(10))
+SEEDS = fresh_seeds(10)
 ARMS, CONTEXTS = 6, 10
 PAIRS = 150  # a round; every pair of answers about once
 VOTERS = 5
@@ -49,6 +49,7 @@ def study() -> Study:
             Claim("shares recover gold better than dpo", error, lower=SHARES, than=DPO),
         ),
         units={error: "reward"},
+        untested=("annotators' own confidence as labels",),
         note=f"{VOTERS} voters a pair, {ROUNDS} rounds at each of several betas. Methods are "
         "compared at equal KL from the start, between their betas by interpolation, since the "
         "same beta takes them to different distances. 'reward error' is the root mean square of "

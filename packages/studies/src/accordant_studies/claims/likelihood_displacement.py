@@ -27,9 +27,9 @@ from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode_prompt
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory.training import Batch, train
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = fresh_seeds(5)
 PROMPTS = 4  # of a seed, a pair of each kind for every one
 STEPS = 6
 RATE = 2e-6
@@ -72,10 +72,11 @@ def study() -> Study:
         SEEDS,
         (
             Claim("No over Never raises Yes", yes, higher="No over Never"),
-            Claim("No over Yes, a control, lowers it", yes, lower="No over Yes"),
+            Claim("No over Yes, a control, lowers it", yes, lower="No over Yes", control=True),
             Claim(
                 "Yes over No, a control, moves both as it should",
                 lambda seed: min(seed["Yes over No"][yes], -seed["Yes over No"][no]),
+                control=True,
             ),
             Claim(
                 "CHES is higher for similar than for dissimilar pairs",
@@ -91,6 +92,7 @@ def study() -> Study:
             ),
         ),
         units={yes: "nats", no: "nats"},
+        untested=("tuning for safety unlearns refusals",),
         note=f"{PROMPTS} prompts a seed, DPO at beta {BETA}, {STEPS} steps of Adam at {RATE:g} on "
         "all pairs at once. Probabilities are of an answer's first token, averaged over the "
         "prompts in their logarithms. The mix holds a similar and a dissimilar pair for every "

@@ -30,9 +30,9 @@ from accordant_studies.laboratory.transformer import (
     score_answers,
     start_model,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (10, 11, 12, 13, 14, 15)
+SEEDS = fresh_seeds(6)
 LENGTH = 8
 DRAWN = 14  # answers drawn of a prompt, to find enough that differ
 TESTS, VALIDATION = 128, 64  # of the 512 prompts; the others are trained on

@@ -18,9 +18,9 @@ from accordant.sampling.samples import SamplingOptions
 from accordant.sampling.stepper import Guided, ModelStepper
 from accordant_studies.laboratory.language import END, Tokens
 from accordant_studies.laboratory.transformer import Shape, clone, imitate, new_model
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = tuple(range(8))
+SEEDS = fresh_seeds(8)
 STATED, ASKED, _END, EVADE, ANSWER, TABLE = range(6)
 TABLES, SUBJECTS, VALUES = 2, 96, 40
 SUBJECT = TABLE + TABLES

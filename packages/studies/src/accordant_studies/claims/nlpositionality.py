@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from accordant.statistics.crossed import Ratings
 from accordant.statistics.groups import GroupDifference, compare_groups
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Share, Study, fresh_seeds
 
 Floats = NDArray[np.float64]
 
-SEEDS = tuple(range(8))  # with half as many, a rate at its nominal level would not pass
+SEEDS = fresh_seeds(8)  # with half as many, a rate at its nominal level would not pass
 TABLES = 40  # of each kind, per seed
 ITEMS = 300
 RATED = 30  # items everyone rates
@@ -95,7 +95,7 @@ def _measure(seed: int) -> Measured:
         nobody = _differences(_simulate([seed, table, 0], None))
         for name in ("country", "age"):
             counts[name] += not nobody[name]
-    shares = {name: count / TABLES for name, count in counts.items()}
+    shares = {name: Share(count, TABLES) for name, count in counts.items()}
     return {
         "labels side with one country": {
             "that country is found": shares["that"],

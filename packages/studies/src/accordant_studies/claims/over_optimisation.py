@@ -40,11 +40,11 @@ from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory.training import minibatches, train
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Share, Study, fresh_seeds
 
 Tokens = tuple[int, ...]
 
-SEEDS = (0, 1, 2, 3)  # none of those that the design was chosen on
+SEEDS = fresh_seeds(6)  # of six exact trials all must succeed: the lower end is then 0.54
 PAIRS, BATCH, BETA = 96, 4, 0.1
 HELD_OUT = 16  # pairs whose margin is the held-out reward, as a trainer logs it
 PROMPTS, TOKENS, TOP_K = 32, 64, 10
@@ -66,6 +66,11 @@ class Arm:
 ARMS = {LONG: Arm(3e-5, 40, 4), GENTLE: Arm(5e-6, 24, 6)}
 
 
+def _silent(seed: Measured) -> float:
+    raised = seed[GENTLE]["raised"]
+    return raised.complement() if isinstance(raised, Share) else 1 - raised
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """One look at a run: as the check sees it, as shipped, and gold twice."""
@@ -85,11 +90,29 @@ def study() -> Study:
         _measure,
         SEEDS,
         (
-            Claim("gold rises", "gold at peak", higher=LONG, than=(LONG, "gold at start")),
-            Claim("then it falls", "gold at end", lower=LONG, than=(LONG, "gold at peak")),
+            Claim("gold rises", "gold at peak", LONG, than=(LONG, "gold at start"), control=True),
+            Claim(
+                "then it falls",
+                "gold at end",
+                lower=LONG,
+                than=(LONG, "gold at peak"),
+                control=True,
+            ),
             Claim("the check raises a finding", "raised", higher=LONG, than=0.5),
             Claim(
                 "the indicator turns before gold's peak", "turn", lower=LONG, than=(LONG, "peak")
+            ),
+            Claim(
+                "entropy turns before gold's peak",
+                "entropy is highest at",
+                lower=LONG,
+                than=(LONG, "peak"),
+            ),
+            Claim(
+                "the finding comes before gold's peak",
+                "raised at",
+                lower=LONG,
+                than=(LONG, "peak"),
             ),
             Claim(
                 "the finding comes before half is lost",
@@ -104,10 +127,11 @@ def study() -> Study:
                 than=(GENTLE, "gold at peak"),
                 by=-KEPT,
             ),
-            Claim("and nothing is raised", lambda seed: 1 - seed[GENTLE]["raised"], than=0.5),
+            Claim("and nothing is raised", _silent, than=0.5),
         ),
         units=dict.fromkeys(steps, "steps"),
         note=_note(),
+        untested=("IPO and the hinge loss over-optimise alike",),
     )
 
 
@@ -303,7 +327,7 @@ def _verdict(seen: Sequence[Snapshot], never: float) -> dict[str, float]:
         return float(seen[max(range(len(smoothed)), key=smoothed.__getitem__)].step)
 
     return {
-        "raised": float(finding is not None),
+        "raised": Share(int(finding is not None), 1),
         "turn": never if finding is None else finding.charts[0].marks[0].value,
         "raised at": never if finding is None else float(finding.step or 0),
         "entropy is highest at": highest([snapshot.entropy for snapshot in seen]),

@@ -27,9 +27,9 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = tuple(range(10, 22))
+SEEDS = fresh_seeds(12)
 BASELINES = (100, 200)  # seeds of the baselines, the same for every seed of the study
 SHAPE = Shape(width=64, layers=2)
 DEMONSTRATIONS = 500
@@ -53,6 +53,7 @@ def study() -> Study:
                 "accuracy",
                 lower=f"sft, {DIRTY}",
                 than=f"sft, {CLEAN}",
+                control=True,
             ),
             Claim("it costs poft less accuracy", lambda seed: _spared(seed, "accuracy")),
             Claim("and less gold", lambda seed: _spared(seed, "gold")),
@@ -64,6 +65,7 @@ def study() -> Study:
             ),
         ),
         units={"gold": "reward"},
+        untested=("it combines with filtering of the data, and with DPO after it",),
         note=f"{DEMONSTRATIONS} demonstrations, {STEPS} steps of {BATCH}; {CORRUPTED:.0%} of them "
         "name only wrong objects where they are corrupted. 'weight of corrupted' is what poft's "
         "gradient gives a corrupted demonstration after training, over what it gives a clean one; "

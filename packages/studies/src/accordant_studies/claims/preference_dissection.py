@@ -25,11 +25,11 @@ from accordant.statistics.logistic import (
     sigmoid,
 )
 from accordant.statistics.rank_correlation import kendall_tau
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
 Floats = NDArray[np.float64]
 
-SEEDS = tuple(range(5))
+SEEDS = fresh_seeds(5)
 REPEATS = 20  # drawn weights and preferences a seed
 PAIRS = 1500
 FEW = 300  # pairs of small data
@@ -95,6 +95,7 @@ def study() -> Study:
                 than=(GROUPS, "error, one for all"),
             ),
         ),
+        untested=("scores of judges are raised by changing the properties they like",),
         note=f"{len(_signs().T)} properties of {len(_signs())} bundled pairs, drawn with "
         f"replacement: {PAIRS} pairs of one scenario, and {SCENARIOS} scenarios of {EACH} pairs "
         f"whose weights deviate by {DEVIATION} from a shared mean. {REPEATS} draws of weights and "

@@ -17,9 +17,9 @@ from accordant_studies.laboratory.transformer import (
     sample,
     start_model,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = fresh_seeds(4)
 LENGTHS = (2, 3, 5)
 PROMPTS = 500
 DRAWN = 8  # answers drawn of a prompt, to find enough that differ
@@ -36,7 +36,9 @@ def study() -> Study:
         _measure,
         SEEDS,
         (
-            Claim("rankings of 2 win over the start", "win rate", higher=two, than=0.5),
+            Claim(
+                "rankings of 2 win over the start", "win rate", higher=two, than=0.5, control=True
+            ),
             Claim("rankings of 3 beat rankings of 2", "win rate", higher=three, than=two),
             Claim("rankings of 5 beat rankings of 3", "win rate", higher=five, than=three),
         ),

@@ -38,9 +38,9 @@ from accordant_studies.laboratory.language import (
 )
 from accordant_studies.laboratory.training import minibatches, train
 from accordant_studies.laboratory.transformer import clone, sample, start_model
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Share, Study, fresh_seeds
 
-SEEDS = tuple(range(4))
+SEEDS = fresh_seeds(6)  # of six exact trials all must succeed: the lower end is then 0.54
 PAIRS, HELD_OUT, WRITTEN = 400, 400, 300
 SHARPNESS = 4.0  # of the voters' liking for right answers, per share of objects
 LIKING = 1.0  # planted, per token
@@ -87,6 +87,7 @@ def study() -> Study:
         _measure,
         SEEDS,
         _claims(),
+        untested=("what a model prefers and what it writes go apart",),
         note=f"{PAIRS} labels to train on by DPO with beta {BETA}, {HELD_OUT} held-out pairs, and "
         f"{WRITTEN} prompts that the model answers once each before and after training. In all "
         "pairs both answers name as many objects as were listed. Scores are tau_f, from -1 to 1. "
@@ -135,7 +136,8 @@ def _planted(arm: str, says: str, quantity: str, than: str | float = 0.0) -> Cla
 
 
 def _not_found(arm: str, seed: Measured) -> float:
-    return 1 - seed[arm]["length found in labels"]
+    found = seed[arm]["length found in labels"]
+    return found.complement() if isinstance(found, Share) else 1 - found
 
 
 def _less_than_half(quantity: str, seed: Measured) -> float:
@@ -199,8 +201,8 @@ def _profile(
         "length, model's preferences": score,
         "length, what it writes": generated.scores[place].estimate,
         "words written": sum(len(row[0]) - 1 for row in after) / len(after),
-        "length found": float(found and (not liking or score * liking > 0)),
-        "length found in labels": float(holm(compared.first.p_values)[place]),
+        "length found": Share(int(found and (not liking or score * liking > 0)), 1),
+        "length found in labels": Share(int(holm(compared.first.p_values)[place]), 1),
         "orders of factors, Kendall's tau": compared.agreement.estimate,
     }
 

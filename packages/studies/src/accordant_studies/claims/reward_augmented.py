@@ -33,9 +33,9 @@ from accordant_studies.laboratory.transformer import (
     score_answers,
     start_model,
 )
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = fresh_seeds(5)
 SHAPE = Shape(width=64, layers=2)
 SHOWN = 2000  # prompts with a goal that meant nothing
 PAIRS = 2000
@@ -63,6 +63,7 @@ def study() -> Study:
                 "gold",
                 higher=AUGMENTED,
                 than=(AUGMENTED, "gold, lowest goal"),
+                control=True,
             ),
         ),
         units={"gold": "reward", "gold, lowest goal": "reward"},

@@ -22,11 +22,11 @@ from accordant.rewards.wrappers import (
     transform_reward,
     with_reference_answers,
 )
-from accordant_studies.study import Claim, Measured, Share, Study
+from accordant_studies.study import Claim, Measured, Share, Study, fresh_seeds
 
 Floats = NDArray[np.float64]
 
-SEEDS = tuple(range(20))
+SEEDS = fresh_seeds(20)
 PROMPTS, ANSWERS, REFERENCES = 100, 400, 64
 SCALES = (1.0, 2.0)  # of the two properties: no two reward models have the same
 OPPOSED, ERROR, OFFSET = -0.5, 0.5, 2.0

@@ -16,9 +16,9 @@ from accordant_studies.laboratory import exact, labelling, worlds
 from accordant_studies.laboratory.labelling import Pairs
 from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = tuple(range(12))
+SEEDS = fresh_seeds(12)
 PAIRS = 200
 STEPS = 1000
 EVERY = 10

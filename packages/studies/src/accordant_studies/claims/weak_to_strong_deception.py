@@ -21,11 +21,11 @@ from torch import Tensor
 from accordant.statistics.deception import Deception, measure_deception
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory.transformer import Shape, clone, new_model
-from accordant_studies.study import Claim, Measured, Study
+from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
 # Sizes and rates were set on seeds 0 to 3. On those four the excess grew too (0.018), with an
 # interval across 0; so the claim was put to twice as many new ones, with nothing else changed.
-SEEDS = tuple(range(4, 12))
+SEEDS = fresh_seeds(8)
 SIZES = {
     "small": Shape(width=4, layers=2, heads=2, positions=8),
     "middle": Shape(width=12, layers=2, heads=2, positions=8),
@@ -44,6 +44,8 @@ SHARES = {"taught": 0.15, "between": 0.25, "supervised": 0.3, "tested": 0.3}  # 
 PAIRS = 3  # per subject, with different wrong values
 EPOCHS, BATCH, RATE = 4, 32, 4e-4
 REWARDED = 0.5  # share of the pairs on which B gives reward
+
+THROUGH = "large, through the middle"
 
 Subject = tuple[int, int]
 
@@ -69,7 +71,14 @@ def study() -> Study:
                 )
                 for name in ("deception score", "excess over the base rate")
             ),
+            Claim(
+                "supervision through a middle model deceives less",
+                "deception score",
+                lower=THROUGH,
+                than="large",
+            ),
         ),
+        untested=("reward models, and preference losses, deceive as well",),
         note=f"{WORDS**2} subjects, {VALUES} values; widths "
         f"{', '.join(str(shape.width) for shape in SIZES.values())}. The weak model is the small "
         "one; it knows an item it gets right with a probability of 0.75 or more. All numbers are "
@@ -122,7 +131,7 @@ def _measure(seed: int) -> Measured:
         conflict=False,
     )
     through = _compare(readers["large"], between, weak, world, seed)
-    return measured | {"large, through the middle": through}
+    return measured | {THROUGH: through}
 
 
 def _compare(start: Any, supervisor: Any, weak: Any, world: _World, seed: int) -> dict[str, float]:
