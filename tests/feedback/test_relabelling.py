@@ -14,7 +14,7 @@ from accordant.feedback.records import Comparison, Demonstration, Message, Origi
 from accordant.feedback.relabelling import GOAL, augment_with_rewards, with_goal
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.pairwise import dpo
+from accordant.objectives.losses.pairwise import dpo
 from accordant.scoring.scores import from_lists
 
 score = st.integers(-5, 10).map(float)

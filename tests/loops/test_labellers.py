@@ -16,7 +16,7 @@ from accordant.loops.drawn import Drawn
 from accordant.loops.labellers import EQUAL, ByPreference, ByReward, read_tokens
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.ranking import ListwiseScores
-from accordant.objectives.policy_gradient import copg
+from accordant.objectives.losses.policy_gradient import copg
 from accordant.rewards.preference import RewardPreference, symmetric_preference
 from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer

@@ -34,7 +34,7 @@ def of_log_ratios(
     def one(values: Sequence[float]) -> Sequences:
         return answers([[value - 1] for value in values], [[-1.0] for _ in values])
 
-    return PairwiseScores(one(chosen), one(rejected), Attached(numbers))
+    return PairwiseScores(one(chosen), one(rejected), attached=Attached(numbers))
 
 
 def without_reference(chosen: Rows, rejected: Rows) -> PairwiseScores:

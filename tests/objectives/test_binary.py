@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.objectives.batch import column_totals, evaluate
-from accordant.objectives.binary import bco, kto
 from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
 from accordant.objectives.kinds.binary import BinaryScores
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.pairwise import dpo
+from accordant.objectives.losses.binary import bco, kto
+from accordant.objectives.losses.pairwise import dpo
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.scoring.scores import from_lists
 
@@ -34,7 +34,9 @@ def answers(log_ratios: list[float], desirable: list[bool], mismatched: list[flo
     if mismatched is not None:
         owner = torch.arange(len(mismatched))
         extra["mismatched"] = ExtraAnswers(sequences(mismatched), owner)
-    return BinaryScores(sequences(log_ratios), torch.tensor(desirable), Attached(answers=extra))
+    return BinaryScores(
+        sequences(log_ratios), torch.tensor(desirable), attached=Attached(answers=extra)
+    )
 
 
 @given(

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from accordant.base.errors import UserError
 from accordant.objectives.assembly import assemble
-from accordant.objectives.binary import d2o
 from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
 from accordant.objectives.kinds.binary import BinaryScores
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.pairwise import dpo
+from accordant.objectives.losses.binary import d2o
+from accordant.objectives.losses.pairwise import dpo
 from accordant.objectives.preparations import Baselines, Mismatched, SelfSamples
 from accordant.objectives.registry import get_objective, objective, temporary_objectives
 from accordant.scoring.scores import from_lists
@@ -40,7 +40,9 @@ def unwanted(rows: list[tuple[float, list[float]]]) -> BinaryScores:
     )
     labels = torch.tensor([False] * len(rows))
     return BinaryScores(
-        sequences([h for h, _ in rows]), labels, Attached(answers={"self_samples": samples})
+        sequences([h for h, _ in rows]),
+        labels,
+        attached=Attached(answers={"self_samples": samples}),
     )
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import loss_totals
-from accordant.objectives.demonstration import poft, sft
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.kinds.demonstration import DemonstrationScores
-from accordant.objectives.pairwise import dpo
+from accordant.objectives.losses.demonstration import poft, sft
+from accordant.objectives.losses.pairwise import dpo
 from accordant.objectives.registry import get_objective
 from accordant.scoring.scores import from_lists
 from accordant.tokens.examples import Example, with_answers

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.derived import retain_dpo
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.pairwise import ln_dpo
+from accordant.objectives.losses.derived import retain_dpo
+from accordant.objectives.losses.pairwise import ln_dpo
 from accordant.scoring.scores import from_lists
 
 log_p = st.floats(-6.0, -0.02)

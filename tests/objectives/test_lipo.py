@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.lipo import (
+from accordant.objectives.losses.lipo import (
     lipo_hinge,
     lipo_lambda,
     lipo_listmle,
@@ -18,8 +18,8 @@ from accordant.objectives.lipo import (
     lipo_pointwise,
     lipo_softmax,
 )
-from accordant.objectives.listwise import plackett_luce
-from accordant.objectives.pairwise import dpo
+from accordant.objectives.losses.listwise import plackett_luce
+from accordant.objectives.losses.pairwise import dpo
 from tests.objectives.test_listwise import rankings, scores_of_one
 
 FAMILY = (lipo_lambda, lipo_pairwise, lipo_hinge, lipo_pointwise, lipo_softmax, lipo_listmle)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.kinds.ranking import ListwiseScores
-from accordant.objectives.listwise import aft, plackett_luce, pro
+from accordant.objectives.losses.listwise import aft, plackett_luce, pro
+from accordant.objectives.losses.pairwise import dpo
 from accordant.objectives.numerics import to_grid
-from accordant.objectives.pairwise import dpo
 from accordant.scoring.scores import from_lists
 
 scores_of_one = st.lists(st.floats(-8, 8), min_size=1, max_size=5)

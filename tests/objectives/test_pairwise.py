@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.pairwise import (
+from accordant.objectives.losses.pairwise import (
     dove,
     dove_joint,
     dpo,
@@ -23,7 +23,7 @@ from accordant.objectives.pairwise import (
     rpo,
     tdpo,
 )
-from accordant.objectives.pairwise_reference_free import simpo
+from accordant.objectives.losses.pairwise_reference_free import simpo
 from accordant.scoring.scores import Scores, from_lists
 from tests.objectives.pairs import answers, gradients, of_log_ratios, random_pairs
 

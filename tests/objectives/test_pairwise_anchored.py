@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.pairwise_anchored import apo_down, apo_zero, nca, sppo
+from accordant.objectives.losses.pairwise_anchored import apo_down, apo_zero, nca, sppo
 from tests.objectives.pairs import gradients, of_log_ratios
 
 ratio = st.floats(-20, 20)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from accordant.objectives.assembly import assemble
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.pairwise import dpo
-from accordant.objectives.pairwise_graded import irepo, mm_dpo
+from accordant.objectives.losses.pairwise import dpo
+from accordant.objectives.losses.pairwise_graded import irepo, mm_dpo
 from accordant.objectives.registry import get_objective
 from accordant.scoring.scores import from_lists
 from accordant.tokens.examples import Example

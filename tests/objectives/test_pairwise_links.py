@@ -9,8 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.pairwise import dpo, ipo
-from accordant.objectives.pairwise_links import DERIVATIVES, LINKS, discopo, f_dpo, gpo, hinge
+from accordant.objectives.losses.pairwise import dpo, ipo
+from accordant.objectives.losses.pairwise_links import (
+    DERIVATIVES,
+    LINKS,
+    discopo,
+    f_dpo,
+    gpo,
+    hinge,
+)
 from tests.objectives.pairs import gradients, of_log_ratios, random_pairs
 
 SLOW_LINKS = {

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.pairwise import dpo
-from accordant.objectives.pairwise_reference_free import bose, cpo, mapo, orpo, simpo, slic
+from accordant.objectives.losses.pairwise import dpo
+from accordant.objectives.losses.pairwise_reference_free import bose, cpo, mapo, orpo, simpo, slic
 from tests.objectives.pairs import answers, gradients, random_pairs, without_reference
 
 answer = st.lists(st.floats(-6, -0.01), min_size=1, max_size=4)

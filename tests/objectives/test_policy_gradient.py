@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.kinds.ranking import ListwiseScores
-from accordant.objectives.pairwise import ipo
-from accordant.objectives.policy_gradient import DIVERGENCES, copg, f_dpg
+from accordant.objectives.losses.pairwise import ipo
+from accordant.objectives.losses.policy_gradient import DIVERGENCES, copg, f_dpg
 from accordant.scoring.scores import Scores, from_lists
 from tests.objectives.test_listwise import rankings
 

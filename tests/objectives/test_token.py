@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.objectives.batch import loss_totals
-from accordant.objectives.demonstration import sft
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.demonstration import DemonstrationScores
 from accordant.objectives.kinds.judgment import JudgmentScores
-from accordant.objectives.token import complained_of, cut, log_complement
+from accordant.objectives.losses.demonstration import sft
+from accordant.objectives.losses.token import complained_of, cut, log_complement
 from accordant.scoring.scores import from_lists
 
 token = st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99))  # judged and plain probability

@@ -15,10 +15,10 @@ import torch
 
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.pairwise import dpo, exo, ipo, ln_dpo, robust_dpo, rpo
-from accordant.objectives.pairwise_anchored import apo_down, apo_zero, nca, sppo
-from accordant.objectives.pairwise_links import discopo, f_dpo, hinge
-from accordant.objectives.pairwise_reference_free import cpo, orpo, simpo, slic
+from accordant.objectives.losses.pairwise import dpo, exo, ipo, ln_dpo, robust_dpo, rpo
+from accordant.objectives.losses.pairwise_anchored import apo_down, apo_zero, nca, sppo
+from accordant.objectives.losses.pairwise_links import discopo, f_dpo, hinge
+from accordant.objectives.losses.pairwise_reference_free import cpo, orpo, simpo, slic
 from tests.objectives.pairs import random_pairs
 
 pytest.importorskip("trl", reason="compares with TRL's losses, and TRL is not installed")

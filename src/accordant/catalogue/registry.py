@@ -89,7 +89,7 @@ def list_systems(
 
     Args:
         room: only those in this room or a part of it (`objectives` includes
-            `objectives/pairwise`).
+            `objectives/losses/pairwise`).
         state: only those that work, or only those that are planned.
         search: only those in whose id, slug, title, text or paper every word occurs.
 

@@ -15,23 +15,21 @@ import torch
 from accordant.objectives.feedback import check_feedback, check_labels
 from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
 from accordant.objectives.kind import answer_counts
-from accordant.objectives.kinds import kind_of_inputs
 from accordant.tokens.examples import Example
 
 if TYPE_CHECKING:
     from accordant.objectives.registry import Objective
     from accordant.scoring.scores import Scores
 
+# Of every continuation whose it is: the name it is attached under, empty for a record's own
+# answers, and the place of its example.
+Owners = list[tuple[str, int]]
+
 
 def assemble(
-    objective: Objective,
-    policy: Scores,
-    reference: Scores | None,
-    examples: Sequence[Example],
+    objective: Objective, policy: Scores, reference: Scores | None, examples: Sequence[Example]
 ) -> Any:
     """Build the scores record that `objective` takes.
-
-    The reference never receives a gradient: it is detached here.
 
     Args:
         objective: whose record to build.
@@ -50,70 +48,52 @@ def assemble(
     """
     check_feedback(objective, {example.kind for example in examples})
     check_labels(objective, examples)
-    expected = sum(len(tree.continuations) for example in examples for tree in example.trees)
-    if policy.count != expected:
-        raise ValueError(f"{policy.count} scores for {expected} continuations")
+    owners: Owners = [
+        (name, place)
+        for place, (example, own) in enumerate(zip(examples, answer_counts(examples), strict=True))
+        for name, count in (("", own), *example.extra_answers.items())
+        for _ in range(count)
+    ]
+    if policy.count != len(owners):
+        raise ValueError(f"{policy.count} scores for {len(owners)} continuations")
+    for need in objective.prepare:
+        if not need.optional and not all(map(need.is_done, examples)):
+            raise ValueError(f"objective {objective.name!r} needs {need.noun} in every example")
+    scores = Sequences(policy)
     if objective.needs_reference:
         if reference is None:
             raise ValueError(f"objective {objective.name!r} needs reference scores")
         if not torch.equal(reference.lengths, policy.lengths):
             raise ValueError("reference and policy scores are of different continuations")
-        reference = reference.detach()
-    else:
-        reference = None
-    kind = kind_of_inputs(objective.inputs)
-    if kind is None:
-        raise ValueError(f"nothing builds {objective.inputs.__name__}")
-    for need in objective.prepare:
-        if not need.optional and not all(map(need.is_done, examples)):
-            raise ValueError(f"objective {objective.name!r} needs {need.noun} in every example")
-    scores = Sequences(policy, reference)
-    groups = _groups(examples)
-    inputs = kind.assemble(_select(scores, groups[_OWN]), examples)
+        # Whatever the caller scored it with, no gradient may reach the reference.
+        scores = Sequences(policy, reference.detach())
+    inputs = objective.inputs.assemble(_select(scores, owners, ""), examples)
     if not objective.prepare:
         return inputs
-    return replace(inputs, attached=_attached(objective, scores, examples, groups))
+    return replace(inputs, attached=_attached(objective, scores, owners, examples))
 
 
-# Name of the record's own answers among the groups of continuations.
-_OWN = ""
-Group = list[tuple[int, int]]  # continuation and the example it belongs to
-
-
-def _groups(examples: Sequence[Example]) -> dict[str, Group]:
-    """Tell the records' own answers from each kind of attached ones."""
-    groups: dict[str, Group] = {_OWN: []}
-    first = 0
-    for place, (example, own) in enumerate(zip(examples, answer_counts(examples), strict=True)):
-        for name, count in ((_OWN, own), *example.extra_answers.items()):
-            groups.setdefault(name, []).extend((at, place) for at in range(first, first + count))
-            first += count
-    return groups
-
-
-def _select(scores: Sequences, group: Group) -> Sequences:
-    if len(group) == scores.policy.count:
+def _select(scores: Sequences, owners: Owners, name: str) -> Sequences:
+    """Select the continuations attached under a name."""
+    mine = [at for at, (other, _) in enumerate(owners) if other == name]
+    if len(mine) == len(owners):
         return scores
-    return scores.select(torch.tensor([at for at, _ in group], device=scores.policy.lengths.device))
+    return scores.select(scores.policy.lengths.new_tensor(mine))
 
 
 def _attached(
-    objective: Objective,
-    scores: Sequences,
-    examples: Sequence[Example],
-    groups: dict[str, Group],
+    objective: Objective, scores: Sequences, owners: Owners, examples: Sequence[Example]
 ) -> Attached:
     """Collect what the objective's preparations gave to all of the examples."""
     numbers, answers = {}, {}
-    for need in objective.prepare:
-        name = need.attaches
+    for name, default in ((need.attaches, need.default) for need in objective.prepare):
         if any(name in example.numbers for example in examples):
-            given = [example.numbers.get(name, need.default) for example in examples]
-            rows = [row for row in given if row is not None]
+            rows = [example.numbers.get(name, default) for example in examples]
             # Numbers that only some examples have are none at all: whoever reads them is told.
-            if len(rows) == len(examples):
+            if None not in rows:
                 numbers[name] = scores.policy.logps.new_tensor(rows)
         if all(name in example.extra_answers for example in examples):
-            owner = torch.tensor([n for _, n in groups[name]], device=scores.policy.lengths.device)
-            answers[name] = ExtraAnswers(_select(scores, groups[name]), owner)
+            places = [place for other, place in owners if other == name]
+            example = scores.policy.lengths.new_tensor(places)
+            answers[name] = ExtraAnswers(_select(scores, owners, name), example)
     return Attached(numbers, answers)

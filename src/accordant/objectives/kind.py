@@ -1,4 +1,4 @@
-"""What losses on a kind of feedback take and what is measured of it: one frozen record.
+"""What losses on a kind of feedback take, and what is measured of it: a record of scores.
 
 Knows scores, examples in tokens and labels. Knows nothing of losses or of the kinds there are: each
 is a file of `objectives.kinds`. Imports no torch.
@@ -6,42 +6,61 @@ is a file of `objectives.kinds`. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Self
 
+from accordant.objectives.inputs import Attached, LossOutput, Sequences
+from accordant.statistics.measures import HeldOut
 from accordant.tokens.examples import Example
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from accordant.objectives.held_out import HeldOutLogps
-    from accordant.objectives.inputs import LossOutput, Sequences
-    from accordant.statistics.measures import HeldOut
 
     # A metric's name, its values and which of them (or how much each) count.
     Row = tuple[str, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredKind:
-    """Scores of some kinds of feedback.
+class ScoredKind(ABC):
+    """Scores of `n` examples as losses take them; a kind of feedback says which, in fields.
+
+    `feedback` names the kinds of feedback, of `feedback.kinds`, whose usual scores these are; a
+    loss learns from the first of them unless it says more.
 
     Args:
-        feedback: kinds of feedback, names of `feedback.kinds`, whose usual scores these are.
-        inputs: record of scores that losses take, a frozen dataclass with a field `attached`.
-        assemble: from scores of the examples' own answers, in order, to that record. Raises
-            ValueError where they do not fit.
-        metrics: what is logged of a batch beside the loss.
-        measure: what held-out examples say, from log-probabilities of their own answers and beta,
-            the factor from log-ratios to implicit rewards; at least one example.
+        attached: what preparations gave.
     """
 
-    feedback: tuple[str, ...]
-    inputs: type
-    assemble: Callable[[Sequences, Sequence[Example]], Any]
-    metrics: Callable[[Any, LossOutput], Iterator[Row]]
-    measure: Callable[[HeldOutLogps, Sequence[Example], float], HeldOut]
+    feedback: ClassVar[tuple[str, ...]]
+    attached: Attached = field(default=Attached(), kw_only=True)
+
+    @classmethod
+    @abstractmethod
+    def assemble(cls, scores: Sequences, examples: Sequence[Example]) -> Self:
+        """Build the record from scores of the examples' own answers, in order.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+
+    @abstractmethod
+    def metrics(self, output: LossOutput) -> Iterator[Row]:
+        """Yield what is logged of a batch beside the loss."""
+
+    @staticmethod
+    @abstractmethod
+    def measure(logps: HeldOutLogps, examples: Sequence[Example], beta: float) -> HeldOut:
+        """Measure held-out examples, at least one.
+
+        Args:
+            logps: log-probabilities of their own answers, in order.
+            examples: records in tokens.
+            beta: factor from log-ratios to implicit rewards.
+        """
 
 
 def answer_counts(examples: Sequence[Example]) -> list[int]:

@@ -8,17 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from accordant.objectives.batch import loss_totals
 from accordant.objectives.inputs import LossOutput
-from accordant.objectives.kinds import kind_of_inputs
 
 if TYPE_CHECKING:
-    from accordant.objectives.kind import Row
+    from accordant.objectives.kind import Row, ScoredKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +57,14 @@ class MetricTotals:
         return found
 
 
-def family_metrics(inputs: Any, output: LossOutput) -> MetricTotals:
+def family_metrics(inputs: ScoredKind, output: LossOutput) -> MetricTotals:
     """Compute the metrics of one batch or of one part of a batch.
 
     Every kind logs `loss`, what the objective itself reports, and its own (`objectives.kinds`).
     Rewards are left out where the objective defines none.
     """
     with torch.no_grad():
-        kind = kind_of_inputs(type(inputs))
-        rows = [*_common(output), *(kind.metrics(inputs, output) if kind is not None else ())]
+        rows = [*_common(output), *inputs.metrics(output)]
         values = [torch.stack([(v * c).sum(), c.sum()]) for _, v, c in rows]
         return MetricTotals(tuple(name for name, _, _ in rows), torch.stack(values, dim=1))
 

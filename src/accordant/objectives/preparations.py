@@ -6,39 +6,38 @@ Knows names of options, and of what is attached to examples. How a preparation i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from accordant.tokens.examples import Example
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Preparation:
     """Something that is attached to every example, or done to it, before training.
 
     `attaches` names the numbers or answers an example then has (`Example.numbers`,
     `Example.extra_answers`), `noun` says it in words, `optional` whether the objective can do
     without, by its options or by a default of its own, and `default` the numbers of an example
-    that has none beside others that do.
+    that has none beside others that do. `option_type` is the type of `option`, in words.
+
+    Args:
+        option: option of the objective that governs it; empty where none does.
     """
+
+    option: str = ""
 
     attaches: ClassVar[str] = ""
     noun: ClassVar[str] = ""
     optional: ClassVar[bool] = False
     default: ClassVar[tuple[float, ...] | None] = None
-
-    @property
-    def options(self) -> Mapping[str, str]:
-        """Options the objective must have for it, with their types in words."""
-        return {}
+    option_type: ClassVar[str] = ""
 
     def is_done(self, example: Example) -> bool:
-        """Whether the example has what this preparation gives."""
+        """Tell whether the example has what this preparation gives."""
         return example.has(self.attaches)
 
 
-@dataclass(frozen=True, slots=True)
 class Mismatched(Preparation):
     """Every prompt also with another example's answer (KTO estimates a KL from them)."""
 
@@ -46,25 +45,14 @@ class Mismatched(Preparation):
     noun = "mismatched answers"
 
 
-@dataclass(frozen=True, slots=True)
 class SelfSamples(Preparation):
-    """Answers the start model gives to every prompt itself (D2O).
+    """Answers the start model gives to every prompt itself (D2O); the option says how many."""
 
-    Args:
-        count: option of the objective, a whole number, that says how many.
-    """
-
-    count: str
     attaches = "self_samples"
     noun = "self-samples"
-
-    @property
-    def options(self) -> Mapping[str, str]:
-        """The option that says how many."""
-        return {self.count: "whole number"}
+    option_type = "whole number"
 
 
-@dataclass(frozen=True, slots=True)
 class Baselines(Preparation):
     """Scores of further frozen models, `--baseline-model` (PoFT).
 
@@ -76,37 +64,28 @@ class Baselines(Preparation):
     noun = "scores of baselines"
 
 
-@dataclass(frozen=True, slots=True)
 class PromptWeights(Preparation):
     """How much commoner an example's prompt is among wanted answers than among unwanted ones (BCO).
 
-    Args:
-        asked: option of the objective, true or false, that asks for it.
+    It is done where the option says so.
     """
 
-    asked: str
     attaches = "prompt_weight"
     noun = "weighed prompts"
     optional = True
-
-    @property
-    def options(self) -> Mapping[str, str]:
-        """The option that asks for it."""
-        return {self.asked: "true or false"}
+    option_type = "true or false"
 
 
-@dataclass(frozen=True, slots=True)
 class ScoredPrompts(Preparation):
     """Prompts scored with their answers, as one text (joint preferences, DOVE)."""
 
     noun = "prompts scored with their answers"
 
     def is_done(self, example: Example) -> bool:
-        """Whether the trees begin with one token."""
+        """Tell whether the trees begin with one token."""
         return all(len(tree.prompt) == 1 for tree in example.trees)
 
 
-@dataclass(frozen=True, slots=True)
 class Detail(Preparation):
     """Something records say beyond their type; `attaches` is the record's field.
 
@@ -118,7 +97,6 @@ class Detail(Preparation):
     how: ClassVar[str] = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Votes(Detail):
     """People who preferred the chosen and the rejected answer; one for the choice if none voted."""
 
@@ -133,7 +111,6 @@ class Votes(Detail):
     default = (1.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
 class RewardGaps(Detail):
     """By how much the chosen answer was rated higher than the rejected one."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accordant.objectives.inputs import NOTHING, Attached, LossOutput, Sequences
+from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kind import ScoredKind, expect_answers
 from accordant.statistics.measures import HeldOut, Measure, chance_figure
 from accordant.tokens.examples import Example
@@ -22,38 +22,45 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class BinaryScores:
+class BinaryScores(ScoredKind):
     """`n` answers with thumbs.
 
     Args:
         completion: the answers, `n` sequences.
         desirable: bool `[n]`.
-        attached: what preparations gave.
     """
 
+    feedback = ("binary",)
     completion: Sequences
     desirable: Tensor
-    attached: Attached = NOTHING
+
+    @classmethod
+    def assemble(cls, scores: Sequences, examples: Sequence[Example]) -> BinaryScores:
+        """Take one answer and one label of every example."""
+        expect_answers(1, examples)
+        labels = [example.label for example in examples]
+        if None in labels:
+            raise ValueError("a binary example has no label")
+        return cls(scores, scores.policy.lengths.new_tensor(labels).bool())
+
+    def metrics(self, output: LossOutput) -> Iterator[Row]:
+        """Yield `rewards/` and `logps/` of desirable and undesirable answers."""
+        logps = self.completion.policy.sum()
+        wanted = self.desirable.to(logps.dtype)
+        for noun, values in (("rewards", output.rewards), ("logps", logps)):
+            if values is not None:
+                yield f"{noun}/desirable", values, wanted
+                yield f"{noun}/undesirable", values, 1 - wanted
+
+    @staticmethod
+    def measure(logps: HeldOutLogps, examples: Sequence[Example], beta: float) -> HeldOut:
+        """Measure how well implicit rewards tell the labels apart."""
+        return measure_thumbs(logps, thumbs_of(examples), beta)
 
 
-def assemble(scores: Sequences, examples: Sequence[Example]) -> BinaryScores:
-    """Build the record of scores of answers with thumbs."""
-    expect_answers(1, examples)
-    labels = [example.label for example in examples]
-    if None in labels:
-        raise ValueError("a binary example has no label")
-    return BinaryScores(scores, scores.policy.lengths.new_tensor(labels).bool())
-
-
-def metrics(inputs: BinaryScores, output: LossOutput) -> Iterator[Row]:
-    """Yield `rewards/` and `logps/` of desirable and undesirable answers."""
-    sums = inputs.completion.policy.sum()
-    wanted = inputs.desirable.to(sums.dtype)
-    if output.rewards is not None:
-        yield "rewards/desirable", output.rewards, wanted
-        yield "rewards/undesirable", output.rewards, 1 - wanted
-    yield "logps/desirable", sums, wanted
-    yield "logps/undesirable", sums, 1 - wanted
+def thumbs_of(examples: Sequence[Example]) -> list[float]:
+    """Return 1 for every wanted example and 0 for the others, those without a label included."""
+    return [float(bool(example.label)) for example in examples]
 
 
 def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1.0) -> HeldOut:
@@ -64,17 +71,15 @@ def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1
         desirable: True or 1 for a thumb up, `[n]`.
         beta: the objective's factor from log-ratios to implicit rewards.
     """
-    from accordant.objectives.held_out import histogram_of, mean_of, wins
-    from accordant.statistics.estimates import area_under_curve, proportion, to_floats
+    from accordant.objectives.held_out import histogram_of, mean_of, paired, wins
+    from accordant.statistics.estimates import area_under_curve, proportion
 
-    rewards, good = completions.rewards(beta), to_floats(desirable, "desirable") != 0
-    if rewards.shape != good.shape:
-        raise ValueError(f"{len(rewards)} completions but {len(good)} labels")
+    rewards, thumbs = paired(completions=completions.rewards(beta), desirable=desirable)
+    groups = {"desirable": thumbs != 0, "undesirable": thumbs == 0}
     # The sign of the reward is right where it is that of the thumb.
-    accuracy = proportion(wins(rewards * (2.0 * good - 1.0)))
+    accuracy = proportion(wins(rewards * (2.0 * groups["desirable"] - 1.0)))
     # NaN where one of the two groups is missing: there is nothing to tell apart.
-    auc = area_under_curve(rewards[good], rewards[~good])
-    groups = {"desirable": good, "undesirable": ~good}
+    auc = area_under_curve(*(rewards[members] for members in groups.values()))
     return HeldOut(
         kind="binary",
         count=len(rewards),
@@ -109,22 +114,10 @@ def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1
                 "Held-out implicit rewards",
                 "The further apart the two, the better the model tells them apart.",
                 ("implicit reward", "completions"),
-                ("undesirable", rewards[~good]),
-                ("desirable", rewards[good]),
+                *((name, rewards[who]) for name, who in reversed(groups.items())),
             ),
         ),
     )
 
 
-def thumbs_of(examples: Sequence[Example]) -> list[float]:
-    """Return 1 for every wanted example and 0 for the others, those without a label included."""
-    return [float(bool(example.label)) for example in examples]
-
-
-KIND = ScoredKind(
-    feedback=("binary",),
-    inputs=BinaryScores,
-    assemble=assemble,
-    metrics=metrics,
-    measure=lambda logps, examples, beta: measure_thumbs(logps, thumbs_of(examples), beta),
-)
+KIND = BinaryScores

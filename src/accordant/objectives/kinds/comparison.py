@@ -9,41 +9,52 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accordant.objectives.inputs import NOTHING, Attached, LossOutput, Sequences
+from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kind import ScoredKind, split_pairs
 from accordant.statistics.measures import HeldOut
 from accordant.tokens.examples import Example
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from accordant.objectives.held_out import HeldOutLogps
     from accordant.objectives.kind import Row
 
 
 @dataclass(frozen=True, slots=True)
-class PairwiseScores:
+class PairwiseScores(ScoredKind):
     """`n` pairs: `chosen` and `rejected` hold `n` sequences each, in the same order."""
 
+    feedback = ("comparison", "joint_pair")
     chosen: Sequences
     rejected: Sequences
-    attached: Attached = NOTHING
 
+    @classmethod
+    def assemble(cls, scores: Sequences, examples: Sequence[Example]) -> PairwiseScores:
+        """Take the two answers of every example apart."""
+        return cls(*split_pairs(scores, examples))
 
-def assemble(scores: Sequences, examples: Sequence[Example]) -> PairwiseScores:
-    """Build the record of scores of pairs."""
-    return PairwiseScores(*split_pairs(scores, examples))
+    def log_ratios(self) -> tuple[Tensor, Tensor]:
+        """Return h of the chosen and of the rejected answers, `[n]` each; see `Sequences`."""
+        return self.chosen.log_ratio(), self.rejected.log_ratio()
 
+    def metrics(self, output: LossOutput) -> Iterator[Row]:
+        """Yield rewards of both answers, margins and accuracies (ties are wrong), and `logps/`."""
+        ones = output.losses.new_ones(output.losses.shape)
+        if output.rewards is not None:
+            chosen, rejected = output.rewards.chunk(2)
+            yield "rewards/chosen", chosen, ones
+            yield "rewards/rejected", rejected, ones
+            yield "rewards/margins", chosen - rejected, ones
+            yield "rewards/accuracies", (chosen > rejected).to(ones.dtype), ones
+        yield "logps/chosen", self.chosen.policy.sum(), ones
+        yield "logps/rejected", self.rejected.policy.sum(), ones
 
-def metrics(inputs: PairwiseScores, output: LossOutput) -> Iterator[Row]:
-    """Yield rewards of both answers, margins and accuracies (ties are wrong), and `logps/`."""
-    ones = output.losses.new_ones(output.losses.shape)
-    if output.rewards is not None:
-        chosen, rejected = output.rewards.chunk(2)
-        yield "rewards/chosen", chosen, ones
-        yield "rewards/rejected", rejected, ones
-        yield "rewards/margins", chosen - rejected, ones
-        yield "rewards/accuracies", (chosen > rejected).to(ones.dtype), ones
-    yield "logps/chosen", inputs.chosen.policy.sum(), ones
-    yield "logps/rejected", inputs.rejected.policy.sum(), ones
+    @staticmethod
+    def measure(logps: HeldOutLogps, examples: Sequence[Example], beta: float) -> HeldOut:
+        """Measure how the margins of the pairs moved."""
+        del examples  # every one has two answers, chosen first
+        return measure_comparisons(logps.every(2), logps.every(2, start=1), beta)
 
 
 def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: float = 1.0) -> HeldOut:
@@ -101,12 +112,4 @@ def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: floa
     )
 
 
-KIND = ScoredKind(
-    feedback=("comparison", "joint_pair"),
-    inputs=PairwiseScores,
-    assemble=assemble,
-    metrics=metrics,
-    measure=lambda logps, _, beta: measure_comparisons(
-        logps.every(2), logps.every(2, start=1), beta
-    ),
-)
+KIND = PairwiseScores

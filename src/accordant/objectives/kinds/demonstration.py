@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accordant.objectives.inputs import NOTHING, Attached, LossOutput, Sequences
+from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kind import ScoredKind, expect_answers
 from accordant.statistics.interval import Interval
 from accordant.statistics.measures import HeldOut, KeyFigure, Measure, tone_of
@@ -22,23 +22,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class DemonstrationScores:
-    """`n` answers to imitate; `attached` is what preparations gave."""
+class DemonstrationScores(ScoredKind):
+    """`n` answers to imitate."""
 
+    feedback = ("demonstration",)
     completion: Sequences
-    attached: Attached = NOTHING
 
+    @classmethod
+    def assemble(cls, scores: Sequences, examples: Sequence[Example]) -> DemonstrationScores:
+        """Take one answer of every example."""
+        expect_answers(1, examples)
+        return cls(scores)
 
-def assemble(scores: Sequences, examples: Sequence[Example]) -> DemonstrationScores:
-    """Build the record of scores of demonstrations."""
-    expect_answers(1, examples)
-    return DemonstrationScores(scores)
+    def metrics(self, output: LossOutput) -> Iterator[Row]:
+        """Yield `nll`, per token."""
+        del output
+        logps = self.completion.policy.logps
+        yield "nll", -logps, logps.new_ones(logps.shape)
 
-
-def metrics(inputs: DemonstrationScores, _: LossOutput) -> Iterator[Row]:
-    """Yield `nll`, per token."""
-    logps = inputs.completion.policy.logps
-    yield "nll", -logps, logps.new_ones(logps.shape)
+    @staticmethod
+    def measure(logps: HeldOutLogps, examples: Sequence[Example], beta: float) -> HeldOut:
+        """Measure how perplexity moved."""
+        del examples, beta
+        return measure_demonstrations(logps)
 
 
 def measure_demonstrations(completions: HeldOutLogps) -> HeldOut:
@@ -94,10 +100,4 @@ def _perplexity_figure(old: Interval, new: Interval, change: Interval, count: in
     )
 
 
-KIND = ScoredKind(
-    feedback=("demonstration",),
-    inputs=DemonstrationScores,
-    assemble=assemble,
-    metrics=metrics,
-    measure=lambda logps, _examples, _beta: measure_demonstrations(logps),
-)
+KIND = DemonstrationScores

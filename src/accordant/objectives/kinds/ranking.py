@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from accordant.objectives.inputs import NOTHING, Attached, LossOutput, Sequences
+from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kind import ScoredKind, answer_counts
 from accordant.objectives.numerics import to_grid
 from accordant.statistics.measures import HeldOut, Measure, Tone, chance_figure, key_figure
@@ -23,27 +23,52 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ListwiseScores:
+class ListwiseScores(ScoredKind):
     """Rankings of any length, flat.
 
     Args:
         completions: all answers of all rankings, ranking by ranking, best first: `m` sequences.
         ranking: ranking every answer belongs to, int64 `[m]`, not decreasing, from 0 to `n` - 1.
         rewards: number every answer was ranked by, float32 `[m]`; without numbers, minus its rank.
-        attached: what preparations gave.
     """
 
+    feedback = ("ranking",)
     completions: Sequences
     ranking: Tensor
     rewards: Tensor
-    attached: Attached = NOTHING
 
+    @classmethod
+    def assemble(cls, scores: Sequences, examples: Sequence[Example]) -> ListwiseScores:
+        """Take all answers of every example, which may be a comparison: a ranking of two."""
+        counts = scores.policy.lengths.new_tensor(answer_counts(examples))
+        ranking = counts.new_tensor(range(len(examples))).repeat_interleave(counts)
+        return cls(scores, ranking, scores.policy.logps.new_tensor(_worth(examples)))
 
-def assemble(scores: Sequences, examples: Sequence[Example]) -> ListwiseScores:
-    """Build the record of scores of rankings."""
-    counts = scores.policy.lengths.new_tensor(answer_counts(examples))
-    ranking = counts.new_tensor(range(len(examples))).repeat_interleave(counts)
-    return ListwiseScores(scores, ranking, scores.policy.logps.new_tensor(_worth(examples)))
+    def metrics(self, output: LossOutput) -> Iterator[Row]:
+        """Yield rewards of the best and the worst, how far they follow the order, and `logps/`."""
+        labels, present = to_grid(self.rewards, self.ranking)
+        logps, _ = to_grid(self.completions.policy.sum(), self.ranking)
+        highest = labels.masked_fill(~present, -float("inf")).amax(dim=1, keepdim=True)
+        lowest = labels.masked_fill(~present, float("inf")).amin(dim=1, keepdim=True)
+        best = (present & (labels == highest)).to(logps.dtype)
+        worst = (present & (labels == lowest)).to(logps.dtype)
+        # Every ranking counts once, however many answers share its first or last place.
+        best, worst = best / best.sum(1, keepdim=True), worst / worst.sum(1, keepdim=True)
+        if output.rewards is not None:
+            rewards, _ = to_grid(output.rewards, self.ranking)
+            yield "rewards/best", rewards, best
+            yield "rewards/worst", rewards, worst
+            margins = (rewards * (best - worst)).sum(1)
+            yield "rewards/margins", margins, margins.new_ones(margins.shape)
+            yield from _order_metrics(rewards, labels, present)
+        yield "logps/best", logps, best
+        yield "logps/worst", logps, worst
+
+    @staticmethod
+    def measure(logps: HeldOutLogps, examples: Sequence[Example], beta: float) -> HeldOut:
+        """Measure how well implicit rewards follow the order of the answers."""
+        owner = [place for place, count in enumerate(answer_counts(examples)) for _ in range(count)]
+        return measure_rankings(logps, owner, _worth(examples), beta)
 
 
 def _worth(examples: Sequence[Example]) -> list[float]:
@@ -55,27 +80,6 @@ def _worth(examples: Sequence[Example]) -> list[float]:
             raise ValueError(f"{len(numbers)} rewards for {count} ranked answers")
         worth.extend(numbers)
     return worth
-
-
-def metrics(inputs: ListwiseScores, output: LossOutput) -> Iterator[Row]:
-    """Yield rewards of the best and the worst, how far they follow the order, and `logps/`."""
-    labels, present = to_grid(inputs.rewards, inputs.ranking)
-    logps, _ = to_grid(inputs.completions.policy.sum(), inputs.ranking)
-    highest = labels.masked_fill(~present, -float("inf")).amax(dim=1, keepdim=True)
-    lowest = labels.masked_fill(~present, float("inf")).amin(dim=1, keepdim=True)
-    best = (present & (labels == highest)).to(logps.dtype)
-    worst = (present & (labels == lowest)).to(logps.dtype)
-    # Every ranking counts once, however many answers share its first or last place.
-    best, worst = best / best.sum(1, keepdim=True), worst / worst.sum(1, keepdim=True)
-    if output.rewards is not None:
-        rewards, _ = to_grid(output.rewards, inputs.ranking)
-        yield "rewards/best", rewards, best
-        yield "rewards/worst", rewards, worst
-        margins = (rewards * (best - worst)).sum(1)
-        yield "rewards/margins", margins, margins.new_ones(margins.shape)
-        yield from _order_metrics(rewards, labels, present)
-    yield "logps/best", logps, best
-    yield "logps/worst", logps, worst
 
 
 def _order_metrics(rewards: Tensor, labels: Tensor, present: Tensor) -> Iterator[Row]:
@@ -116,26 +120,20 @@ def measure_rankings(
     """
     import numpy as np
 
-    from accordant.objectives.held_out import histogram_of, mean_of
-    from accordant.statistics.estimates import bootstrap_mean, proportion, to_floats
+    from accordant.objectives.held_out import histogram_of, mean_of, paired
+    from accordant.statistics.estimates import bootstrap_mean, proportion
 
-    rewards = completions.rewards(beta)
-    owner, worth = to_floats(ranking, "ranking"), to_floats(labels, "labels")
-    if not rewards.shape == owner.shape == worth.shape:
-        raise ValueError(f"{len(rewards)} completions, {len(owner)} owners, {len(worth)} labels")
+    rewards, owner, worth = paired(
+        completions=completions.rewards(beta), ranking=ranking, labels=labels
+    )
     rows = [np.flatnonzero(owner == number) for number in np.unique(owner)]
     if any(len(row) < 2 for row in rows):
         raise ValueError("a ranking needs at least two completions")
     orders = [_order_of(rewards[row], worth[row]) for row in rows]
     ordered = [order for order in orders if order.pairs]
-    tops = [row[np.argmax(worth[row])] for row in rows]
-    best = np.isin(np.arange(len(rewards)), tops)
-    gaps = np.array(
-        [
-            rewards[top] - rewards[row[row != top]].mean()
-            for row, top in zip(rows, tops, strict=True)
-        ]
-    )
+    best = np.zeros(len(rewards), bool)
+    best[[row[order.best] for row, order in zip(rows, orders, strict=True)]] = True
+    gaps = np.array([order.gap for order in orders])
     accuracy = bootstrap_mean([order.accuracy for order in ordered])
     top = proportion([order.top for order in ordered])
     tau = bootstrap_mean([order.tau for order in ordered])
@@ -182,10 +180,20 @@ _TAU_READINGS: dict[Tone, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """How well one ranking is ordered; `pairs` counts pairs that the labels do not tie."""
+class _Order(NamedTuple):
+    """How well one ranking is ordered.
 
+    Args:
+        best: place of the first answer with the highest label.
+        gap: its reward minus the mean of the others'.
+        pairs: pairs that the labels do not tie; without any the three below are NaN.
+        accuracy: share of them that the rewards order alike, ties half.
+        tau: Kendall's tau-b.
+        top: chance that an answer drawn from those with the highest reward has the highest label.
+    """
+
+    best: int
+    gap: float
     pairs: int
     accuracy: float
     tau: float
@@ -196,30 +204,20 @@ def _order_of(rewards: Floats, labels: Floats) -> _Order:
     """Compare the order of `rewards` with that of `labels`, both `[k]` of one ranking."""
     import numpy as np
 
+    best = int(np.argmax(labels))
+    gap = float(rewards[best] - np.delete(rewards, best).mean())
     first, second = np.triu_indices(len(labels), 1)
     wanted = np.sign(labels[first] - labels[second])
     given = np.sign(rewards[first] - rewards[second])
     agreement = (wanted * given)[wanted != 0]
     pairs = len(agreement)
     if pairs == 0:
-        return _Order(0, np.nan, np.nan, np.nan)
-    # Kendall's tau-b; a constant reward orders nothing, which is a correlation of 0.
+        return _Order(best, gap, 0, np.nan, np.nan, np.nan)
     spread = np.sqrt(pairs * np.count_nonzero(given))
+    # A constant reward orders nothing, which is a correlation of 0.
     tau = float(agreement.sum() / spread) if spread else 0.0
-    # Chance that an answer drawn from those with the highest reward has the highest label.
     top = float((labels[rewards == rewards.max()] == labels.max()).mean())
-    return _Order(pairs, float((agreement.mean() + 1) / 2), tau, top)
+    return _Order(best, gap, pairs, float((agreement.mean() + 1) / 2), tau, top)
 
 
-def _measure(logps: HeldOutLogps, examples: Sequence[Example], beta: float) -> HeldOut:
-    owner = [place for place, count in enumerate(answer_counts(examples)) for _ in range(count)]
-    return measure_rankings(logps, owner, _worth(examples), beta)
-
-
-KIND = ScoredKind(
-    feedback=("ranking",),
-    inputs=ListwiseScores,
-    assemble=assemble,
-    metrics=metrics,
-    measure=_measure,
-)
+KIND = ListwiseScores

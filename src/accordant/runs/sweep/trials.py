@@ -185,7 +185,7 @@ def _prepare(config: AlignConfig, known: dict[str, Prepared]) -> Prepared:
     key = config.model_dump_json(exclude=_AFTER_ENCODING)
     first = known.get(key)
     # What examples are prepared with may depend on options, and is part of the plan.
-    if first is None or any(need.options for need in first.objective.prepare):
+    if first is None or any(need.option for need in first.objective.prepare):
         known[key] = prepare(config)
         return known[key]
     held_out = first.encoded_held_out

@@ -28,7 +28,7 @@ def check_both_labels(need: PromptWeights, bench: Workbench, parts: Parts) -> Pa
     Raises:
         UserError: fewer than two different prompts of either label.
     """
-    if not bench.options[need.asked]:
+    if not bench.options[need.option]:
         return parts
     up, down = (
         len({_prompt(example) for example in parts.train if bool(example.label) is label})
@@ -38,7 +38,7 @@ def check_both_labels(need: PromptWeights, bench: Workbench, parts: Parts) -> Pa
         raise UserError(
             f"matching compares the prompts of wanted and unwanted answers, and there are "
             f"{up} different prompts with a thumb up and {down} with a thumb down.",
-            where=f"--option {need.asked}",
+            where=f"--option {need.option}",
             mend="Leave it false, or give thumbs of both kinds for several prompts each.",
         )
     return parts
@@ -48,7 +48,7 @@ def weigh_prompts(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
     """Attach the density ratio of every example's prompt, if the option asks for it."""
     from accordant.statistics.density_ratios import estimate_density_ratios
 
-    if not bench.options[need.asked]:
+    if not bench.options[need.option]:
         return parts
     assert bench.console is not None
     numbers = {prompt: n for n, prompt in enumerate(dict.fromkeys(map(_prompt, parts.all)))}

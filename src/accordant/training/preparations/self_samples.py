@@ -36,7 +36,7 @@ def reserve_places(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
             "with `--truncation drop`.",
         )
     # Which token stands there does not matter: only lengths are planned with.
-    places = ((0,) * room,) * int(bench.options[need.count])
+    places = ((0,) * room,) * int(bench.options[need.option])
     return parts.with_examples([with_answers(e, need.attaches, places) for e in parts.all])
 
 
@@ -53,7 +53,7 @@ def draw_answers(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
     assert bench.policy is not None
     assert bench.console is not None
     settings, model = bench.settings, bench.policy()
-    count = int(bench.options[need.count])
+    count = int(bench.options[need.option])
     options = SamplingOptions(
         max_new_tokens=settings.self_sample_tokens,
         seed=settings.seed,

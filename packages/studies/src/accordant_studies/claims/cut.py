@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from accordant.objectives.kinds.judgment import JudgmentScores
+from accordant.objectives.losses.token import complained_of
 from accordant.objectives.registry import get_objective
-from accordant.objectives.token import complained_of
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.learner import Learner

@@ -171,7 +171,7 @@ def _comparisons(objective: Objective, margins: tuple[float, ...]) -> Any:
     inputs = PairwiseScores(
         chosen,
         rejected,
-        _attached(objective, count),
+        attached=_attached(objective, count),
     )
     return inputs, {"chosen": raised, "rejected": lowered}, ("",)
 
@@ -195,7 +195,7 @@ def _thumbs(objective: Objective, margins: tuple[float, ...]) -> Any:
     inputs = BinaryScores(
         answers,
         torch.tensor(labels).repeat_interleave(count),
-        _attached(objective, count * len(labels)),
+        attached=_attached(objective, count * len(labels)),
     )
     names = tuple("desirable" if label else "undesirable" for label in labels)
     return inputs, {"answer": leaf}, names
@@ -203,7 +203,7 @@ def _thumbs(objective: Objective, margins: tuple[float, ...]) -> Any:
 
 def _demonstrations(objective: Objective, margins: tuple[float, ...]) -> Any:
     answers, leaf = _answers(objective, margins)
-    inputs = DemonstrationScores(answers, _attached(objective, len(margins)))
+    inputs = DemonstrationScores(answers, attached=_attached(objective, len(margins)))
     return inputs, {"answer": leaf}, ("",)
 
 

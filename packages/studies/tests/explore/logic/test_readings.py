@@ -45,7 +45,7 @@ def random_batch(seed: int) -> PairwiseScores:
 
     chosen, rejected = (Sequences(scores(side), scores(side)) for side in (0, 1))
     return PairwiseScores(
-        chosen, rejected, Attached({"reward_gap": torch.zeros(6, 1, dtype=torch.float64)})
+        chosen, rejected, attached=Attached({"reward_gap": torch.zeros(6, 1, dtype=torch.float64)})
     )
 
 

@@ -186,7 +186,7 @@ def _bent(
 
 
 def _gpo(o: Options) -> list[Term]:
-    from accordant.objectives.pairwise_links import LINKS
+    from accordant.objectives.losses.pairwise_links import LINKS
 
     if o["link"] == "logistic":
         return [_logistic(REFERENCED, o)]

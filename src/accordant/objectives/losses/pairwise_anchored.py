@@ -10,8 +10,8 @@ from __future__ import annotations
 from accordant.base.options import Positive
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.losses.pairwise import implicit_rewards
 from accordant.objectives.numerics import log_sigmoid
-from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import Beta, objective
 
 APO = (

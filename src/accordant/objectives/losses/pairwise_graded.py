@@ -12,8 +12,8 @@ import math
 from accordant.base.options import NonNegative, Positive
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.losses.pairwise import implicit_rewards
 from accordant.objectives.numerics import log_sigmoid
-from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.preparations import RewardGaps, Votes
 from accordant.objectives.registry import Beta, objective
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from accordant.base.options import HalfOpenHalf, NonNegative, Positive
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.losses.pairwise import implicit_rewards
 from accordant.objectives.numerics import log_complement, log_sigmoid, where
-from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import objective
 
 if TYPE_CHECKING:

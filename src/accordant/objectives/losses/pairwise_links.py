@@ -16,8 +16,8 @@ from pydantic import Field
 from accordant.base.options import Positive
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.comparison import PairwiseScores
+from accordant.objectives.losses.pairwise import implicit_rewards
 from accordant.objectives.numerics import bounded_exp, log_sigmoid
-from accordant.objectives.pairwise import implicit_rewards
 from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from accordant.base.options import Positive
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.ranking import ListwiseScores
-from accordant.objectives.listwise import better_than, order_loss
+from accordant.objectives.losses.listwise import better_than, order_loss
 from accordant.objectives.numerics import log_sigmoid, positions, to_grid
 from accordant.objectives.registry import Beta, objective
 
