@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from accordant.base import files
-from accordant.base.files import write_whole
+from accordant.base.files import whole_folder, write_whole
 
 
 def test_a_later_write_replaces_the_earlier_one_and_leaves_nothing_beside_it(tmp_path):
@@ -48,3 +48,21 @@ def test_threads_that_write_one_file_leave_one_of_their_texts(tmp_path):
         thread.join()
     assert path.read_bytes() in texts
     assert list(tmp_path.iterdir()) == [path]
+
+
+def fill(target, text, error=None):
+    with whole_folder(target) as partial:
+        (partial / "file").write_text(text)
+        if error is not None:
+            raise error
+
+
+def test_a_folder_takes_the_place_of_another_and_a_failed_block_changes_nothing(tmp_path):
+    target = tmp_path / "deep" / "out"
+    fill(target, "old")
+    with pytest.raises(ValueError, match="stop"):
+        fill(target, "half", ValueError("stop"))
+    assert (target / "file").read_text() == "old"
+    fill(target, "new")
+    assert (target / "file").read_text() == "new"
+    assert list(target.parent.iterdir()) == [target]

@@ -11,11 +11,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from accordant.base.errors import UserError
 from accordant.models import saving
-from accordant.models.adapters import LoraOptions, attach_lora
-from accordant.models.export import export_merged, merge_adapter
+from accordant.models.adapters import LoraOptions, attach_lora, merge_adapter
 from accordant.models.identity import weights_identity
 from accordant.models.loading import load_model, load_tokenizer
-from accordant.models.saving import check_output_folder, save_model, saved_bytes
+from accordant.models.saving import (
+    check_output_folder,
+    export_merged,
+    save_model,
+    saved_bytes,
+)
 from accordant.models.sources import BASE_RECORD, resolve_source
 from accordant.scoring.installation import install
 from tests.families import CONFIGS, tiny_model

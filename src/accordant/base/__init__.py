@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "chance": ("hashed_uniform",),
         "discovery": ("load_modules", "find_entry", "summarise_entry"),
         "errors": ("UserError", "did_you_mean", "nearest"),
-        "files": ("write_whole",),
+        "files": ("whole_folder", "write_whole"),
         "locks": ("lock",),
         "options": (
             "Count",

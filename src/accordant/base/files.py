@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whoever else writes them and whenever a run is killed.
+"""Files and folders that are there whole or not at all, whoever else writes them or kills a run.
 
 Knows paths and bytes. Knows nothing of what they hold.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -30,3 +32,32 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Put the folder that the block fills in the place of `target`, so that nobody sees half of it.
+
+    Yields:
+        an empty folder beside the place; it goes, and what was there stays, if the block fails.
+
+    Raises:
+        OSError: the place cannot be written; what was there is unchanged.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        partial, old = Path(scratch) / "new", Path(scratch) / "old"
+        partial.mkdir()
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                # Libraries write through temporary files, which only their owner may read.
+                file.chmod(partial.stat().st_mode & 0o666)
+        if target.exists():
+            target.rename(old)
+        try:
+            partial.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise

@@ -1,4 +1,4 @@
-"""LoRA adapters: put on, and switched off for the reference.
+"""LoRA adapters: put on, switched off for the reference, made part of the weights.
 
 Knows PEFT. Knows nothing of what the adapter is trained for.
 """
@@ -78,18 +78,25 @@ def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any
         lora_dropout=options.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         modules_to_save=list(options.modules_to_save) or None,
-        fan_in_fan_out=_has_transposed_layers(model),
+        # GPT-2's linear layers are stored transposed; PEFT has to be told.
+        fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in model.modules()),
     )
-    with torch.random.fork_rng(devices=_cuda_devices(model)):
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=list(devices)):
         torch.manual_seed(seed)
         try:
             with quiet_transformers():
                 return get_peft_model(model, config)
         except ValueError as error:
+            linear = {
+                name.rsplit(".", 1)[-1]
+                for name, module in model.named_modules()
+                if type(module).__name__ in ("Linear", "Conv1D")
+            }
             raise UserError(
                 f"LoRA finds no layer to sit on ({' '.join(str(error).split())[:200]})",
                 where="LoRA target modules",
-                mend="Use 'all-linear', or layer names such as: " + _layer_names(model) + ".",
+                mend=f"Use 'all-linear', or layer names such as: {', '.join(sorted(linear))}.",
             ) from error
 
 
@@ -153,19 +160,25 @@ def reference_mode(model: nn.Module) -> Iterator[None]:
                 module.training = training
 
 
-def _has_transposed_layers(model: nn.Module) -> bool:
-    """Tell whether linear layers are stored transposed, as GPT-2's are; PEFT has to be told."""
-    return any(type(module).__name__ == "Conv1D" for module in model.modules())
+def merge_adapter(model: nn.Module) -> Any:
+    """Add the adapter's update to the weights it sits on: W + (alpha / rank) B A.
 
+    The sum is formed in float32 and rounded once to the type of the weights. The model that is
+    passed in is used up.
 
-def _cuda_devices(model: nn.Module) -> list[Any]:
-    return list({p.device for p in model.parameters() if p.device.type == "cuda"})
+    Args:
+        model: a PEFT model; a plain model is returned as it is.
 
+    Returns:
+        a plain transformers model.
+    """
+    import torch
 
-def _layer_names(model: nn.Module) -> str:
-    names = {
-        name.rsplit(".", 1)[-1]
-        for name, module in model.named_modules()
-        if type(module).__name__ in ("Linear", "Conv1D")
-    }
-    return ", ".join(sorted(names))
+    inner = without_wrappers(model)
+    if not is_adapted(inner):
+        return inner
+    dtype = inner.get_base_model().dtype
+    with quiet_transformers(), torch.no_grad():
+        merged = inner.float().merge_and_unload().to(dtype)
+    merged.requires_grad_(True)
+    return merged

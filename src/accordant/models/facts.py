@@ -82,12 +82,8 @@ def read_model_config(
     from transformers import AutoConfig
 
     source = resolve_source(name)
-    if source.kind == "adapter" and source.base is not None:
-        source = source.base
-    location = source.name
+    source = source.base or source
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if source.path is not None:
-        location = str(source.path)
     if revision is not None and source.kind == "hub":
         options["revision"] = revision
     try:
@@ -95,7 +91,7 @@ def read_model_config(
             if source.path is not None and source.kind in ("gguf", "embedded"):
                 # Copied, as whoever reads a configuration may change it.
                 return copy.deepcopy(_config_in_gguf(source.path, source.path.stat().st_mtime_ns))
-            return AutoConfig.from_pretrained(location, **options)
+            return AutoConfig.from_pretrained(str(source.path or source.name), **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(
             f"the model's configuration cannot be read ({' '.join(str(error).split())[:200]}).",

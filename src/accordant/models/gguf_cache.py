@@ -11,14 +11,12 @@ import hashlib
 import json
 import mmap
 import os
-import shutil
 import struct
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
+from accordant.base.files import whole_folder
 from accordant.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ FORMAT = 1
 """Raised whenever the conversion writes something else, so that older caches are not used."""
 
 MANIFEST = "accordant_cache.json"
-CHUNK = 1 << 22
 
 
 def cache_root() -> Path:
@@ -70,11 +67,8 @@ def dequantised_folder(gguf: Path) -> Path:
 
 def file_digest(path: Path) -> str:
     """Return the blake2b hash of a file's content, 64 hexadecimal digits."""
-    digest = hashlib.blake2b(digest_size=32)
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
 
 
 def is_sound(folder: Path) -> bool:
@@ -97,26 +91,17 @@ def _matches(file: Path, expected: dict[str, Any]) -> bool:
     return status.st_mtime_ns == expected["mtime_ns"] or file_digest(file) == expected["digest"]
 
 
-def _describe(file: Path) -> dict[str, Any]:
-    status = file.stat()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "digest": file_digest(file)}
-
-
 def _build(gguf: Path, folder: Path) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as partial:
         with quiet_transformers():
             model, tokenizer = _read_gguf(gguf)
             model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
-        manifest = {file.name: _describe(file) for file in sorted(partial.iterdir())}
+        manifest = {}
+        for file in sorted(partial.iterdir()):
+            size, time = file.stat().st_size, file.stat().st_mtime_ns
+            manifest[file.name] = {"size": size, "mtime_ns": time, "digest": file_digest(file)}
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(partial)
 
 
 def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

