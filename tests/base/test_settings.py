@@ -12,15 +12,8 @@ from pydantic import ValidationError
 
 from accordant.base.errors import UserError
 from accordant.base.setting_values import change_settings, load_settings, settings_to_yaml
-from accordant.base.settings import Settings, options_of, options_table, setting
+from accordant.base.settings import Settings, setting
 from accordant.base.yaml_files import parse_value, read_yaml, to_yaml
-
-
-class Adapter(Settings):
-    """A nested section."""
-
-    rank: int = setting(8, "Rank.", ge=1)
-    names: tuple[str, ...] = setting((), "Layers.")
 
 
 class Run(Settings):
@@ -34,7 +27,6 @@ class Run(Settings):
     truncation: Literal["error", "drop"] = setting("error", "Long rows.")
     folder: Path | None = setting(None, "Where.", default_text="here")
     options: dict[str, float | int | bool | str] = setting({}, "More.", flag="--option")
-    adapter: Adapter = setting(Adapter(), "Adapter.")
 
 
 def write(folder: Path, text: str) -> Path:
@@ -63,11 +55,10 @@ def test_an_option_adds_to_a_mapping_of_the_file(tmp_path: Path) -> None:
     assert run.options == {"beta": 0.2, "smooth": True, "name": "x=y"}
 
 
-def test_dotted_assignments_reach_nested_settings(tmp_path: Path) -> None:
-    file = write(tmp_path, "adapter:\n  names: [a, b]\n")
-    run = load_settings(Run, config_file=file, assignments=["adapter.rank=4", "options.beta=1e-3"])
-    assert run.adapter == Adapter(rank=4, names=("a", "b"))
-    assert run.options == {"beta": 1e-3}
+def test_dotted_assignments_reach_the_entries_of_mappings(tmp_path: Path) -> None:
+    file = write(tmp_path, "options:\n  smooth: true\n")
+    run = load_settings(Run, config_file=file, assignments=["options.beta=1e-3"])
+    assert run.options == {"smooth": True, "beta": 1e-3}
 
 
 @pytest.mark.parametrize("source", ["data: rows.jsonl\n", "data: [rows.jsonl]\n"])
@@ -89,13 +80,6 @@ def test_an_unknown_key_names_the_file_the_line_and_the_nearest(tmp_path: Path) 
     assert "Did you mean 'learning_rate'?" in message
 
 
-def test_an_unknown_nested_key_is_compared_with_its_own_section(tmp_path: Path) -> None:
-    message = error_of(config_file=write(tmp_path, "adapter:\n  rnk: 2\n"))
-    assert "line 2" in message
-    assert "Did you mean 'rank'?" in message
-    assert "Did you mean 'rank'?" in error_of(assignments=["adapter.rnk=2"])
-
-
 @pytest.mark.parametrize(
     ("line", "found", "expected"),
     [
@@ -108,8 +92,6 @@ def test_an_unknown_nested_key_is_compared_with_its_own_section(tmp_path: Path) 
         ("note: 12", "12", "text"),
         ("truncation: dorp", "'dorp'", "Did you mean 'drop'?"),
         ("options: 3", "3", "a mapping"),
-        ("adapter: 3", "3", "a mapping"),
-        ("adapter: {rank: 0}", "0", "a number of at least 1"),
         ("data: [1]", "1", "text"),
         ("options: {beta: [1]}", "[1]", "a number or"),
     ],
@@ -226,7 +208,6 @@ def test_what_is_written_as_yaml_is_read_back(
         report=st.booleans(),
         folder=st.none() | st.just(Path("a/b")),
         options=st.dictionaries(names, st.integers() | st.booleans() | st.text(), max_size=3),
-        adapter=st.builds(Adapter, rank=st.integers(min_value=1)),
     )
 )
 def test_settings_survive_being_written_and_loaded(
@@ -247,18 +228,6 @@ def test_changed_settings_are_checked_and_mistakes_told_by_their_place() -> None
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Run().epochs = 2  # type: ignore[misc]
-
-
-def test_every_field_stands_in_the_docs_table() -> None:
-    table = options_table(Run)
-    for option in options_of(Run):
-        assert f"`{option.flag or '--set ' + option.name + '='}`" in table
-        assert option.help.replace("|", "\\|") in table
-    assert "**Data**" in table
-    assert "error \\| drop" in table
-    rows = [line for line in table.splitlines() if line.startswith("| `")]
-    assert len(rows) == len(list(options_of(Run)))
-    assert all(line.replace("\\|", "").count("|") == 5 for line in rows)
 
 
 def test_truth_values_and_numbers_are_not_taken_for_each_other(tmp_path: Path):

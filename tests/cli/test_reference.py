@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from accordant.cli.reference import PARTS, fill, main
+from accordant.base.settings import options_of
+from accordant.cli.reference import PARTS, fill, main, options_table
 from accordant.cli.verbs import list_verbs
+from accordant.runs.settings import AlignConfig
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -40,3 +42,15 @@ def test_filling_changes_nothing_outside_the_markers(tmp_path: Path) -> None:
     assert text.endswith("|\n<!-- end -->\nafter\n")
     assert "out of date" not in text
     assert list(tmp_path.iterdir()) == [page]
+
+
+def test_every_field_stands_in_the_docs_table() -> None:
+    table = options_table(AlignConfig)
+    for option in options_of(AlignConfig):
+        assert f"`{option.flag}`" in table
+        assert option.help.replace("|", "\\|") in table
+    assert "**Data**" in table
+    assert "error \\| skip" in table
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(list(options_of(AlignConfig)))
+    assert all(line.replace("\\|", "").count("|") == 5 for line in rows)

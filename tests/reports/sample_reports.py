@@ -14,7 +14,7 @@ from accordant.objectives.kinds.ranking import measure_rankings
 from accordant.reports.report import ComparedAnswer
 from accordant.rewards.expression import find_reward
 from accordant.runs.align.answers import compare_answers, kl_from_reference
-from accordant.runs.align.lengths import summarise_lengths
+from accordant.runs.align.collect import summarise_lengths
 from accordant.runs.align.results import AlignResults, DataSummary, Environment, Exclusion
 from tests.reports.sample_findings import make_finding
 

@@ -78,7 +78,7 @@ def run(
         }
     )
     text = io.StringIO()
-    outcome = run_align(config, dry_run=config.dry_run, console=Console(file=text, width=120))
+    outcome = run_align(config, console=Console(file=text, width=120)).outcome
     return outcome, text.getvalue()
 
 

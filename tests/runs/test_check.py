@@ -94,14 +94,14 @@ def test_without_a_model_no_weights_are_looked_for(tmp_path):
 
 
 def test_only_and_skip_choose(tmp_path, model):
-    _, plan = plan_check(settings(tmp_path, model, only=("duplicates", "truncation")))
-    assert plan.checks == ("duplicates", "truncation")
-    assert plan.tokens == 0
-    _, plan = plan_check(settings(tmp_path, model, only=("duplicates",), skip=("ches",)))
-    assert plan.checks == ("duplicates",)
-    _, plan = plan_check(settings(tmp_path, model, skip=("duplicates",)))
-    assert "duplicates" not in plan.checks
-    assert plan.not_run["duplicates"] == "left out by --skip"
+    plan = plan_check(settings(tmp_path, model, only=("duplicates", "truncation"))).plan()
+    assert plan["checks"] == ["duplicates", "truncation"]
+    assert plan["tokens"] == 0
+    plan = plan_check(settings(tmp_path, model, only=("duplicates",), skip=("ches",))).plan()
+    assert plan["checks"] == ["duplicates"]
+    plan = plan_check(settings(tmp_path, model, skip=("duplicates",))).plan()
+    assert "duplicates" not in plan["checks"]
+    assert plan["not_run"]["duplicates"] == "left out by --skip"
 
 
 def test_what_cannot_be_run_is_an_error_where_it_was_asked_for(tmp_path, model):
@@ -116,7 +116,7 @@ def test_what_cannot_be_run_is_an_error_where_it_was_asked_for(tmp_path, model):
 
 
 def test_options_reach_their_check_and_misspelt_ones_are_refused(tmp_path, model):
-    ready, _ = plan_check(
+    ready = plan_check(
         settings(tmp_path, model, only=("duplicates",), options={"duplicates.similarity": "0.5"})
     )
     assert ready.options["duplicates"]["similarity"] == 0.5
@@ -139,20 +139,21 @@ def test_a_pass_that_checks_share_is_counted_and_made_once(tmp_path, model, only
             return made()
 
     config = settings(tmp_path, model, only=("first", "second"))
-    ready, plan = plan_check(config)
-    assert plan.tokens == count_tokens(ready.inputs) > 0
+    ready = plan_check(config)
+    plan = ready.plan()
+    assert plan["tokens"] == count_tokens(ready.inputs) > 0
     report, text = run(config)
     assert len(passes) == 1
     assert passes[0] is not None
     assert {finding.check for finding in report.findings} == {"first", "second"}
-    assert f"{plan.tokens:,} tokens" in text
+    assert f"{plan['tokens']:,} tokens" in text
 
 
 def test_the_speed_is_that_of_the_model(tmp_path, model):
     from accordant.models.loading import load_model
     from accordant.scoring.installation import install
 
-    ready, _ = plan_check(settings(tmp_path, model, only=("truncation",)))
+    ready = plan_check(settings(tmp_path, model, only=("truncation",)))
     loaded = install(load_model(str(model), dtype="float32", device="cpu").model)
     assert measure_speed(CheckInputs(ready.inputs.feedback, model=loaded)) == 0
     assert measure_speed(replace(ready.inputs, model=loaded)) > 10
@@ -190,13 +191,13 @@ def test_rows_that_cannot_become_tokens_or_are_too_long_do_not_stop_a_check(tmp_
     rows[4]["prompt"] = "why " * 150
     source = tmp_path / "bad.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    ready, _ = plan_check(settings(tmp_path, model, data=str(source)))
+    ready = plan_check(settings(tmp_path, model, data=str(source)))
     inputs = ready.inputs
     assert set(inputs.refused) == {2}
     assert [one.index for one in inputs.too_long] == [4]
     kept = [one.index for one in inputs.encoded.examples]
     assert kept == [n for n in range(16) if n not in (2, 4)]
-    plain, _ = plan_check(settings(tmp_path, model))
+    plain = plan_check(settings(tmp_path, model))
     trees = {one.index: one.trees for one in plain.inputs.encoded.examples}
     assert all(one.trees == trees[one.index] for one in inputs.encoded.examples)
     report, text = run(settings(tmp_path, model, data=str(source), only=DATA_CHECKS))
@@ -285,13 +286,13 @@ def test_with_a_reference_the_checks_of_after_training_are_those_that_run(
         """Looks at both."""
         return made()
 
-    _, plan = plan_check(settings(tmp_path, model))
-    assert "(--reference)" in plan.not_run["moved"]
+    plan = plan_check(settings(tmp_path, model)).plan()
+    assert "(--reference)" in plan["not_run"]["moved"]
     config = settings(tmp_path, model, reference=str(model), only=("moved", "duplicates"))
-    _, plan = plan_check(config)
-    assert plan.checks == ("duplicates", "moved")
-    _, whole = plan_check(settings(tmp_path, model, reference=str(model)))
-    assert "without --reference" in whole.not_run["ches"]
+    plan = plan_check(config).plan()
+    assert plan["checks"] == ["duplicates", "moved"]
+    whole = plan_check(settings(tmp_path, model, reference=str(model))).plan()
+    assert "without --reference" in whole["not_run"]["ches"]
     report, _ = run(config)
     assert report.reference == str(model)
     ((trained, start),) = seen

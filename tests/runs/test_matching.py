@@ -96,7 +96,7 @@ def test_nothing_is_weighed_unless_the_option_says_so(tmp_path, model):
 def test_a_whole_run_with_matching(tmp_path, model):
     config = config_of(tmp_path, model, rows(), match_prompts="true")
     text = io.StringIO()
-    outcome = run_align(config, dry_run=False, console=Console(file=text, width=200))
+    outcome = run_align(config, console=Console(file=text, width=200)).outcome
     assert outcome.options["match_prompts"] is True
     assert (tmp_path / "out" / "model").is_dir()
     assert "Prompts matched" in text.getvalue()

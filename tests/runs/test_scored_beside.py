@@ -117,7 +117,7 @@ def settings_of(folder: Path, model: Path, rows: str, **settings: Any) -> AlignC
 def run(folder: Path, model: Path, rows: str, **settings: Any) -> tuple[AlignOutcome, dict, str]:
     config = settings_of(folder, model, rows, **settings)
     text = io.StringIO()
-    outcome = run_align(config, dry_run=False, console=Console(file=text, width=150))
+    outcome = run_align(config, console=Console(file=text, width=150)).outcome
     report = json.loads((Path(config.output_dir) / "report.json").read_text())
     return outcome, report, text.getvalue()
 

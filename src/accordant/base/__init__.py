@@ -33,7 +33,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "OutputSettings",
             "Settings",
             "options_of",
-            "options_table",
             "setting",
         ),
         "yaml_files": ("parse_value", "read_yaml", "to_yaml"),

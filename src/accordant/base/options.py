@@ -40,7 +40,7 @@ def read_options(*functions: Callable[..., Any]) -> tuple[Option, ...]:
         TypeError: an option has no default or no annotation, or its type is none of float, int,
             bool, str or a `Literal` of texts.
     """
-    options = tuple(describe_field((name,), field) for name, field in _fields(*functions).items())
+    options = tuple(describe_field(name, field) for name, field in _fields(*functions).items())
     for option in options:
         if option.type_name not in _TYPES and not option.choices:
             raise TypeError(

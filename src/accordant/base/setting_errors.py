@@ -10,24 +10,18 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from accordant.base.errors import UserError, nearest
-from accordant.base.settings import Key, section_of
+from accordant.base.errors import UserError, did_you_mean, nearest
+from accordant.base.settings import Key
 
 _EXPECTED = {
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_parsing": "a number",
-    "float_type": "a number",
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type"), "a mapping of names to values"),
     "finite_number": "a finite number",
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
     "string_type": "text",
     "path_type": "a path",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a mapping of names to values",
-    "model_type": "a mapping of names to values",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",
@@ -43,74 +37,49 @@ def explain(
     error: ValidationError, model: type[BaseModel], origins: Mapping[Key, str]
 ) -> UserError:
     """Make one `UserError` of all mistakes: a single line for one, a small table for several."""
-    by_place: dict[Key, list[Any]] = {}
+    by_field: dict[str, list[Any]] = {}
     for detail in error.errors():
-        by_place.setdefault(_known_part(model, detail["loc"]), []).append(detail)
-    mistakes = [_mistake(model, place, details, origins) for place, details in by_place.items()]
+        # Pydantic reports every member of a union; to a person they are one mistake.
+        by_field.setdefault(str(detail["loc"][0]) if detail["loc"] else "", []).append(detail)
+    mistakes = [_mistake(model, name, details, origins) for name, details in by_field.items()]
     if len(mistakes) == 1:
         return mistakes[0]
     lines = "\n".join(f"  {mistake}" for mistake in mistakes)
     return UserError(f"{len(mistakes)} settings are wrong:\n{lines}")
 
 
-def _known_part(model: type[BaseModel], loc: tuple[int | str, ...]) -> Key:
-    """Return the location without the names of union members that pydantic appends to it."""
-    key: list[str] = []
-    section: type[BaseModel] | None = model
-    for part in loc:
-        if section is not None and part not in section.model_fields:
-            key.append(str(part))
-            break
-        if section is None:
-            break
-        key.append(str(part))
-        section = section_of(section.model_fields[str(part)].annotation)
-    return tuple(key)
-
-
 def _mistake(
-    model: type[BaseModel], place: Key, details: list[Any], origins: Mapping[Key, str]
+    model: type[BaseModel], name: str, details: list[Any], origins: Mapping[Key, str]
 ) -> UserError:
     first = details[0]
-    where = _origin(place, first["loc"], origins)
-    if first["type"] == "extra_forbidden":
-        known = _siblings(model, place)
-        return UserError(
-            f"there is no setting '{'.'.join(place)}'.", where=where, mend=nearest(place[-1], known)
-        )
-    if first["type"] == "missing":
-        return UserError(f"the setting '{'.'.join(place)}' is required and was not given.")
-    if first["type"] in ("value_error", "assertion_error"):
+    where, kind = _origin(name, first["loc"], origins), first["type"]
+    if kind == "extra_forbidden":
+        mend = nearest(name, model.model_fields)
+        return UserError(f"there is no setting '{name}'.", where=where, mend=mend)
+    if kind == "missing":
+        return UserError(f"the setting '{name}' is required and was not given.")
+    if kind in ("value_error", "assertion_error"):
         return UserError(str(first["ctx"]["error"]), where=where)
     expected = " or ".join(dict.fromkeys(_expected(detail) for detail in details))
     found = first["input"]
     mend = ""
-    if first["type"] == "literal_error" and isinstance(found, str):
-        words = [
-            word.strip(" '") for word in first["ctx"]["expected"].replace(" or ", ",").split(",")
-        ]
-        suggestion = nearest(found, words)
-        mend = suggestion if suggestion.startswith("Did") else ""
-    return UserError(f"found {_shown(found)}, expected {expected}.", where=where, mend=mend)
+    if kind == "literal_error" and isinstance(found, str):
+        words = first["ctx"]["expected"].replace(" or ", ",").split(",")
+        mend = did_you_mean(found, [word.strip(" '") for word in words])
+    text = repr(found)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return UserError(f"found {text}, expected {expected}.", where=where, mend=mend)
 
 
-def _origin(place: Key, loc: tuple[int | str, ...], origins: Mapping[Key, str]) -> str:
+def _origin(name: str, loc: tuple[int | str, ...], origins: Mapping[Key, str]) -> str:
     """Say where the value came from; the nearest known parent when its place was not given."""
-    for key in (tuple(str(part) for part in loc), place):
-        for length in range(len(key), 0, -1):
-            if key[:length] in origins:
-                return origins[key[:length]]
-        for known, origin in origins.items():
-            if known[: len(key)] == key:
-                return origin
-    return f"setting '{'.'.join(place)}'" if place else ""
-
-
-def _siblings(model: type[BaseModel], place: Key) -> list[str]:
-    section: type[BaseModel] | None = model
-    for name in place[:-1]:
-        section = None if section is None else section_of(section.model_fields[name].annotation)
-    return [] if section is None else list(section.model_fields)
+    key = tuple(map(str, loc))
+    for length in range(len(key), 0, -1):
+        if key[:length] in origins:
+            return origins[key[:length]]
+    # A mapping whose entries were given one by one has no place of its own: the first speaks.
+    inner = (origin for known, origin in origins.items() if known[:1] == (name,))
+    return next(inner, f"setting '{name}'" if name else "")
 
 
 def _expected(detail: Any) -> str:
@@ -118,13 +87,8 @@ def _expected(detail: Any) -> str:
     if template is None:
         message = str(detail["msg"])
         return message[:1].lower() + message[1:]
-    numbers = {
+    limits = {
         name: f"{value:g}" if isinstance(value, float) else value
         for name, value in detail.get("ctx", {}).items()
     }
-    return template.format(**numbers)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return template.format(**limits)

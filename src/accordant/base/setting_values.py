@@ -15,14 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from accordant.base.errors import UserError
 from accordant.base.setting_errors import explain
-from accordant.base.settings import (
-    Key,
-    Option,
-    alternatives,
-    annotation_at,
-    is_list,
-    options_of,
-)
+from accordant.base.settings import Key, Option, alternatives, annotation_at, is_list, options_of
 from accordant.base.yaml_files import parse_value, read_yaml, to_yaml
 
 M = TypeVar("M", bound=BaseModel)
@@ -107,9 +100,7 @@ class _Given:
         self.origins[key] = origin
         place = self.values
         for name in key[:-1]:
-            inner = place.get(name)
-            if inner is None:
-                inner = place[name] = {}
+            inner = place.setdefault(name, {})
             if not isinstance(inner, dict):
                 raise UserError(f"'{name}' is {inner!r} elsewhere and has no parts.", where=origin)
             place = inner
@@ -126,20 +117,20 @@ def _leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, 
 
 def _explicit(model: type[BaseModel], option: Option, value: Any) -> Iterator[tuple[Key, Any]]:
     """Yield an option's value; mappings entry by entry, so that they add to what the file says."""
-    key = (option.name,)
     if option.kind != "mapping" or isinstance(value, Mapping):
-        yield key, value
+        yield (option.name,), value
         return
     for text in value:
         name, separator, item = str(text).partition("=")
         if not separator or not name.strip():
             raise UserError(f"found '{text}', expected name=value.", where=option.flag)
-        yield (*key, name.strip()), _read(model, (*key, name.strip()), item)
+        key = (option.name, name.strip())
+        yield key, _read(model, key, item)
 
 
 def _assignment(model: type[BaseModel], text: str) -> tuple[Key, Any]:
     name, separator, value = text.partition("=")
-    key = tuple(part.strip() for part in name.split("."))
+    key = tuple(word.strip() for word in name.split("."))
     if not separator or not all(key):
         raise UserError(
             f"found '{text}', expected key=value.", where="--set", mend="Example: --set seed=1"
@@ -149,8 +140,7 @@ def _assignment(model: type[BaseModel], text: str) -> tuple[Key, Any]:
 
 def _read(model: type[BaseModel], key: Key, text: str) -> Any:
     """Read text as YAML, except where the field is text: `--set note=12` sets the note '12'."""
-    annotation = annotation_at(model, key)
-    if set(alternatives(annotation)) <= {str, Path}:
+    if {*alternatives(annotation_at(model, key))} <= {str, Path}:
         return text
     return _as_list(model, key, parse_value(text))
 

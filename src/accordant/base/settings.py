@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticKnownError, PydanticUndefined
 
 Key = tuple[str, ...]
-Kind = Literal["text", "switch", "path", "list", "mapping", "section"]
+Kind = Literal["text", "switch", "path", "list", "mapping"]
 
 
 class Settings(BaseModel):
@@ -67,11 +67,7 @@ def setting(
         default_text: what to show as default where the value alone says little (None).
         constraints: pydantic's own (`gt`, `ge`, `lt`, `le`, `min_length`, ...).
     """
-    shown: dict[str, Any] = {
-        "panel": panel,
-        "flag": flag,
-        "default_text": default_text,
-    }
+    shown: dict[str, Any] = {"panel": panel, "flag": flag, "default_text": default_text}
     return Field(
         default,
         description=description,
@@ -99,8 +95,8 @@ class Option:
     """One field as a user meets it.
 
     Args:
-        name: dotted name in YAML and in `--set`.
-        flag: option on the command line; empty for fields of nested models (`--set` reaches them).
+        name: its name in YAML and in `--set`.
+        flag: option on the command line.
         kind: how the option is written: a value, a switch, a path, repeated values, repeated
             `key=value`.
         type_name: what to write, in words.
@@ -136,31 +132,30 @@ class Option:
         words = " ".join([words, " and ".join(limits)]).strip()
         return f"{words}, or none" if self.optional else words
 
-
-def options_of(model: type[BaseModel], prefix: Key = ()) -> Iterator[Option]:
-    """Yield every field of a settings model in order, those of nested models after their names."""
-    for name, field in model.model_fields.items():
-        section = section_of(field.annotation)
-        if section is not None:
-            yield from options_of(section, (*prefix, name))
-        else:
-            yield describe_field((*prefix, name), field)
+    def entry(self) -> dict[str, Any]:
+        """Return what a list of options says of it, as plain values."""
+        return {name: getattr(self, name) for name in ("name", "default", "expects", "help")}
 
 
-def describe_field(key: Key, field: FieldInfo) -> Option:
-    """Describe one field of a settings model, no section."""
+def options_of(model: type[BaseModel]) -> Iterator[Option]:
+    """Yield every field of a settings model, in order."""
+    return (describe_field(name, field) for name, field in model.model_fields.items())
+
+
+def describe_field(name: str, field: FieldInfo) -> Option:
+    """Describe one field of a settings model."""
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    flag = str(extra.get("flag") or "--" + key[-1].replace("_", "-"))
+    required, annotation = field.is_required(), field.annotation
     return Option(
-        name=".".join(key),
-        flag=flag if len(key) == 1 else "",
-        kind=_kind(field.annotation),
-        type_name=_type_name(field.annotation),
-        choices=_choices(field.annotation),
-        bounds=dict(_bounds([field, *get_args(field.annotation)])),
-        optional=type(None) in get_args(field.annotation),
-        required=field.is_required(),
-        default=None if field.is_required() else field.get_default(call_default_factory=True),
+        name=name,
+        flag=str(extra.get("flag") or "--" + name.replace("_", "-")),
+        kind=_kind(annotation),
+        type_name=_type_name(annotation),
+        choices=_choices(annotation),
+        bounds=dict(_bounds([field, *get_args(annotation)])),
+        optional=type(None) in get_args(annotation),
+        required=required,
+        default=None if required else field.get_default(call_default_factory=True),
         default_text=_default_text(field, str(extra.get("default_text", ""))),
         help=field.description or "",
         panel=str(extra.get("panel", "")),
@@ -168,16 +163,12 @@ def describe_field(key: Key, field: FieldInfo) -> Option:
 
 
 def annotation_at(model: type[BaseModel], key: Key) -> Any:
-    """Return the type of the field at a dotted name; Any where there is no such field."""
-    annotation: Any = model
-    for name in key:
-        section = section_of(annotation)
-        if section is not None:
-            field = section.model_fields.get(name)
-            annotation = Any if field is None else field.annotation
-        else:
-            mapping = [a for a in alternatives(annotation) if _is_mapping(a)]
-            annotation = get_args(mapping[0])[1] if mapping and get_args(mapping[0]) else Any
+    """Return the type of a field, or of the values of one that is a mapping; Any for no field."""
+    field = model.model_fields.get(key[0])
+    annotation: Any = Any if field is None else field.annotation
+    for _ in key[1:]:
+        mappings = [a for a in alternatives(annotation) if _is_mapping(a) and get_args(a)]
+        annotation = get_args(mappings[0])[1] if mappings else Any
     return annotation
 
 
@@ -187,14 +178,6 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
     members = get_args(annotation) if union else (annotation,)
     bare = (get_args(a)[0] if get_origin(a) is Annotated else a for a in members)
     return tuple(a for a in bare if a is not type(None))
-
-
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the settings model nested at an annotation, or None."""
-    for alternative in alternatives(annotation):
-        if isinstance(alternative, type) and issubclass(alternative, BaseModel):
-            return alternative
-    return None
 
 
 def _is_mapping(annotation: Any) -> bool:
@@ -264,25 +247,3 @@ def _default_text(field: FieldInfo, shown: str) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def options_table(model: type[BaseModel]) -> str:
-    """Return the model's options as Markdown, one table per panel, for the docs."""
-    panels: dict[str, list[Option]] = {}
-    for option in options_of(model):
-        panels.setdefault(option.panel, []).append(option)
-    parts = []
-    for panel, options in panels.items():
-        heading = f"**{panel}**\n\n" if panel else ""
-        rows = "\n".join(_table_row(option) for option in options)
-        head = "| option | value | default | meaning |\n| --- | --- | --- | --- |\n"
-        parts.append(heading + head + rows)
-    return "\n\n".join(parts) + "\n"
-
-
-def _table_row(option: Option) -> str:
-    default = "required" if option.required else option.default_text
-    flag = option.flag or f"--set {option.name}="
-    value = "switch" if option.kind == "switch" else option.type_name
-    cells = (f"`{flag}`", value, default, option.help)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -9,7 +9,7 @@ import typer
 from accordant.base.errors import UserError
 from accordant.cli.objectives import objective_names
 from accordant.cli.options import options_from
-from accordant.cli.output import console, examples, print_json
+from accordant.cli.output import console, examples, json_option, print_json
 from accordant.runs.settings import AlignConfig
 
 
@@ -32,14 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def align(
     config: AlignConfig,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print the result, or the plan of a dry run, as one JSON object; all else goes "
-            "to standard error.",
-        ),
-    ] = False,
+    as_json: Annotated[bool, json_option("result")] = False,
 ) -> None:
     """Align a model with feedback: validate, train, measure, and report."""
     if not config.data:
@@ -49,21 +42,18 @@ def align(
             mend="Give a file, a folder or a hub id, or `--data bundled` for the set that comes "
             "with accordant.",
         )
+    reader = console(to_error=as_json)
     if config.sweep:
-        _sweep(config, as_json)
+        from accordant.runs.sweep.sweep import run_sweep
+
+        sweep = run_sweep(config, console=reader)
+        if as_json:
+            print_json(sweep)
+        if sweep.failed:
+            raise typer.Exit(1)
         return
     from accordant.runs.align.execute import run_align
 
-    result = run_align(config, dry_run=config.dry_run, console=console(to_error=as_json))
+    done = run_align(config, console=reader)
     if as_json:
-        print_json(result.to_json())
-
-
-def _sweep(config: AlignConfig, as_json: bool) -> None:
-    from accordant.runs.sweep.sweep import run_sweep
-
-    result = run_sweep(config, dry_run=config.dry_run, console=console(to_error=as_json))
-    if as_json:
-        print_json(result.to_json())
-    if result.failed:
-        raise typer.Exit(1)
+        print_json(done.outcome)

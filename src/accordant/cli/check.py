@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from accordant.base.errors import UserError
 from accordant.cli.options import options_from
-from accordant.cli.output import console, examples, print_json, print_table
+from accordant.cli.output import (
+    console,
+    examples,
+    json_option,
+    list_option,
+    print_json,
+    print_table,
+    show_report,
+)
 from accordant.runs.settings import CheckConfig
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
-    names = {"only": _names, "skip": _names}
+    names = {"only": check_names, "skip": check_names}
     app.command(
         epilog=examples(
             "accordant check pairs.jsonl",
@@ -32,6 +39,13 @@ def register(app: typer.Typer) -> None:
     )(options_from(CheckConfig, suggest=names)(check))
 
 
+def check_names() -> list[str]:
+    """Return all names, for completion."""
+    from accordant.checks.registry import list_checks
+
+    return [check.name for check in list_checks()]
+
+
 def check(
     config: CheckConfig,
     source: Annotated[
@@ -42,17 +56,8 @@ def check(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print the findings, or the plan of a dry run, as one JSON object; all else goes "
-            "to standard error.",
-        ),
-    ] = False,
-    list_them: Annotated[
-        bool, typer.Option("--list", help="List all checks with their options, and stop.")
-    ] = False,
+    as_json: Annotated[bool, json_option("findings")] = False,
+    list_them: Annotated[bool, list_option("checks")] = False,
 ) -> None:
     """Check feedback before training, or a model after it.
 
@@ -63,77 +68,48 @@ def check(
         _list(as_json)
         return
     if source is not None:
-        config = _with_source(config, source)
-    from accordant.runs.check import check_plan_lines, plan_check, run_check
-
-    reader = console(to_error=as_json)
-    if config.dry_run:
-        _, plan = plan_check(config)
-        if as_json:
-            print_json(asdict(plan))
-            return
-        for line in check_plan_lines(plan):
-            reader.print(line, markup=False, highlight=False)
-        return
-    results, page = run_check(config, reader)
+        if config.data not in (None, source):
+            raise UserError(
+                f"found '{source}' as DATA and '{config.data}' as --data.",
+                where="DATA",
+                mend="Name the feedback once.",
+            )
+        config = config.model_copy(update={"data": source})
     from accordant.checks.findings import reaches
-    from accordant.reports.terminal import print_report
-    from accordant.reports.writing import json_values
+    from accordant.runs.check import plan_check, run_check
     from accordant.runs.check_report import build_check_report
 
-    report = build_check_report(results)
-    if as_json:
-        print_json(json_values(report))
-    else:
-        print_report(report, reader)
-        reader.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    if config.dry_run:
+        ready = plan_check(config)
+        if as_json:
+            print_json(ready.plan())
+        else:
+            console().print("\n".join(ready.plan_lines()), markup=False)
+        return
+    reader = console(to_error=as_json)
+    results, page = run_check(config, reader)
+    show_report(build_check_report(results), page, reader, as_json=as_json)
     if config.fail_on is not None and reaches(results.worst, config.fail_on):
         raise typer.Exit(1)
-
-
-def _with_source(config: CheckConfig, source: str) -> CheckConfig:
-    if config.data not in (None, source):
-        raise UserError(
-            f"found '{source}' as DATA and '{config.data}' as --data.",
-            where="DATA",
-            mend="Name the feedback once.",
-        )
-    return config.model_copy(update={"data": source})
-
-
-def _names() -> list[str]:
-    from accordant.checks.registry import list_checks
-
-    return [one.name for one in list_checks()]
 
 
 def _list(as_json: bool) -> None:
     from accordant.checks.registry import list_checks
 
-    found = list_checks()
     if as_json:
-        print_json([_entry(one) for one in found])
+        print_json([_entry(check) for check in list_checks()])
         return
-    rows = [
-        (
-            one.name,
-            one.when,
-            one.reads,
-            ", ".join(one.feedback) or "any",
-            " ".join(
-                [one.summary, *(f"--option {one.name}.{o.name}={o.default}" for o in one.options)]
-            ),
-        )
-        for one in found
-    ]
+    rows = []
+    for check in list_checks():
+        options = (f"--option {check.name}.{o.name}={o.default}" for o in check.options)
+        records = ", ".join(check.feedback) or "any"
+        words = " ".join([check.summary, *options])
+        rows.append((check.name, check.when, check.reads, records, words))
     print_table(["check", "training", "needs", "records", "what it looks at"], rows)
 
 
-def _entry(one: Check) -> dict[str, Any]:
+def _entry(check: Check) -> dict[str, Any]:
     """Return what is known of a check, as JSON values."""
     shown = ("name", "title", "summary", "when", "needs", "uses", "feedback", "paper")
-    options = [
-        {"name": o.name, "default": o.default, "expects": o.expects, "help": o.help}
-        for o in one.options
-    ]
-    return {name: getattr(one, name) for name in shown} | {"options": options}
+    entry = {name: getattr(check, name) for name in shown}
+    return entry | {"options": [option.entry() for option in check.options]}

@@ -8,7 +8,16 @@ import typer
 
 from accordant.base.errors import UserError
 from accordant.cli.options import options_from
-from accordant.cli.output import console, examples, print_json, print_table, say
+from accordant.cli.output import (
+    console,
+    examples,
+    json_option,
+    list_option,
+    print_json,
+    print_table,
+    say,
+    show_report,
+)
 from accordant.runs.settings import EvalConfig
 
 
@@ -44,17 +53,8 @@ def evaluate(
             autocompletion=suite_names,
         ),
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print the results, or the plan of a dry run, as one JSON object; all else goes "
-            "to standard error.",
-        ),
-    ] = False,
-    list_them: Annotated[
-        bool, typer.Option("--list", help="List all suites with their options, and stop.")
-    ] = False,
+    as_json: Annotated[bool, json_option("results")] = False,
+    list_them: Annotated[bool, list_option("suites")] = False,
 ) -> None:
     """Ask a finished model a suite of questions and count.
 
@@ -66,44 +66,35 @@ def evaluate(
         return
     if suite is None:
         raise UserError("no suite was named.", mend=f"There are: {', '.join(suite_names())}.")
-    from accordant.reports.terminal import print_report
-    from accordant.reports.writing import json_values
     from accordant.runs.eval import plan_eval, run_eval
 
     if config.dry_run:
         plan = plan_eval(suite, config)
         if as_json:
             print_json(plan)
-            return
-        for name, value in plan.items():
-            say(f"{name}: {value}")
+        else:
+            say("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
     reader = console(to_error=as_json)
-    report, page = run_eval(suite, config, reader)
-    if as_json:
-        print_json(json_values(report))
-    else:
-        print_report(report, reader)
-        reader.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    show_report(*run_eval(suite, config, reader), reader, as_json=as_json)
 
 
 def _list(as_json: bool) -> None:
     from accordant.suites.registry import list_suites
 
-    entries = [
-        {
-            "name": entry.name,
-            "summary": entry.summary,
-            "paper": entry.paper,
-            "options": {option.name: option.default for option in entry.options},
-        }
-        for entry in list_suites()
-    ]
+    suites = list_suites()
     if as_json:
-        print_json(entries)
+        shown = ("name", "summary", "paper")
+        print_json(
+            [
+                {name: getattr(suite, name) for name in shown}
+                | {"options": {option.name: option.default for option in suite.options}}
+                for suite in suites
+            ]
+        )
         return
     rows = [
-        (str(e["name"]), str(e["summary"]), ", ".join(e["options"]), str(e["paper"]))
-        for e in entries
+        (suite.name, suite.summary, ", ".join(option.name for option in suite.options), suite.paper)
+        for suite in suites
     ]
     print_table(["suite", "what it asks", "options", "from"], rows)

@@ -31,15 +31,7 @@ def objective_as_dict(entry: Objective) -> dict[str, Any]:
         "on_policy": entry.on_policy,
         "paper": entry.paper,
         "formula": entry.formula,
-        "options": [
-            {
-                "name": option.name,
-                "default": option.default,
-                "expects": option.expects,
-                "help": option.help,
-            }
-            for option in entry.options
-        ],
+        "options": [option.entry() for option in entry.options],
     }
 
 

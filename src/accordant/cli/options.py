@@ -59,7 +59,7 @@ def options_from(
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
-        fields = [option for option in options_of(model) if option.flag]
+        fields = [*options_of(model)]
 
         @functools.wraps(verb)
         def run(**given: Any) -> None:

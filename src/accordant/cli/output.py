@@ -1,26 +1,38 @@
 """How the command line writes: tables and JSON to standard output, messages to standard error.
 
-Knows rich, streams and intervals. Knows no verb.
+Knows rich, streams and reports, and the options that several verbs have. Knows no verb.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from accordant.base.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from accordant.statistics.interval import Interval
-
+    from accordant.reports.report import Report
 
 _WIDE = 160  # columns of a table that nobody looks at in a terminal
+
+
+def json_option(what: str) -> Any:
+    """Declare `--json` of a verb that can plan what it does."""
+    words = f"Print the {what}, or the plan of a dry run, as one JSON object; all else goes to "
+    return typer.Option("--json", help=f"{words}standard error.")
+
+
+def list_option(what: str) -> Any:
+    """Declare `--list` of a verb that has a registry."""
+    return typer.Option("--list", help=f"List all {what} with their options, and stop.")
 
 
 def examples(*commands: str) -> str:
@@ -66,19 +78,24 @@ def print_note(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON to standard output; NaN and infinity, which JSON lacks, become null."""
-    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    # Imported when it is used: it brings numpy, which help must not wait for.
+    from accordant.reports.writing import to_plain
+
+    text = json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+def show_report(report: Report, page: Path, reader: Console, *, as_json: bool) -> None:
+    """Print a report for people and where its page is, or the same as JSON."""
+    from accordant.reports.terminal import print_report
+    from accordant.reports.writing import json_values
+
+    if as_json:
+        print_json(json_values(report))
+        return
+    print_report(report, reader)
+    reader.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_table(
@@ -103,26 +120,6 @@ def print_table(
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console().print(table)
-
-
-def print_beside(left: tuple[str, str], right: tuple[str, str]) -> None:
-    """Print two titled texts side by side."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    table.add_column(left[0], ratio=1, overflow="fold")
-    table.add_column(right[0], ratio=1, overflow="fold")
-    table.add_row(escape(left[1]), escape(right[1]))
-    console().print(table)
-
-
-def interval_text(interval: Interval) -> str:
-    """Write an interval, `0.31 [0.25, 0.37]`; without brackets where its spread is not known."""
-    if math.isnan(interval.low):
-        return f"{interval.estimate:.3g} (no interval: {interval.count} seed)"
-    return f"{interval.estimate:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
 
 
 def one_of(word: str, allowed: Sequence[str], *, where: str) -> str:

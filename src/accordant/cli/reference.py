@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from accordant.base.files import write_whole
-from accordant.base.settings import options_table
+from accordant.base.settings import Option, options_of
 from accordant.catalogue.registry import list_systems
 from accordant.checks.registry import When, list_checks
+from accordant.cli.objective_text import reference
 from accordant.objectives.registry import list_objectives
 from accordant.runs.settings import AlignConfig, ChatConfig, CheckConfig, EvalConfig
 
@@ -32,39 +35,61 @@ def fill(page: str) -> str:
     return _PART.sub(lambda match: match[1] + PARTS[match[2]]().strip() + "\n" + match[3], page)
 
 
+def options_table(model: type[BaseModel]) -> str:
+    """Return a settings model's options, one table per panel."""
+    panels: dict[str, list[Option]] = {}
+    for option in options_of(model):
+        panels.setdefault(option.panel, []).append(option)
+    tables = []
+    for panel, options in panels.items():
+        rows = [
+            (
+                f"`{option.flag}`",
+                "switch" if option.kind == "switch" else option.type_name,
+                "required" if option.required else option.default_text,
+                option.help,
+            )
+            for option in options
+        ]
+        heading = f"**{panel}**\n\n" if panel else ""
+        tables.append(heading + _table(("option", "value", "default", "meaning"), rows))
+    return "\n\n".join(tables) + "\n"
+
+
 def _systems() -> str:
-    lines = [
-        "| id | slug | state | method | claim | room | title | paper |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    rows = [
+        (
+            *(s.id, f"`{s.slug}`", s.state, s.method or "", s.verdict or ""),
+            *(s.room, s.title, str(s.paper or "")),
+        )
+        for s in list_systems()
     ]
-    for system in list_systems():
-        name = (system.id, f"`{system.slug}`", system.state)
-        truth = (system.method or "", system.verdict or "")
-        lines.append(_row((*name, *truth, system.room, system.title, str(system.paper or ""))))
-    return "\n".join(lines)
+    headings = ("id", "slug", "state", "method", "claim", "room", "title", "paper")
+    return _table(headings, rows)
 
 
 def _objectives() -> str:
-    lines = ["| name | feedback | reference | formula |", "| --- | --- | --- | --- |"]
-    for entry in list_objectives():
-        reference = "yes" if entry.needs_reference else "no"
-        cells = (f"`{entry.name}`", ", ".join(entry.feedback), reference, f"`{entry.formula}`")
-        lines.append(_row(cells))
-    return "\n".join(lines)
+    rows = [
+        (f"`{entry.name}`", ", ".join(entry.feedback), reference(entry), f"`{entry.formula}`")
+        for entry in list_objectives()
+    ]
+    return _table(("name", "feedback", "reference", "formula"), rows)
 
 
 def _checks(when: When) -> str:
     """List the checks of one stage."""
-    lines = ["| check | reads | records | what it looks at | from |"]
-    lines.append("| --- | --- | --- | --- | --- |")
-    for one in list_checks(when):
-        records = ", ".join(one.feedback) or "any"
-        lines.append(_row((f"`{one.name}`", one.reads, records, one.summary, one.paper)))
-    return "\n".join(lines)
+    rows = [
+        (f"`{c.name}`", c.reads, ", ".join(c.feedback) or "any", c.summary, c.paper)
+        for c in list_checks(when)
+    ]
+    return _table(("check", "reads", "records", "what it looks at", "from"), rows)
 
 
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines
+    )
 
 
 PARTS: dict[str, Callable[[], str]] = {

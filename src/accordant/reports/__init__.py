@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Figures",
             "Findings",
             "Notice",
+            "Part",
             "Plots",
             "Prose",
             "Report",

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "align.execute": ("AlignOutcome", "AlignedModel", "run_align"),
         "chat": ("ChatSession", "run_chat"),
-        "check": ("CheckPlan", "check_plan_lines", "plan_check", "run_check"),
+        "check": ("plan_check", "run_check"),
         "check_report": ("build_check_report",),
         "returns": ("AnswerScores", "Checked"),
         "eval": ("EvalResults", "plan_eval", "run_eval"),

@@ -15,7 +15,7 @@ from accordant.base.setting_values import change_settings
 from accordant.feedback.loading import Feedback, Rows, load_feedback
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Message, Text
-from accordant.runs.align.execute import AlignedModel, align_data
+from accordant.runs.align.execute import AlignedModel, run_align
 from accordant.runs.check import run_check
 from accordant.runs.returns import AnswerScores, Checked
 from accordant.runs.session import Session, open_session
@@ -60,7 +60,7 @@ def align(
     config, feedback = _with_data(AlignConfig(), data, given)
     if config.sweep:
         raise UserError("a grid is not one run.", where="sweep", mend="Call runs.run_sweep.")
-    return align_data(config, dry_run=config.dry_run, console=Console(quiet=quiet), data=feedback)
+    return run_align(config, console=Console(quiet=quiet), data=feedback)
 
 
 def check(

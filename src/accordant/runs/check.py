@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.feedback.writing import Written, check_target, write_without
+from accordant.feedback.bundled import bundled_path
+from accordant.feedback.writing import check_target, write_without
 from accordant.reports.writing import write_report
+from accordant.runs.align.prepare import source_lines
 from accordant.runs.check_inputs import NO_MODEL, PreparedCheck, prepare_check
 from accordant.runs.check_report import CheckResults, NotRun, build_check_report, in_order
 from accordant.runs.settings import CheckConfig
@@ -28,31 +30,11 @@ if TYPE_CHECKING:
 
     from accordant.feedback.loading import Feedback
 
-# Trees of about so many tokens are scored to measure the speed.
-FIRST_TOKENS = 256
+FIRST_TOKENS = 256  # trees of about so many tokens are scored to measure the speed
 
 
-@dataclass(frozen=True, slots=True)
-class CheckPlan:
-    """What a check would do (JSON values only).
-
-    Args:
-        checks: names in the order they are run.
-        not_run: names of the others, and why.
-        tokens: to put through the model; every pass counted once.
-        passes: the same by pass.
-    """
-
-    checks: tuple[str, ...]
-    not_run: dict[str, str]
-    tokens: int
-    passes: dict[str, int]
-
-
-def plan_check(
-    config: CheckConfig, data: Feedback | None = None
-) -> tuple[PreparedCheck, CheckPlan]:
-    """Check data, options and files, and say what would be run; loads no weights.
+def plan_check(config: CheckConfig, data: Feedback | None = None) -> PreparedCheck:
+    """Check data, options and files, and find out what would be run; loads no weights.
 
     Raises:
         UserError: anything the user can mend.
@@ -65,15 +47,8 @@ def plan_check(
             "accordant.",
         )
     if config.filter is not None:
-        check_target(config.filter, _source(config), overwrite=config.overwrite)
-    ready = prepare_check(config, data)
-    plan = CheckPlan(
-        checks=tuple(one.name for one in ready.checks),
-        not_run={one.check: one.reason for one in ready.not_run},
-        tokens=round(sum(ready.passes.values())),
-        passes={name: round(tokens) for name, tokens in ready.passes.items()},
-    )
-    return ready, plan
+        check_target(config.filter, _file_of(config), overwrite=config.overwrite)
+    return prepare_check(config, data)
 
 
 def run_check(
@@ -92,15 +67,15 @@ def run_check(
     Raises:
         UserError: anything the user can mend.
     """
-    ready, plan = plan_check(config, data)
+    ready = plan_check(config, data)
     notes = _notes(ready.inputs)
-    for line in (*notes, *check_plan_lines(plan)):
+    for line in (*notes, *ready.plan_lines()):
         console.print(line, markup=False, highlight=False)
     inputs = _with_models(config, ready, console)
     findings, not_run, seconds = _run_all(ready, inputs, console)
     results = CheckResults(
         title=f"Check of {Path(config.data or '').name or config.data}",
-        source=_source(config) if config.data != "bundled" else "bundled",
+        source=str(config.data),
         record_type=inputs.feedback.record_type,
         rows=inputs.feedback.rows,
         records=len(inputs.feedback.records),
@@ -120,29 +95,14 @@ def run_check(
     return results, page
 
 
-def check_plan_lines(plan: CheckPlan) -> tuple[str, ...]:
-    """The plan in words."""
-    lines = [f"{len(plan.checks)} checks: {', '.join(plan.checks)}"]
-    lines += [f"not run: {name} ({reason})" for name, reason in plan.not_run.items()]
-    if plan.tokens:
-        parts = "; ".join(f"{name} {tokens:,}" for name, tokens in plan.passes.items())
-        lines.append(f"tokens through the model: {plan.tokens:,} ({parts})")
-    return tuple(lines)
-
-
-def _source(config: CheckConfig) -> str:
-    from accordant.feedback.bundled import bundled_path
-
+def _file_of(config: CheckConfig) -> str:
+    """Return the name of the feedback as the loader takes it."""
     return str(bundled_path("train")) if config.data == "bundled" else str(config.data)
 
 
 def _notes(inputs: CheckInputs) -> tuple[str, ...]:
-    """How the feedback was read, in words."""
-    lines: list[str] = []
-    for feedback in filter(None, (inputs.feedback, inputs.held_out)):
-        lines += feedback.describe_skipped()
-        if feedback.ignored:
-            lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
+    """Say how the feedback was read."""
+    lines = [*source_lines(filter(None, (inputs.feedback, inputs.held_out)))]
     if inputs.too_long:
         lines.append(
             f"{len(inputs.too_long):,} records are longer than {inputs.max_tokens:,} tokens: "
@@ -152,34 +112,28 @@ def _notes(inputs: CheckInputs) -> tuple[str, ...]:
 
 
 def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) -> CheckInputs:
-    """The inputs with the models that checks read, and how long they will take said."""
-    if not ready.needs_model:
+    """Return the inputs with the models that checks read, once it is said how long they take."""
+    reads_model = any(check.reads_model for check in ready.checks)
+    session = ready.session
+    if session is None or not reads_model:
         return ready.inputs
+    from accordant.models.facts import read_facts
     from accordant.training.progress import format_seconds, phase
 
     with phase(console, "loading the model"):
-        inputs = _load(config, ready)
+        inputs = replace(ready.inputs, model=session.model)
+        if config.reference is not None:
+            other = read_facts(config, config.reference).tokenizer
+            session.refuse_other_tokenizer(other, config.reference, "--reference")
+            inputs = replace(inputs, reference=session.other_model(config.reference))
     speed = measure_speed(inputs)
     if speed:
-        tokens = sum(ready.passes.values())
         console.print(
-            f"about {format_seconds(tokens / speed)}: {tokens:,.0f} tokens, {speed:,.0f} a second",
+            f"about {format_seconds(ready.tokens / speed)}: {ready.tokens:,.0f} tokens, "
+            f"{speed:,.0f} a second",
             highlight=False,
         )
     return inputs
-
-
-def _load(config: CheckConfig, ready: PreparedCheck) -> CheckInputs:
-    from accordant.models.facts import read_facts
-
-    session = ready.session
-    assert session is not None
-    inputs = replace(ready.inputs, model=session.model)
-    if config.reference is None:
-        return inputs
-    other = read_facts(config, config.reference).tokenizer
-    session.refuse_other_tokenizer(other, config.reference, "--reference")
-    return replace(inputs, reference=session.other_model(config.reference))
 
 
 def measure_speed(inputs: CheckInputs) -> float:
@@ -205,19 +159,20 @@ def measure_speed(inputs: CheckInputs) -> float:
 def _run_all(
     ready: PreparedCheck, inputs: CheckInputs, console: Console
 ) -> tuple[tuple[Finding, ...], list[NotRun], dict[str, float]]:
+    """Return what was found, what could not be run after all, and the seconds of every check."""
     findings: list[Finding] = []
     not_run: list[NotRun] = []
     seconds: dict[str, float] = {}
-    with _progress(console, sum(ready.passes.values()), len(ready.checks)) as (begin, advance):
-        shown = replace(inputs, advance=advance)
-        for one in ready.checks:
-            begin(one.title)
+    with _progress(console, ready.tokens, len(ready.checks)) as (begin, advance):
+        watched = replace(inputs, advance=advance)
+        for check in ready.checks:
+            begin(check.title)
             started = time.monotonic()
             try:
-                findings.append(one(shown, **ready.options[one.name]))
+                findings.append(check(watched, **ready.options[check.name]))
             except NotApplicableError as reason:
-                not_run.append(NotRun(one.name, str(reason)))
-            seconds[one.name] = time.monotonic() - started
+                not_run.append(NotRun(check.name, str(reason)))
+            seconds[check.name] = time.monotonic() - started
     return tuple(findings), not_run, seconds
 
 
@@ -225,24 +180,21 @@ def _run_all(
 def _progress(
     console: Console, tokens: float, checks: int
 ) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """A bar over tokens, or over checks where no model is read; one line per check elsewhere.
+    """Show a bar over tokens, or over checks where no model is read; elsewhere a line per check.
 
     Yields:
         a function that names the check that begins, and one that takes tokens done.
     """
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress
 
     if not console.is_terminal:
         yield lambda title: console.print(f"{title} ...", markup=False), lambda _: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+    columns = (
+        *(progress.TextColumn("{task.description}"), progress.BarColumn()),
+        *(progress.TaskProgressColumn(), progress.TimeRemainingColumn()),
+    )
+    with progress.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=tokens or checks)
         begun = 0
 
@@ -258,11 +210,10 @@ def _filter(config: CheckConfig, findings: tuple[Finding, ...], console: Console
     """Write the feedback without the rows to leave out; empty where nobody asked for it."""
     if config.filter is None:
         return {}
-    drop = {origin for finding in findings for origin in finding.drop}
-    written: Written = write_without(
-        _source(config),
+    written = write_without(
+        _file_of(config),
         config.filter,
-        drop,
+        {origin for finding in findings for origin in finding.drop},
         split=config.split,
         subset=config.subset,
         limit=config.limit,
@@ -273,10 +224,5 @@ def _filter(config: CheckConfig, findings: tuple[Finding, ...], console: Console
         markup=False,
         highlight=False,
     )
-    return {
-        "file": str(config.filter),
-        "kept": written.kept,
-        "dropped": written.dropped,
-        "unreadable": written.unreadable,
-        "by_check": {f.check: len(set(f.drop)) for f in findings if f.drop},
-    }
+    by_check = {finding.check: len({*finding.drop}) for finding in findings if finding.drop}
+    return {"file": str(config.filter), **asdict(written), "by_check": by_check}

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accordant.base.errors import UserError
 from accordant.checks.inputs import CheckInputs
-from accordant.checks.passes import Need
 from accordant.checks.registry import Check, bind_check_options, get_check, list_checks
 from accordant.feedback.loading import Feedback
 from accordant.feedback.reading import read_feedback
@@ -22,11 +21,6 @@ from accordant.runs.session import Session, open_session
 from accordant.runs.settings import CheckConfig
 from accordant.tokens.limits import example_length
 from accordant.tokens.rendering import Encoded, encode
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from accordant.tokens.rendering import Rendering
 
 NO_MODEL = "none"
 
@@ -52,9 +46,28 @@ class PreparedCheck:
     passes: Mapping[str, float]
 
     @property
-    def needs_model(self) -> bool:
-        """Whether a check to run reads a model."""
-        return self.inputs.encoded is not None and any(one.reads_model for one in self.checks)
+    def tokens(self) -> float:
+        """Tokens to put through the model; every pass counts once."""
+        return sum(self.passes.values())
+
+    def plan(self) -> dict[str, Any]:
+        """Return what would be run and what that takes, as JSON values."""
+        return {
+            "checks": [check.name for check in self.checks],
+            "not_run": {each.check: each.reason for each in self.not_run},
+            "tokens": round(self.tokens),
+            "passes": {name: round(tokens) for name, tokens in self.passes.items()},
+        }
+
+    def plan_lines(self) -> list[str]:
+        """Return the plan in words."""
+        names = [check.name for check in self.checks]
+        lines = [f"{len(names)} checks: {', '.join(names)}"]
+        lines += [f"not run: {each.check} ({each.reason})" for each in self.not_run]
+        if self.tokens:
+            passes = "; ".join(f"{name} {round(n):,}" for name, n in self.passes.items())
+            lines.append(f"tokens through the model: {round(self.tokens):,} ({passes})")
+        return lines
 
 
 def prepare_check(config: CheckConfig, data: Feedback | None = None) -> PreparedCheck:
@@ -79,63 +92,62 @@ def prepare_check(config: CheckConfig, data: Feedback | None = None) -> Prepared
         shared={},
     )
     session = None
-    if any({*_read_by(one, config)} - {"held_out"} for one in checks):
+    needs = {need for check in checks for need in check.needs}
+    if config.model != NO_MODEL:
+        needs |= {need for check in checks for need in check.uses}
+    if needs - {"held_out"}:
         session = open_session(config)
         inputs = _with_tokens(session, inputs)
     passes: dict[str, float] = {}
-    for one in checks:
-        for name, tokens in one.costs(inputs, options[one.name]).items():
+    for check in checks:
+        for name, tokens in check.costs(inputs, options[check.name]).items():
+            # Checks that share a pass may ask for more or less of it: it is made once, for all.
             passes[name] = max(tokens, passes.get(name, 0.0))
     return PreparedCheck(session, inputs, checks, options, not_run, passes)
-
-
-def _read_by(one: Check, config: CheckConfig) -> tuple[Need, ...]:
-    """What a check reads in this run, where a model is optional to it."""
-    return one.needs if config.model == NO_MODEL else (*one.needs, *one.uses)
 
 
 def _choose(
     config: CheckConfig, feedback: Feedback, held_out: Feedback | None
 ) -> tuple[tuple[Check, ...], tuple[NotRun, ...]]:
-    """The checks to run, and those that are not."""
+    """Return the checks to run, and those that are not."""
     checks, not_run = [], []
-    for one in list_checks():
-        if one.when == "during" or (config.only and one.name not in config.only):
+    for check in list_checks():
+        name = check.name
+        if check.when == "during" or (config.only and name not in config.only):
             continue
-        reason = _why_not(one, config, feedback, held_out)
-        if reason and one.name in config.only:
-            raise UserError(
-                f"the check '{one.name}' cannot be run: {reason}.", where=f"--only {one.name}"
-            )
+        reason = _why_not(check, config, feedback, held_out)
+        if reason and name in config.only:
+            raise UserError(f"the check '{name}' cannot be run: {reason}.", where=f"--only {name}")
         if reason:
-            not_run.append(NotRun(one.name, reason))
+            not_run.append(NotRun(name, reason))
         else:
-            checks.append(one)
-    # What costs least comes first: its findings are seen early.
-    checks.sort(key=lambda one: one.reads_model)
+            checks.append(check)
     if not checks:
         raise UserError(
             "no check is left to run.",
             where="--only" if config.only else "--skip",
-            mend="; ".join(f"{one.check}: {one.reason}" for one in not_run[:3]),
+            mend="; ".join(f"{each.check}: {each.reason}" for each in not_run[:3]),
         )
-    return tuple(checks), tuple(not_run)
+    # What costs least comes first: its findings are seen early.
+    return tuple(sorted(checks, key=lambda check: check.reads_model)), tuple(not_run)
 
 
-def _why_not(one: Check, config: CheckConfig, feedback: Feedback, held_out: Feedback | None) -> str:
-    """Why a check is not run; empty where it is."""
-    reads_model = bool({"model", "reference"} & {*one.needs})
-    if one.name in config.skip:
+def _why_not(
+    check: Check, config: CheckConfig, feedback: Feedback, held_out: Feedback | None
+) -> str:
+    """Say why a check is not run; empty where it is."""
+    needs, kind = {*check.needs}, feedback.record_type
+    if check.name in config.skip:
         return "left out by --skip"
-    if not one.applies_to(feedback.record_type):
-        return f"it is for {' and '.join(one.feedback)} records, not {feedback.record_type} records"
-    if "held_out" in one.needs and held_out is None:
+    if not check.applies_to(kind):
+        return f"it is for {' and '.join(check.feedback)} records, not {kind} records"
+    if "held_out" in needs and held_out is None:
         return "it needs --held-out-data or --held-out-split"
-    if one.needs != ("held_out",) and one.needs and config.model == NO_MODEL:
+    if needs - {"held_out"} and config.model == NO_MODEL:
         return "it needs a model"
-    if "reference" in one.needs and config.reference is None:
+    if "reference" in needs and config.reference is None:
         return "it looks at a trained model, and needs the one it came from (--reference)"
-    if one.when == "before" and reads_model and config.reference is not None:
+    if check.when == "before" and {"model", "reference"} & needs and config.reference is not None:
         return "it looks at a model before training, so it is run without --reference"
     return ""
 
@@ -143,17 +155,17 @@ def _why_not(one: Check, config: CheckConfig, feedback: Feedback, held_out: Feed
 def _with_tokens(session: Session, inputs: CheckInputs) -> CheckInputs:
     """Return the inputs with tokenizer and tokens."""
     limit = session.max_tokens
-    encoded, refused = _encode(inputs.feedback.records, session.tokenizer, session.rendering)
+    encoded, refused = _encode(inputs.feedback.records, session)
     examples = encoded.examples
-    too_long = tuple(one for one in examples if limit is not None and example_length(one) > limit)
-    left_out = {one.index for one in too_long}
+    too_long = tuple(e for e in examples if limit is not None and example_length(e) > limit)
+    left_out = {example.index for example in too_long}
     return replace(
         inputs,
         tokenizer=session.tokenizer,
         rendering=session.rendering,
         encoded=replace(
             encoded,
-            examples=tuple(one for one in examples if one.index not in left_out),
+            examples=tuple(e for e in examples if e.index not in left_out),
             dropped=tuple(sorted(left_out)),
         ),
         too_long=too_long,
@@ -162,17 +174,17 @@ def _with_tokens(session: Session, inputs: CheckInputs) -> CheckInputs:
     )
 
 
-def _encode(
-    records: Sequence[Record], tokenizer: PreTrainedTokenizerBase, rendering: Rendering
-) -> tuple[Encoded, dict[int, str]]:
-    """Records in tokens, and why some cannot be: a check reports them all, not the first."""
+def _encode(records: Sequence[Record], session: Session) -> tuple[Encoded, dict[int, str]]:
+    """Put records into tokens, and say why some cannot be: a check reports all, not the first."""
 
-    def tried(indices: Sequence[int]) -> Encoded:
-        return encode([records[i] for i in indices], tokenizer, rendering, max_tokens=None)
+    def attempt(indices: Sequence[int]) -> Encoded:
+        chosen = [records[i] for i in indices]
+        return encode(chosen, session.tokenizer, session.rendering, max_tokens=None)
 
     def refused(indices: Sequence[int]) -> Iterator[tuple[int, str]]:
+        # By halves: few of many records are at fault, and each attempt costs a pass over them.
         try:
-            tried(indices)
+            attempt(indices)
         except UserError as error:
             if len(indices) == 1:
                 yield indices[0], error.message
@@ -183,12 +195,12 @@ def _encode(
 
     everything = range(len(records))
     try:
-        return tried(everything), {}
+        return attempt(everything), {}
     except UserError as error:
-        found = dict(refused(everything))
-        good = [index for index in everything if index not in found]
+        reasons = dict(refused(everything))
+        good = [index for index in everything if index not in reasons]
         if not good:
             raise error from None
-    encoded = tried(good)
-    examples = tuple(replace(one, index=good[one.index]) for one in encoded.examples)
-    return replace(encoded, examples=examples), found
+    encoded = attempt(good)
+    examples = tuple(replace(e, index=good[e.index]) for e in encoded.examples)
+    return replace(encoded, examples=examples), reasons

@@ -17,12 +17,14 @@ from accordant.reports.report import (
     Facts,
     Findings,
     Notice,
+    Part,
     Prose,
     Report,
     Section,
     Table,
     columns,
 )
+from accordant.runs.report_parts import ENDS, command_part, known, shown
 from accordant.statistics.measures import Tone
 
 CHECK_SCHEMA_VERSION = 1
@@ -111,28 +113,20 @@ def build_check_report(results: CheckResults) -> Report:
     """Build the report of a check from what it found."""
     raised = tuple(finding for finding in results.findings if finding.raised)
     quiet = tuple(finding for finding in results.findings if not finding.raised)
-    facts = (
-        ("data", results.source),
-        ("records", f"{results.records:,} {results.record_type}"),
-        ("held out", results.held_out),
-        ("model", results.model),
-        ("trained from", results.reference),
-        ("made", results.created),
-    )
-    not_run = Table(
-        "Checks that were not run",
-        columns("", ""),
-        tuple((Cell(each.check, mark="code"), each.reason) for each in results.not_run),
-    )
+    left_out = tuple((Cell(each.check, mark="code"), each.reason) for each in results.not_run)
     sections = (
         Section(
             "raised",
             "Findings",
-            (Findings(raised),) if raised else (),
+            shown(Findings(raised)),
             "Each number against its threshold. A row opens to its whole texts.",
         ),
-        Section("quiet", "Nothing to object to", (Findings(quiet),) if quiet else ()),
-        Section("not-run", "Not run", (not_run,) if results.not_run else ()),
+        Section("quiet", "Nothing to object to", shown(Findings(quiet))),
+        Section(
+            "not-run",
+            "Not run",
+            shown(Table("Checks that were not run", columns("", ""), left_out)),
+        ),
         Section("run", "Run", _run_parts(results)),
     )
     return Report(
@@ -142,8 +136,15 @@ def build_check_report(results: CheckResults) -> Report:
         name="check",
         kind="check",
         tone=_TONES.get(results.worst, "bad"),
-        facts=tuple((name, value) for name, value in facts if value),
-        head=(_all_checks((*raised, *quiet)),) if results.findings else (),
+        facts=known(
+            data=results.source,
+            records=f"{results.records:,} {results.record_type}",
+            held_out=results.held_out,
+            model=results.model,
+            trained_from=results.reference,
+            made=results.created,
+        ),
+        head=shown(_all_checks((*raised, *quiet))),
         notices=tuple(Notice("not run", f"{n.check} ({n.reason})") for n in results.not_run),
         record=results,
         schema=CHECK_SCHEMA_VERSION,
@@ -151,7 +152,7 @@ def build_check_report(results: CheckResults) -> Report:
 
 
 def _all_checks(findings: tuple[Finding, ...]) -> Table:
-    """Every finding in a row that leads to it; `findings` in the order of the page."""
+    """Show every finding in a row that leads to it; `findings` in the order of the page."""
     rows = tuple(
         (
             Cell(view.finding.severity, mark=view.finding.severity),
@@ -166,23 +167,25 @@ def _all_checks(findings: tuple[Finding, ...]) -> Table:
         )
         for view in view_findings(findings)
     )
-    headings = columns("severity", "check", "number", "#value", "#95 % interval")
+    headings = columns("severity", "check", "number", "#value", ENDS)
     return Table("All checks", headings, rows, in_terminal=True)
 
 
-def _run_parts(results: CheckResults) -> tuple[Facts | Prose, ...]:
+def _run_parts(results: CheckResults) -> tuple[Part, ...]:
     rows = tuple((name, str(value)) for name, value in results.settings.items())
     empty = "all as they are by default"
-    parts: list[Facts | Prose] = [Facts("Settings", rows, code=True, wide=True, empty=empty)]
-    if results.notes:
-        parts.append(Prose("The feedback", results.notes))
+    filtered = ""
     if results.filtered:
-        kept, dropped, unreadable = (
-            results.filtered[name] for name in ("kept", "dropped", "unreadable")
+        file, kept, dropped, unreadable = (
+            results.filtered[name] for name in ("file", "kept", "dropped", "unreadable")
         )
         lost = f", {unreadable:,} could not be read" if unreadable else ""
-        text = f"{kept:,} rows written to {results.filtered['file']}, {dropped:,} left out{lost}."
-        parts.append(Prose("Filtered", (text,)))
-    if results.command:
-        parts.append(Prose("Command", (results.command,), code=True))
-    return tuple(parts)
+        filtered = f"{kept:,} rows written to {file}, {dropped:,} left out{lost}."
+    return (
+        Facts("Settings", rows, code=True, wide=True, empty=empty),
+        *shown(
+            Prose("The feedback", results.notes),
+            Prose("Filtered", (filtered,) if filtered else ()),
+            command_part(results.command),
+        ),
+    )

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "examples": ("Example", "with_answers", "with_numbers"),
         "fingerprint": ("fingerprint_examples", "fingerprint_tokenizer"),
-        "lengths": ("Lengths", "describe_lengths", "summarise"),
+        "lengths": ("Lengths", "bin_lengths", "describe_lengths"),
         "limits": ("example_length", "limit_examples"),
         "rendering": ("Encoded", "encode", "encode_prompt", "render"),
         "settings": ("TemplateSettings",),

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.runs.align.lengths import summarise_lengths
+from accordant.runs.align.collect import summarise_lengths
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=60))

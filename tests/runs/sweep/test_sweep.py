@@ -78,7 +78,7 @@ def settings(job: dict[str, Any], folder: Path, *sweep: str, **changes: Any) -> 
 
 def sweep(config: AlignConfig) -> tuple[SweepOutcome, str]:
     text = io.StringIO()
-    outcome = run_sweep(config, dry_run=config.dry_run, console=Console(file=text, width=160))
+    outcome = run_sweep(config, console=Console(file=text, width=160))
     return outcome, text.getvalue()
 
 
@@ -292,7 +292,7 @@ def test_which_model_is_kept_does_not_depend_on_the_order_of_runs(
     config = settings(job, tmp_path, output_dir=serial)
     trials = prepared(config)
     read = [read_trial(trial) for trial in trials]
-    kept = next(one.result.name for one in read if one.result.model)
+    kept = next(result.name for result in read if result.model)
     for order in (read, read[::-1]):
         for count in range(1, len(order) + 1):
             for trial in trials[:count]:

@@ -68,7 +68,7 @@ def trial(method: str, beta: float, *, shift: float = 0.0, failed: str = "") -> 
     return TrialResult(
         **known,
         state="finished",
-        message=numbers.verdict,
+        message=numbers.message,
         measures=measures,
         units=units,
         seconds=3.0,

@@ -24,6 +24,7 @@ from accordant.statistics.estimates import (
     to_floats,
     win_rate,
 )
+from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -58,10 +59,12 @@ def compare_answers(
             mend="Hold out at least one record, or turn the comparison of answers off.",
         )
     old, new = (
-        score_single(judge, [Answer(prompt, one.text, one.finished) for prompt, one in pairs])
-        for pairs in (zip(prompts, before, strict=True), zip(prompts, after, strict=True))
+        score_single(
+            judge, [Answer(p, a.text, a.finished) for p, a in zip(prompts, answers, strict=True)]
+        ).tolist()
+        for answers in (before, after)
     )
-    rows = tuple(map(_row, prompts, before, after, old.tolist(), new.tolist()))
+    rows = tuple(map(_pair, prompts, before, after, old, new))
     outcomes = [row.outcome for row in rows]
     wins, losses = outcomes.count("win"), outcomes.count("loss")
     return WinRate(
@@ -72,10 +75,10 @@ def compare_answers(
         losses=losses,
         rate=win_rate([OUTCOME_WORTH[outcome] for outcome in outcomes]),
         p_value=sign_test(wins, losses),
-        score_before=bootstrap_mean(_finite([row.score_before for row in rows])),
-        score_after=bootstrap_mean(_finite([row.score_after for row in rows])),
-        share_finished_before=proportion([float(one.finished) for one in before]),
-        share_finished_after=proportion([float(one.finished) for one in after]),
+        score_before=_mean_score(old),
+        score_after=_mean_score(new),
+        share_finished_before=proportion([float(answer.finished) for answer in before]),
+        share_finished_after=proportion([float(answer.finished) for answer in after]),
         rows=rows,
     )
 
@@ -111,11 +114,11 @@ def kl_from_reference(
         )
     difference = policy - reference
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    if len(sizes) == 0:
-        k1 = k3 = sizes
-    else:
-        k1 = np.add.reduceat(difference, starts)
-        k3 = np.add.reduceat(k3_terms(difference), starts)
+    # `reduceat` refuses an empty list of starts.
+    k1, k3 = (
+        np.add.reduceat(terms, starts) if len(sizes) else sizes
+        for terms in (difference, k3_terms(difference))
+    )
     per_sequence = bootstrap_mean(k1)
     return KlEstimate(
         per_sequence=per_sequence,
@@ -128,13 +131,13 @@ def kl_from_reference(
     )
 
 
-def _row(
+def _pair(
     prompt: str, before: ComparedAnswer, after: ComparedAnswer, old: float, new: float
 ) -> ComparedPair:
     outcome: Literal["win", "tie", "loss"] = "win" if new > old else "loss" if new < old else "tie"
     return ComparedPair(prompt, before, after, old, new, outcome, before.text != after.text)
 
 
-def _finite(scores: list[float]) -> list[float]:
-    """Scores that can be averaged; minus infinity (no answer at all) cannot."""
-    return [score for score in scores if np.isfinite(score)]
+def _mean_score(scores: Sequence[float]) -> Interval:
+    """Average what can be averaged; minus infinity (no answer at all) cannot."""
+    return bootstrap_mean([score for score in scores if np.isfinite(score)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 from accordant.runs.align.results import AlignResults, DataSummary, KlEstimate, WinRate
@@ -16,8 +17,10 @@ from accordant.statistics.measures import HeldOut
 _SHOWN = ("loss", "logps/", "rewards/", "nll")
 _UNPLOTTED = ("step", "epoch", "total_flos", "train_")
 _BESIDE_SPEED = ("runtime", "samples_per_second", "steps_per_second")
-_UNWANTED = ("rejected", "undesirable", "others")
-_WANTED = ("chosen", "desirable", "best", "completion")
+_LOOKS = {
+    **dict.fromkeys(("chosen", "desirable", "best", "completion"), "wanted"),
+    **dict.fromkeys(("rejected", "undesirable", "others"), "unwanted"),
+}
 _LONGEST_NAME = 28
 Rows = Sequence[Mapping[str, Any]]
 
@@ -25,15 +28,10 @@ Rows = Sequence[Mapping[str, Any]]
 def training_charts(results: AlignResults) -> dict[str, Chart]:
     """Return log-probability trajectories, loss, reward margins and accuracies over steps."""
     rows = results.curves
+    note = "The objective's loss: faint on training batches, solid on held-out records."
     made = {
         "logps": _trajectories(rows, results.held_out),
-        "loss": _metric(
-            rows,
-            "loss",
-            "Loss",
-            "The objective's loss: faint on training batches, solid on held-out records.",
-            look="neutral",
-        ),
+        "loss": _curves(rows, "loss", "Loss", note, "neutral"),
         "rewards-margins": _reward(rows, "margins", "wanted", 0.0, "no preference"),
         "rewards-accuracies": _reward(rows, "accuracies", "good", 0.5, "chance"),
     }
@@ -42,16 +40,15 @@ def training_charts(results: AlignResults) -> dict[str, Chart]:
 
 def further_charts(rows: Rows) -> dict[str, Chart]:
     """Return every other metric that was logged, one small chart each."""
-    names = sorted({_base_name(name) for row in rows for name in row})
-    shown = [
+    names = [
         name
-        for name in names
+        for name in sorted({_base_name(name) for row in rows for name in row})
         if not name.startswith(_UNPLOTTED)
         and not (name == "loss" or name.startswith(_SHOWN) or name.endswith(_BESIDE_SPEED))
     ]
     charts = {
-        f"further-{place}": _metric(rows, name, name, "", look=2 + place % 6)
-        for place, name in enumerate(shown)
+        f"further-{place}": _curves(rows, name, name, "", 2 + place % 6)
+        for place, name in enumerate(names)
     }
     return {name: chart for name, chart in charts.items() if chart.series}
 
@@ -72,9 +69,8 @@ def read_curve(rows: Rows, metric: str) -> tuple[tuple[float, ...], tuple[float,
     return tuple(step for step, _ in points), tuple(value for _, value in points)
 
 
-def _both(rows: Rows, metric: str, name: str, look: str | int) -> tuple[Series, ...]:
-    """A metric on training batches, faint where it is also known on held-out records."""
-    prefix = f"{name}, " if name else ""
+def _both(rows: Rows, metric: str, prefix: str, look: str | int) -> tuple[Series, ...]:
+    """Return a metric on training batches, faint where it is also known on held-out records."""
     steps, values = read_curve(rows, metric)
     places, held_out = read_curve(rows, f"eval_{metric}")
     style: Literal["faint", "line"] = "faint" if places else "line"
@@ -83,16 +79,30 @@ def _both(rows: Rows, metric: str, name: str, look: str | int) -> tuple[Series, 
     return tuple(series for series in (training, beside) if series.values)
 
 
-def _metric(rows: Rows, metric: str, title: str, note: str, *, look: str | int) -> Chart:
+def _curves(rows: Rows, metric: str, title: str, note: str, look: str | int) -> Chart:
     axis = "" if title == metric else title.lower()
     return Chart("lines", title, note, "step", axis, _both(rows, metric, "", look))
 
 
+def _reward(rows: Rows, metric: str, look: str, neutral: float, label: str) -> Chart:
+    return Chart(
+        "lines",
+        f"Reward {metric}",
+        f"Above the dotted line ({label}) the model prefers what people preferred.",
+        "step",
+        f"reward {metric}",
+        _both(rows, f"rewards/{metric}", "", look),
+        (Mark(neutral, label, vertical=False),),
+        shares=metric == "accuracies",
+    )
+
+
 def _trajectories(rows: Rows, held_out: HeldOut | None) -> Chart:
-    bases = {_base_name(name) for row in rows for name in row}
-    names = sorted(base.removeprefix("logps/") for base in bases if base.startswith("logps/"))
-    starts = {name: _start_of(rows, held_out, name) for name in names}
+    metrics = sorted({_base_name(name) for row in rows for name in row})
+    names = [name.removeprefix("logps/") for name in metrics if name.startswith("logps/")]
     looks = {name: _look_of(name, place) for place, name in enumerate(names)}
+    curves = (_both(rows, f"logps/{name}", f"{name}, ", looks[name]) for name in names)
+    starts = {name: _start_of(rows, held_out, name) for name in names}
     return Chart(
         "lines",
         "Log-probabilities of " + " and ".join(names),
@@ -100,9 +110,7 @@ def _trajectories(rows: Rows, held_out: HeldOut | None) -> Chart:
         "preferred answers became less likely.",
         "step",
         "log-probability per sequence, nats",
-        tuple(
-            series for name in names for series in _both(rows, f"logps/{name}", name, looks[name])
-        ),
+        tuple(series for curve in curves for series in curve),
         tuple(
             Mark(start, f"{name} at the start", vertical=False, look=looks[name])
             for name, start in starts.items()
@@ -113,32 +121,16 @@ def _trajectories(rows: Rows, held_out: HeldOut | None) -> Chart:
 
 
 def _look_of(name: str, place: int) -> str | int:
-    if name in _WANTED:
-        return "wanted"
-    return "unwanted" if name in _UNWANTED else 2 + place % 6
+    return _LOOKS.get(name, 2 + place % 6)  # 0 and 1 are the colours of wanted and unwanted
 
 
 def _start_of(rows: Rows, held_out: HeldOut | None, name: str) -> float | None:
-    """Held-out log-probability of a group before the first step, where it is known."""
+    """Return the held-out log-probability of a group before the first step, where it is known."""
     steps, values = read_curve(rows, f"eval_logps/{name}")
     if steps and steps[0] == 0:
         return values[0]
     changes = held_out.changes if held_out else ()
     return next((change.before for change in changes if change.name == name), None)
-
-
-def _reward(rows: Rows, metric: str, look: str, neutral: float, label: str) -> Chart:
-    title = f"Reward {metric}"
-    return Chart(
-        "lines",
-        title,
-        f"Above the dotted line ({label}) the model prefers what people preferred.",
-        "step",
-        title.lower(),
-        _both(rows, f"rewards/{metric}", "", look),
-        (Mark(neutral, label, vertical=False),),
-        shares=metric == "accuracies",
-    )
 
 
 def win_rate_chart(rates: Sequence[WinRate]) -> Chart:
@@ -161,15 +153,14 @@ def win_rate_chart(rates: Sequence[WinRate]) -> Chart:
         "",
         (*bars, rate),
         (Mark(50.0),),
-        rows=tuple(map(_ending, judges)),
+        # The end of a long name tells files of one folder apart.
+        rows=tuple(
+            name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
+            for name in judges
+        ),
         wide=True,
         height=110 + 80 * len(rates),
     )
-
-
-def _ending(name: str) -> str:
-    """The end of a long name, which tells files of one folder apart."""
-    return name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
 
 
 def kl_chart(kl: KlEstimate) -> Chart:
@@ -187,25 +178,15 @@ def kl_chart(kl: KlEstimate) -> Chart:
 
 def length_charts(data: DataSummary) -> dict[str, Chart]:
     """Return the lengths of prompts and completions, a histogram each."""
-    return {
-        f"lengths-{place}": Chart(
-            "bars",
-            f"Lengths: {part.name}",
-            "Number of texts at each length in tokens.",
-            "tokens",
-            "texts",
-            (
-                Series(
-                    part.name,
-                    tuple(map(float, part.histogram.counts)),
-                    part.histogram.centres,
-                    look=_look_of(part.name, place),
-                ),
-            ),
-        )
-        for place, part in enumerate(data.lengths, 1)
-        if part.histogram.counts
-    }
+    charts = {}
+    for place, text in enumerate(data.lengths, 1):
+        edges, counts = text.histogram.edges, tuple(map(float, text.histogram.counts))
+        centres = tuple((low + high) / 2 for low, high in pairwise(edges))
+        bars = Series(text.name, counts, centres, look=_look_of(text.name, place))
+        note = "Number of texts at each length in tokens."
+        title = f"Lengths: {text.name}"
+        charts[f"lengths-{place}"] = Chart("bars", title, note, "tokens", "texts", (bars,))
+    return charts
 
 
 def _base_name(metric: str) -> str:

@@ -7,7 +7,7 @@ the user is told at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from accordant.checks.monitor import Monitor
     from accordant.feedback.loading import Feedback
     from accordant.models.loading import LoadedModel
+    from accordant.runs.align.measure import Start
     from accordant.runs.align.results import AlignResults
     from accordant.scoring.frozen import Frozen
+    from accordant.training.run import TrainResult
     from accordant.training.trainer import Task
 
 MONITORED_PROMPTS = 8  # answered at every look
@@ -33,7 +35,7 @@ MONITORED_PROMPTS = 8  # answered at every look
 
 @dataclass(frozen=True, slots=True)
 class AlignOutcome:
-    """What a run, or a dry run, tells at its end; `results` are what its report shows."""
+    """What a run, or a dry run, tells at its end; plain values."""
 
     dry_run: bool
     method: str
@@ -46,12 +48,6 @@ class AlignOutcome:
     model: str | None = None
     report: str | None = None
     summary: str = ""
-    results: AlignResults | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all but the results, which stand in `report.json`."""
-        names = (each.name for each in fields(self) if each.name != "results")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +60,7 @@ class AlignedModel:
         loaded: the trained model, ready to be scored, and its tokenizer; None of a dry run.
         history: logged rows, each with `step` and metrics; held-out metrics start with `eval_`.
         findings: of the checks during training.
+        results: what the report shows; None without one.
     """
 
     config: AlignConfig
@@ -71,6 +68,7 @@ class AlignedModel:
     loaded: LoadedModel | None = None
     history: tuple[Mapping[str, Any], ...] = ()
     findings: tuple[Finding, ...] = ()
+    results: AlignResults | None = None
 
     @property
     def model(self) -> Any:
@@ -93,28 +91,13 @@ class AlignedModel:
         return None if self.outcome.report is None else Path(self.outcome.report)
 
 
-def run_align(config: AlignConfig, *, dry_run: bool, console: Console) -> AlignOutcome:
+def run_align(
+    config: AlignConfig, *, console: Console, data: Feedback | None = None
+) -> AlignedModel:
     """Validate, train, save, measure and report.
 
     Args:
-        config: settings of the run.
-        dry_run: stop after the plan, before weights are loaded.
-        console: where people read along; of several processes only the first prints.
-
-    Raises:
-        UserError: anything the user can mend.
-    """
-    return align_data(config, dry_run=dry_run, console=console).outcome
-
-
-def align_data(
-    config: AlignConfig, *, dry_run: bool, console: Console, data: Feedback | None = None
-) -> AlignedModel:
-    """Do as `run_align`, and return the model beside what it tells.
-
-    Args:
-        config: settings of the run.
-        dry_run: stop after the plan, before weights are loaded.
+        config: settings of the run; a dry run stops after the plan, before weights are loaded.
         console: where people read along; of several processes only the first prints.
         data: feedback at hand, in place of what the settings name.
 
@@ -123,11 +106,11 @@ def align_data(
     """
     console.quiet = console.quiet or not is_first_process()
     ready = prepare(config, console, data)
-    for line in plan_lines(config, ready):
+    for line in plan_lines(ready):
         ready.session.say(line)
     plan = ready.plan
     planned = AlignOutcome(
-        dry_run=dry_run,
+        dry_run=config.dry_run,
         method=ready.objective.name,
         options=dict(ready.options),
         train=plan.examples,
@@ -136,23 +119,18 @@ def align_data(
         steps=plan.steps,
         memory_bytes=plan.memory.total,
     )
-    return AlignedModel(config, planned) if dry_run else execute(config, ready, planned)
+    return AlignedModel(config, planned) if config.dry_run else execute(ready, planned)
 
 
-def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> AlignedModel:
+def execute(ready: Prepared, planned: AlignOutcome) -> AlignedModel:
     """Train on what `prepare` made, save the model, measure it and write the report."""
-    from accordant.reports.terminal import print_report
-    from accordant.reports.writing import write_report
-    from accordant.runs.align.collect import collect_results
-    from accordant.runs.align.measure import measure_change, measure_start
-    from accordant.runs.align.report import align_report
+    from accordant.runs.align.measure import measure_start
     from accordant.training.arguments import training_arguments
     from accordant.training.preparations.mechanism import run_preparations
     from accordant.training.processes import is_main_process, leave_processes
-    from accordant.training.progress import phase
     from accordant.training.run import train
 
-    session = ready.session
+    config, session = ready.config, ready.session
     # First of all, as this is where several processes meet.
     args = training_arguments(
         config,
@@ -162,71 +140,81 @@ def execute(config: AlignConfig, ready: Prepared, planned: AlignOutcome) -> Alig
     )
     ready = ready.with_parts(run_preparations(ready.bench, ready.parts))
     # Only the process that will report needs what is measured before the first step.
-    start = measure_start(config, ready) if config.report and is_main_process() else None
-    monitor = _monitor(config, ready)
+    start = measure_start(ready) if config.report and is_main_process() else None
+    monitor = _monitor(ready)
     result = train(
         session.model,
-        _task(config, ready),
+        _task(ready),
         config,
         args=args,
         callbacks=[monitor] if monitor else [],
         console=session.console,
     )
-    weights = _gathered(result.model)
+    # Every process takes part in gathering, so it comes before they part.
+    weights = _gather_weights(result.model)
     main = is_main_process()
     leave_processes()
     folder = config.output_dir / RUN_MODEL
-    outcome = replace(planned, steps=result.steps, model=str(folder))
     done = AlignedModel(
-        config, outcome, replace(session.loaded, model=result.model), result.history
+        config,
+        replace(planned, steps=result.steps, model=str(folder)),
+        replace(session.loaded, model=result.model),
+        result.history,
     )
     if not main:
         return done
-    _save(config, ready, result.model, weights, folder)
-    findings = monitor.findings() if monitor else ()
-    done = replace(done, findings=findings)
+    _save(ready, result.model, weights, folder)
+    done = replace(done, findings=monitor.findings() if monitor else ())
     if not config.report:
         return done
     # Sharded weights cannot be scored by one process: what was saved is what is measured.
     final = result.model if weights is None else session.other_model(str(folder))
+    return _report(ready, done, result, start, final)
+
+
+def _report(
+    ready: Prepared, done: AlignedModel, result: TrainResult, start: Start | None, final: nn.Module
+) -> AlignedModel:
+    """Measure the trained model and write what changed."""
+    from accordant.reports.terminal import print_report
+    from accordant.reports.writing import write_report
+    from accordant.runs.align.collect import collect_results
+    from accordant.runs.align.measure import measure_change
+    from accordant.runs.align.report import align_report
+    from accordant.training.progress import phase
+
+    session = ready.session
     with phase(session.console, "measuring the result"):
-        results = collect_results(
-            config,
-            ready,
-            result,
-            **measure_change(config, ready, start, final),
-            findings=findings,
-        )
+        change = measure_change(ready, start, final)
+        results = collect_results(ready, result, change, done.findings)
     report = align_report(results)
-    page, _ = write_report(report, config.output_dir)
+    page, _ = write_report(report, ready.config.output_dir)
     print_report(report, session.console)
     session.say(f"Report: {page}")
-    outcome = replace(outcome, report=str(page), summary=report.verdict, results=results)
-    return replace(done, outcome=outcome)
+    outcome = replace(done.outcome, report=str(page), summary=report.verdict)
+    return replace(done, outcome=outcome, results=results)
 
 
-def _task(config: AlignConfig, ready: Prepared) -> Task:
+def _task(ready: Prepared) -> Task:
     from accordant.training.sources import DataSet
     from accordant.training.trainer import Task
 
     return Task(
-        source=DataSet(ready.parts.train, config.batch_size, config.seed),
+        source=DataSet(ready.parts.train, ready.config.batch_size, ready.config.seed),
         held_out=ready.parts.held_out,
         objective=ready.objective,
         options=ready.options,
-        reference=_reference(config, ready),
+        reference=_reference(ready) if ready.objective.needs_reference else None,
     )
 
 
-def _reference(config: AlignConfig, ready: Prepared) -> Frozen | None:
-    """Return the model before training, live or from the cache, if the objective needs it."""
+def _reference(ready: Prepared) -> Frozen:
+    """Return the model before training, live or from the cache."""
     from accordant.scoring.frozen import Frozen, cache_scores, freeze
     from accordant.tokens.fingerprint import fingerprint_tokenizer
     from accordant.training.progress import phase
 
-    session = ready.session
-    if not ready.objective.needs_reference:
-        return None
+    config, session = ready.config, ready.session
     if config.reference == "online":
         return freeze(session.model, config.precision)
     examples = ready.parts.all
@@ -246,16 +234,16 @@ def _reference(config: AlignConfig, ready: Prepared) -> Frozen | None:
     return Frozen(cache)
 
 
-def _monitor(config: AlignConfig, ready: Prepared) -> Monitor | None:
+def _monitor(ready: Prepared) -> Monitor | None:
     """Make the monitor that settings ask for, on held-out pairs and prompts if there are any."""
+    config, session, held_out = ready.config, ready.session, ready.parts.held_out
     if not config.watch:
         return None
     from accordant.checks.monitor import Monitor, WatchSettings
     from accordant.checks.snapshot import MonitorSet
     from accordant.runs.align.measure import first_prompts
 
-    session, held_out = ready.session, ready.parts.held_out
-    pairs = [one for one in held_out or ready.parts.train if one.kind == "comparison"]
+    pairs = [e for e in held_out or ready.parts.train if e.kind == "comparison"]
     records = ready.relabelled.questions if held_out else ready.train.records
     monitored = MonitorSet(
         pairs=tuple(pairs[: config.watch_pairs]),
@@ -272,8 +260,8 @@ def _monitor(config: AlignConfig, ready: Prepared) -> Monitor | None:
     return Monitor(monitored, settings, session.say)
 
 
-def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
-    """Return all weights in full where they are sharded (every process takes part), else None."""
+def _gather_weights(model: nn.Module) -> Mapping[str, Tensor] | None:
+    """Return all weights in full where they are sharded, else None."""
     from torch.distributed.tensor import DTensor
 
     from accordant.models.adapters import base_model_of
@@ -288,31 +276,25 @@ def _gathered(model: nn.Module) -> Mapping[str, Tensor] | None:
 
 
 def _save(
-    config: AlignConfig,
-    ready: Prepared,
-    model: nn.Module,
-    weights: Mapping[str, Tensor] | None,
-    folder: Path,
+    ready: Prepared, model: nn.Module, weights: Mapping[str, Tensor] | None, folder: Path
 ) -> None:
     from accordant.models.saving import save_model
 
+    config = ready.config
+    options = ", ".join(f"{name} {value}" for name, value in ready.options.items())
+    card = (
+        f"# {config.output_dir.name}\n\n{config.model} trained with `{ready.objective.name}` "
+        f"({options}) on {len(ready.encoded.examples)} {ready.train.record_type} records by "
+        f"accordant {version('accordant')}. The run's report is report.html in the folder above.\n"
+    )
     save_model(
         model,
         ready.session.tokenizer,
         folder,
-        card=_card(config, ready),
+        card=card,
         stop_ids=ready.encoded.end_of_turn_ids,
         overwrite=config.overwrite or config.resume,
         source=ready.session.loaded.source,
         state_dict=weights,
     )
     ready.session.say(f"Model: {folder}")
-
-
-def _card(config: AlignConfig, ready: Prepared) -> str:
-    options = ", ".join(f"{name} {value}" for name, value in ready.options.items())
-    return (
-        f"# {config.output_dir.name}\n\n{config.model} trained with `{ready.objective.name}` "
-        f"({options}) on {len(ready.encoded.examples)} {ready.train.record_type} records by "
-        f"accordant {version('accordant')}. The run's report is report.html in the folder above.\n"
-    )

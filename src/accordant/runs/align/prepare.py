@@ -6,7 +6,7 @@ Composes the rooms below. Whatever a user can mend is refused here.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,32 +47,46 @@ class Prepared:
     """All that is known before weights are loaded.
 
     Args:
+        config: settings of the run.
         session: the model, its tokenizer and rendering, the console and the cache.
         read: the sources as they were read, before a part was held out.
-        train: records to learn from.
-        held_out: records to test on, or None.
-        objective: the loss.
-        options: its options, defaults included.
+        relabelled: the records to learn from and to test on, and the questions to ask.
+        bench: the objective with its options, and what its preparations may use.
         judge: who compares answers before and after.
         encoded: training records in tokens, prepared as far as it takes no model.
         encoded_held_out: held-out records, likewise.
         plan: what the run will do.
-        relabelled: what the relabelling made of the feedback, and the questions to ask.
-        bench: what the objective's preparations may use.
     """
 
+    config: AlignConfig
     session: Session
     read: tuple[Feedback, ...]
-    train: Feedback
-    held_out: Feedback | None
-    objective: Objective
-    options: Mapping[str, Any]
+    relabelled: Relabelled
+    bench: Workbench
     judge: Reward
     encoded: Encoded
     encoded_held_out: Encoded | None
     plan: Plan
-    relabelled: Relabelled
-    bench: Workbench
+
+    @property
+    def train(self) -> Feedback:
+        """Records to learn from."""
+        return self.relabelled.train
+
+    @property
+    def held_out(self) -> Feedback | None:
+        """Records to test on, or None."""
+        return self.relabelled.held_out
+
+    @property
+    def objective(self) -> Objective:
+        """The loss."""
+        return self.bench.objective
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the loss, defaults included."""
+        return self.bench.options
 
     @property
     def parts(self) -> Parts:
@@ -104,11 +118,10 @@ def prepare(
         UserError: anything the user can mend.
     """
     read = _read(config, data)
-    relabelled = relabel(config, *_split(config, read))
+    relabelled = relabel(config.relabel, *_split(config, read))
     objective = choose_objective(config, relabelled.train)
-    options = bind_options(objective, config.options)
     feedback = (relabelled.train, *filter(None, [relabelled.held_out]))
-    bench = Workbench(objective, options, config, feedback)
+    bench = Workbench(objective, bind_options(objective, config.options), config, feedback)
     check_preparations(bench)
     judge = find_reward(config.judge_for(config.data), where="option --judge", noun="judge")
     _check_settings(config)
@@ -119,33 +132,36 @@ def prepare(
         adapt=lambda model: adapt(model, config, seed=config.seed),
     )
     encoded = _encode(config, session, objective, feedback)
-    bench = _furnished(bench, session, encoded[0])
-    examples = plan_preparations(bench, Parts(*(part.examples for part in encoded)))
+    bench = replace(
+        bench,
+        tokenizer=session.tokenizer,
+        rendering=session.rendering,
+        max_tokens=session.max_tokens,
+        positions=session.facts.positions,
+        stop_ids=encoded[0].end_of_turn_ids,
+        # A function, so that weights are loaded only where a preparation asks for them.
+        policy=lambda: session.model,
+        console=session.console,
+    )
+    parts = plan_preparations(bench, Parts(*(each.examples for each in encoded)))
     return Prepared(
+        config=config,
         session=session,
         read=read,
-        train=relabelled.train,
-        held_out=relabelled.held_out,
-        objective=objective,
-        options=options,
+        relabelled=relabelled,
+        bench=bench,
         judge=judge,
         encoded=encoded[0],
         encoded_held_out=encoded[1] if len(encoded) > 1 else None,
-        plan=plan_run(config, session, examples),
-        relabelled=relabelled,
-        bench=bench,
-    ).with_parts(examples)
+        plan=plan_run(config, session, parts),
+    ).with_parts(parts)
 
 
 def plan_run(config: AlignConfig, session: Session, parts: Parts) -> Plan:
     """Say what training on examples will do and take."""
-    return make_plan(
-        session.facts.config,
-        config,
-        parts.train,
-        parts.held_out,
-        processes=int(os.environ.get("WORLD_SIZE", "1")),
-    )
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    model = session.facts.config
+    return make_plan(model, config, parts.train, parts.held_out, processes=processes)
 
 
 def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
@@ -169,34 +185,39 @@ def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
     return objective
 
 
-def plan_lines(config: AlignConfig, ready: Prepared) -> list[str]:
+def plan_lines(ready: Prepared) -> list[str]:
     """Return the plan in words, with everything that was left out or cut."""
-    lines = data_lines(ready)
-    lines.append(
-        f"{ready.objective.name} on {ready.train.record_type} records: {ready.train.source}"
-    )
-    lines += ready.plan.lines()
-    if config.dry_run:
-        lines += describe_lengths(ready.encoded.lengths, config.max_length)
+    lines = [
+        *data_lines(ready),
+        f"{ready.objective.name} on {ready.train.record_type} records: {ready.train.source}",
+        *ready.plan.lines(),
+    ]
+    if ready.config.dry_run:
+        lines += describe_lengths(ready.encoded.lengths, ready.config.max_length)
     return lines
 
 
 def data_lines(ready: Prepared) -> list[str]:
     """Return what was left out, cut or made of the feedback, in words."""
-    lines = []
-    for feedback in ready.read:
-        lines += feedback.describe_skipped()
+    limits = (each.describe_limits() for each in (ready.encoded, ready.encoded_held_out) if each)
+    return [
+        *source_lines(ready.read),
+        *(line for lines in limits for line in lines),
+        *ready.relabelled.notes,
+        *ready.encoded.notes,
+    ]
+
+
+def source_lines(sources: Iterable[Feedback]) -> Iterator[str]:
+    """Yield how feedback was read, in words: skipped rows and columns that nothing reads."""
+    for feedback in sources:
+        yield from feedback.describe_skipped()
         if feedback.ignored:
-            lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
-    for encoded in (ready.encoded, ready.encoded_held_out):
-        lines += encoded.describe_limits() if encoded is not None else []
-    lines += ready.relabelled.notes
-    lines += ready.encoded.notes
-    return lines
+            yield f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}"
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for the run; torchrun and accelerate set RANK."""
+    """Tell whether this process speaks for the run; torchrun and accelerate set RANK."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -250,15 +271,9 @@ def _encode(
     config: AlignConfig, session: Session, objective: Objective, feedback: Sequence[Feedback]
 ) -> list[Encoded]:
     """Put the training and the held-out records into tokens."""
+    limits: dict[str, Any] = {"max_tokens": session.max_tokens, "truncation": config.truncation}
     encoded = [
-        encode(
-            part.records,
-            session.tokenizer,
-            session.rendering,
-            max_tokens=session.max_tokens,
-            truncation=config.truncation,
-        )
-        for part in feedback
+        encode(each.records, session.tokenizer, session.rendering, **limits) for each in feedback
     ]
     if not encoded[0].examples:
         raise UserError(
@@ -266,20 +281,6 @@ def _encode(
             where=feedback[0].source,
             mend="Raise --max-length, or choose another --truncation.",
         )
-    for part in encoded:
-        check_labels(objective, part.examples)
+    for each in encoded:
+        check_labels(objective, each.examples)
     return encoded
-
-
-def _furnished(bench: Workbench, session: Session, encoded: Encoded) -> Workbench:
-    """Return the workbench with what the session brings."""
-    return replace(
-        bench,
-        tokenizer=session.tokenizer,
-        rendering=session.rendering,
-        max_tokens=session.max_tokens,
-        positions=session.facts.positions,
-        stop_ids=encoded.end_of_turn_ids,
-        policy=lambda: session.model,
-        console=session.console,
-    )

@@ -6,11 +6,11 @@ Composes the relabellings of the data room; adds no mechanism.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from accordant.feedback.loading import Feedback
 from accordant.feedback.records import Comparison, Origin, Record
 from accordant.feedback.relabelling import augment_with_rewards, with_goal
-from accordant.runs.settings import AlignConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,7 @@ class Relabelled:
         train: records to learn from.
         held_out: records to test on, or None.
         questions: held-out records whose prompts the model is asked before and after training.
-        dropped: rows that the relabelling left out.
-        reason: why it left them out.
+        dropped: rows that the relabelling left out, as their answers have the same score.
         notes: what a user should know of it.
     """
 
@@ -30,43 +29,44 @@ class Relabelled:
     held_out: Feedback | None
     questions: tuple[Record, ...] = ()
     dropped: tuple[Origin | None, ...] = ()
-    reason: str = ""
     notes: tuple[str, ...] = ()
 
 
-def relabel(config: AlignConfig, train: Feedback, held_out: Feedback | None) -> Relabelled:
-    """The feedback as the settings ask for it.
+def relabel(
+    how: Literal["reward-augmented"] | None, train: Feedback, held_out: Feedback | None
+) -> Relabelled:
+    """Rewrite feedback as `--relabel` says; None leaves it as it is.
 
     Raises:
         UserError: feedback that cannot be relabelled this way.
     """
-    if config.relabel is None:
-        return Relabelled(train, held_out, held_out.records if held_out is not None else ())
+    if how is None:
+        return Relabelled(train, held_out, () if held_out is None else held_out.records)
     learnt = augment_with_rewards(train.records, train.source)
-    left_out = [*learnt.dropped]
-    tested = None
+    dropped, tested = learnt.dropped, None
     questions: tuple[Record, ...] = ()
     if held_out is not None:
-        found = augment_with_rewards(held_out.records, held_out.source)
-        left_out += found.dropped
-        tested = replace(held_out, records=found.records)
+        relabelled = augment_with_rewards(held_out.records, held_out.source)
+        dropped += relabelled.dropped
+        tested = replace(held_out, records=relabelled.records)
+        # Asked with the goal that it was trained to reach, and not with each record's own.
         questions = tuple(
             replace(record, prompt=with_goal(record.prompt, learnt.best))
             for record in held_out.records
             if isinstance(record, Comparison)
         )
     pairs = len(train.records) - len(learnt.dropped)
+    goal = str(with_goal("", learnt.best)).strip()
     notes = [
         f"reward-augmented: {pairs:,} comparisons became {len(learnt.records):,}; ask the trained "
-        f"model with the goal of the best score: {with_goal('', learnt.best).strip()!r}"  # type: ignore[union-attr]
+        f"model with the goal of the best score: {goal!r}"
     ]
-    if left_out:
-        notes.append(f"Dropped for equal scores of both answers: {len(left_out):,} comparisons")
+    if dropped:
+        notes.append(f"Dropped for equal scores of both answers: {len(dropped):,} comparisons")
     return Relabelled(
         replace(train, records=learnt.records),
         tested,
         questions,
-        tuple(record.origin for record in left_out),
-        "both answers have the same score",
+        tuple(record.origin for record in dropped),
         tuple(notes),
     )

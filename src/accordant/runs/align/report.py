@@ -7,11 +7,8 @@ happened" is reported so.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from accordant.reports.report import (
     Answers,
@@ -20,7 +17,6 @@ from accordant.reports.report import (
     Figures,
     Findings,
     Plots,
-    Prose,
     Report,
     Section,
     Table,
@@ -42,47 +38,47 @@ from accordant.runs.align.results import (
     KlEstimate,
     WinRate,
 )
-from accordant.statistics.interval import Interval
+from accordant.runs.report_parts import ENDS, command_part, flatten, known, number_cells, shown
 from accordant.statistics.measures import HeldOut, KeyFigure, Tone, key_figure, movement_figure
 from accordant.statistics.wording import ends, in_brackets, number, percent
-
-_ENDS = "#95 % interval"
 
 
 def align_report(results: AlignResults) -> Report:
     """Build the report of a run from what it measured."""
     figures = key_figures(results)
-    environment = results.environment
-    held_out = f"{results.data.held_out:,} {results.data.record_type} records"
-    sections = (
-        Section(
-            "findings",
-            "Findings",
-            (Findings(results.findings, least="warning"),) if results.findings else (),
-            "What the checks of this run noticed, each number against its threshold.",
-        ),
-        _held_out_section(results.held_out),
-        _training_section(results),
-        _answers_section(results.win_rates),
-        _kl_section(results.kl),
-        _data_section(results.data),
-        _run_section(results),
+    run = (
+        Facts("Environment", _environment_rows(results.environment)),
+        Facts("Configuration", flatten(to_plain(results.configuration)), code=True),
+        *shown(command_part(results.environment.command)),
     )
     return Report(
         title=results.title,
         verdict=verdict_of(figures),
-        sections=sections,
+        sections=(
+            Section(
+                "findings",
+                "Findings",
+                shown(Findings(results.findings, least="warning")),
+                "What the checks of this run noticed, each number against its threshold.",
+            ),
+            _held_out_section(results.held_out),
+            _training_section(results),
+            _answers_section(results.win_rates),
+            _kl_section(results.kl),
+            _data_section(results.data),
+            Section("run", "Run", run),
+        ),
         name="report",
         kind="run report",
         tone=_tone(figures),
-        facts=(
-            ("method", results.method),
-            ("model", results.model),
-            ("trained on", f"{results.data.train:,}"),
-            ("held out", held_out),
-            *([("made", environment.created)] if environment.created else ()),
+        facts=known(
+            method=results.method,
+            model=results.model,
+            trained_on=f"{results.data.train:,}",
+            held_out=f"{results.data.held_out:,} {results.data.record_type} records",
+            made=results.environment.created,
         ),
-        head=(Figures(figures),) if figures else (),
+        head=shown(Figures(figures)),
         record=results,
         schema=SCHEMA_VERSION,
     )
@@ -96,8 +92,8 @@ def verdict_of(figures: tuple[KeyFigure, ...]) -> str:
     # The level is said once; it is the same for all.
     later = [clause.replace("95 % interval ", "") for clause in clauses[1:]]
     sentence = "; ".join([clauses[0], *later])
-    judged = [f.improves for f in figures if f.clause and f.improves is not None]
-    if judged and not any(judged):
+    judged = _judged(figures)
+    if judged and not any(figure.improves for figure in judged):
         return f"No measurable improvement: {sentence}."
     return f"{sentence[0].upper()}{sentence[1:]}."
 
@@ -117,13 +113,18 @@ def key_figures(results: AlignResults) -> tuple[KeyFigure, ...]:
     )
 
 
+def _judged(figures: tuple[KeyFigure, ...]) -> list[KeyFigure]:
+    """Return what the verdict weighs: numbers that can be better or worse."""
+    return [figure for figure in figures if figure.clause and figure.improves is not None]
+
+
 def _tone(figures: tuple[KeyFigure, ...]) -> Tone:
-    """Good when all that the verdict weighs improved, bad when none did and some got worse."""
-    judged = [f for f in figures if f.clause and f.improves is not None]
-    if judged and all(figure.improves for figure in judged):
+    """Return good when all that the verdict weighs improved, bad when none did and some fell."""
+    judged = _judged(figures)
+    improved = [figure for figure in judged if figure.improves]
+    if judged and improved == judged:
         return "good"
-    worse = any(figure.tone == "bad" for figure in judged)
-    return "bad" if worse and not any(figure.improves for figure in judged) else "neutral"
+    return "bad" if not improved and any(f.tone == "bad" for f in judged) else "neutral"
 
 
 def _win_figure(rate: WinRate) -> KeyFigure:
@@ -157,65 +158,52 @@ def _kl_figure(kl: KlEstimate) -> KeyFigure:
     )
 
 
-def _cells(interval: Interval, unit: str = "number") -> tuple[str, str]:
-    """Return an estimate and its interval as cells."""
-    share = unit == "share"
-    value = percent(interval.estimate, interval.count) if share else number(interval.estimate)
-    return value, ends(interval, unit)
-
-
 def _held_out_section(held_out: HeldOut | None) -> Section:
     name = "Held-out results"
     if held_out is None:
         return Section("held-out", name, ())
-    measures = Table(
-        "Held-out measures",
-        columns("measure", "#estimate", _ENDS),
-        tuple(
-            (
-                (m.label or m.name) + ("" if m.unit in ("share", "number") else f", {m.unit}"),
-                *_cells(m.number, m.unit),
-            )
-            for m in held_out.measures
+    measures = tuple(
+        (
+            (m.label or m.name) + ("" if m.unit in ("share", "number") else f", {m.unit}"),
+            *number_cells(m.number, share=m.unit == "share"),
+        )
+        for m in held_out.measures
+    )
+    changes = tuple(
+        (
+            *(c.name, number(c.before), number(c.after)),
+            *number_cells(c.change),
+            *number_cells(c.change_per_token),
+            *number_cells(c.fell, share=True),
+        )
+        for c in held_out.changes
+    )
+    headings = columns(
+        *("completions", "#start, nats", "#end, nats", "#change", ENDS),
+        *("#per token", ENDS, "#share that fell", ENDS),
+    )
+    parts = (
+        Plots({f"held-out-{place}": chart for place, chart in enumerate(held_out.charts, 1)}),
+        Table("Held-out measures", columns("measure", "#estimate", ENDS), measures),
+        Table(
+            *("Changes of log-probabilities", headings, changes),
+            title="Did the log-probabilities fall?",
         ),
     )
-    changes = Table(
-        "Changes of log-probabilities",
-        columns(
-            *("completions", "#start, nats", "#end, nats", "#change", _ENDS),
-            *("#per token", _ENDS, "#share that fell", _ENDS),
-        ),
-        tuple(
-            (
-                *(c.name, number(c.before), number(c.after)),
-                *_cells(c.change),
-                *_cells(c.change_per_token),
-                *_cells(c.fell, "share"),
-            )
-            for c in held_out.changes
-        ),
-        title="Did the log-probabilities fall?",
-    )
-    charts = {f"held-out-{place}": chart for place, chart in enumerate(held_out.charts, 1)}
     lead = f"Measured on {held_out.count:,} records that the model was not trained on."
-    plots = (Plots(charts),) if charts else ()
-    tables = (measures, changes) if held_out.changes else (measures,)
-    return Section("held-out", name, (*plots, *tables), lead)
+    return Section("held-out", name, shown(*parts), lead)
 
 
 def _training_section(results: AlignResults) -> Section:
     charts, further = training_charts(results), further_charts(results.curves)
-    wide = {name: chart for name, chart in charts.items() if chart.wide}
-    small = {name: chart for name, chart in charts.items() if not chart.wide}
-    parts = (
-        Plots(wide),
-        Plots(small, few=True),
-        Plots(further, folded=f"Further metrics ({len(further)})"),
-    )
     return Section(
         "training",
         "Training",
-        tuple(part for part in parts if part.charts),
+        shown(
+            Plots({name: chart for name, chart in charts.items() if chart.wide}),
+            Plots({name: chart for name, chart in charts.items() if not chart.wide}, few=True),
+            Plots(further, folded=f"Further metrics ({len(further)})"),
+        ),
         "Faint lines are training batches, solid lines with dots are held-out records.",
     )
 
@@ -223,21 +211,17 @@ def _training_section(results: AlignResults) -> Section:
 def _answers_section(rates: tuple[WinRate, ...]) -> Section:
     if not rates:
         return Section("answers", "Answers", ())
-    table = Table(
-        "Win rates",
-        columns(
-            *("judge", "#win rate", _ENDS, "#won / tied / lost", "#sign test p"),
-            *("#mean score before → after", "#ended cleanly before → after"),
-        ),
-        tuple(map(_win_row, rates)),
+    headings = columns(
+        *("judge", "#win rate", ENDS, "#won / tied / lost", "#sign test p"),
+        *("#mean score before → after", "#ended cleanly before → after"),
     )
     return Section(
         "answers",
         "Answers",
-        (
+        shown(
             Plots({"win-rate": win_rate_chart(rates)}),
-            table,
-            *([Answers(rates[0].judge, rates[0].rows)] if rates[0].rows else ()),
+            Table("Win rates", headings, tuple(map(_win_row, rates))),
+            Answers(rates[0].judge, rates[0].rows),
         ),
         f"Both models answered the same {rates[0].rate.count} prompts; a judge scored each answer "
         "and the higher score wins.",
@@ -250,7 +234,7 @@ def _win_row(rate: WinRate) -> tuple[Cell | str, ...]:
     finished = (rate.share_finished_before.estimate, rate.share_finished_after.estimate)
     return (
         Cell(rate.judge, (rate.description,)),
-        *_cells(rate.rate, "share"),
+        *number_cells(rate.rate, share=True),
         f"{rate.wins} / {rate.ties} / {rate.losses}",
         "< 0.0001" if rate.p_value < 0.0001 else f"{rate.p_value:.2g}",
         " → ".join(map(number, scores)),
@@ -263,22 +247,17 @@ def _kl_section(kl: KlEstimate | None) -> Section:
     if kl is None:
         return Section("kl", name, ())
     rows = (
-        ("per sequence, mean log-ratio", kl.per_sequence),
-        ("per sequence, low variance (k3)", kl.k3_per_sequence),
-        ("per token, mean log-ratio", kl.per_token),
-        ("per token, low variance (k3)", kl.k3_per_token),
+        ("per sequence, mean log-ratio", *number_cells(kl.per_sequence)),
+        ("per sequence, low variance (k3)", *number_cells(kl.k3_per_sequence)),
+        ("per token, mean log-ratio", *number_cells(kl.per_token)),
+        ("per token, low variance (k3)", *number_cells(kl.k3_per_token)),
     )
-    table = Table(
-        "KL estimates",
-        columns("estimator, nats", "#estimate", _ENDS),
-        tuple((label, *_cells(interval)) for label, interval in rows),
-        wide=False,
-    )
-    plots = (Plots({"kl": kl_chart(kl)}),) if kl.log_ratios.values else ()
+    headings = columns("estimator, nats", "#estimate", ENDS)
+    plots = Plots({"kl": kl_chart(kl)} if kl.log_ratios.values else {})
     return Section(
         "kl",
         name,
-        (*plots, table),
+        shown(plots, Table("KL estimates", headings, rows, wide=False)),
         f"KL divergence estimated on {kl.sequences} answers ({kl.tokens:,} tokens) sampled from "
         "the trained model. Zero means the model has not moved.",
     )
@@ -286,72 +265,47 @@ def _kl_section(kl: KlEstimate | None) -> Section:
 
 def _data_section(data: DataSummary) -> Section:
     left_out: list[tuple[Cell | str, ...]] = [
-        (Cell(f"{one.action}: {one.reason}", one.examples), f"{one.count:,}")
-        for one in data.exclusions
+        (Cell(f"{e.action}: {e.reason}", e.examples), f"{e.count:,}") for e in data.exclusions
     ]
-    counts = Table(
-        "Counts",
-        columns("", "#"),
+    counts = (
+        ("rows read", f"{data.read:,}"),
+        ("trained on", f"{data.train:,}"),
+        ("held out", f"{data.held_out:,}"),
+        *(left_out or [("skipped, dropped or truncated", "0")]),
+    )
+    lengths = tuple(
         (
-            ("rows read", f"{data.read:,}"),
-            ("trained on", f"{data.train:,}"),
-            ("held out", f"{data.held_out:,}"),
-            *(left_out or [("skipped, dropped or truncated", "0")]),
-        ),
-        wide=False,
+            *(text.name, number(text.median), number(text.percentile_95)),
+            *(f"{text.longest:,}", f"{text.total:,}"),
+        )
+        for text in data.lengths
     )
-    lengths = Table(
-        "Lengths in tokens",
-        columns("tokens", "#median", "#95th pct.", "#longest", "#total"),
-        tuple(
-            (
-                *(part.name, number(part.median), number(part.percentile_95)),
-                *(f"{part.longest:,}", f"{part.total:,}"),
-            )
-            for part in data.lengths
-        ),
-        wide=False,
-    )
-    charts = length_charts(data)
-    plots = (Plots(charts),) if charts else ()
-    tables = (counts, lengths) if data.lengths else (counts,)
-    lead = f"{data.read:,} rows read from {', '.join(data.sources)}."
-    return Section("data", "Data", (*plots, *tables), lead)
-
-
-def _run_section(results: AlignResults) -> Section:
-    command = results.environment.command
+    headings = columns("tokens", "#median", "#95th pct.", "#longest", "#total")
     parts = (
-        Facts("Environment", tuple(_environment_rows(results.environment))),
-        Facts("Configuration", tuple(flatten(to_plain(results.configuration))), code=True),
-        *([Prose("Command", (command,), code=True)] if command else ()),
+        Plots(length_charts(data)),
+        Table("Counts", columns("", "#"), counts, wide=False),
+        Table("Lengths in tokens", headings, lengths, wide=False),
     )
-    return Section("run", "Run", parts)
+    lead = f"{data.read:,} rows read from {', '.join(data.sources)}."
+    return Section("data", "Data", shown(*parts), lead)
 
 
-def _environment_rows(environment: Environment) -> Iterator[tuple[str, str]]:
-    yield "hardware", environment.hardware
-    if environment.precision:
-        yield "precision", environment.precision
-    if not math.isnan(environment.seconds):
-        yield "training time", _duration(environment.seconds)
-    if not math.isnan(environment.tokens_per_second):
-        yield "speed", f"{number(environment.tokens_per_second)} tokens/s"
-    if environment.peak_memory_bytes is not None:
-        yield "peak memory", f"{environment.peak_memory_bytes / 1e9:.1f} GB"
-    yield from environment.versions.items()
+def _environment_rows(environment: Environment) -> tuple[tuple[str, str], ...]:
+    seconds, speed = environment.seconds, environment.tokens_per_second
+    memory = environment.peak_memory_bytes
+    return (
+        ("hardware", environment.hardware),
+        *known(
+            precision=environment.precision,
+            training_time=None if math.isnan(seconds) else _duration(seconds),
+            speed=None if math.isnan(speed) else f"{number(speed)} tokens/s",
+            peak_memory=None if memory is None else f"{memory / 1e9:.1f} GB",
+        ),
+        *environment.versions.items(),
+    )
 
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest} s"
-
-
-def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested options as (dotted name, value) rows."""
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from flatten(inner, f"{name}.{key}" if name else str(key))
-    elif name:
-        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -86,12 +86,6 @@ class LengthHistogram:
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
-    @property
-    def centres(self) -> tuple[float, ...]:
-        """The middles of the bins."""
-        pairs = zip(self.edges[1:], self.edges[:-1], strict=True)
-        return tuple((high + low) / 2 for high, low in pairs)
-
 
 @dataclass(frozen=True, slots=True)
 class LengthSummary:

@@ -19,6 +19,7 @@ from typing import Any
 from accordant.base.errors import UserError, nearest
 from accordant.base.setting_values import change_settings
 from accordant.base.settings import options_of
+from accordant.base.yaml_files import parse_value, read_yaml
 from accordant.models.settings import MEMORY, MODEL
 from accordant.objectives.registry import bind_options, get_objective, load_objective_file
 from accordant.objectives.settings import METHOD
@@ -30,15 +31,17 @@ RUNS, CACHE = "runs", "cache"
 """Folders of a sweep: its runs, and the reference scores that they share."""
 
 # A sweep studies one model on one data set, measured in one way, and a run is one process.
-_VARIABLE_PANELS = (MODEL, METHOD, TRAINING, MEMORY)
 _FIXED = {
     *("model", "revision", "trust_remote_code", "objective_file", "cache_dir", "options"),
     *("sharding", "probe", "device"),
 }
+VARIABLE = {
+    option.name
+    for option in options_of(AlignConfig)
+    if option.panel in (MODEL, METHOD, TRAINING, MEMORY) and option.name not in _FIXED
+}
 _PREFIX = f"{OPTION}."
 _LONGEST_NAME = 100
-
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Axis:
         where: place that errors name.
     """
 
-    key: Key
+    key: tuple[str, ...]
     values: tuple[Any, ...]
     where: str
 
@@ -73,9 +76,14 @@ class Trial:
     varied: Mapping[str, Any]
     config: AlignConfig
 
+    @property
+    def folder(self) -> Path:
+        """Where the run writes everything."""
+        return self.config.output_dir
+
 
 def read_axes(sources: Sequence[str]) -> tuple[Axis, ...]:
-    """The axes that `--sweep` names: YAML files, and `KEY=VALUE,VALUE`, which beats files.
+    """Read the axes that `--sweep` names: YAML files, and `KEY=VALUE,VALUE`, which beats files.
 
     A file maps settings to values; below `option` and below an objective's name stands a mapping
     of its own.
@@ -84,8 +92,14 @@ def read_axes(sources: Sequence[str]) -> tuple[Axis, ...]:
         UserError: a file that cannot be read; an axis that is given twice, lacks values or lists
             one twice.
     """
-    files = [axis for source in sources if not _assigns(source) for axis in _of_file(Path(source))]
-    texts = [_of_text(source) for source in sources if _assigns(source)]
+    files: list[Axis] = []
+    texts: list[Axis] = []
+    for source in sources:
+        # A file's name may hold an equals sign.
+        if "=" in source and not source.endswith((".yaml", ".yml")):
+            texts.append(_read_text(source))
+        else:
+            files += _read_file(Path(source))
     for axes in (files, texts):
         counts = Counter(axis.key for axis in axes)
         for axis in axes:
@@ -96,11 +110,13 @@ def read_axes(sources: Sequence[str]) -> tuple[Axis, ...]:
                     mend="Name all its values in one place.",
                 )
     chosen = {axis.key: axis for axis in (*files, *texts)}
-    return tuple(_checked(axis) for axis in chosen.values())
+    for axis in chosen.values():
+        _check_values(axis)
+    return tuple(chosen.values())
 
 
 def make_trials(config: AlignConfig, axes: Sequence[Axis]) -> tuple[Trial, ...]:
-    """Every combination of values, objective by objective, in the order of the axes.
+    """Combine all values, objective by objective, in the order of the axes.
 
     What is given for one objective replaces for it what is given for all.
 
@@ -117,49 +133,39 @@ def make_trials(config: AlignConfig, axes: Sequence[Axis]) -> tuple[Trial, ...]:
     methods = _methods(config, axes)
     for axis in axes:
         _check_key(axis, methods)
-    trials = []
-    for method in methods:
-        own = _axes_of(method, axes)
-        for values in product(*(axis.values for axis in own)):
-            trials.append(_trial(config, method, list(zip(own, values, strict=True))))
-    return tuple(trials)
+    return tuple(
+        _make_trial(config, method, list(zip(varied, values, strict=True)))
+        for method in methods
+        for varied in [_axes_of(method, axes)]
+        for values in product(*(axis.values for axis in varied))
+    )
 
 
 def show_value(value: Any) -> str:
-    """A value as people write it: `1e-06`, `true`, `q_proj+v_proj`."""
+    """Write a value as people do: `1e-06`, `true`, `q_proj+v_proj`."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, list | tuple):
-        return "+".join(map(show_value, value))
-    return str(value)
+    return "+".join(map(show_value, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _assigns(source: str) -> bool:
-    return "=" in source and not source.endswith((".yaml", ".yml"))
-
-
-def _of_file(path: Path) -> Iterator[Axis]:
-    from accordant.base.yaml_files import read_yaml
-
+def _read_file(path: Path) -> Iterator[Axis]:
     file = read_yaml(path)
     if not file.values:
         raise UserError("it names nothing to vary.", where=str(path))
     for name, value in file.values.items():
-        inner = value.items() if isinstance(value, dict) else ((None, value),)
-        for part, values in inner:
-            key = (name,) if part is None else (name, part)
+        inner = value if isinstance(value, dict) else {None: value}
+        for last, values in inner.items():
+            key = (name,) if last is None else (name, last)
             where = f"{path}, line {file.lines.get(key, 1)}, key {'.'.join(key)}"
             listed = values if isinstance(values, list) else [values]
-            yield Axis((_singular(name), *key[1:]), tuple(listed), where)
+            yield _make_axis(key, listed, where)
 
 
-def _of_text(text: str) -> Axis:
-    from accordant.base.yaml_files import parse_value
-
+def _read_text(text: str) -> Axis:
     name, _, listed = text.partition("=")
-    key = tuple(part.strip() for part in name.split("."))
+    key = tuple(word.strip() for word in name.split("."))
     values = parse_value(f"[{listed}]")
     if not all(key) or len(key) > 2 or not isinstance(values, list):
         raise UserError(
@@ -167,15 +173,16 @@ def _of_text(text: str) -> Axis:
             where="--sweep",
             mend="Example: --sweep option.beta=0.1,0.3",
         )
-    return Axis((_singular(key[0]), *key[1:]), tuple(values), f"--sweep {'.'.join(key)}")
+    return _make_axis(key, values, f"--sweep {'.'.join(key)}")
 
 
-def _singular(name: str) -> str:
-    """`options` in YAML is `--option` on the command line; here either will do."""
-    return OPTION if name == "options" else name
+def _make_axis(key: tuple[str, ...], values: Sequence[Any], where: str) -> Axis:
+    # `options` in YAML is `--option` on the command line; here either will do.
+    first = OPTION if key[0] == "options" else key[0]
+    return Axis((first, *key[1:]), tuple(values), where)
 
 
-def _checked(axis: Axis) -> Axis:
+def _check_values(axis: Axis) -> None:
     if not axis.values:
         raise UserError("it has no values.", where=axis.where)
     if any(value is None or isinstance(value, dict) for value in axis.values):
@@ -183,158 +190,129 @@ def _checked(axis: Axis) -> Axis:
     value, times = Counter(map(show_value, axis.values)).most_common(1)[0]
     if times > 1:
         raise UserError(f"the value {value} is listed {times} times.", where=axis.where)
-    return axis
 
 
 def _methods(config: AlignConfig, axes: Sequence[Axis]) -> tuple[str | None, ...]:
-    """The objectives of the grid; None stands for the usual one of the data."""
-    named = [axis for axis in axes if axis.key == (METHOD_KEY,)]
-    if not named:
-        return (config.method,)
-    for name in named[0].values:
-        try:
-            get_objective(str(name))
-        except UserError as error:
-            raise UserError(error.message, where=named[0].where, mend=error.mend) from None
-    return tuple(map(str, named[0].values))
+    """Return the objectives of the grid; None stands for the usual one of the data."""
+    for axis in axes:
+        if axis.key == (METHOD_KEY,):
+            names = tuple(map(str, axis.values))
+            try:
+                for name in names:
+                    get_objective(name)
+            except UserError as error:
+                raise error.at(axis.where) from None
+            return names
+    return (config.method,)
 
 
 def _check_key(axis: Axis, methods: Sequence[str | None]) -> None:
-    first, last = axis.key[0], axis.key[-1]
-    if len(axis.key) == 1:
-        _check_setting(axis)
-    elif first != OPTION and first not in methods:
-        named = ", ".join(method for method in methods if method) or "none is named"
+    """Refuse what cannot be varied."""
+    first, last, where = axis.key[0], axis.key[-1], axis.where
+    if len(axis.key) == 2:
+        if first != OPTION and first not in methods:
+            named = ", ".join(filter(None, methods)) or "none is named"
+            raise UserError(
+                f"'{first}' is no objective of this sweep ({named}).",
+                where=where,
+                mend=f"Add it: --sweep {METHOD_KEY}={first},...",
+            )
+        if first != OPTION and last == METHOD_KEY:
+            raise UserError("an objective has no method of its own.", where=where)
+    elif first in AlignConfig.model_fields and first not in VARIABLE:
         raise UserError(
-            f"'{first}' is no objective of this sweep ({named}).",
-            where=axis.where,
-            mend=f"Add it: --sweep {METHOD_KEY}={first},...",
-        )
-    elif last == METHOD_KEY:
-        raise UserError("an objective has no method of its own.", where=axis.where)
-
-
-def _check_setting(axis: Axis) -> None:
-    name, known = axis.key[0], _variable()
-    if name in known:
-        return
-    if name in AlignConfig.model_fields:
-        raise UserError(
-            f"a sweep cannot vary '{name}'.",
-            where=axis.where,
+            f"a sweep cannot vary '{first}'.",
+            where=where,
             mend="It compares objectives and hyperparameters of one model on one data set, "
             "measured in one way; give other settings once, for all runs.",
         )
-    suggestion = nearest(name, known)
-    raise UserError(
-        f"there is no setting '{name}'.",
-        where=axis.where,
-        mend=suggestion or f"An option of an objective is written {OPTION}.{name}.",
-    )
-
-
-def _variable() -> set[str]:
-    panels = {option.name: option.panel for option in options_of(AlignConfig)}
-    return {
-        name for name, panel in panels.items() if panel in _VARIABLE_PANELS and name not in _FIXED
-    }
+    elif first not in VARIABLE:
+        mend = nearest(first, VARIABLE) or f"An option of an objective is written {_PREFIX}{first}."
+        raise UserError(f"there is no setting '{first}'.", where=where, mend=mend)
 
 
 def _axes_of(method: str | None, axes: Sequence[Axis]) -> list[Axis]:
-    """The axes that `method` varies along; its own stand in for general ones of that name."""
-    own = {
-        axis.key[1]: axis
-        for axis in axes
-        if len(axis.key) == 2 and axis.key[0] == method and method is not None
-    }
+    """Return the axes that `method` varies along; those of its name alone replace general ones."""
+    special = {axis.key[1]: axis for axis in axes if len(axis.key) == 2 and axis.key[0] == method}
     general = [axis for axis in axes if len(axis.key) == 1 or axis.key[0] == OPTION]
-    return [
-        *(axis for axis in general if axis.key[-1] not in {METHOD_KEY, *own}),
-        *own.values(),
-    ]
+    replaced = {METHOD_KEY, *special}
+    return [*(axis for axis in general if axis.key[-1] not in replaced), *special.values()]
 
 
-def _trial(config: AlignConfig, method: str | None, chosen: Sequence[tuple[Axis, Any]]) -> Trial:
+def _make_trial(
+    config: AlignConfig, method: str | None, chosen: Sequence[tuple[Axis, Any]]
+) -> Trial:
     settings: dict[str, Any] = {}
     options: dict[str, Any] = dict(config.options)
     varied: dict[str, Any] = {} if method is None else {METHOD_KEY: method}
     where = dict.fromkeys(options, "--option")
     for axis, value in chosen:
         name = axis.key[-1]
-        own_setting = axis.key[0] != OPTION and name in _variable() and not _has(method, name)
-        is_setting = len(axis.key) == 1 or own_setting
-        (settings if is_setting else options)[name] = value
-        varied[name if is_setting else _PREFIX + name] = value
+        # Below an objective's name stand its options and settings alike; an option comes first.
+        is_option = axis.key[0] == OPTION or (
+            len(axis.key) == 2 and (name not in VARIABLE or _has_option(method, name))
+        )
+        (options if is_option else settings)[name] = value
+        varied[_PREFIX + name if is_option else name] = value
         where[name] = axis.where
-    options = _checked_options(method, options, where)
+    options = _check_options(method, options, where)
     changed = change_settings(config, settings, where)
     # As they were read: 2e-6 and 0.000002 are one value and one folder.
     varied |= {name: getattr(changed, name) for name in settings}
     varied |= {n: options[n.removeprefix(_PREFIX)] for n in varied if n.startswith(_PREFIX)}
-    label = _label(varied)
+    words = {name: show_value(value) for name, value in varied.items()}
+    label = " ".join(
+        word if name == METHOD_KEY else f"{name.removeprefix(_PREFIX)}={word}"
+        for name, word in words.items()
+    )
     name = _folder_name(label)
-    own = {METHOD_KEY: method, "options": options, **_of_every_run(config, name)}
-    return Trial(name, label, varied, changed.model_copy(update=own))
-
-
-def _of_every_run(config: AlignConfig, name: str) -> dict[str, Any]:
-    """What a run of the sweep has in place of the sweep's own settings."""
-    seed = config.seed if config.held_out_seed is None else config.held_out_seed
-    return {
+    of_the_run = {
+        METHOD_KEY: method,
+        "options": options,
         "output_dir": config.output_dir / RUNS / name,
         "cache_dir": config.cache_dir or config.output_dir / CACHE,
         # The same prompts are held out whatever the seed, or runs could not be compared.
-        "held_out_seed": seed,
+        "held_out_seed": config.seed if config.held_out_seed is None else config.held_out_seed,
         # A run goes on where it was; the sweep decides what is done anew.
         **{"resume": True, "overwrite": False, "dry_run": False},
         **{"sweep": (), "parallel": None},
     }
+    return Trial(name, label, varied, changed.model_copy(update=of_the_run))
 
 
-def _label(varied: Mapping[str, Any]) -> str:
-    return " ".join(
-        show_value(value)
-        if name == METHOD_KEY
-        else f"{name.removeprefix(_PREFIX)}={show_value(value)}"
-        for name, value in varied.items()
-    )
+def _has_option(method: str | None, name: str) -> bool:
+    options = () if method is None else get_objective(method).options
+    return any(option.name == name for option in options)
 
 
-def _has(method: str | None, name: str) -> bool:
-    return method is not None and any(
-        option.name == name for option in get_objective(method).options
-    )
-
-
-def _checked_options(
+def _check_options(
     method: str | None, options: Mapping[str, Any], where: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The options as the objective reads them; without a named objective the data decides, later.
+    """Return options as the objective reads them; where the data chooses it, as they are.
 
     Raises:
         UserError: the objective has no such option, or none with such a value.
     """
     if method is None:
         return dict(options)
-    read = {}
+    values = {}
     for name, value in options.items():
         try:
-            read[name] = bind_options(get_objective(method), {name: value})[name]
+            # One by one, as each may come from a place of its own.
+            values[name] = bind_options(get_objective(method), {name: value})[name]
         except UserError as error:
-            general = not _has(method, name) and not where[name].endswith(f"{method}.{name}")
+            general = not _has_option(method, name) and not where[name].endswith(f"{method}.{name}")
             other = f" Or give it to one objective: --sweep OBJECTIVE.{name}=..." if general else ""
-            raise UserError(
-                f"objective '{method}': {error.message}",
-                where=where[name],
-                mend=error.mend + other,
-            ) from None
-    return read
+            message = f"objective '{method}': {error.message}"
+            raise UserError(message, where=where[name], mend=error.mend + other) from None
+    return values
 
 
 def _folder_name(label: str) -> str:
-    """The label as a name that every file system takes; a digest replaces what it cannot hold."""
-    name = re.sub(r"[^\w.=+,-]", "-", label.replace(" ", ","), flags=re.ASCII)
-    if name == label.replace(" ", ",") and len(name) <= _LONGEST_NAME:
+    """Make a name that every file system takes; a digest stands for what it cannot hold."""
+    plain = label.replace(" ", ",")
+    name = re.sub(r"[^\w.=+,-]", "-", plain, flags=re.ASCII)
+    if name == plain and len(name) <= _LONGEST_NAME:
         return name
     digest = hashlib.sha256(json.dumps(label).encode()).hexdigest()[:8]
     return f"{name[:_LONGEST_NAME]}-{digest}"

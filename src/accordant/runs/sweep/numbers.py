@@ -8,13 +8,14 @@ compared prompt by prompt.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
-from accordant.runs.align.results import OUTCOME_WORTH, AlignResults, WinRate
+from accordant.reports.report import ComparedAnswer
+from accordant.runs.align.results import OUTCOME_WORTH, AlignResults
 from accordant.statistics.estimates import bootstrap_mean
 from accordant.statistics.interval import Interval
 from accordant.statistics.wording import ends, number, percent
@@ -61,26 +62,27 @@ UNWANTED = RunMeasure("unwanted_logp_change", "unwanted answers, log-prob change
 MEASURES = (WIN_RATE, KL, LENGTH, WANTED, UNWANTED, ACCURACY, NLL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunNumbers:
-    """The numbers of a run that has ended.
+    """What a run leaves for the comparison.
 
     Args:
-        verdict: of its report.
-        seconds: wall time of its training.
+        message: the verdict of its report; of a run that failed, why it did.
         measures: numbers by the name of a `RunMeasure`; only what was measured.
         units: single values behind some of them, in the order of prompts or held-out records.
+        seconds: wall time of its training.
         start_length: tokens per answer before training; None where none were given.
         judge: who compared answers; empty where none were.
         groups: names of wanted and unwanted completions by the measure of their movement.
     """
 
+    # JSON knows no NaN: pydantic writes and reads it as a constant, so no bit is lost.
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
-    verdict: str
-    seconds: float
-    measures: Mapping[str, Interval]
-    units: Mapping[str, tuple[float, ...]]
+    message: str
+    measures: Mapping[str, Interval] = field(default_factory=dict)
+    units: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    seconds: float = math.nan
     start_length: Interval | None = None
     judge: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -98,43 +100,45 @@ class RunNumbers:
 def run_numbers(results: AlignResults, verdict: str) -> RunNumbers:
     """Take from a run's results what runs of a sweep are compared by."""
     rate = results.win_rates[0] if results.win_rates else None
-    before, after = (_lengths(rate, when) for when in ("before", "after"))
+    rows = rate.rows if rate else ()
+    before, after = (_lengths(getattr(row, when) for row in rows) for when in ("before", "after"))
     measures = results.held_out.measures if results.held_out else ()
     changes = results.held_out.changes if results.held_out else ()
+    groups = {
+        measure: next((c for c in changes if c.wanted == wanted), None)
+        for measure, wanted in ((WANTED, True), (UNWANTED, False))
+    }
     # The first share among the key figures, whatever the kind of feedback calls it.
     accuracy = next((m for m in measures if m.unit == "share" and m.figure is not None), None)
-    wanted, unwanted = (next((c for c in changes if c.wanted == w), None) for w in (True, False))
-    numbers = {
+    numbers: dict[RunMeasure, Interval | None] = {
         WIN_RATE: rate.rate if rate else None,
         KL: results.kl.per_sequence if results.kl else None,
         LENGTH: bootstrap_mean(after) if after else None,
-        WANTED: wanted.change if wanted else None,
-        UNWANTED: unwanted.change if unwanted else None,
+        **{measure: group.change for measure, group in groups.items() if group},
         ACCURACY: accuracy.number if accuracy else None,
         NLL: next((m.number for m in measures if m.name == NLL.name), None),
     }
     units = {
-        WIN_RATE: tuple(OUTCOME_WORTH[pair.outcome] for pair in rate.rows) if rate else (),
+        WIN_RATE: tuple(OUTCOME_WORTH[row.outcome] for row in rows),
         LENGTH: after,
         ACCURACY: accuracy.values if accuracy else (),
     }
-    groups = ((WANTED, wanted), (UNWANTED, unwanted))
     return RunNumbers(
-        verdict=verdict,
-        seconds=results.environment.seconds,
+        message=verdict,
         measures={
             measure.name: value
             for measure, value in numbers.items()
             if value is not None and math.isfinite(value.estimate)
         },
         units={measure.name: values for measure, values in units.items() if values},
+        seconds=results.environment.seconds,
         start_length=bootstrap_mean(before) if before else None,
         judge=rate.judge if rate else "",
-        groups={measure.name: change.name for measure, change in groups if change},
+        groups={measure.name: group.name for measure, group in groups.items() if group},
     )
 
 
-def _lengths(rate: WinRate | None, when: str) -> tuple[float, ...]:
-    """Tokens of the answers; none where one is unknown."""
-    tokens = [getattr(pair, when).tokens for pair in rate.rows] if rate else []
-    return () if None in tokens else tuple(map(float, tokens))
+def _lengths(answers: Iterable[ComparedAnswer]) -> tuple[float, ...]:
+    """Return tokens of the answers; none where one is unknown."""
+    tokens = [answer.tokens for answer in answers]
+    return tuple(float(count) for count in tokens if count is not None and None not in tokens)

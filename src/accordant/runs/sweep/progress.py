@@ -24,21 +24,15 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 class SweepProgress:
-    """Reports runs to `console`.
-
-    Args:
-        console: where people read along.
-        total: runs to do.
-        parallel: runs at a time.
-    """
+    """Reports `total` runs, `parallel` at a time, to `console`."""
 
     def __init__(self, console: Console, *, total: int, parallel: int) -> None:
         self._console = console
         self._total, self._parallel, self._ended = total, parallel, 0
-        self._lines: dict[str, str] = {}
+        self._lines: dict[str, str] = {}  # by label, of the runs under way
         self._began: dict[str, float] = {}
-        self._printed: dict[str, float] = {}
-        self._seconds: list[float] = []
+        self._quiet_until: dict[str, float] = {}
+        self._seconds: list[float] = []  # that runs took which did not fail
         self._live: Live | None = None
         if console.is_terminal and total:
             from rich.live import Live
@@ -47,20 +41,23 @@ class SweepProgress:
             self._live.start()
 
     def watch(self, trial: Trial, line: str) -> None:
-        """Show what a run has last said."""
-        now = time.monotonic()
-        self._began.setdefault(trial.name, now)
-        changed = self._lines.get(trial.label) != line
-        self._lines[trial.label] = line
+        """Show what a run has last logged."""
+        label, now = trial.label, time.monotonic()
+        self._began.setdefault(label, now)
+        changed, self._lines[label] = self._lines.get(label) != line, line
         if self._live is not None:
-            self._live.update(self._board())
-        elif changed and line and now >= self._printed.get(trial.name, -1e9):
-            self._printed[trial.name] = now + _SECONDS_BETWEEN_LINES
-            self._say(f"{trial.label}  {line}")
+            width = max(map(len, self._lines))
+            rows = [f"{name:<{width}}  {text}" for name, text in self._lines.items()]
+            board = "\n".join([*rows, self._how_far()])
+            self._live.update(Text(board, overflow="ellipsis", no_wrap=True))
+        elif changed and line and now >= self._quiet_until.get(label, now):
+            self._quiet_until[label] = now + _SECONDS_BETWEEN_LINES
+            self._print(f"{label}  {line}")
 
     def ended(self, trial: Trial, result: TrialResult) -> None:
         """Show what came of a run."""
-        took = time.monotonic() - self._began.pop(trial.name, time.monotonic())
+        now = time.monotonic()
+        took = now - self._began.pop(trial.label, now)
         self._lines.pop(trial.label, None)
         self._ended += 1
         if result.state == "failed":
@@ -72,7 +69,7 @@ class SweepProgress:
                 for measure in MEASURES[:3]
                 if measure.name in result.measures
             )
-        self._say(f"{trial.label}  {words}  ({self._how_far()})")
+        self._print(f"{trial.label}  {words}  ({self._how_far()})")
 
     def close(self) -> None:
         """Give the terminal back, also after an error."""
@@ -80,19 +77,14 @@ class SweepProgress:
             self._live.stop()
             self._live = None
 
-    def _board(self) -> Text:
-        width = max(map(len, self._lines), default=0)
-        rows = [f"{label:<{width}}  {line}" for label, line in self._lines.items()]
-        return Text("\n".join([*rows, self._how_far()]), overflow="ellipsis", no_wrap=True)
-
     def _how_far(self) -> str:
         done = f"{self._ended} of {self._total} runs"
         remaining = self._total - self._ended
         if not self._seconds or not remaining:
             return done
-        each = sum(self._seconds) / len(self._seconds)
-        left = each * -(-remaining // self._parallel)
+        rounds = -(-remaining // self._parallel)
+        left = rounds * sum(self._seconds) / len(self._seconds)
         return f"{done}, about {format_seconds(left)} left"
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -16,15 +16,15 @@ from accordant.reports.report import (
     Facts,
     Notice,
     Plots,
-    Prose,
     Report,
     Section,
     Table,
     TableColumn,
     columns,
 )
-from accordant.runs.align.report import flatten
+from accordant.runs.report_parts import command_part, flatten, known, shown
 from accordant.runs.sweep.charts import sweep_charts
+from accordant.runs.sweep.grid import show_value
 from accordant.runs.sweep.numbers import NOTHING, RunMeasure
 from accordant.runs.sweep.results import (
     SWEEP_SCHEMA_VERSION,
@@ -38,55 +38,24 @@ from accordant.runs.sweep.results import (
 from accordant.statistics.interval import Interval
 
 CSV_NAME = "sweep.csv"
-_BELOW = "95 % intervals below the numbers"
 
 
 def sweep_report(results: SweepResults) -> Report:
     """Build the report of a sweep from what it found."""
-    charts = sweep_charts(results)
-    ranked = measure_called(results.ranked_by)
-    sections = (
-        Section(
-            "gains",
-            "Plots",
-            (Plots(charts),) if charts else (),
-            "Bars are 95 % intervals, as are the small numbers in the tables. Point at a mark for "
-            "its settings.",
-        ),
-        Section(
-            "runs",
-            "Runs",
-            (_runs_table(results),),
-            f"Best {ranked.label} first. Every run has a report of its own; all answered the same "
-            "prompts and were measured on the same records.",
-        ),
-        Section(
-            "objectives",
-            "Objectives",
-            (_objectives_table(results, ranked),),
-            "The median says what an objective gives when its hyperparameters are not tuned, best "
-            "and worst how much it depends on them. The best run was chosen on the numbers shown, "
-            "so its interval is too hopeful. Intervals of medians draw prompts anew for all runs "
-            "together.",
-            title="Objectives over the grid",
-        ),
-        Section("settings", "Settings", _settings_parts(results)),
-    )
-    facts = (
-        ("model", results.model),
-        ("data", results.data),
-        ("trained on", f"{results.train:,}"),
-        ("held out", f"{results.held_out:,} {results.record_type} records"),
-        ("answers compared by", results.judge),
-        ("made", results.created),
-    )
     return Report(
         title=results.title,
         verdict=sweep_verdict(results),
-        sections=sections,
+        sections=_sections(results),
         name="sweep",
         kind="sweep",
-        facts=tuple((name, value) for name, value in facts if value),
+        facts=known(
+            model=results.model,
+            data=results.data,
+            trained_on=f"{results.train:,}",
+            held_out=f"{results.held_out:,} {results.record_type} records",
+            answers_compared_by=results.judge,
+            made=results.created,
+        ),
         notices=tuple(
             Notice("failed", f"{trial.label}: {trial.message}")
             for trial in results.trials
@@ -98,8 +67,46 @@ def sweep_report(results: SweepResults) -> Report:
     )
 
 
-def _runs_table(results: SweepResults) -> Table:
+def _sections(results: SweepResults) -> tuple[Section, ...]:
     measures = shown_measures(results)
+    ranked = measure_called(results.ranked_by)
+    return (
+        Section(
+            "gains",
+            "Plots",
+            shown(Plots(sweep_charts(results))),
+            "Bars are 95 % intervals, as are the small numbers in the tables. Point at a mark for "
+            "its settings.",
+        ),
+        Section(
+            "runs",
+            "Runs",
+            (_runs_table(results.trials, measures),),
+            f"Best {ranked.label} first. Every run has a report of its own; all answered the same "
+            "prompts and were measured on the same records.",
+        ),
+        Section(
+            "objectives",
+            "Objectives",
+            (_objectives_table(results.objectives, measures, ranked),),
+            "The median says what an objective gives when its hyperparameters are not tuned, best "
+            "and worst how much it depends on them. The best run was chosen on the numbers shown, "
+            "so its interval is too hopeful. Intervals of medians draw prompts anew for all runs "
+            "together.",
+            title="Objectives over the grid",
+        ),
+        Section(
+            "settings",
+            "Settings",
+            (
+                Facts("What all runs share", flatten(results.settings), code=True, wide=True),
+                *shown(command_part(results.command)),
+            ),
+        ),
+    )
+
+
+def _runs_table(trials: Sequence[TrialResult], measures: Sequence[RunMeasure]) -> Table:
     return Table(
         "Runs",
         (
@@ -108,24 +115,25 @@ def _runs_table(results: SweepResults) -> Table:
         ),
         tuple(
             (str(place), _run_cell(trial), *(_value(trial.get(m), m) for m in measures))
-            for place, trial in enumerate(results.trials, 1)
+            for place, trial in enumerate(trials, 1)
         ),
-        title=f"Runs ({_BELOW})",
+        title="Runs (95 % intervals below the numbers)",
         in_terminal=True,
     )
 
 
 def _run_cell(trial: TrialResult) -> Cell:
-    options = options_text(trial.options)
+    options = ", ".join(f"{name} {show_value(value)}" for name, value in trial.options.items())
     if trial.state == "failed":
         return Cell(trial.label, (f"failed: {trial.message}", options), mark="failed")
-    folder = f"runs/{quote(trial.name, safe='')}"
     kept = (f"model kept: runs/{trial.name}/{trial.model}",) if trial.model else ()
-    return Cell(trial.label, (options, *kept), f"{folder}/report.html")
+    # A folder's name may hold commas and equals signs, which are no part of an address.
+    return Cell(trial.label, (options, *kept), f"runs/{quote(trial.name, safe='')}/report.html")
 
 
-def _objectives_table(results: SweepResults, ranked: RunMeasure) -> Table:
-    measures = shown_measures(results)
+def _objectives_table(
+    objectives: Sequence[ObjectiveSummary], measures: Sequence[RunMeasure], ranked: RunMeasure
+) -> Table:
     return Table(
         "Objectives",
         (
@@ -137,12 +145,12 @@ def _objectives_table(results: SweepResults, ranked: RunMeasure) -> Table:
         tuple(
             (
                 Cell(each.method, mark="code"),
-                _runs_text(each),
+                f"{each.finished}, {each.failed} failed" if each.failed else f"{each.finished}",
                 each.best,
                 *(_value(value, ranked) for value in (each.best_value, each.worst_value)),
                 *(_value(each.medians.get(m.name, NOTHING), m) for m in measures),
             )
-            for each in results.objectives
+            for each in objectives
         ),
         title="Median over the grid",
         in_terminal=True,
@@ -154,22 +162,10 @@ def _value(value: Interval, measure: RunMeasure) -> Cell:
     return Cell(text, (written,) if written else ())
 
 
-def _runs_text(summary: ObjectiveSummary) -> str:
-    failed = f", {summary.failed} failed" if summary.failed else ""
-    return f"{summary.finished}{failed}"
-
-
-def _settings_parts(results: SweepResults) -> tuple[Facts | Prose, ...]:
-    rows = tuple(flatten(results.settings))
-    shared = Facts("What all runs share", rows, code=True, wide=True)
-    command = (Prose("Command", (results.command,), code=True),) if results.command else ()
-    return (shared, *command)
-
-
 def render_csv(results: SweepResults) -> str:
     """Render a row per run, best first: what varies, options, every number with its interval."""
-    varied = dict.fromkeys(name for trial in results.trials for name in trial.varied)
-    options = dict.fromkeys(f"option.{name}" for trial in results.trials for name in trial.options)
+    varied = [name for trial in results.trials for name in trial.varied]
+    options = [f"option.{name}" for trial in results.trials for name in trial.options]
     named = dict.fromkeys(("method", *varied, *options))
     measures = shown_measures(results)
     numbers = [f"{m.name}{end}" for m in measures for end in ("", "_low", "_high")]
@@ -186,21 +182,8 @@ def render_csv(results: SweepResults) -> str:
     return text.getvalue()
 
 
-def options_text(options: Mapping[str, Any]) -> str:
-    """Write options in one line: `beta 0.1, label_smoothing 0`."""
-    return ", ".join(f"{name} {_plain_value(value)}" for name, value in options.items())
-
-
 def _csv_value(value: Any) -> Any:
-    """What a spreadsheet reads: nothing for what was not measured, lists as words."""
-    if value is None or value != value:
+    """Return what a spreadsheet reads: nothing for what was not measured, lists as words."""
+    if value is None or value != value:  # NaN alone differs from itself
         return ""
-    return _plain_value(value) if isinstance(value, list | tuple | bool) else value
-
-
-def _plain_value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "+".join(map(str, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return show_value(value) if isinstance(value, list | tuple | bool) else value

@@ -20,16 +20,21 @@ from accordant.runs.sweep.numbers import (
     NOTHING,
     WIN_RATE,
     RunMeasure,
+    RunNumbers,
 )
 from accordant.statistics.estimates import bootstrap_median_of_means, median_share
 from accordant.statistics.interval import Interval
 
 SWEEP_SCHEMA_VERSION = 1
+_CELL = (
+    *("name", "label", "method", "varied", "options", "state"),
+    *("message", "measures", "units", "seconds", "model"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class TrialResult:
-    """One run of a sweep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResult(RunNumbers):
+    """One run of a sweep with what it left.
 
     Args:
         name: its folder below the sweep's `runs`.
@@ -38,10 +43,6 @@ class TrialResult:
         varied: values by setting.
         options: of the objective, defaults included.
         state: whether it ended with numbers.
-        message: why it did not; its verdict in a line where it did.
-        measures: numbers by the name of a `RunMeasure`; only what was measured.
-        units: single values behind some of them, in the order of prompts or held-out records.
-        seconds: wall time of its training.
         model: folder of the trained model within the run's; empty where it was not kept.
     """
 
@@ -51,15 +52,15 @@ class TrialResult:
     varied: Mapping[str, Any]
     options: Mapping[str, Any]
     state: Literal["finished", "failed"]
-    message: str
-    measures: Mapping[str, Interval] = field(default_factory=dict)
-    units: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    seconds: float = math.nan
     model: str = ""
 
     def get(self, measure: RunMeasure) -> Interval:
-        """The number of a measure; NaN where it was not measured."""
+        """Return the number of a measure; NaN where it was not measured."""
         return self.measures.get(measure.name, NOTHING)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run's own fields; what all runs share stands once in the sweep's."""
+        return {name: getattr(self, name) for name in _CELL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,13 @@ class SweepResults:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields; the runs stand in `cells`."""
-        names = {field.name: field.name for field in fields(self)} | {"trials": "cells"}
-        return {written: getattr(self, name) for name, written in names.items()}
+        return cells_json(self)
+
+
+def cells_json(record: Any) -> dict[str, Any]:
+    """Return a record's fields by name; `trials` is `cells` in everything that is written."""
+    names = (field.name for field in fields(record))
+    return {"cells" if name == "trials" else name: getattr(record, name) for name in names}
 
 
 def shown_measures(results: SweepResults) -> tuple[RunMeasure, ...]:
@@ -136,45 +142,37 @@ def shown_measures(results: SweepResults) -> tuple[RunMeasure, ...]:
         replace(measure, label=f"{results.groups[measure.name]} log-prob, change")
         if measure.name in results.groups
         else measure
-        for measure in MEASURES
-        if any(measure.name in trial.measures for trial in results.trials)
+        for measure in _measured_by(results.trials)
     )
 
 
 def measure_called(name: str) -> RunMeasure:
-    """The measure with that name."""
+    """Return the measure with that name."""
     return next(measure for measure in MEASURES if measure.name == name)
 
 
 def rank_trials(trials: Sequence[TrialResult], measure: RunMeasure) -> tuple[TrialResult, ...]:
-    """Best first; equal ones by smaller divergence and then as they came; failed ones last."""
+    """Order best first; equal ones by smaller divergence, then as they came; failed ones last."""
 
-    def key(numbered: tuple[int, TrialResult]) -> tuple[bool, float, float, int]:
-        place, trial = numbered
+    def key(trial: TrialResult) -> tuple[bool, float, float]:
         value, kl = trial.get(measure).estimate, trial.get(KL).estimate
         unknown = trial.state == "failed" or math.isnan(value)
-        return (
-            unknown,
-            0.0 if unknown else -value * (measure.better or 1),
-            # Below zero an estimate of it is noise, not nearness.
-            0.0 if math.isnan(kl) else max(0.0, kl),
-            place,
-        )
+        # Below zero an estimate of the divergence is noise, not nearness.
+        distance = 0.0 if math.isnan(kl) else max(0.0, kl)
+        return unknown, 0.0 if unknown else -value * (measure.better or 1), distance
 
-    return tuple(trial for _, trial in sorted(enumerate(trials), key=key))
+    return tuple(sorted(trials, key=key))
 
 
 def ranking_measure(wanted: str, trials: Sequence[TrialResult]) -> RunMeasure:
-    """The measure that orders the runs: the one asked for, or the next that was measured."""
-    asked = [measure for measure in MEASURES if measure.name == wanted]
-    for measure in (*asked, WIN_RATE, ACCURACY, NLL):
-        if any(measure.name in trial.measures for trial in trials):
-            return measure
-    return asked[0] if asked else WIN_RATE
+    """Return the measure that orders the runs: the one asked for, or the next that was measured."""
+    order = (measure_called(wanted), WIN_RATE, ACCURACY, NLL)
+    measured = _measured_by(trials)
+    return next((measure for measure in order if measure in measured), order[0])
 
 
 def sweep_verdict(results: SweepResults) -> str:
-    """What the sweep found, in two or three sentences."""
+    """Say what the sweep found, in two or three sentences."""
     measure = measure_called(results.ranked_by)
     finished = [trial for trial in results.trials if trial.state == "finished"]
     failed = len(results.trials) - len(finished)
@@ -182,27 +180,25 @@ def sweep_verdict(results: SweepResults) -> str:
     if not finished or measure.name not in finished[0].measures:
         return f"No run was measured on held-out records.{lost}"
     best = finished[0]
-    first = (
-        f"Best of {len(finished)} by {measure.label}: {best.label} with "
-        f"{measure.text(best.get(measure))}."
-    )
     medians = "; ".join(
-        f"{one.method} {measure.text(one.medians[measure.name])}"
-        + (f" ({one.finished} runs)" if one.finished > 1 else " (1 run)")
-        for one in results.objectives
-        if measure.name in one.medians
+        f"{each.method} {measure.text(each.medians[measure.name])}"
+        f" ({each.finished} run{'s' if each.finished > 1 else ''})"
+        for each in results.objectives
+        if measure.name in each.medians
     )
-    return f"{first} Median over the grid: {medians}.{lost}"
+    return (
+        f"Best of {len(finished)} by {measure.label}: {best.label} with "
+        f"{measure.text(best.get(measure))}. Median over the grid: {medians}.{lost}"
+    )
 
 
 def summarise_objectives(
     trials: Sequence[TrialResult], measure: RunMeasure
 ) -> tuple[ObjectiveSummary, ...]:
-    """Best, worst and median run of every objective, best median first."""
-    methods = dict.fromkeys(trial.method for trial in trials)
+    """Give best, worst and median run of every objective, best median first."""
     summaries = [
         _summarise(method, [trial for trial in trials if trial.method == method], measure)
-        for method in methods
+        for method in dict.fromkeys(trial.method for trial in trials)
     ]
 
     def key(summary: ObjectiveSummary) -> tuple[bool, float]:
@@ -221,12 +217,13 @@ def _summarise(method: str, trials: Sequence[TrialResult], measure: RunMeasure) 
         best=ranked[0].label if ranked else "",
         best_value=ranked[0].get(measure) if ranked else NOTHING,
         worst_value=ranked[-1].get(measure) if ranked else NOTHING,
-        medians={
-            each.name: _median(ranked, each)
-            for each in MEASURES
-            if any(each.name in trial.measures for trial in ranked)
-        },
+        medians={each.name: _median(ranked, each) for each in _measured_by(ranked)},
     )
+
+
+def _measured_by(trials: Sequence[TrialResult]) -> list[RunMeasure]:
+    """Return the measures that at least one of the runs has."""
+    return [m for m in MEASURES if any(m.name in trial.measures for trial in trials)]
 
 
 def _median(trials: Sequence[TrialResult], measure: RunMeasure) -> Interval:

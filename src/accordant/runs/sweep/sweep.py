@@ -9,20 +9,30 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.base.locks import lock
+from accordant.models.saving import check_output_folder
 from accordant.runs.align.prepare import data_lines
 from accordant.runs.settings import AlignConfig
 from accordant.runs.sweep.grid import RUNS, Trial, make_trials, read_axes
 from accordant.runs.sweep.machine import Places, find_places, look
+from accordant.runs.sweep.numbers import NOTHING
+from accordant.runs.sweep.results import (
+    SweepResults,
+    TrialResult,
+    cells_json,
+    rank_trials,
+    ranking_measure,
+    summarise_objectives,
+)
 from accordant.runs.sweep.trials import (
     PreparedTrial,
-    ReadTrial,
     check_trial,
     prepare_trials,
     read_trial,
@@ -34,10 +44,14 @@ from accordant.training.plan import show_size
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from accordant.runs.sweep.results import SweepResults
     from accordant.training.plan import Plan
 
 LOCK_NAME = ".lock"
+_KEPT = {
+    "all": "the models of all runs",
+    "best": "the model of the best run",
+    "none": "no model",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +72,28 @@ class SweepOutcome:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields; the runs stand in `cells`."""
-        names = {each.name: each.name for each in fields(self)} | {"trials": "cells"}
-        return {written: getattr(self, name) for name, written in names.items()}
+        return cells_json(self)
 
 
-def run_sweep(config: AlignConfig, *, dry_run: bool, console: Console) -> SweepOutcome:
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """All that is known before the first run starts."""
+
+    config: AlignConfig
+    trials: tuple[PreparedTrial, ...]
+    places: Places
+    console: Console
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False)
+
+
+def run_sweep(config: AlignConfig, *, console: Console) -> SweepOutcome:
     """Check all runs of the grid, run them side by side, and compare them.
 
     Args:
-        config: settings that all runs share, with `sweep` naming the axes.
-        dry_run: stop after the plan, before any run starts.
+        config: settings that all runs share, with `sweep` naming the axes; a dry run stops after
+            the plan, before any run starts.
         console: where people read along.
 
     Raises:
@@ -76,11 +102,19 @@ def run_sweep(config: AlignConfig, *, dry_run: bool, console: Console) -> SweepO
     """
     _check_settings(config)
     trials = prepare_trials(make_trials(config, read_axes(config.sweep)))
-    places = _places(config, trials)
-    planned = _planned(config, trials, places)
-    _print_plan(config, trials, planned, places, console)
-    if dry_run:
+    largest = max(trial.ready.plan.memory.total for trial in trials)
+    places = find_places(look(config.device), len(trials), largest, config.parallel)
+    sweep = _Sweep(config, trials, places, console)
+    planned = _plan(sweep)
+    _print_plan(sweep, planned)
+    if config.dry_run:
         return planned
+    with _locked(config):
+        return _run_and_report(sweep, planned)
+
+
+@contextmanager
+def _locked(config: AlignConfig) -> Iterator[None]:
     config.output_dir.mkdir(parents=True, exist_ok=True)
     with lock(config.output_dir / LOCK_NAME, wait=False) as held:
         if not held:
@@ -89,20 +123,15 @@ def run_sweep(config: AlignConfig, *, dry_run: bool, console: Console) -> SweepO
                 where=str(config.output_dir),
                 mend="Wait for it to end, or choose another folder.",
             )
-        return _run_and_report(config, trials, planned, places, console)
+        yield
 
 
-def _run_and_report(
-    config: AlignConfig,
-    trials: Sequence[PreparedTrial],
-    planned: SweepOutcome,
-    places: Places,
-    console: Console,
-) -> SweepOutcome:
+def _run_and_report(sweep: _Sweep, planned: SweepOutcome) -> SweepOutcome:
     from accordant.reports.terminal import print_report
     from accordant.reports.writing import to_plain, write_report
     from accordant.runs.sweep.report import sweep_report
 
+    config, trials = sweep.config, sweep.trials
     if config.overwrite and not config.resume:
         shutil.rmtree(config.output_dir / RUNS, ignore_errors=True)
     # All are checked before the first is written, so that a wrong grid changes nothing.
@@ -112,12 +141,12 @@ def _run_and_report(
     for trial in waiting:
         write_trial(trial)
     if len(waiting) < len(trials):
-        console.print(f"{len(trials) - len(waiting)} of {len(trials)} runs have ended before")
-    results = _results(config, trials, _run(config, trials, waiting, places, console))
+        sweep.console.print(f"{len(trials) - len(waiting)} of {len(trials)} runs have ended before")
+    results = _collect_results(sweep, _run(sweep, [trial.trial for trial in waiting]))
     report = sweep_report(results)
     page, _ = write_report(report, config.output_dir)
-    print_report(report, console)
-    console.print(f"Report: {page}", markup=False, highlight=False)
+    print_report(report, sweep.console)
+    sweep.say(f"Report: {page}")
     return replace(
         planned,
         dry_run=False,
@@ -128,57 +157,38 @@ def _run_and_report(
     )
 
 
-def _run(
-    config: AlignConfig,
-    trials: Sequence[PreparedTrial],
-    waiting: Sequence[PreparedTrial],
-    places: Places,
-    console: Console,
-) -> list[ReadTrial]:
-    """Run what has not ended yet; what all runs left, in the order of the grid."""
+def _run(sweep: _Sweep, waiting: list[Trial]) -> list[TrialResult]:
+    """Run what has not ended yet, and return what all runs left, in the order of the grid."""
     from accordant.runs.sweep.progress import SweepProgress
     from accordant.runs.sweep.trial_processes import run_side_by_side
 
-    by_name = {trial.trial.name: trial for trial in trials}
-    read = {name: read_trial(trial) for name, trial in by_name.items() if trial.has_ended}
-    progress = SweepProgress(console, total=len(waiting), parallel=places.count)
+    by_name = {trial.trial.name: trial for trial in sweep.trials}
+    left = {name: read_trial(trial) for name, trial in by_name.items() if trial.has_ended}
+    progress = SweepProgress(sweep.console, total=len(waiting), parallel=sweep.places.count)
 
     def ended(trial: Trial, why: str) -> None:
-        read[trial.name] = read_trial(by_name[trial.name], why)
-        tidy(config, trials, read.values())
-        progress.ended(trial, read[trial.name].result)
+        left[trial.name] = read_trial(by_name[trial.name], why)
+        tidy(sweep.config, sweep.trials, left.values())
+        progress.ended(trial, left[trial.name])
 
-    tidy(config, trials, read.values())
+    tidy(sweep.config, sweep.trials, left.values())
     try:
-        run_side_by_side(
-            [trial.trial for trial in waiting], places, watch=progress.watch, ended=ended
-        )
+        run_side_by_side(waiting, sweep.places, watch=progress.watch, ended=ended)
     finally:
         progress.close()
-    return [read[name] for name in by_name]
-
-
-def _results(
-    config: AlignConfig, trials: Sequence[PreparedTrial], read: Sequence[ReadTrial]
-) -> SweepResults:
-    from accordant.runs.sweep.numbers import NOTHING
-    from accordant.runs.sweep.results import (
-        SweepResults,
-        rank_trials,
-        ranking_measure,
-        summarise_objectives,
-    )
-
     # Again, as models of runs that were best for a while are gone by now.
-    results = [
-        read_trial(trial, each.result.message).result
-        for trial, each in zip(trials, read, strict=True)
-    ]
+    return [read_trial(trial, left[name].message) for name, trial in by_name.items()]
+
+
+def _collect_results(sweep: _Sweep, results: list[TrialResult]) -> SweepResults:
+    config = sweep.config
     measure = ranking_measure(config.rank_by, results)
-    numbers = next((each.numbers for each in read if each.numbers is not None), None)
-    first, varied = trials[0].ready, {name for result in results for name in result.varied}
+    # Judge and prompts are those of every run, so the first that ended speaks for all.
+    shared = next((each for each in results if each.state == "finished"), results[0])
+    first, varied = sweep.trials[0].ready, {name for each in results for name in each.varied}
+    chosen = config.model_dump(mode="json", exclude_unset=True)
     return SweepResults(
-        title=f"Sweep of {len(trials)} runs over {', '.join(sorted(varied)) or 'one setting'}",
+        title=f"Sweep of {len(results)} runs over {', '.join(sorted(varied)) or 'one setting'}",
         model=config.model,
         data=str(config.data),
         record_type=first.train.record_type,
@@ -187,28 +197,17 @@ def _results(
         ranked_by=measure.name,
         trials=rank_trials(results, measure),
         objectives=summarise_objectives(results, measure),
-        judge=numbers.judge if numbers else "",
-        groups=numbers.groups if numbers else {},
-        start_length=numbers.start_length if numbers and numbers.start_length else NOTHING,
-        settings=_shared_settings(config, varied),
+        judge=shared.judge,
+        groups=shared.groups,
+        start_length=shared.start_length or NOTHING,
+        settings={name: value for name, value in chosen.items() if name not in varied},
         command=" ".join(sys.argv),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _shared_settings(config: AlignConfig, varied: set[str]) -> dict[str, Any]:
-    """The settings that someone chose and that no axis varies."""
-    return {
-        name: value
-        for name, value in config.model_dump(mode="json", exclude_unset=True).items()
-        if name not in varied
-    }
-
-
 def _check_settings(config: AlignConfig) -> None:
     """Refuse what a sweep cannot do, and folders that hold something else."""
-    from accordant.models.saving import check_output_folder
-
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 or config.sharding != "none":
         raise UserError(
             "a sweep starts processes of its own, one for each run.",
@@ -221,86 +220,68 @@ def _check_settings(config: AlignConfig) -> None:
             where="--no-report",
             mend="Leave it out; --sample-prompts 0 spares the answers.",
         )
-    held = config.output_dir / RUNS
-    if held.is_dir() and any(held.iterdir()) and not (config.overwrite or config.resume):
+    may_write, runs = config.overwrite or config.resume, config.output_dir / RUNS
+    if not may_write and runs.is_dir() and any(runs.iterdir()):
         raise UserError(
             "the output folder holds runs of an earlier sweep.",
             where=str(config.output_dir),
             mend="Go on with them with --resume, start over with --overwrite, or choose another "
             "folder.",
         )
-    check_output_folder(config.output_dir, overwrite=config.overwrite or config.resume)
+    check_output_folder(config.output_dir, overwrite=may_write)
 
 
-def _places(config: AlignConfig, trials: Sequence[PreparedTrial]) -> Places:
-    largest = max(trial.ready.plan.memory.total for trial in trials)
-    return find_places(look(config.device), len(trials), largest, config.parallel)
-
-
-def _planned(config: AlignConfig, trials: Sequence[PreparedTrial], places: Places) -> SweepOutcome:
-    plans = [trial.ready.plan for trial in trials]
-    kept = {"all": len(trials), "best": 1, "none": 0}[config.keep_models]
+def _plan(sweep: _Sweep) -> SweepOutcome:
+    """Say what the sweep will take."""
+    plans = [trial.ready.plan for trial in sweep.trials]
+    count = sweep.places.count
+    kept = {"all": len(plans), "best": 1, "none": 0}[sweep.config.keep_models]
     return SweepOutcome(
         dry_run=True,
-        runs=len(trials),
-        parallel=places.count,
+        runs=len(plans),
+        parallel=count,
         steps=sum(plan.steps for plan in plans),
-        memory_bytes=places.count * max(plan.memory.total for plan in plans),
-        disk_bytes=places.count * max(plan.disk for plan in plans)
-        + kept * max(_model_bytes(plan) for plan in plans),
+        memory_bytes=count * max(plan.memory.total for plan in plans),
+        disk_bytes=count * max(plan.disk for plan in plans) + kept * max(map(_model_bytes, plans)),
         trials=tuple(
             {
                 "name": trial.trial.name,
                 "method": trial.ready.objective.name,
                 "options": dict(trial.ready.options),
                 "varied": dict(trial.trial.varied),
-                "tokens": trial.ready.plan.tokens,
-                "steps": trial.ready.plan.steps,
-                "memory_bytes": trial.ready.plan.memory.total,
+                "tokens": plan.tokens,
+                "steps": plan.steps,
+                "memory_bytes": plan.memory.total,
             }
-            for trial in trials
+            for trial, plan in zip(sweep.trials, plans, strict=True)
         ),
     )
 
 
 def _model_bytes(plan: Plan) -> int:
-    """What the saved model of a run takes: all weights, or a float32 adapter."""
-    full = plan.trained == plan.parameters
-    return plan.memory.weights if full else 4 * plan.trained
+    """Return what the saved model of a run takes: all weights, or a float32 adapter."""
+    return plan.memory.weights if plan.trained == plan.parameters else 4 * plan.trained
 
 
-def _print_plan(
-    config: AlignConfig,
-    trials: Sequence[PreparedTrial],
-    planned: SweepOutcome,
-    places: Places,
-    console: Console,
-) -> None:
-    """The runs in a table, and what they take together."""
+def _print_plan(sweep: _Sweep, planned: SweepOutcome) -> None:
+    """Print the runs in a table, and what they take together."""
     from rich.markup import escape
     from rich.table import Table
 
-    for line in data_lines(trials[0].ready):
-        console.print(line, markup=False, highlight=False)
+    for line in data_lines(sweep.trials[0].ready):
+        sweep.say(line)
     table = Table(header_style="bold")
     table.add_column("run", overflow="fold")
     for name in ("examples", "held out", "tokens a pass", "steps", "memory"):
         table.add_column(name, justify="right")
-    for trial in trials:
+    for trial in sweep.trials:
         plan = trial.ready.plan
         numbers = (plan.examples, plan.held_out, plan.tokens, plan.steps)
-        label = escape(trial.trial.label or trial.ready.objective.name)
-        table.add_row(label, *(f"{n:,}" for n in numbers), show_size(plan.memory.total))
-    console.print(table)
-    kept = {
-        "all": "the models of all runs",
-        "best": "the model of the best run",
-        "none": "no model",
-    }[config.keep_models]
-    console.print(
-        f"{planned.runs} runs of {planned.steps:,} steps together, {places.count} at a time "
-        f"({places.reason}): memory about {show_size(planned.memory_bytes)}, disk up to "
-        f"{show_size(planned.disk_bytes)}, of which {kept} is kept",
-        markup=False,
-        highlight=False,
+        memory = show_size(plan.memory.total)
+        table.add_row(escape(trial.label), *(f"{n:,}" for n in numbers), memory)
+    sweep.console.print(table)
+    sweep.say(
+        f"{planned.runs} runs of {planned.steps:,} steps together, {planned.parallel} at a time "
+        f"({sweep.places.reason}): memory about {show_size(planned.memory_bytes)}, disk up to "
+        f"{show_size(planned.disk_bytes)}, of which {_KEPT[sweep.config.keep_models]} is kept"
     )

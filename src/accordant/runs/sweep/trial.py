@@ -35,18 +35,20 @@ def run_trial(folder: Path) -> int:
     with lock(folder / LOCK_NAME):
         try:
             console = Console(width=_WIDTH, highlight=False)
-            outcome = run_align(config, dry_run=False, console=console)
+            done = run_align(config, console=console)
         except UserError as error:
             (folder / FAILURE_NAME).write_text(str(error), encoding="utf-8")
             print(error, flush=True)  # noqa: T201 - its log is standard output
             return 2
-        if outcome.results is not None:
-            text = run_numbers(outcome.results, outcome.summary).to_text()
+        if done.results is not None:
+            text = run_numbers(done.results, done.outcome.summary).to_text()
             write_whole(folder / NUMBERS_NAME, text.encode("utf-8", "backslashreplace"))
     return 0
 
 
 def _end_with_parent() -> None:
+    """End as soon as standard input closes, which the kernel does for a killed parent as well."""
+
     def watch() -> None:
         while os.read(0, 1):
             pass

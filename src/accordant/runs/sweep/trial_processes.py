@@ -11,8 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from accordant.runs.sweep.grid import Trial
@@ -23,13 +22,6 @@ from accordant.training.progress import says_how_far
 _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
 _TAIL_BYTES = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    trial: Trial
-    place: int
-    process: subprocess.Popen[bytes]
 
 
 def run_side_by_side(
@@ -51,30 +43,29 @@ def run_side_by_side(
             far it is.
         ended: called with a trial that has ended and why it failed; empty when it did not.
     """
-    waiting, free = deque(trials), list(range(places.count))
-    running: list[_Run] = []
+    waiting, free = deque(trials), deque(range(places.count))
+    running: dict[int, tuple[Trial, subprocess.Popen[bytes]]] = {}
     try:
         while waiting or running:
             while waiting and free:
-                place = free.pop(0)
-                running.append(_start(waiting.popleft(), place, places.environments[place]))
+                place, trial = free.popleft(), waiting.popleft()
+                running[place] = trial, _start(trial.folder, places.environments[place])
             time.sleep(_POLL_SECONDS)
-            for run in tuple(running):
-                code = run.process.poll()
+            for place, (trial, process) in tuple(running.items()):
+                code = process.poll()
                 if code is None:
-                    log = run.trial.config.output_dir / LOG_NAME
-                    watch(run.trial, last_line(log, says_how_far))
+                    watch(trial, last_line(trial.folder / LOG_NAME, says_how_far))
                     continue
-                running.remove(run)
-                free.append(run.place)
-                _close(run.process)
-                ended(run.trial, _why_failed(run.trial, code))
+                del running[place]
+                free.append(place)
+                _close(process)
+                ended(trial, _why_failed(trial.folder, code))
     finally:
-        _stop([run.process for run in running])
+        _stop([process for _, process in running.values()])
 
 
 def last_line(log: Path, which: Callable[[str], bool] = bool) -> str:
-    """The last line of a log that `which` takes; empty where there is none."""
+    """Return the last line of a log that `which` takes; empty where there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
@@ -84,27 +75,24 @@ def last_line(log: Path, which: Callable[[str], bool] = bool) -> str:
     return next((line.strip() for line in reversed(lines) if which(line.strip())), "")
 
 
-def _start(trial: Trial, place: int, environment: dict[str, str]) -> _Run:
-    folder = trial.config.output_dir
+def _start(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with (folder / LOG_NAME).open("wb") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "accordant.runs.sweep.trial", str(folder)],
+            # Nothing is ever written to it: that it closes tells the run that the sweep is gone.
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
         )
-    return _Run(trial, place, process)
 
 
-def _why_failed(trial: Trial, code: int) -> str:
-    folder = trial.config.output_dir
+def _why_failed(folder: Path, code: int) -> str:
     if code == 0:
         return ""
-    told = folder / FAILURE_NAME
-    if code == 2 and told.is_file():
-        return told.read_text(encoding="utf-8")
-    log = folder / LOG_NAME
+    failure, log = folder / FAILURE_NAME, folder / LOG_NAME
+    if code == 2 and failure.is_file():
+        return failure.read_text(encoding="utf-8")
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         hint = " Memory may have run out." if name == "SIGKILL" else ""

@@ -9,16 +9,16 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.base.setting_values import settings_to_yaml
 from accordant.base.settings import OUTPUT, options_of
-from accordant.models.facts import read_facts
 from accordant.models.settings import MEMORY
 from accordant.models.sources import RUN_MODEL
-from accordant.runs.align.prepare import Prepared, prepare
+from accordant.objectives.registry import bind_options
+from accordant.runs.align.prepare import Prepared, plan_run, prepare
 from accordant.runs.settings import SWEEP, AlignConfig
 from accordant.runs.sweep.grid import Trial
 from accordant.runs.sweep.numbers import RunNumbers
@@ -60,17 +60,14 @@ class PreparedTrial:
     identity: Mapping[str, Any]
 
     @property
+    def label(self) -> str:
+        """What tells it from the others; a grid without axes has one run, of its objective."""
+        return self.trial.label or self.ready.objective.name
+
+    @property
     def has_ended(self) -> bool:
         """Whether it has left its numbers, which are the last thing it writes."""
-        return (self.trial.config.output_dir / NUMBERS_NAME).is_file()
-
-
-@dataclass(frozen=True, slots=True)
-class ReadTrial:
-    """What a run left: its place in the comparison, and its numbers where it has ended."""
-
-    result: TrialResult
-    numbers: RunNumbers | None = None
+        return (self.trial.folder / NUMBERS_NAME).is_file()
 
 
 def prepare_trials(trials: Sequence[Trial]) -> tuple[PreparedTrial, ...]:
@@ -88,17 +85,23 @@ def prepare_trials(trials: Sequence[Trial]) -> tuple[PreparedTrial, ...]:
         except UserError as error:
             where = ": ".join(filter(None, (f"run {trial.label}", error.where)))
             raise UserError(error.message, where=where, mend=error.mend) from None
-        data = [ready.encoded, *([ready.encoded_held_out] if ready.encoded_held_out else [])]
+        # By identity: runs that share their records share the very object.
+        data = [part for part in (ready.encoded, ready.encoded_held_out) if part]
         for part in data:
             prints.setdefault(id(part), _fingerprint(part.examples))
-        identity = _identity(trial.config, ready, [prints[id(part)] for part in data])
+        identity = {
+            **trial.config.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
+            "method": ready.objective.name,
+            "option": dict(ready.options),
+            "records": [prints[id(part)] for part in data],
+        }
         prepared.append(PreparedTrial(trial, ready, identity))
     return tuple(prepared)
 
 
 def write_trial(trial: PreparedTrial) -> None:
     """Make the run's folder, with its settings as `align --config` reads them."""
-    folder = trial.trial.config.output_dir
+    folder = trial.trial.folder
     folder.mkdir(parents=True, exist_ok=True)
     text = settings_to_yaml(trial.trial.config)
     (folder / SETTINGS_NAME).write_text(text, encoding="utf-8")
@@ -112,103 +115,82 @@ def check_trial(trial: PreparedTrial) -> None:
     Raises:
         UserError: it was made with other settings or data; names them.
     """
-    file = trial.trial.config.output_dir / IDENTITY_NAME
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = json.loads((trial.trial.folder / IDENTITY_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
+    # Through JSON, as tuples come back as lists.
     now = json.loads(json.dumps(trial.identity))
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    if changed:
-        told = "; ".join(
-            f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in changed
-        )
+    changes = "; ".join(
+        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    )
+    if changes:
         raise UserError(
-            f"the run in this folder was made with other settings ({told}).",
-            where=str(file.parent),
+            f"the run in this folder was made with other settings ({changes}).",
+            where=str(trial.trial.folder),
             mend="Go on with the same settings, start over with --overwrite, or choose another "
             "--output-dir.",
         )
 
 
-def read_trial(trial: PreparedTrial, failure: str = "") -> ReadTrial:
-    """What the run left; `failure` says why it left nothing."""
-    known: dict[str, Any] = {
-        "name": trial.trial.name,
-        "label": trial.trial.label or trial.ready.objective.name,
-        "method": trial.ready.objective.name,
-        "varied": trial.trial.varied,
-        "options": trial.ready.options,
-    }
-    folder = trial.trial.config.output_dir
-    if not trial.has_ended:
-        return ReadTrial(TrialResult(**known, state="failed", message=failure))
-    numbers = RunNumbers.from_text((folder / NUMBERS_NAME).read_text(encoding="utf-8"))
-    result = TrialResult(
-        **known,
-        state="finished",
-        message=numbers.verdict,
-        measures=numbers.measures,
-        units=numbers.units,
-        seconds=numbers.seconds,
-        model=RUN_MODEL if (folder / RUN_MODEL).is_dir() else "",
+def read_trial(trial: PreparedTrial, failure: str = "") -> TrialResult:
+    """Read what the run left; `failure` says why it left nothing."""
+    folder, ended = trial.trial.folder, trial.has_ended
+    numbers = RunNumbers(message=failure)
+    if ended:
+        numbers = RunNumbers.from_text((folder / NUMBERS_NAME).read_text(encoding="utf-8"))
+    return TrialResult(
+        name=trial.trial.name,
+        label=trial.label,
+        method=trial.ready.objective.name,
+        varied=trial.trial.varied,
+        options=trial.ready.options,
+        state="finished" if ended else "failed",
+        model=RUN_MODEL if ended and (folder / RUN_MODEL).is_dir() else "",
+        **{field.name: getattr(numbers, field.name) for field in fields(numbers)},
     )
-    return ReadTrial(result, numbers)
 
 
-def tidy(config: AlignConfig, trials: Sequence[PreparedTrial], read: Iterable[ReadTrial]) -> None:
-    """Remove checkpoints of runs that have ended, and models that are not kept.
-
-    The order of runs is total, so which model stays does not depend on which run ends first.
-    """
+def tidy(
+    config: AlignConfig, trials: Sequence[PreparedTrial], results: Iterable[TrialResult]
+) -> None:
+    """Remove checkpoints of runs that have ended, and models that are not kept."""
     if config.keep_models == "all":
         return
-    places = {trial.trial.name: place for place, trial in enumerate(trials)}
-    ended = sorted(
-        (each.result for each in read if each.numbers is not None),
-        key=lambda result: places[result.name],
-    )
-    best = rank_trials(ended, ranking_measure(config.rank_by, ended))[:1]
-    keep = {one.name for one in best} if config.keep_models == "best" else set()
-    for one in ended:
-        folder = trials[places[one.name]].trial.config.output_dir
-        for checkpoint in folder.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint, ignore_errors=True)
-        if one.name not in keep:
-            shutil.rmtree(folder / RUN_MODEL, ignore_errors=True)
+    by_name = {result.name: result for result in results if result.state == "finished"}
+    # In the grid's order, so that which model stays does not depend on which run ends first.
+    ended = [trial for trial in trials if trial.trial.name in by_name]
+    ranked = [by_name[trial.trial.name] for trial in ended]
+    best = rank_trials(ranked, ranking_measure(config.rank_by, ranked))[:1]
+    keep = {result.name for result in best} if config.keep_models == "best" else set()
+    for trial in ended:
+        remove = [*trial.trial.folder.glob("checkpoint-*")]
+        if trial.trial.name not in keep:
+            remove.append(trial.trial.folder / RUN_MODEL)
+        for folder in remove:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _prepare(config: AlignConfig, known: dict[str, Prepared]) -> Prepared:
-    from accordant.objectives.registry import bind_options
-    from accordant.training.plan import make_plan
-
+    """Prepare a run as `align` does, on the records of an earlier one where they are the same."""
     key = config.model_dump_json(exclude=_AFTER_ENCODING)
     first = known.get(key)
     # What examples are prepared with may depend on options, and is part of the plan.
     if first is None or any(need.option for need in first.objective.prepare):
         known[key] = prepare(config)
         return known[key]
-    held_out = first.encoded_held_out
     return replace(
         first,
-        options=bind_options(first.objective, config.options),
-        plan=make_plan(
-            read_facts(config).config,
-            config,
-            first.encoded.examples,
-            held_out.examples if held_out else (),
-        ),
+        config=config,
+        bench=replace(first.bench, options=bind_options(first.objective, config.options)),
+        plan=plan_run(config, first.session, first.parts),
     )
 
 
-def _identity(config: AlignConfig, ready: Prepared, data: Sequence[str]) -> dict[str, Any]:
-    settings = config.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    own = {"method": ready.objective.name, "option": dict(ready.options)}
-    return settings | own | {"records": list(data)}
-
-
 def _fingerprint(examples: Sequence[Example]) -> str:
-    """Digest of tokens, labels and whatever else examples carry."""
+    """Digest tokens, labels and whatever else examples carry."""
     from accordant.tokens.fingerprint import fingerprint_examples
 
     digest = hashlib.sha256(fingerprint_examples(examples).encode())

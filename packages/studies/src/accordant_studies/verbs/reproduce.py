@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +11,8 @@ import typer
 from accordant.base.errors import UserError
 from accordant.catalogue.registry import get_system, slugs
 from accordant.catalogue.system import System
-from accordant.cli.output import (
-    examples,
-    interval_text,
-    print_beside,
-    print_json,
-    print_note,
-    print_table,
-    say,
-)
+from accordant.cli.output import console, examples, print_json, print_note, print_table, say
+from accordant.statistics.interval import Interval
 from accordant_studies.registry import get_study
 from accordant_studies.study import Claim, JudgedClaim, Reproduction, Study
 
@@ -127,13 +121,13 @@ def _power_text(claim: Claim, power: float, count: int) -> str:
 
 def _print(system: System, result: Reproduction) -> None:
     rows = [
-        (row.condition, row.quantity, f"{interval_text(row.value)} {row.unit}".strip())
+        (row.condition, row.quantity, f"{_interval_text(row.value)} {row.unit}".strip())
         for row in result.rows
     ]
     title = f"{system.id} {system.slug}: {system.title}"
     print_table(("condition", "quantity", "measured"), rows, title=title)
     seen = "\n".join(_claim_text(claim) for claim in result.claims)
-    print_beside(("The paper's claim", system.claim), ("Measured here", seen))
+    _print_beside(("The paper's claim", system.claim), ("Measured here", seen))
     held = sum(claim.holds for claim in result.claims)
     verdict = "The claim's shape shows" if result.shows else "The claim's shape does NOT show"
     say(f"{verdict}: {held} of {len(result.claims)} checks hold with {len(result.seeds)} seeds.")
@@ -144,4 +138,24 @@ def _print(system: System, result: Reproduction) -> None:
 def _claim_text(claim: JudgedClaim) -> str:
     must = f", must stay above {claim.threshold:g}" if claim.threshold else ""
     verdict = "yes" if claim.holds else "NO"
-    return f"{verdict}: {claim.statement}: {interval_text(claim.evidence)}{must}"
+    return f"{verdict}: {claim.statement}: {_interval_text(claim.evidence)}{must}"
+
+
+def _print_beside(left: tuple[str, str], right: tuple[str, str]) -> None:
+    """Print two titled texts side by side."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column(left[0], ratio=1, overflow="fold")
+    table.add_column(right[0], ratio=1, overflow="fold")
+    table.add_row(escape(left[1]), escape(right[1]))
+    console().print(table)
+
+
+def _interval_text(interval: Interval) -> str:
+    """Write an interval, `0.31 [0.25, 0.37]`; without brackets where its spread is not known."""
+    if math.isnan(interval.low):
+        return f"{interval.estimate:.3g} (no interval: {interval.count} seed)"
+    return f"{interval.estimate:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
