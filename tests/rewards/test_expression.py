@@ -68,7 +68,7 @@ def test_names_may_hold_minus_and_a_path_anything(tmp_path) -> None:
         ("lsc(shorter, finished)", "character 1", "lsc takes one reward"),
         ("min(shorter, q=3)", "character 1", "min takes rewards and no option"),
         ("lsc", "option --judge", "lsc is a function"),
-        ("runs/helpful[helpfulness]", "character 1", "would be a reward model; none is read"),
+        ("./runs/helpful[helpfulness]", "character 1 of", "no model at './runs/helpful'"),
         ("shorter & finished", "character 9", "cannot read '&'"),
         ("", "option --judge", "expected a judge"),
         (":", "option --judge", "no judge"),

@@ -71,8 +71,10 @@ def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any
             mend="Merge it first (merge_adapter), or start from its base model.",
         )
     targets = options.target_modules
+    embeddings: Any = model
     config = LoraConfig(
-        task_type="CAUSAL_LM",
+        # Of a classifier PEFT trains and saves the head too; of a language model it must not.
+        task_type="CAUSAL_LM" if embeddings.get_output_embeddings() is not None else "SEQ_CLS",
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,

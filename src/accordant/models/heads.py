@@ -28,17 +28,23 @@ class ValueHead(nn.Module):
         attributes: names of what is read, at least one.
         seed: of W, drawn with variance 1 / (width + 1) as usual for reward heads (Stiennon et al.
             2020, appendix B); b starts at 0. Torch's own generators are left as they were.
+        bias: whether there is a b; the heads of transformers' classification models have none.
     """
 
     def __init__(
-        self, width: int, attributes: Sequence[str] = ("reward",), *, seed: int = 0
+        self,
+        width: int,
+        attributes: Sequence[str] = ("reward",),
+        *,
+        seed: int = 0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.attributes = tuple(attributes)
         generator = torch.Generator().manual_seed(seed)
         weight = torch.randn(len(self.attributes), width, generator=generator)
         self.weight = nn.Parameter(weight / (width + 1) ** 0.5)
-        self.bias = nn.Parameter(torch.zeros(len(self.attributes)))
+        self.bias = nn.Parameter(torch.zeros(len(self.attributes))) if bias else None
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Read `[..., width]` as float32 `[..., attributes]`.
@@ -77,7 +83,7 @@ def load_head(folder: Path) -> ValueHead:
         with safe_open(file, framework="pt") as found:
             attributes = json.loads(found.metadata()["attributes"])
             weights = {name: found.get_tensor(name) for name in found.keys()}  # noqa: SIM118
-        head = ValueHead(weights["weight"].shape[1], attributes)
+        head = ValueHead(weights["weight"].shape[1], attributes, bias="bias" in weights)
         head.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(

@@ -47,6 +47,7 @@ def load_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
     attn_implementation: str | None = None,
+    classifier: bool = False,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
@@ -58,6 +59,7 @@ def load_model(
         revision: branch, tag or commit of a hub model.
         trust_remote_code: run model code that comes with the weights.
         attn_implementation: transformers' attention to use; None lets transformers choose.
+        classifier: load a model of sequence classification, as reward models are, in its place.
 
     Raises:
         UserError: the model cannot be found, reached or read, or an adapter does not fit its base.
@@ -67,7 +69,7 @@ def load_model(
     tokenizer = _tokenizer(source, options)
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
-    model = _model(source, dtype, options).to(device or default_device())
+    model = _model(source, dtype, options, classifier=classifier).to(device or default_device())
     return LoadedModel(model.eval(), tokenizer, source)
 
 
@@ -157,16 +159,19 @@ def _tokenizer(source: ModelSource, options: dict[str, Any]) -> PreTrainedTokeni
     return tokenizer
 
 
-def _model(source: ModelSource, dtype: DtypeName, options: dict[str, Any]) -> PreTrainedModel:
+def _model(
+    source: ModelSource, dtype: DtypeName, options: dict[str, Any], *, classifier: bool = False
+) -> PreTrainedModel:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    auto_class: Any = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM
     if source.base is not None:
         return _adapted_model(source, source.base, dtype, options)
     location = _location(source)
     wanted = "auto" if dtype == "auto" else getattr(torch, dtype)
     with _reading(source, "model"):
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = auto_class.from_pretrained(
             location, dtype=wanted, output_loading_info=True, **options
         )
     # Transformers fills weights that no file holds in at random, and only warns.
@@ -175,7 +180,7 @@ def _model(source: ModelSource, dtype: DtypeName, options: dict[str, Any]) -> Pr
         raise UserError(
             f"{len(missing)} weights are missing from the model's files: {shown}.",
             where=source.name,
-            mend="Use a folder that holds a complete causal language model.",
+            mend="Use a folder that holds a complete model of this kind.",
         )
     is_half = dtype == "auto" and model.dtype == torch.float16
     return model.to(torch.bfloat16) if is_half else model

@@ -167,8 +167,14 @@ class _Parser:
         if name in FUNCTIONS:
             raise self._error(token, f"{name} is a function.", f"Write {name}(...).")
         if "/" in name or Path(name).is_dir():
-            mend = "Name a registered reward, or a function of your own as path.py:function."
-            raise self._error(token, f"{name!r} would be a reward model; none is read yet.", mend)
+            # Most expressions name no model, and torch takes seconds.
+            from accordant.rewards.model import load_reward_model
+
+            try:
+                return load_reward_model(name)
+            except UserError as error:
+                where = f"{self._where(token)}, {error.where}"
+                raise UserError(error.message, where=where, mend=error.mend) from error
         names = ", ".join(sorted(REWARDS))
         choices = f"Choose one of {names}, or a function of your own as path.py:function."
         mend = did_you_mean(name, REWARDS, choices)

@@ -23,6 +23,8 @@ from accordant.scoring.verify import verify_model
 def install(model: Any, *, verify: bool = True) -> Any:
     """Prepare a transformers causal language model (plain or with PEFT adapters) for scoring.
 
+    Of a classifier with a head `score`, as reward models are, values alone can be asked for.
+
     Changes the model in place: its attention learns about token trees, its forward accepts
     `packed=`, dropout is switched off. Calls without `packed=` work as before. With `verify`, a few
     small trees are scored both ways, so that a family the engine does not fit is refused instead of
@@ -35,7 +37,8 @@ def install(model: Any, *, verify: bool = True) -> Any:
         UserError: the model cannot be scored as token trees.
     """
     base = base_model_of(model)
-    if not hasattr(base, "base_model_prefix") or base.get_output_embeddings() is None:
+    is_whole = hasattr(base, "base_model_prefix")
+    if not is_whole or (base.get_output_embeddings() is None and not hasattr(base, "score")):
         raise UserError(
             f"{type(base).__name__} is not a causal language model of transformers.",
             mend="Load the model with AutoModelForCausalLM.",

@@ -26,5 +26,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "plan_rows",
             "subtree_ends",
         ),
+        "whole": ("encode_whole",),
     },
 )
