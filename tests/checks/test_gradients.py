@@ -141,7 +141,7 @@ def test_slopes_come_from_the_objective() -> None:
 
     assert slopes("dpo", beta=0.2).flatten().tolist() == pytest.approx([0.1] * 4)
     assert slopes("ipo", tau=0.5).flatten().tolist() == pytest.approx([2.0] * 4)
-    rpo = slopes("rpo", beta=0.2, eta=0.05)
+    rpo = slopes("rpo", beta=0.2, eta=0.25)
     assert rpo[:, 0].tolist() == pytest.approx([0.15, 0.15])
     assert rpo[:, 1].tolist() == pytest.approx([0.1, 0.1])
     # Averaged over tokens, the longer answer weighs less.

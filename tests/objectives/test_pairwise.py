@@ -152,9 +152,24 @@ def test_rpo_without_sft_term_is_dpo(seed: int, beta: float):
     torch.testing.assert_close(rpo(pairs, beta=beta, eta=0.0).losses, dpo(pairs, beta=beta).losses)
 
 
+@given(st.integers(0, 10**6), st.floats(0.01, 1), st.floats(0, 0.5))
+def test_rpo_is_the_loss_of_the_authors_trainer(seed: int, beta: float, eta: float):
+    pairs = random_pairs(seed)
+    policy, reference = (
+        [[float(x) for x in getattr(side, model).sum()] for side in (pairs.chosen, pairs.rejected)]
+        for model in ("policy", "reference")
+    )
+    for row, loss in enumerate(rpo(pairs, beta=beta, eta=eta).losses.tolist()):
+        logits = (policy[0][row] - policy[1][row]) - (reference[0][row] - reference[1][row])
+        # Their trainer: losses = -logsigmoid(beta logits), then losses -= chosen beta eta.
+        assert loss == pytest.approx(
+            -math.log(sigmoid(beta * logits)) - policy[0][row] * beta * eta, rel=1e-6
+        )
+
+
 def test_rpo_worked_number():
     pairs = PairwiseScores(answers([[-20.0]], [[-25.0]]), answers([[-1.0]], [[-1.0]]))
-    assert rpo(pairs, beta=0.1, eta=0.005).losses.item() == pytest.approx(0.574077, abs=1e-6)
+    assert rpo(pairs, beta=0.1, eta=0.005).losses.item() == pytest.approx(0.484077, abs=1e-6)
 
 
 @given(st.integers(0, 10**6), st.floats(0.01, 2), st.floats(0, 1))
@@ -164,24 +179,24 @@ def test_rpo_never_stops_raising_the_chosen_answer_and_leaves_the_rejected_to_dp
     pairs = random_pairs(seed, count=1)
     margin = (pairs.chosen.log_ratio() - pairs.rejected.log_ratio()).item()
     raised, lowered = gradients(rpo, pairs, beta=beta, eta=eta)
-    expected = -beta * sigmoid(-beta * margin) - eta
+    expected = -beta * (sigmoid(-beta * margin) + eta)
     assert raised.tolist() == pytest.approx([expected] * len(raised), rel=1e-6)
-    assert (raised <= -eta).all()
+    assert (raised <= -beta * eta).all()
     torch.testing.assert_close(lowered, gradients(dpo, pairs, beta=beta)[1])
 
 
 def test_lowering_both_answers_costs_rpo_the_sft_term_alone():
     before = PairwiseScores(answers([[-2.0]], [[-3.0]]), answers([[-4.0]], [[-3.0]]))
     after = PairwiseScores(answers([[-7.0]], [[-3.0]]), answers([[-9.0]], [[-3.0]]))
-    loss = rpo(after, eta=0.1).losses - rpo(before, eta=0.1).losses
-    assert loss.item() == pytest.approx(0.1 * 5)
+    loss = rpo(after, beta=0.1, eta=0.3).losses - rpo(before, beta=0.1, eta=0.3).losses
+    assert loss.item() == pytest.approx(0.1 * 0.3 * 5)
     assert dpo(after).losses.item() == pytest.approx(dpo(before).losses.item())
 
 
 def test_rpo_averages_its_sft_term_over_tokens_where_it_is_told_to():
     pairs = PairwiseScores(answers([[-2.0, -4.0]], [[-2.0, -4.0]]), answers([[-1.0]], [[-1.0]]))
     even = math.log(2)
-    assert rpo(pairs, eta=1.0).losses.item() == pytest.approx(even + 6)
+    assert rpo(pairs, beta=0.1, eta=1.0).losses.item() == pytest.approx(even + 0.1 * 6)
     assert rpo(pairs, eta=1.0, sft="mean").losses.item() == pytest.approx(even + 3)
 
 

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.objectives.batch import loss_totals
 from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.demonstration import DemonstrationScores
 from accordant.objectives.kinds.judgment import JudgmentScores
@@ -40,9 +39,10 @@ def test_cut_is_written_out_slowly(rows, threshold: float, alpha: float):
             flagged = not good and math.exp(math.log(judged) - math.log(plain)) > threshold
             contrast += -alpha * math.log(1 - plain) if flagged else -math.log(plain)
             imitation -= math.log(judged)
-        slow = (imitation + contrast) / (2 * len(tokens))
+        # As in the authors' code, a good answer is read without a judgment, and counts whole.
+        slow = (contrast if good else (imitation + contrast) / 2) / len(tokens)
         assert output.losses[i].item() == pytest.approx(slow, rel=1e-9)
-        assert output.weights[i].item() == len(tokens)
+    assert output.weights is None
 
 
 def test_a_flagged_token_costs_its_unlikelihood():
@@ -62,13 +62,21 @@ def test_only_a_token_the_judgment_makes_much_likelier_is_flagged():
 
 
 @given(st.lists(answer, min_size=1, max_size=4))
-def test_with_a_high_threshold_cut_imitates_both_readings(rows):
+def test_with_a_high_threshold_cut_imitates_bad_answers_in_both_readings(rows):
     scores = judgments(rows)
-    total, count = loss_totals(cut(scores, threshold=1e9))
-    halves = [
-        loss_totals(sft(DemonstrationScores(side)))[0] for side in (scores.judged, scores.plain)
-    ]
-    torch.testing.assert_close(total / count, sum(halves) / (2 * count))
+    judged, plain = (
+        sft(DemonstrationScores(side)).losses for side in (scores.judged, scores.plain)
+    )
+    expected = torch.where(scores.good, plain, (judged + plain) / 2)
+    torch.testing.assert_close(cut(scores, threshold=1e9).losses, expected)
+
+
+def test_the_judgment_of_a_good_answer_changes_nothing():
+    scores = judgments([([(0.9, 0.3), (0.2, 0.4)], True)])
+    judged = scores.judged.policy.logps.requires_grad_()
+    losses = cut(scores).losses
+    assert losses.item() == pytest.approx(-(math.log(0.3) + math.log(0.4)) / 2)
+    assert torch.autograd.grad(losses.sum(), judged, allow_unused=True)[0].eq(0).all()
 
 
 @given(st.lists(answer, min_size=1, max_size=4))

@@ -63,13 +63,13 @@ def test_the_likelihood_of_the_chosen_answer_loosens_the_condition() -> None:
     ready = make_inputs(pairs(alike=True))
     shares = {
         method: gradient_entanglement(ready, method=method, beta=beta, tokens="none")
-        for method, beta in (("dpo", None), ("orpo", None), ("rpo", 0.01))
+        for method, beta in (("dpo", None), ("orpo", None), ("cpo", 0.01))
     }
     sides = {
         method: next(m for m in one.measures if m.name == "chosen answer would not rise")
         for method, one in shares.items()
     }
-    assert sides["rpo"].number.estimate < sides["dpo"].number.estimate
+    assert sides["cpo"].number.estimate < sides["dpo"].number.estimate
 
 
 def test_a_sample_is_looked_at_and_costed() -> None:

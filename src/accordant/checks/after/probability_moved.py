@@ -92,7 +92,7 @@ def probability_moved(
         number,
         f"The chosen answers changed by {number.estimate:+.2f} nats each, the rejected ones by "
         f"{rejected.estimate:+.2f}. {_gained(inputs, shift)}",
-        "Look at what gained: if it is what nobody asked for, add an SFT term (rpo), lower the "
+        "Look at what gained: if it is what nobody asked for, add an SFT term (cpo), lower the "
         "learning rate, or leave out the pairs that `accordant check --only ches --filter` names, "
         "and train again.",
         unit="nats",

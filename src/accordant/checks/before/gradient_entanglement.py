@@ -154,8 +154,8 @@ def gradient_entanglement(
         f"{int(sides[1].sum()):,}, by the gradients of {gradients.weights}; the two gradients have "
         f"a mean cosine of {float(cosines.mean()):+.2f}.",
         "Make the answers of a pair less alike, add the likelihood of the chosen answer to the "
-        "loss (`rpo`), or weigh the rejected one less; then look again with `--option "
-        "gradient-entanglement.method=rpo`.",
+        "loss (`cpo`), or weigh the rejected one less; then look again with `--option "
+        "gradient-entanglement.method=cpo`.",
         unit="share",
         rows=_rows(inputs, gradients, tokens),
         row_unit="cosine",

@@ -52,7 +52,7 @@ def displacement(history: RunHistory) -> Outcome:
         f"The chosen answers {moved}{by} over {len(chosen)} probe pairs; the rejected ones changed "
         f"by {other.estimate:+.2f}."
         + (" What they lost has gone to answers nobody asked for." if raised else ""),
-        "Add an SFT term (rpo), lower the learning rate, or leave out the pairs that `accordant "
+        "Add an SFT term (cpo), lower the learning rate, or leave out the pairs that `accordant "
         "check --only ches --filter` names.",
         unit="nats",
         severity=severity,

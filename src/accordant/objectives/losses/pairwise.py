@@ -86,7 +86,7 @@ def ipo(
     needs_reference=True,
     paper="arXiv:2405.16436 Provably Mitigating Overoptimization in RLHF: Your SFT Loss is "
     "Implicitly an Adversarial Regularizer",
-    formula="-log sigmoid(beta m) - eta log pi(chosen)",
+    formula="-log sigmoid(beta m) - beta eta log pi(chosen)",
 )
 def rpo(
     pairs: PairwiseScores,
@@ -98,19 +98,20 @@ def rpo(
     """DPO with the likelihood of the chosen answer as adversarial regulariser.
 
     The theory's baseline distribution is that of the chosen answers, and its term a summed
-    log-probability. TRL's `rpo_alpha` (now `loss_type=["sigmoid", "sft"]`) and other libraries
-    average it over tokens instead, with weights around 1: the same eta is not comparable, so choose
-    `sft=mean` for theirs. Theirs is averaged over all tokens of a batch, this one within each
-    answer. Without the term (eta = 0) it is DPO. The gradient on the chosen answer never vanishes:
-    it is at least eta per nat.
+    log-probability, weighed by beta times eta as in the authors' trainer. TRL's `rpo_alpha` (now
+    `loss_type=["sigmoid", "sft"]`) and other libraries average it over tokens instead and weigh it
+    by eta alone, around 1: the same eta is not comparable, so choose `sft=mean` for theirs. Theirs
+    is averaged over all tokens of a batch, this one within each answer. Without the term (eta = 0)
+    it is DPO. The gradient on the chosen answer never vanishes: it is at least beta eta per nat.
 
     Args:
-        eta: weight of the chosen answer's negative log-likelihood.
-        sft: whether that is summed over the answer's tokens or averaged.
+        eta: weight of the chosen answer's negative log-likelihood, beside beta.
+        sft: whether that is summed over the answer's tokens, or averaged and weighed without beta.
     """
     chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
     policy = pairs.chosen.policy
-    likelihood = policy.sum() if sft == "sum" else policy.mean()
+    # beta eta: in the theory the whole objective is divided by what weighs the KL term.
+    likelihood = beta * policy.sum() if sft == "sum" else policy.mean()
     losses = -log_sigmoid(beta * (chosen - rejected)) - eta * likelihood
     metrics = {"nll/chosen": -policy.mean().detach()}
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)

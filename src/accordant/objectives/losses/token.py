@@ -28,22 +28,24 @@ LEAST_REST = 1e-5
     needs_reference=False,
     labels=(True, False),
     paper="arXiv:2312.14591 Reasons to Reject? Aligning Language Models with Judgments",
-    formula="(mean_t -log q_t + mean_t c_t) / 2; c_t = -alpha log(1 - p_t) where the answer is "
-    "judged bad and q_t / p_t > threshold, else -log p_t",
+    formula="judged bad: (mean_t -log q_t + mean_t c_t) / 2, c_t = -alpha log(1 - p_t) where "
+    "q_t / p_t > threshold, else -log p_t; judged good: mean_t -log p_t",
 )
 def cut(
-    judgments: JudgmentScores, *, threshold: Positive = 1.2, alpha: NonNegative = 1.0
+    judgments: JudgmentScores, *, threshold: Positive = 1.1, alpha: NonNegative = 1.0
 ) -> LossOutput:
     """Contrastive unlikelihood training: the tokens a judgment explains are made unlikely.
 
     A token that becomes more likely once the judgment is known is one the judgment complains of.
-    Without the judgment it is pushed down by unlikelihood; all other tokens, and all tokens of
-    answers judged good, are imitated. Given the judgment, every answer is imitated, which keeps the
-    contrast sharp. Which tokens are flagged is decided by the policy of the moment and carries no
-    gradient. Averages are over all tokens of the global batch, as for `sft`.
+    Without the judgment it is pushed down by unlikelihood; all other tokens are imitated. Given the
+    judgment, an answer judged bad is imitated too, which keeps the contrast sharp. An answer judged
+    good is imitated without its judgment. Which tokens are flagged is decided by the policy of the
+    moment and carries no gradient. Averages are over an answer's own tokens, and every answer
+    counts the same: the authors' scripts give a device one answer at a time.
 
     The paper weighs a flagged token by a power of its probability; the authors' code, which is
-    followed here, by the constant `alpha`, and takes 1 - p as 1e-5 where p is exactly 1.
+    followed here, by the constant `alpha`, and takes 1 - p as 1e-5 where p is exactly 1. Its online
+    setting is a threshold of 1.1 with alpha 1, its offline one 1.2 with 0.5.
 
     Args:
         threshold: a token is flagged when the judgment multiplies its probability by more than
@@ -54,10 +56,9 @@ def cut(
     plain, judged = judgments.plain.policy, judgments.judged.policy
     unlikelihood = -alpha * log_complement(plain.logps)
     contrast = plain.mean_tokens(where(flagged, unlikelihood, -plain.logps))
-    losses = (contrast - judged.mean()) / 2
+    losses = where(judgments.good, contrast, (contrast - judged.mean()) / 2)
     share = plain.mean_tokens(flagged.to(losses.dtype)).detach()
-    weights = plain.lengths.to(losses.dtype)
-    return LossOutput(losses, metrics={"flagged": share}, weights=weights)
+    return LossOutput(losses, metrics={"flagged": share})
 
 
 def complained_of(judgments: JudgmentScores, threshold: float) -> Tensor:

@@ -40,7 +40,7 @@ READING = 2000  # judged answers of the teacher
 JUDGED = 600  # judged answers of the model itself
 HELD_OUT = 128  # of the 512 prompts, to measure on; judged answers are to the others
 STEPS, BATCH, LR = 60, 64, 1e-3
-THRESHOLD = 1.2
+THRESHOLD = 1.1
 # Where no token exceeds the threshold all are imitated; where all do, whole answers are unlearnt.
 CONDITIONS = {"cut": THRESHOLD, "imitation": 1e9, "plain unlikelihood": 1e-9}
 KEPT = 0.1  # nats per token the words that were right may lose

@@ -20,7 +20,7 @@ def said(one: str, other: str, options: dict | None = None) -> str:
     [
         ("dpo", "dove", ["The structures are equivalent.", "Their terms are the same loss."]),
         ("dpo", "ipo", ["equivalent", "differ in how the ratio is read"]),
-        ("rpo", "dpo", ["same loss", "rpo adds 0.005 times a logistic loss of: M(x, y_w)."]),
+        ("rpo", "dpo", ["same loss", "rpo adds 0.0005 times a logistic loss of: M(x, y_w)."]),
         ("ln_dpo", "retain_dpo", ["retain_dpo entails ln_dpo.", "nowhere smaller than that of ln"]),
         ("retain_dpo", "dpo", ["retain_dpo entails dpo.", "With one link", "whole answers"]),
         ("cpo", "orpo", ["Neither structure entails the other", "depends on the probabilities"]),

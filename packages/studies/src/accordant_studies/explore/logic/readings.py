@@ -125,7 +125,8 @@ def _positive(*terms: Term) -> list[Term]:
 
 
 def _rpo(o: Options) -> list[Term]:
-    sft = _likelihood(o["eta"], per_token=o["sft"] == "mean")
+    per_token = o["sft"] == "mean"
+    sft = _likelihood(o["eta"] * (1 if per_token else o["beta"]), per_token=per_token)
     return _positive(_logistic(REFERENCED, o), sft)
 
 
