@@ -32,7 +32,6 @@ TWO_HOMES: set[str] = {
 }
 LONG_FUNCTIONS = {
     "measure_rankings",
-    "execute",
     "objective",
     "train",
 }
@@ -46,7 +45,6 @@ NO_VERB = dict.fromkeys(ROOMS, 0) | {
     "feedback": 1,
     "objectives": 29,
     "reports": 8,
-    "runs": 50,
     "sampling": 2,
     "tokens": 6,
 }

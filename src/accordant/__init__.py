@@ -32,8 +32,7 @@ __getattr__, __dir__, _names = lazy_names(
         "rewards.expression": ("find_reward",),
         "rewards.reward": ("Answer", "score_answers"),
         "runs.align.execute": ("AlignedModel",),
-        "runs.api": ("align", "check", "sample", "score"),
-        "runs.returns": ("AnswerScores", "Checked"),
+        "runs.api": ("AnswerScores", "Checked", "align", "check", "sample", "score"),
     },
 )
 __all__ = ["__version__", *_names]

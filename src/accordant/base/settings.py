@@ -92,34 +92,19 @@ class OutputSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One field as a user meets it.
+    """One field as a user meets it."""
 
-    Args:
-        name: its name in YAML and in `--set`.
-        flag: option on the command line.
-        kind: how the option is written: a value, a switch, a path, repeated values, repeated
-            `key=value`.
-        type_name: what to write, in words.
-        choices: the allowed words where there are such.
-        bounds: numbers it may take: `ge`, `gt`, `le` and `lt`, where given.
-        optional: whether it may be None.
-        required: whether there is no default.
-        default: the default; None where there is none.
-        default_text: the default in words; empty where the help says it.
-        help: the field's description.
-        panel: group it is shown in.
-    """
-
-    name: str
+    name: str  # its name in YAML and in `--set`
     flag: str
+    # how the option is written: a value, a switch, a path, repeated values, repeated `key=value`
     kind: Kind
-    type_name: str
+    type_name: str  # what to write, in words
     choices: tuple[str, ...]
-    bounds: Mapping[str, float]
-    optional: bool
+    bounds: Mapping[str, float]  # numbers it may take: `ge`, `gt`, `le` and `lt`, where given
+    optional: bool  # whether it may be None
     required: bool
     default: Any
-    default_text: str
+    default_text: str  # the default in words; empty where the help says it
     help: str
     panel: str
 

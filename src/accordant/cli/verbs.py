@@ -22,17 +22,11 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb.
+    """One verb."""
 
-    Args:
-        panel: heading of the help under which it stands.
-        summary: the first line of its own help.
-        module: has `register(app)`, which adds the verb's command or commands to a `typer.Typer`.
-    """
-
-    panel: str
-    summary: str
-    module: str
+    panel: str  # heading of the help under which it stands
+    summary: str  # the first line of its own help
+    module: str  # has `register(app)`, which adds the verb's command or commands to a `typer.Typer`
 
 
 VERBS = {

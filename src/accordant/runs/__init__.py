@@ -12,10 +12,10 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "align.execute": ("AlignOutcome", "AlignedModel", "run_align"),
+        "api": ("AnswerScores", "Checked"),
         "chat": ("ChatSession", "run_chat"),
         "check": ("plan_check", "run_check"),
         "check_report": ("build_check_report",),
-        "returns": ("AnswerScores", "Checked"),
         "eval": ("EvalResults", "plan_eval", "run_eval"),
         "session": ("Session", "open_session"),
         "settings": ("AlignConfig", "ChatConfig", "CheckConfig", "EvalConfig"),

@@ -1,12 +1,13 @@
 """The Python API: the verbs as functions, with the names they have on the command line.
 
-Each composes what the command line runs; none computes anything by a way of its own. Knows rows,
-records and models in memory beside the names that settings take.
+Each composes what the command line runs; none computes anything by a way of its own, but
+differences of scores. Knows rows, records and models in memory beside the names that settings take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,19 +18,80 @@ from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Message, Text
 from accordant.runs.align.execute import AlignedModel, run_align
 from accordant.runs.check import run_check
-from accordant.runs.returns import AnswerScores, Checked
 from accordant.runs.session import Session, open_session
 from accordant.runs.settings import AlignConfig, CheckConfig, ScoreConfig, SessionSettings
 
 if TYPE_CHECKING:
+    from accordant.checks.findings import Finding
     from accordant.models.loading import LoadedModel
     from accordant.rewards.reward import Answer
+    from accordant.scoring.scores import Scores
+    from accordant.tokens.examples import Example
 
     # A name as the command line takes it, or a model in memory.
     Model = str | Path | LoadedModel | AlignedModel
     Data = str | Path | Rows | Feedback
 
 S = TypeVar("S", bound=SessionSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found.
+
+    Args:
+        findings: the worst first.
+        not_run: why each of the other checks was not run, by name.
+        report: page that shows the findings.
+    """
+
+    findings: tuple[Finding, ...]
+    not_run: Mapping[str, str]
+    report: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnswerScores:
+    """Log-probabilities of the answers of `n` records, in the order of the records.
+
+    Args:
+        examples: the records in tokens; `index` is the record's place.
+        scores: of all their answers, token by token.
+        reference: of the same answers under the reference; None without one.
+        beta: factor of rewards.
+    """
+
+    examples: tuple[Example, ...]
+    scores: Scores
+    reference: Scores | None
+    beta: float
+
+    @property
+    def logps(self) -> list[list[float]]:
+        """Summed log-probability of every answer, nats; a row a record, answers in its order."""
+        return self._by_record(self.scores.sum().tolist())
+
+    @property
+    def rewards(self) -> list[list[float]]:
+        """Beta times log-ratio of policy and reference of every answer; a row a record.
+
+        Raises:
+            UserError: nothing was scored beside the policy.
+        """
+        if self.reference is None:
+            raise UserError("rewards compare with a reference.", mend="Give score(reference=...).")
+        ratios = self.scores.sum() - self.reference.sum()
+        return self._by_record((self.beta * ratios).tolist())
+
+    @property
+    def margins(self) -> list[float]:
+        """Reward of every record's first answer (the chosen, the best) less that of its second."""
+        return [row[0] - row[1] for row in self.rewards if len(row) > 1]
+
+    def _by_record(self, values: Sequence[float]) -> list[list[float]]:
+        rest = iter(values)
+        counts = (sum(len(t.continuations) for t in e.own_trees) for e in self.examples)
+        return [[next(rest) for _ in range(count)] for count in counts]
 
 
 def align(
@@ -126,17 +188,13 @@ def score(
     encoded = encode(
         records, session.tokenizer, session.rendering, max_tokens=session.max_tokens
     ).examples
-    other = None
+    beside = None
     if reference is not None:
         # Opened as the policy is: in another number format every ratio would be off.
         other = _open(reference, session.settings, settings)
         session.refuse_other_tokenizer(other.tokenizer, other.settings.model, "reference")
-    return AnswerScores(
-        encoded,
-        session.score(encoded),
-        None if other is None else other.score(encoded),
-        beta,
-    )
+        beside = other.score(encoded)
+    return AnswerScores(encoded, session.score(encoded), beside, beta)
 
 
 def sample(

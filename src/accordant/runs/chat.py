@@ -36,26 +36,21 @@ HELP = """\
 
 @dataclass(slots=True)
 class ChatSession:
-    """One conversation.
-
-    Args:
-        loaded: model and tokenizer.
-        options: how answers are sampled; its stop tokens are completed by the chat template's.
-        rendering: how messages become text; holds the system message.
-        history: messages so far, without the system message.
-        stepper: who answers; by default the loaded model, which keeps the keys and values of what
-            was rendered last and reuses them as far as the next prompt agrees.
-    """
+    """One conversation."""
 
     loaded: LoadedModel
+    # how answers are sampled; its stop tokens are completed by the chat template's
     options: SamplingOptions
+    # how messages become text; holds the system message
     rendering: Rendering = field(default_factory=Rendering)
+    # messages so far, without the system message
     history: list[Message] = field(default_factory=list)
+    # who answers; by default the loaded model, which keeps the keys and values of what was rendered
+    # last and reuses them as far as the next prompt agrees
     stepper: Stepper | None = None
 
     def __post_init__(self) -> None:
-        if self.stepper is None:
-            self.stepper = ResumingStepper(self.loaded.model)
+        self.stepper = self.stepper or ResumingStepper(self.loaded.model)
 
     @property
     def has_template(self) -> bool:
@@ -90,39 +85,39 @@ class ChatSession:
         asked = [*self.history, Message("user", text)]
         prompt: Text = tuple(asked) if self.has_template else text
         tokens = encode_prompt(prompt, self.loaded.tokenizer, self.rendering)
-        options = self._fitted(len(tokens))
+        options, turn = self._fit(len(tokens)), len(self.history) // 2
         assert self.stepper is not None
-        turn = len(self.history) // 2
         pieces = stream(self.stepper, self.loaded.tokenizer, tokens, options, ordinal=turn)
-        return self._recording(asked, pieces)
+        return self._record(asked, pieces)
 
-    def _recording(self, asked: list[Message], pieces: Iterator[str]) -> Iterator[str]:
-        said: list[str] = []
+    def _record(self, asked: list[Message], pieces: Iterator[str]) -> Iterator[str]:
+        """Pass pieces on; whichever way the stream ends, the exchange enters the history."""
+        answer = ""
         try:
             for piece in pieces:
-                said.append(piece)
+                answer += piece
                 yield piece
         finally:
-            if said:
-                self.history = [*asked, Message("assistant", "".join(said))]
+            if answer:
+                self.history = [*asked, Message("assistant", answer)]
 
-    def _fitted(self, prompt_tokens: int) -> SamplingOptions:
-        """The options with stop tokens, and no more new tokens than there are positions."""
-        config = self.loaded.model.generation_config
-        configured = getattr(config, "eos_token_id", None)
+    def _fit(self, prompt_tokens: int) -> SamplingOptions:
+        """Return the options with stop tokens, and no more new tokens than there are positions."""
+        # Models end a turn by their own tokens too, whatever the chat template writes.
+        configured = getattr(self.loaded.model.generation_config, "eos_token_id", None)
         known = configured if isinstance(configured, list) else [configured]
-        ids = (*self.options.stop_ids, *end_of_turn_ids(self.loaded.tokenizer, self.rendering))
-        stop_ids = tuple(dict.fromkeys((*ids, *(i for i in known if i is not None))))
-        most = self.options.max_new_tokens
+        written = end_of_turn_ids(self.loaded.tokenizer, self.rendering)
+        ids = dict.fromkeys((*self.options.stop_ids, *written, *known))
         assert self.stepper is not None
-        limit = self.stepper.positions
+        most, limit = self.options.max_new_tokens, self.stepper.positions
         if limit is not None:
+            most = min(most, limit - prompt_tokens)
             if limit - prompt_tokens < LEAST_ROOM:
                 raise UserError(
                     f"the conversation has {prompt_tokens} tokens, the model {limit} positions.",
                     mend="Start over with /reset.",
                 )
-            most = min(most, limit - prompt_tokens)
+        stop_ids = tuple(token for token in ids if token is not None)
         return replace(self.options, max_new_tokens=most, stop_ids=stop_ids)
 
 
@@ -133,19 +128,19 @@ def run_command(session: ChatSession, line: str) -> str | None:
         what to tell the user; None to leave.
     """
     name, _, rest = line[1:].partition(" ")
-    rest = rest.strip()
-    if name in ("quit", "exit"):
-        return None
-    if name == "help":
-        return HELP
-    if name == "reset":
-        session.reset()
-        return "The conversation is forgotten."
-    if name == "system":
-        session.set_system(rest or None)
-        return "The conversation starts over with " + (
-            "this system message." if rest else "the chat template's system message."
-        )
+    match name:
+        case "quit" | "exit":
+            return None
+        case "help":
+            return HELP
+        case "reset":
+            session.reset()
+            return "The conversation is forgotten."
+        case "system":
+            text = rest.strip() or None
+            session.set_system(text)
+            whose = "this" if text else "the chat template's"
+            return f"The conversation starts over with {whose} system message."
     return f"There is no command /{name}; /help lists them."
 
 
@@ -165,10 +160,10 @@ def talk(session: ChatSession, read: Callable[[], str], write: Callable[[str], N
             return
         try:
             if line.startswith("/"):
-                told = run_command(session, line)
-                if told is None:
+                reply = run_command(session, line)
+                if reply is None:
                     return
-                write(told + "\n")
+                write(reply + "\n")
             elif line:
                 _say(session, line, write)
         except UserError as error:
@@ -184,6 +179,7 @@ def _say(session: ChatSession, line: str, write: Callable[[str], None]) -> None:
     except KeyboardInterrupt:
         write(" [stopped]\n")
     finally:
+        # So that what was shown enters the history, and the next prompt builds on it.
         with suppress(AttributeError):
             pieces.close()  # type: ignore[attr-defined]
 
@@ -205,35 +201,20 @@ def run_chat(
         UserError: the model cannot be loaded, or there is nothing to answer.
     """
     settings = settings or ChatConfig()
-    options = SamplingOptions(
-        max_new_tokens=settings.max_new_tokens,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        seed=settings.seed,
-    )
     prompt = settings.prompt
     if prompt is None and not sys.stdin.isatty():
         prompt = sys.stdin.read()
     if prompt is not None and not prompt.strip():
         raise UserError("there is nothing to answer.", where="prompt", mend="Write a message.")
+    names = ("max_new_tokens", "temperature", "top_p", "top_k", "seed")
+    options = SamplingOptions(**{name: getattr(settings, name) for name in names})
     loaded = load_model(
         model, revision=settings.revision, trust_remote_code=settings.trust_remote_code
     )
     session = ChatSession(loaded, options)
     if settings.system is not None:
         session.set_system(settings.system)
-    write = _writer(console)
-    if prompt is not None:
-        _say(session, prompt.strip(), write)
-        return
-    write(f"{loaded.source.name}. /help lists the commands, /quit leaves.\n")
-    if not session.has_template:
-        write("The model has no chat template: it continues each line as plain text.\n")
-    talk(session, lambda: input("> "), write)
 
-
-def _writer(console: Console | None) -> Callable[[str], None]:
     def write(text: str) -> None:
         if console is None:
             print(text, end="", flush=True)  # noqa: T201
@@ -241,4 +222,10 @@ def _writer(console: Console | None) -> Callable[[str], None]:
             console.out(text, end="", highlight=False)
             console.file.flush()
 
-    return write
+    if prompt is not None:
+        _say(session, prompt.strip(), write)
+        return
+    write(f"{loaded.source.name}. /help lists the commands, /quit leaves.\n")
+    if not session.has_template:
+        write("The model has no chat template: it continues each line as plain text.\n")
+    talk(session, lambda: input("> "), write)

@@ -137,7 +137,7 @@ def _with_models(config: CheckConfig, ready: PreparedCheck, console: Console) ->
 
 
 def measure_speed(inputs: CheckInputs) -> float:
-    """Forward tokens a second of the model, on a small row of the feedback; 0 where it has none."""
+    """Measure the model's forward tokens a second on a few records; 0 where there are none."""
     from accordant.scoring.engine import score_all
 
     if inputs.encoded is None:

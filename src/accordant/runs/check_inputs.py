@@ -27,23 +27,15 @@ NO_MODEL = "none"
 
 @dataclass(frozen=True, slots=True)
 class PreparedCheck:
-    """All that is known before weights are loaded.
+    """All that is known before weights are loaded."""
 
-    Args:
-        session: the model, its tokenizer and rendering; None where no check reads tokens.
-        inputs: without models.
-        checks: to run, those without a model first.
-        options: of every check to run.
-        not_run: checks that are left out, and why.
-        passes: tokens of every pass over the model, by its name.
-    """
-
+    # the model, its tokenizer and rendering; None where no check reads tokens
     session: Session | None
-    inputs: CheckInputs
-    checks: tuple[Check, ...]
-    options: Mapping[str, Mapping[str, Any]]
-    not_run: tuple[NotRun, ...]
-    passes: Mapping[str, float]
+    inputs: CheckInputs  # without models
+    checks: tuple[Check, ...]  # to run, those without a model first
+    options: Mapping[str, Mapping[str, Any]]  # of every check to run
+    not_run: tuple[NotRun, ...]  # checks that are left out, and why
+    passes: Mapping[str, float]  # tokens of every pass over the model, by its name
 
     @property
     def tokens(self) -> float:

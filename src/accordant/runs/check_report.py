@@ -41,43 +41,26 @@ class NotRun:
 
 @dataclass(frozen=True, slots=True)
 class CheckResults:
-    """Everything a check found; `check.json` is this, field by field.
-
-    Args:
-        title: heading.
-        source: file, folder or hub id of the feedback.
-        record_type: kind of feedback.
-        rows: rows read.
-        records: records checked.
-        findings: the worst first.
-        held_out: source of the held-out feedback; None without one.
-        model: the model, as the user named it; None where the feedback was checked alone.
-        reference: what it was trained from; None before training.
-        not_run: checks that were not run, and why.
-        notes: what a user should know of how the feedback was read.
-        seconds: wall time of every check.
-        filtered: file without the rows to leave out, and counts; empty without one.
-        settings: options of the run.
-        command: the command line.
-        created: ISO 8601 with the time zone.
-    """
+    """Everything a check found; `check.json` is this, field by field."""
 
     title: str
-    source: str
+    source: str  # file, folder or hub id of the feedback
     record_type: str
     rows: int
     records: int
-    findings: tuple[Finding, ...]
-    held_out: str | None = None
+    findings: tuple[Finding, ...]  # the worst first
+    held_out: str | None = None  # source of the held-out feedback; None without one
+    # the model, as the user named it; None where the feedback was checked alone
     model: str | None = None
-    reference: str | None = None
-    not_run: tuple[NotRun, ...] = ()
-    notes: tuple[str, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    reference: str | None = None  # what it was trained from; None before training
+    not_run: tuple[NotRun, ...] = ()  # checks that were not run, and why
+    notes: tuple[str, ...] = ()  # what a user should know of how the feedback was read
+    seconds: Mapping[str, float] = field(default_factory=dict)  # wall time of every check
+    # file without the rows to leave out, and counts; empty without one
     filtered: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
-    created: str = ""
+    created: str = ""  # ISO 8601 with the time zone
 
     @property
     def worst(self) -> Severity:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.models.settings import ModelSettings
-from accordant.reports.report import Cell, Facts, Figures, Prose, Report, Section, Table, columns
+from accordant.reports.report import Cell, Facts, Figures, Report, Section, Table, columns
 from accordant.reports.writing import write_report
+from accordant.runs.report_parts import command_part, shown
 from accordant.runs.session import open_session
 from accordant.runs.settings import EvalConfig
 from accordant.statistics.interval import Interval
@@ -46,33 +47,19 @@ class AskedItem:
 
 @dataclass(frozen=True, slots=True)
 class EvalResults:
-    """Everything an evaluation measured; the JSON is this, field by field.
-
-    Args:
-        suite: its name.
-        paper: where the suite comes from.
-        model: as the user named it.
-        numbers: what the metrics counted, by name.
-        items: what was asked, in order.
-        options: of the suite.
-        settings: of the model and the sampling.
-        log: inspect's log of every message.
-        seconds: wall time.
-        command: the command line.
-        created: ISO 8601 with the time zone.
-    """
+    """Everything an evaluation measured; the JSON is this, field by field."""
 
     suite: str
-    paper: str
-    model: str
-    numbers: Mapping[str, Interval]
-    items: tuple[AskedItem, ...]
-    options: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    log: str
+    paper: str  # where the suite comes from
+    model: str  # as the user named it
+    numbers: Mapping[str, Interval]  # what the metrics counted
+    items: tuple[AskedItem, ...]  # in the order of the suite
+    options: Mapping[str, Any]  # of the suite
+    settings: Mapping[str, Any]  # of the model and the sampling
+    log: str  # place of inspect's log, which holds every message
     seconds: float
     command: str
-    created: str
+    created: str  # ISO 8601 with the time zone
 
 
 def plan_eval(name: str, config: EvalConfig) -> dict[str, Any]:
@@ -81,11 +68,11 @@ def plan_eval(name: str, config: EvalConfig) -> dict[str, Any]:
     Raises:
         UserError: anything the user can mend.
     """
-    entry, parts = _prepare(name, config)
+    suite, parts = _prepare(name, config)
     return {
-        "suite": entry.name,
+        "suite": suite.name,
         "items": min(len(parts.items), config.limit or len(parts.items)),
-        "asks": entry.summary,
+        "asks": suite.summary,
         "model": config.model,
         "server": config.server,
         "output_dir": str(config.output_dir),
@@ -103,22 +90,20 @@ def run_eval(name: str, config: EvalConfig, console: Console) -> tuple[Report, P
     Raises:
         UserError: anything the user can mend.
     """
-    entry, parts = _prepare(name, config)
+    suite, parts = _prepare(name, config)
     if config.overwrite:
         shutil.rmtree(config.output_dir / "logs", ignore_errors=True)
     count = min(len(parts.items), config.limit or len(parts.items))
-    console.print(f"{entry.name}: asking {config.model} {count} items", highlight=False)
+    console.print(f"{suite.name}: asking {config.model} {count} items", highlight=False)
     started = time.monotonic()
-    log = _run_inspect(entry, config)
-    results = _read_results(entry, parts, config, log, time.monotonic() - started)
-    report = eval_report(results)
+    log = _run_inspect(suite, config)
+    report = eval_report(_read_log(suite, parts, config, log, time.monotonic() - started))
     page, _ = write_report(report, config.output_dir)
     return report, page
 
 
 def eval_report(results: EvalResults) -> Report:
     """Build the report of an evaluation from what it measured."""
-    numbers = results.numbers.items()
     figures = tuple(
         KeyFigure(
             name,
@@ -127,31 +112,29 @@ def eval_report(results: EvalResults) -> Report:
             f"of {number.count:,}" if number.count else "nothing to measure it on",
             bar=number if ends(number, "share") else None,
         )
-        for name, number in numbers
+        for name, number in results.numbers.items()
     )
     first = ", ".join(
         f"{name} {percent(number.estimate)}{in_brackets(number, 'share')}"
-        for name, number in list(numbers)[:3]
+        for name, number in list(results.numbers.items())[:3]
     )
     rows = tuple(
-        (Cell(item.id, mark="code"), item.prompt, item.answer, _shown(item.values))
+        (
+            *(Cell(item.id, mark="code"), item.prompt, item.answer),
+            ", ".join(f"{name} {value:g}" for name, value in item.values.items() if value),
+        )
         for item in results.items
     )
     table = Table("Answers with their scores", columns("item", "prompt", "answer", "scores"), rows)
-    settings = tuple((key, str(value)) for key, value in results.settings.items())
-    options = tuple((key, str(value)) for key, value in results.options.items())
-    run = (
-        Prose("Command", (results.command,), code=True),
-        Facts("Options of the suite", options, code=True, empty="none given"),
-        Facts("Settings", settings, code=True),
-    )
+    options = Facts("Options of the suite", _texts(results.options), code=True, empty="none given")
+    settings = Facts("Settings", _texts(results.settings), code=True)
     return Report(
         title=f"{results.suite} of {results.model}",
         verdict=f"{first}.",
         sections=(
             Section("numbers", "Numbers", (Figures(figures),)),
-            Section("answers", "Answers", (table,) if rows else ()),
-            Section("run", "Run", run),
+            Section("answers", "Answers", shown(table)),
+            Section("run", "Run", (command_part(results.command), options, settings)),
         ),
         name=results.suite,
         kind="evaluation",
@@ -167,25 +150,30 @@ def eval_report(results: EvalResults) -> Report:
     )
 
 
+def _texts(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in values.items())
+
+
 def _prepare(name: str, config: EvalConfig) -> tuple[Suite, SuiteParts]:
-    entry = get_suite(name)
+    suite = get_suite(name)
     if find_spec("inspect_ai") is None:
         raise UserError(
             "suites run on inspect-ai, which is not installed.",
             mend="`pip install 'accordant[eval]'`",
         )
-    parts = entry.build(config.options)
+    parts = suite.build(config.options)
     if (config.output_dir / f"{name}.json").exists() and not config.overwrite:
         raise UserError(
             "it holds an earlier evaluation by this suite.",
             where=str(config.output_dir),
             mend="Give another --output-dir, or --overwrite.",
         )
+    # Opened for its errors alone: inspect loads the model through its own provider.
     open_session(config)
-    return entry, parts
+    return suite, parts
 
 
-def _run_inspect(entry: Suite, config: EvalConfig) -> EvalLog:
+def _run_inspect(suite: Suite, config: EvalConfig) -> EvalLog:
     """Run a suite's task to its end; what was answered before is kept."""
     from inspect_ai import eval_set
     from inspect_ai.log import read_eval_log
@@ -206,7 +194,7 @@ def _run_inspect(entry: Suite, config: EvalConfig) -> EvalLog:
         **config.model_dump(mode="json", include=fields),
     )
     _, logs = eval_set(
-        make_task(entry, config.options),
+        make_task(suite, config.options),
         log_dir=str(config.output_dir / "logs"),
         # Suites of one folder lie side by side.
         log_dir_allow_dirty=True,
@@ -226,22 +214,21 @@ def _run_inspect(entry: Suite, config: EvalConfig) -> EvalLog:
     return log
 
 
-def _read_results(
-    entry: Suite, parts: SuiteParts, config: EvalConfig, log: EvalLog, seconds: float
+def _read_log(
+    suite: Suite, parts: SuiteParts, config: EvalConfig, log: EvalLog, seconds: float
 ) -> EvalResults:
     from accordant.suites.inspection import read_scored
 
-    scores = {str(s.id): s.scores[entry.name] for s in log.samples or [] if s.scores}
+    scores = {str(s.id): s.scores[suite.name] for s in log.samples or [] if s.scores}
     scored = read_scored(parts, scores)
-    items = tuple(
-        AskedItem(row.item.id, str(row.item.prompt), row.answer, row.values) for row in scored
-    )
     return EvalResults(
-        suite=entry.name,
-        paper=entry.paper,
+        suite=suite.name,
+        paper=suite.paper,
         model=config.model,
-        numbers=entry.measure(scored),
-        items=items,
+        numbers=suite.measure(scored),
+        items=tuple(
+            AskedItem(row.item.id, str(row.item.prompt), row.answer, row.values) for row in scored
+        ),
         options=config.options,
         settings=config.model_dump(mode="json", exclude={"options", "model", "dry_run"}),
         log=log.location,
@@ -249,7 +236,3 @@ def _read_results(
         command=" ".join(["accordant", *sys.argv[1:]]),
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
     )
-
-
-def _shown(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in values.items() if value)

@@ -30,25 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """One model at work; its weights are loaded when they are first asked for, and kept.
+    """One model at work; its weights are loaded when they are first asked for, and kept."""
 
-    Args:
-        settings: of the model, and of how records become text.
-        facts: configuration and tokenizer of the model.
-        rendering: how records become text.
-        console: where people read along.
-        cache: folder of what is computed once.
-        adapt: puts an adapter on the loaded model, or leaves it as it is.
-        given: the model where it is in memory already.
-    """
-
-    settings: SessionSettings
-    facts: ModelFacts
-    rendering: Rendering
-    console: Console
-    cache: Path
+    settings: SessionSettings  # of the model, and of how records become text
+    facts: ModelFacts  # configuration and tokenizer of the model
+    rendering: Rendering  # how records become text
+    console: Console  # where people read along
+    cache: Path  # folder of what is computed once
+    # puts an adapter on the loaded model, or leaves it as it is
     adapt: Callable[[Any], Any] = lambda model: model
-    given: LoadedModel | None = None
+    given: LoadedModel | None = None  # the model where it is in memory already
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -36,21 +36,13 @@ Prompt = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What is measured before the first step: held-out scores, and answers to held-out prompts.
+    """What is measured before the first step: held-out scores, and answers to held-out prompts."""
 
-    Args:
-        scores: of the held-out records' own answers.
-        prompts: tokens of what is asked.
-        texts: the same as a person would read it.
-        answers: the model's, one to each.
-        judge: compares with answers of the start, where it compares.
-    """
-
-    scores: Scores
-    prompts: tuple[Prompt, ...]
-    texts: tuple[str, ...]
-    answers: tuple[Sample, ...]
-    judge: Reward
+    scores: Scores  # of the held-out records' own answers
+    prompts: tuple[Prompt, ...]  # tokens of what is asked
+    texts: tuple[str, ...]  # the same as a person would read it
+    answers: tuple[Sample, ...]  # the model's, one to each
+    judge: Reward  # compares with answers of the start, where it compares
 
 
 def measure_start(ready: Prepared) -> Start | None:

@@ -44,28 +44,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that is known before weights are loaded.
-
-    Args:
-        config: settings of the run.
-        session: the model, its tokenizer and rendering, the console and the cache.
-        read: the sources as they were read, before a part was held out.
-        relabelled: the records to learn from and to test on, and the questions to ask.
-        bench: the objective with its options, and what its preparations may use.
-        judge: who compares answers before and after.
-        encoded: training records in tokens, prepared as far as it takes no model.
-        encoded_held_out: held-out records, likewise.
-        plan: what the run will do.
-    """
+    """All that is known before weights are loaded."""
 
     config: AlignConfig
-    session: Session
-    read: tuple[Feedback, ...]
-    relabelled: Relabelled
-    bench: Workbench
-    judge: Reward
-    encoded: Encoded
-    encoded_held_out: Encoded | None
+    session: Session  # the model, its tokenizer and rendering, the console and the cache
+    read: tuple[Feedback, ...]  # the sources as they were read, before a part was held out
+    relabelled: Relabelled  # the records to learn from and to test on, and the questions to ask
+    bench: Workbench  # the objective with its options, and what its preparations may use
+    judge: Reward  # who compares answers before and after
+    encoded: Encoded  # training records in tokens, prepared as far as it takes no model
+    encoded_held_out: Encoded | None  # held-out records, likewise
     plan: Plan
 
     @property

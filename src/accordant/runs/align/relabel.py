@@ -15,19 +15,13 @@ from accordant.feedback.relabelling import augment_with_rewards, with_goal
 
 @dataclass(frozen=True, slots=True)
 class Relabelled:
-    """Feedback to train and to test on.
-
-    Args:
-        train: records to learn from.
-        held_out: records to test on, or None.
-        questions: held-out records whose prompts the model is asked before and after training.
-        dropped: rows that the relabelling left out, as their answers have the same score.
-        notes: what a user should know of it.
-    """
+    """Feedback to train and to test on."""
 
     train: Feedback
-    held_out: Feedback | None
+    held_out: Feedback | None  # records to test on, or None
+    # held-out records whose prompts the model is asked before and after training
     questions: tuple[Record, ...] = ()
+    # rows that the relabelling left out, as their answers have the same score
     dropped: tuple[Origin | None, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -35,7 +29,7 @@ class Relabelled:
 def relabel(
     how: Literal["reward-augmented"] | None, train: Feedback, held_out: Feedback | None
 ) -> Relabelled:
-    """Rewrite feedback as `--relabel` says; None leaves it as it is.
+    """Change feedback as `--relabel` says; None leaves it as it is.
 
     Raises:
         UserError: feedback that cannot be relabelled this way.

@@ -30,52 +30,35 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """Answers after training against answers before it, prompt by prompt, by one judge.
-
-    Args:
-        judge: name of the judge.
-        description: what it scores, in a sentence.
-        rate: wins plus half the ties, over all prompts, in [0, 1]; bootstrap over prompts.
-        p_value: two-sided exact sign test of wins against losses, ties left out.
-        share_finished_before: share of the earlier answers that the model ended itself.
-        share_finished_after: the same for the later ones.
-    """
+    """Answers after training against answers before it, prompt by prompt, by one judge."""
 
     judge: str
     description: str
     wins: int
     ties: int
     losses: int
-    rate: Interval
-    p_value: float
+    rate: Interval  # wins plus half the ties, over all prompts, in [0, 1]; bootstrap over prompts
+    p_value: float  # two-sided exact sign test of wins against losses, ties left out
     score_before: Interval
     score_after: Interval
-    share_finished_before: Interval
-    share_finished_after: Interval
+    share_finished_before: Interval  # share of the earlier answers that the model ended itself
+    share_finished_after: Interval  # the same for the later ones
     rows: tuple[ComparedPair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class KlEstimate:
-    """Monte Carlo estimates of KL(policy || reference) on the policy's own samples, in nats.
+    """Monte Carlo estimates of KL(policy || reference) on the policy's own samples, in nats."""
 
-    Args:
-        per_sequence: mean over samples of the summed log-ratio (unbiased, called k1).
-        per_token: summed log-ratios over summed tokens.
-        k3_per_sequence: mean over samples of the summed (r - 1 - log r), r = reference / policy at
-            each token (unbiased, never negative, lower variance near the reference).
-        k3_per_token: the same over summed tokens.
-        sequences: samples.
-        tokens: tokens of all samples.
-        log_ratios: log policy - log reference of every sample, summed over its tokens, nats.
-    """
-
-    per_sequence: Interval
-    per_token: Interval
+    per_sequence: Interval  # mean over samples of the summed log-ratio (unbiased, called k1)
+    per_token: Interval  # summed log-ratios over summed tokens
+    # mean over samples of the summed (r - 1 - log r), r = reference / policy at each token
+    # (unbiased, never negative, lower variance near the reference)
     k3_per_sequence: Interval
-    k3_per_token: Interval
+    k3_per_token: Interval  # the same over summed tokens
     sequences: int
     tokens: int
+    # log policy - log reference of every sample, summed over its tokens, nats
     log_ratios: Distribution
 
 
@@ -113,80 +96,47 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """What the run was trained and tested on.
+    """What the run was trained and tested on."""
 
-    Args:
-        record_type: `comparison`, `demonstration`, ...
-        sources: files or hub ids.
-        read: rows read from the sources.
-        train: records trained on.
-        held_out: records held out from training.
-        exclusions: every row that was skipped, dropped or truncated, by reason.
-        lengths: lengths in tokens of each part.
-    """
-
-    record_type: str
+    record_type: str  # `comparison`, `demonstration`, ...
     sources: tuple[str, ...]
     read: int
     train: int
     held_out: int
+    # every row that was skipped, dropped or truncated, by reason
     exclusions: tuple[Exclusion, ...] = ()
-    lengths: tuple[LengthSummary, ...] = ()
+    lengths: tuple[LengthSummary, ...] = ()  # lengths in tokens of each part
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where and how fast the run ran.
+    """Where and how fast the run ran."""
 
-    Args:
-        versions: library name to version.
-        hardware: processor or accelerator, in words.
-        precision: number format of training, such as `bfloat16`.
-        seconds: wall time of training; NaN where unknown.
-        tokens_per_second: training tokens per second; NaN where unknown.
-        peak_memory_bytes: most memory held at once; None where unknown.
-        created: when the report was made, ISO 8601 with the time zone.
-        command: the command line of the run; empty where there was none.
-    """
-
-    versions: Mapping[str, str]
-    hardware: str
-    precision: str = ""
-    seconds: float = float("nan")
-    tokens_per_second: float = float("nan")
-    peak_memory_bytes: int | None = None
-    created: str = ""
-    command: str = ""
+    versions: Mapping[str, str]  # library name to version
+    hardware: str  # processor or accelerator, in words
+    precision: str = ""  # number format of training, such as `bfloat16`
+    seconds: float = float("nan")  # wall time of training; NaN where unknown
+    tokens_per_second: float = float("nan")  # training tokens per second; NaN where unknown
+    peak_memory_bytes: int | None = None  # most memory held at once; None where unknown
+    created: str = ""  # when the report was made, ISO 8601 with the time zone
+    command: str = ""  # the command line of the run; empty where there was none
 
 
 @dataclass(frozen=True, slots=True)
 class AlignResults:
-    """Everything a run measured.
+    """Everything a run measured."""
 
-    Args:
-        title: heading, such as `DPO of SmolLM2-135M-Instruct`.
-        method: name of the objective.
-        model: the model that was trained, as the user named it.
-        configuration: options of the run, nested mappings of JSON values.
-        data: what it was trained and tested on.
-        curves: logged rows in the form of transformers' `log_history`: each with `step` and any
-            metrics, held-out metrics prefixed with `eval_` (`eval_logps/chosen`). A row with step 0
-            is the start.
-        held_out: results on the held-out records.
-        win_rates: comparisons of generations, one per judge; the first one's rows are shown.
-        kl: KL from the reference on the policy's samples.
-        findings: what the checks found.
-        environment: versions, hardware, speed.
-    """
-
-    title: str
+    title: str  # heading, such as `DPO of SmolLM2-135M-Instruct`
     method: str
-    model: str
-    configuration: Mapping[str, Any]
+    model: str  # the model that was trained, as the user named it
+    configuration: Mapping[str, Any]  # options of the run, nested mappings of JSON values
     data: DataSummary
     environment: Environment
+    # logged rows in the form of transformers' `log_history`: each with `step` and any metrics,
+    # held-out metrics prefixed with `eval_` (`eval_logps/chosen`). A row with step 0 is the start
     curves: tuple[Mapping[str, float], ...] = ()
     held_out: HeldOut | None = None
+    # comparisons of generations, one per judge; the first one's rows are shown
     win_rates: tuple[WinRate, ...] = ()
-    kl: KlEstimate | None = None
+    kl: KlEstimate | None = None  # KL from the reference on the policy's samples
     findings: tuple[Finding, ...] = field(default=())

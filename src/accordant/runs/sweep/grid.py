@@ -46,35 +46,23 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One thing a sweep varies.
+    """One thing a sweep varies."""
 
-    Args:
-        key: `("learning_rate",)`; `("option", "beta")` of all objectives; `("dpo", "beta")`, an
-            option or a setting, of one.
-        values: what it takes, in order.
-        where: place that errors name.
-    """
-
+    # `("learning_rate",)`; `("option", "beta")` of all objectives; `("dpo", "beta")`, an option or
+    # a setting, of one
     key: tuple[str, ...]
     values: tuple[Any, ...]
-    where: str
+    where: str  # place that errors name
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    Args:
-        name: of its folder: unique, and still the same when axes get further values.
-        label: what tells it from the others, in words.
-        varied: values by setting; options as `option.NAME`.
-        config: complete settings of the run.
-    """
-
-    name: str
-    label: str
-    varied: Mapping[str, Any]
-    config: AlignConfig
+    name: str  # of its folder: unique, and still the same when axes get further values
+    label: str  # what tells it from the others, in words
+    varied: Mapping[str, Any]  # values by setting; options as `option.NAME`
+    config: AlignConfig  # complete settings of the run
 
     @property
     def folder(self) -> Path:

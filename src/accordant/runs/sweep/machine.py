@@ -19,34 +19,23 @@ _DEVICES = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What processes share.
+    """What processes share."""
 
-    Args:
-        cores: processor cores this process may use.
-        threads: threads that one process computes with.
-        free_memory: bytes of main memory to be had.
-        accelerators: names of visible accelerators, as `CUDA_VISIBLE_DEVICES` takes them.
-        free_accelerator_memory: bytes free on each of them.
-    """
-
-    cores: int
-    threads: int
-    free_memory: int
+    cores: int  # processor cores this process may use
+    threads: int  # threads that one process computes with
+    free_memory: int  # bytes of main memory to be had
+    # names of visible accelerators, as `CUDA_VISIBLE_DEVICES` takes them
     accelerators: tuple[str, ...] = ()
-    free_accelerator_memory: tuple[int, ...] = ()
+    free_accelerator_memory: tuple[int, ...] = ()  # bytes free on each of them
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where runs go that are under way at the same time.
+    """Where runs go that are under way at the same time."""
 
-    Args:
-        environments: changes to the environment of the process at each place.
-        reason: why there are as many places, in words.
-    """
-
+    # changes to the environment of the process at each place
     environments: tuple[dict[str, str], ...]
-    reason: str
+    reason: str  # why there are as many places, in words
 
     @property
     def count(self) -> int:
@@ -69,12 +58,10 @@ def find_places(machine: Machine, runs: int, run_bytes: int, wanted: int | None)
     if machine.accelerators:
         fits = [int(_USABLE * free / run_bytes) for free in machine.free_accelerator_memory]
         most = sum(min(max(fit, 0), _PER_ACCELERATOR) for fit in fits)
-        reason = f"memory of {len(fits)} accelerators"
-        by_cores = machine.cores
+        reason, by_cores = f"memory of {len(fits)} accelerators", machine.cores
     else:
         most = int(_USABLE * machine.free_memory / run_bytes)
-        reason = "free memory"
-        by_cores = max(1, machine.cores // machine.threads)
+        reason, by_cores = "free memory", max(1, machine.cores // machine.threads)
     if by_cores < most:
         most, reason = by_cores, f"one run uses {machine.threads} of {machine.cores} cores"
     count = max(1, min(runs, most if wanted is None else wanted))
@@ -84,21 +71,18 @@ def find_places(machine: Machine, runs: int, run_bytes: int, wanted: int | None)
         reason = "all of them"
     elif most < 1:
         reason = "hardly room for one"
-    return Places(tuple(_environment(machine, place, count) for place in range(count)), reason)
-
-
-def _environment(machine: Machine, place: int, count: int) -> dict[str, str]:
-    """Cores and accelerator of one place; what the user has set is left alone."""
-    changes = {}
-    if count > 1 and _THREADS not in os.environ:
-        changes[_THREADS] = str(max(1, machine.cores // count))
-    if machine.accelerators and count > 1:
-        changes[_DEVICES] = machine.accelerators[place % len(machine.accelerators)]
-    return changes
+    environments: tuple[dict[str, str], ...] = tuple({} for _ in range(count))
+    for place, environment in enumerate(environments if count > 1 else ()):
+        # What the user has set is left alone.
+        if _THREADS not in os.environ:
+            environment[_THREADS] = str(max(1, machine.cores // count))
+        if names := machine.accelerators:
+            environment[_DEVICES] = names[place % len(names)]
+    return Places(environments, reason)
 
 
 def look(device: str) -> Machine:
-    """This machine, now.
+    """Measure this machine as it is now.
 
     Args:
         device: `auto`, or `cpu` to leave accelerators out of sight.
@@ -108,48 +92,43 @@ def look(device: str) -> Machine:
     names: tuple[str, ...] = ()
     free: tuple[int, ...] = ()
     if device != "cpu" and torch.cuda.is_available():
-        visible = os.environ.get(_DEVICES, "")
         numbers = range(torch.cuda.device_count())
+        # Processes are sent to what this one sees, by the names that it was given.
+        visible = os.environ.get(_DEVICES, "")
         names = tuple(visible.split(",")) if visible else tuple(map(str, numbers))
         free = tuple(torch.cuda.mem_get_info(number)[0] for number in numbers)
-    return Machine(
-        cores=_cores(),
-        threads=torch.get_num_threads(),
-        free_memory=_free_memory(),
-        accelerators=names[: len(free)],
-        free_accelerator_memory=free,
-    )
+    return Machine(_cores(), torch.get_num_threads(), _free_memory(), names[: len(free)], free)
 
 
 def _cores() -> int:
-    """Cores this process may use, by affinity and by the container's quota."""
+    """Count the cores this process may use, by affinity and by the container's quota."""
     known = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quota = _read("/sys/fs/cgroup/cpu.max").split()
     if len(quota) == 2 and quota[0].isdigit():
-        known = min(known or 1, max(1, int(quota[0]) // int(quota[1])))
+        known = min(known or 1, int(quota[0]) // int(quota[1]))
     return max(1, known or 1)
 
 
 def _free_memory() -> int:
-    """Bytes that can be had without swapping, within the container's limit."""
-    rows = (line.partition(":") for line in _read("/proc/meminfo").splitlines())
-    known = {name: value.split() for name, _, value in rows}
-    if "MemAvailable" in known:
-        free = int(known["MemAvailable"][0]) * 1024
+    """Count the bytes that can be had without swapping, within the container's limit."""
+    known = _table("/proc/meminfo")
+    if "MemAvailable:" in known:
+        free = known["MemAvailable:"] * 1024
     else:
         # Elsewhere nobody says so without a further library: half of what is built in.
         free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     limit, used = (_read(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     if limit.isdigit() and used.isdigit():
         # Files that the kernel keeps in memory count as used and can be had back.
-        cached = _cached(_read("/sys/fs/cgroup/memory.stat"))
+        cached = _table("/sys/fs/cgroup/memory.stat").get("inactive_file", 0)
         free = min(free, int(limit) - int(used) + cached)
     return max(0, free)
 
 
-def _cached(statistics: str) -> int:
-    rows = dict(line.split() for line in statistics.splitlines() if len(line.split()) == 2)
-    return int(rows.get("inactive_file", 0))
+def _table(path: str) -> dict[str, int]:
+    """Read lines of a name and a number."""
+    rows = (line.split() for line in _read(path).splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
 
 
 def _read(path: str) -> str:

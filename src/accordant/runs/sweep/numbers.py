@@ -25,19 +25,12 @@ NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 @dataclass(frozen=True, slots=True)
 class RunMeasure:
-    """A number every run of a sweep has.
+    """A number every run of a sweep has."""
 
-    Args:
-        name: its key in JSON and, with `_low` and `_high`, its columns in CSV.
-        label: heading of its column.
-        unit: how it is shown.
-        better: 1 where higher is better, -1 where lower is, 0 where that depends.
-    """
-
-    name: str
-    label: str
-    unit: Literal["share", "number"]
-    better: int = 0
+    name: str  # its key in JSON and, with `_low` and `_high`, its columns in CSV
+    label: str  # heading of its column
+    unit: Literal["share", "number"]  # how it is shown
+    better: int = 0  # 1 where higher is better, -1 where lower is, 0 where that depends
 
     def words(self, value: Interval) -> tuple[str, str]:
         """Return a number and its interval in words; each is empty where it is unknown."""
@@ -64,27 +57,21 @@ MEASURES = (WIN_RATE, KL, LENGTH, WANTED, UNWANTED, ACCURACY, NLL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunNumbers:
-    """What a run leaves for the comparison.
-
-    Args:
-        message: the verdict of its report; of a run that failed, why it did.
-        measures: numbers by the name of a `RunMeasure`; only what was measured.
-        units: single values behind some of them, in the order of prompts or held-out records.
-        seconds: wall time of its training.
-        start_length: tokens per answer before training; None where none were given.
-        judge: who compared answers; empty where none were.
-        groups: names of wanted and unwanted completions by the measure of their movement.
-    """
+    """What a run leaves for the comparison."""
 
     # JSON knows no NaN: pydantic writes and reads it as a constant, so no bit is lost.
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
-    message: str
+    message: str  # the verdict of its report; of a run that failed, why it did
+    # numbers by the name of a `RunMeasure`; only what was measured
     measures: Mapping[str, Interval] = field(default_factory=dict)
+    # single values behind some of them, in the order of prompts or held-out records
     units: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    seconds: float = math.nan
+    seconds: float = math.nan  # wall time of its training
+    # tokens per answer before training; None where none were given
     start_length: Interval | None = None
-    judge: str = ""
+    judge: str = ""  # who compared answers; empty where none were
+    # names of wanted and unwanted completions by the measure of their movement
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def to_text(self) -> str:

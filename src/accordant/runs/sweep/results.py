@@ -34,25 +34,15 @@ _CELL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult(RunNumbers):
-    """One run of a sweep with what it left.
+    """One run of a sweep with what it left."""
 
-    Args:
-        name: its folder below the sweep's `runs`.
-        label: what tells it from the others.
-        method: its objective.
-        varied: values by setting.
-        options: of the objective, defaults included.
-        state: whether it ended with numbers.
-        model: folder of the trained model within the run's; empty where it was not kept.
-    """
-
-    name: str
-    label: str
+    name: str  # its folder below the sweep's `runs`
+    label: str  # what tells it from the others
     method: str
-    varied: Mapping[str, Any]
-    options: Mapping[str, Any]
-    state: Literal["finished", "failed"]
-    model: str = ""
+    varied: Mapping[str, Any]  # values by setting
+    options: Mapping[str, Any]  # of the objective, defaults included
+    state: Literal["finished", "failed"]  # whether it ended with numbers
+    model: str = ""  # folder of the trained model within the run's; empty where it was not kept
 
     def get(self, measure: RunMeasure) -> Interval:
         """Return the number of a measure; NaN where it was not measured."""
@@ -65,65 +55,39 @@ class TrialResult(RunNumbers):
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveSummary:
-    """How one objective fares over its part of the grid.
-
-    Args:
-        method: its name.
-        finished: runs with numbers.
-        failed: runs without.
-        best: label of the best run.
-        best_value: what that run reached, by the measure that ranks.
-        worst_value: what the worst one reached.
-        medians: median over the runs of every measure; the ends, where there are any, resample
-            prompts (or held-out records) for all runs together.
-    """
+    """How one objective fares over its part of the grid."""
 
     method: str
-    finished: int
-    failed: int
-    best: str
-    best_value: Interval
-    worst_value: Interval
+    finished: int  # runs with numbers
+    failed: int  # runs without
+    best: str  # label of the best run
+    best_value: Interval  # what that run reached, by the measure that ranks
+    worst_value: Interval  # what the worst one reached
+    # median over the runs of every measure; the ends, where there are any, resample prompts (or
+    # held-out records) for all runs together
     medians: Mapping[str, Interval]
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResults:
-    """Everything the report of a sweep shows.
-
-    Args:
-        title: heading.
-        model: the model all runs started from.
-        data: the feedback, as the user named it.
-        record_type: its kind.
-        train: records trained on.
-        held_out: records measured on.
-        ranked_by: name of the measure that orders the runs.
-        trials: best first, then those without numbers.
-        objectives: by the median of that measure, best first.
-        start_length: tokens per answer before training.
-        judge: who compared answers; empty where none were.
-        groups: names of wanted and unwanted completions by the measure of their movement.
-        settings: what all runs share.
-        command: the command line.
-        created: when, ISO 8601.
-    """
+    """Everything the report of a sweep shows."""
 
     title: str
-    model: str
-    data: str
+    model: str  # the model all runs started from
+    data: str  # the feedback, as the user named it
     record_type: str
     train: int
     held_out: int
-    ranked_by: str
-    trials: tuple[TrialResult, ...]
-    objectives: tuple[ObjectiveSummary, ...]
-    start_length: Interval = NOTHING
-    judge: str = ""
+    ranked_by: str  # name of the measure that orders the runs
+    trials: tuple[TrialResult, ...]  # best first, then those without numbers
+    objectives: tuple[ObjectiveSummary, ...]  # by the median of that measure, best first
+    start_length: Interval = NOTHING  # tokens per answer before training
+    judge: str = ""  # who compared answers; empty where none were
+    # names of wanted and unwanted completions by the measure of their movement
     groups: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what all runs share
     command: str = ""
-    created: str = ""
+    created: str = ""  # when, ISO 8601
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields; the runs stand in `cells`."""

@@ -47,16 +47,11 @@ _AFTER_ENCODING = {
 
 @dataclass(frozen=True, slots=True)
 class PreparedTrial:
-    """A run of a sweep and all that is known of it before weights are loaded.
-
-    Args:
-        trial: its name and settings.
-        ready: data, objective and plan.
-        identity: what its numbers depend on; a run is gone on with only if this is the same.
-    """
+    """A run of a sweep and all that is known of it before weights are loaded."""
 
     trial: Trial
     ready: Prepared
+    # what its numbers depend on; a run is gone on with only if this is the same
     identity: Mapping[str, Any]
 
     @property
