@@ -58,7 +58,7 @@ Fetch Fill Filter Find Finish Fit Follow Forget Format Freeze Gather Generate Gi
 Guide Hand Hash Hide Hold Import Insert Install Intern Join Judge Keep Label Lay Leave Let Limit
 List Load Lock Log Look Make Map Mark Mask Match Measure Merge Mismatch Mix Move Multiply Name
 Normalise Note Number Open Order Overlay Pack Pad Pair Parse Part Pass Pick Place Plan Plot
-Predict Prepare Print Put Quicken Quote Raise Rank Read Record Reduce Refuse Register Reject
+Predict Prepare Print Put Quicken Quote Raise Rank Read Record Recover Reduce Refuse Register Reject
 Release Remember Remove Render Repeat Replace Replay Report Require Reset Resolve Restore Return
 Round Run Sample Save Say Scale Score Search Select Send Separate Serve Set Share Shift Shorten
 Show Silence Skip Smooth Solve Sort Split Spread Stack Stand Start State Step Stop Stream Study
