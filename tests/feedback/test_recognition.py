@@ -33,7 +33,6 @@ def test_every_record_type_has_a_layout() -> None:
     ("columns", "types"),
     [
         ("prompt completion chosen rejected", "comparison demonstration"),
-        ("prompt chosen rejected messages", "comparison demonstration"),
         ("prompt completion label judgment", "binary judgment"),
         ("prompt completion label helpfulness", "binary rating"),
         ("prompt completions labels rewards", "ranking steps"),

@@ -139,6 +139,18 @@ def test_split_files_of_a_folder_are_recognised(tmp_path: Path) -> None:
         load_feedback(str(tmp_path), split="holdout")
 
 
+def test_splits_of_one_kind_are_told_apart_and_one_must_be_chosen(tmp_path: Path) -> None:
+    for name in ("train_prefs", "train_sft", "test_prefs"):
+        write_rows(tmp_path / f"{name}-00000-of-00001.jsonl", [pair(name)])
+    assert prompts(tmp_path, split="train_sft") == ["train_sft"]
+    assert prompts(tmp_path, split="test") == ["test_prefs"]
+    assert prompts(tmp_path / "train_prefs-00000-of-00001.jsonl", split="train_prefs")
+    with pytest.raises(UserError, match="could be the train split: train_prefs, train_sft"):
+        load_feedback(str(tmp_path))
+    with pytest.raises(UserError, match="found test_prefs, train_prefs, train_sft"):
+        load_feedback(str(tmp_path), split="train_gen")
+
+
 def test_a_folder_without_split_names_is_training_data(tmp_path: Path) -> None:
     write_rows(tmp_path / "b.jsonl", [pair("b")])
     write_rows(tmp_path / "a.jsonl", [pair("a")])

@@ -74,6 +74,8 @@ def _parse_message(item: object, number: int) -> Message:
             f"message {number} has the role {role!r}, expected one of system, user, assistant, "
             "tool (or ShareGPT's human, gpt, observation).",
         )
+    if isinstance(content, list) and content and all(map(_is_text_part, content)):
+        content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
         raise RowError(
             "content is not text",
@@ -81,6 +83,10 @@ def _parse_message(item: object, number: int) -> Message:
             "Only text is aligned: write every content as one string.",
         )
     return Message(ROLES[role], parse_string(content))
+
+
+def _is_text_part(part: object) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("text"), str)
 
 
 def role_of(message: object) -> str | None:

@@ -17,6 +17,7 @@ from accordant.base.errors import UserError
 from accordant.feedback.columns import ColumnNames, read_column_names
 from accordant.feedback.files import as_row
 from accordant.feedback.kinds import KINDS, kind_of_record, prompts_of
+from accordant.feedback.layouts import Layout, find_layout
 from accordant.feedback.recognition import (
     Columns,
     candidate_types,
@@ -25,7 +26,7 @@ from accordant.feedback.recognition import (
     require_type,
 )
 from accordant.feedback.records import Origin, Record
-from accordant.feedback.rows import BadRow, RawRow, Row, RowError
+from accordant.feedback.rows import TIE, BadRow, RawRow, Row, RowError
 from accordant.feedback.sources import read_rows
 
 # Where rows and records come from that no file holds.
@@ -121,14 +122,18 @@ def load_feedback(
         source = IN_MEMORY
     raw = islice(raw, limit)
     head = list(islice(raw, HEAD_ROWS))
+    if (layout := find_layout(_first_values(head))) is not None:
+        head, raw = [layout.apply(row) for row in head], map(layout.apply, raw)
     if not any(isinstance(row, RawRow) for row in head):
         bad = [row for row in head if isinstance(row, BadRow)]
-        raise bad[0].as_error(len(bad) - 1) if bad else _nothing_left(source, [])
-    plan = _plan([row for row in head if isinstance(row, RawRow)], source, record_type, names)
+        faults = [row for row in bad if row.reason != TIE]
+        raise faults[0].as_error(len(faults) - 1) if faults else _nothing_left(source, bad)
+    plan = _plan(head, source, record_type, names, layout)
     outcomes = list(_build_rows(chain(head, raw), plan))
     bad = [outcome for outcome in outcomes if isinstance(outcome, BadRow)]
-    if bad and on_bad_row == "error":
-        raise bad[0].as_error(len(bad) - 1)
+    faults = [row for row in bad if row.reason != TIE]
+    if faults and on_bad_row == "error":
+        raise faults[0].as_error(len(faults) - 1)
     records = tuple(record for built in outcomes if isinstance(built, tuple) for record in built)
     if not records:
         raise _nothing_left(source, bad)
@@ -173,11 +178,25 @@ class _Plan:
     ignored: tuple[str, ...]
 
 
-def _plan(rows: Sequence[RawRow], source: str, asked: str | None, columns: ColumnNames) -> _Plan:
-    firsts: dict[str, object] = {}  # the first value of every column, null where all are
+def _first_values(rows: Iterable[RawRow | BadRow]) -> dict[str, object]:
+    """Give the first value of every column that is not null, null where all are."""
+    firsts: dict[str, object] = {}
     for row in rows:
-        firsts |= {name: v for name, v in row.values.items() if firsts.get(name) is None}
-    columns.check_exist(firsts)
+        values = row.values if isinstance(row, RawRow) else {}
+        firsts |= {name: v for name, v in values.items() if firsts.get(name) is None}
+    return firsts
+
+
+def _plan(
+    head: Sequence[RawRow | BadRow],
+    source: str,
+    asked: str | None,
+    columns: ColumnNames,
+    layout: Layout | None,
+) -> _Plan:
+    rows = [row for row in head if isinstance(row, RawRow)]
+    firsts = _first_values(rows)
+    columns.check_exist(firsts.keys() | (layout.columns if layout else set()))
     try:
         record_type, present = _choose_type(rows, firsts, asked)
         names = canonical_columns(present, firsts, record_type)
@@ -187,6 +206,7 @@ def _plan(rows: Sequence[RawRow], source: str, asked: str | None, columns: Colum
     fields = {name: c if isinstance(c, str) else "" for name, c in names.items()}
     fields |= {key: key for c in names.values() if isinstance(c, tuple) for key in c}
     shown = {name: columns.theirs(column) for name, column in fields.items()}
+    shown |= layout.shown if layout else {}
     unused = (columns.theirs(column) for column in firsts if column not in fields.values())
     return _Plan(record_type, names, shown, tuple(unused))
 

@@ -12,6 +12,7 @@ from accordant.base.errors import UserError, did_you_mean
 from accordant.feedback.conversations import role_of
 from accordant.feedback.kind import SHARED_COLUMNS, SpreadField
 from accordant.feedback.kinds import KINDS, list_layouts
+from accordant.feedback.layouts import LAYOUTS, PAIR
 
 # The column that holds a field, or the columns that hold the keys of its object.
 Columns = str | tuple[str, ...]
@@ -35,8 +36,9 @@ def list_fields() -> list[str]:
 
 def is_field(name: str) -> bool:
     """Tell whether records have such a field."""
-    details = {detail for kind in KINDS.values() for detail in kind.details}
-    return name in _all_fields() | details or any(
+    further = {detail for kind in KINDS.values() for detail in kind.details}
+    further |= {column for layout in LAYOUTS for column in layout.verdict}
+    return name in _all_fields() | further or any(
         kind.spread is not None and kind.spread.holds(name) for kind in KINDS.values()
     )
 
@@ -145,6 +147,10 @@ def canonical_columns(
         last = role_of(messages[-1]) if isinstance(messages, list) and messages else None
         if last in ("user", "tool"):
             names["prompt"] = names.pop("messages")
+    is_read = record_type is not None and "messages" in KINDS[record_type].layouts
+    if names.keys() >= PAIR and not is_read:
+        # UltraFeedback repeats the chosen conversation as `messages`, to be imitated on request.
+        names.pop("messages", None)
     for kind in KINDS.values():
         if kind.spread is not None and kind.spread.name not in names:
             keys = _spread_columns(kind.spread, columns, first_row)

@@ -16,6 +16,9 @@ from accordant.feedback.records import Origin
 
 T = TypeVar("T")
 
+TIE = "tie"
+"""Reason of rows that are sound and prefer nothing: left out and counted, never an error."""
+
 
 @dataclass(eq=False)  # Equality without a hash would break how Python chains exceptions.
 class RowError(Exception):

@@ -20,6 +20,7 @@ SPLIT_WORDS = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
 }
 NOT_DATA = frozenset({"dataset_infos.json", "dataset_info.json", "state.json", "config.json"})
+SHARD = re.compile(r"-\d+-of-\d+$")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -70,7 +71,7 @@ def _check_single_file(path: Path, split: str | None, subset: str | None) -> Non
             "a single file has no subsets.", where=str(path), mend="Leave out `--subset`."
         )
     named = _split_of(path.name) or "train"
-    if split is not None and SPLIT_WORDS.get(split, split) != named:
+    if split is not None and SPLIT_WORDS.get(split, split) not in (named, _name_split(path.name)):
         raise UserError(
             f"a single file has no split '{split}'.", where=str(path), mend="Leave out `--split`."
         )
@@ -103,7 +104,7 @@ def _files_of_split(path: Path, split: str | None) -> list[Path]:
     """List the folder's data files of one split.
 
     Where no file or folder name tells a split, all files are for training; where some do, files
-    that do not are left alone.
+    that do not are left alone. `train_prefs` and `train_sft` are splits of their own.
     """
     splits: dict[str, list[Path]] = {}
     for file in sorted(path.rglob("*")):
@@ -112,7 +113,7 @@ def _files_of_split(path: Path, split: str | None) -> list[Path]:
         if not file.is_file() or hidden or not suffix_of(file) or file.name in NOT_DATA:
             continue
         # The file's own name counts before that of its folder.
-        named = next(filter(None, map(_split_of, reversed(parts))), "")
+        named = next(filter(None, map(_name_split, reversed(parts))), "")
         splits.setdefault(named, []).append(file)
     if not splits:
         raise UserError(
@@ -122,5 +123,24 @@ def _files_of_split(path: Path, split: str | None) -> list[Path]:
         )
     unnamed = splits.pop("", [])
     splits = splits or {"train": unnamed}
+    if split in splits:
+        return splits[split]
     wanted = SPLIT_WORDS.get(split, split) if split else None
-    return splits[choose_split(str(path), sorted(splits), wanted)]
+    kinds = {name: _split_of(name) or name for name in splits}
+    is_kind = wanted is None or wanted in kinds.values()
+    chosen = choose_split(str(path), sorted({*kinds.values()} if is_kind else splits), wanted)
+    several = sorted(name for name, kind in kinds.items() if kind == chosen)
+    if len(several) > 1:
+        raise UserError(
+            f"several splits could be the {chosen} split: {', '.join(several)}.",
+            where=str(path),
+            mend=f"Choose one, for example `--split {several[0]}`.",
+        )
+    return splits[several[0]]
+
+
+def _name_split(name: str) -> str | None:
+    """Name the split of a file or folder: what begins with a split's word is one of its own."""
+    stem = SHARD.sub("", name.removesuffix(suffix_of(Path(name))).lower())
+    begins = re.match(r"[a-z]+(?=_[a-z])", stem)
+    return stem if begins and begins[0] in SPLIT_WORDS else _split_of(name)

@@ -10,11 +10,21 @@ from collections.abc import Sequence
 
 from accordant.feedback.rows import RowError, excerpt, kind_of
 
+# Thumbs in words, as people export them.
+THUMBS = {
+    **dict.fromkeys(("true", "1", "+1", "good", "up", "thumbs_up", "desirable", "positive"), True),
+    **dict.fromkeys(
+        ("false", "0", "-1", "bad", "down", "thumbs_down", "undesirable", "negative"), False
+    ),
+}
+
 
 def parse_label(value: object) -> bool:
-    """Read a boolean or 0/1."""
-    if isinstance(value, bool | int | float) and value in (0, 1):
-        return bool(value)
+    """Read a boolean, 1 or 0, 1 or -1, or a word for one of them."""
+    if isinstance(value, bool | int | float) and value in (-1, 0, 1):
+        return value > 0
+    if isinstance(value, str) and value.strip().lower() in THUMBS:
+        return THUMBS[value.strip().lower()]
     shown = value if isinstance(value, int | float) else _show(value)
     raise RowError(
         "label is not true or false",

@@ -27,8 +27,14 @@ DETAILS = {
     "votes": (),
     "votes_chosen": ("chosen_votes",),
     "votes_rejected": ("rejected_votes",),
-    "score_chosen": ("chosen_score", "chosen_rating", "rating_chosen", "chosen_reward"),
-    "score_rejected": ("rejected_score", "rejected_rating", "rating_rejected", "rejected_reward"),
+    "score_chosen": (
+        *("chosen_score", "chosen_rating", "rating_chosen", "chosen_reward", "chosen-rating"),
+        "chosen_avg_rating",
+    ),
+    "score_rejected": (
+        *("rejected_score", "rejected_rating", "rating_rejected", "rejected_reward"),
+        *("rejected-rating", "rejected_avg_rating"),
+    ),
     "margin": (),
 }
 SENTENCE_END = re.compile(r"[.?!](?=\s)")
