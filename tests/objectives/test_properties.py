@@ -133,6 +133,10 @@ def test_descent_raises_what_was_preferred_and_lowers_what_was_not(objective: Ob
                 assert row[0] < 0 if example.label else row[0] > 0
                 samples = example.extra_answers.get("self_samples", 0)
                 assert all(total < 0 for total in row[len(row) - samples :])
+            elif kind == "judgment":
+                # Good answers are imitated without their judgment, bad ones with it.
+                assert row[int(bool(example.label))] < 0
+                assert not example.label or row[0] == 0
             else:
                 assert row[0] < 0
 
