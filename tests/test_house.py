@@ -28,11 +28,8 @@ SHARED_NAMES = {"align", "check", "evaluate", "score", "sample", "register", "ma
 PLUGINS = ("feedback/kinds", "objectives/kinds")
 TWO_HOMES: set[str] = {
     "accordant",
-    "log_complement",
 }
 LONG_FUNCTIONS = {
-    "measure_rankings",
-    "objective",
     "train",
 }
 LONG_FILES: set[str] = set()
@@ -43,7 +40,6 @@ AMBIGUOUS = {"suites.suite"}
 NO_VERB = dict.fromkeys(ROOMS, 0) | {
     "checks": 8,
     "feedback": 1,
-    "objectives": 29,
     "reports": 8,
     "sampling": 2,
     "tokens": 6,

@@ -13,7 +13,7 @@ from accordant.objectives.inputs import Sequences
 from accordant.objectives.kinds.demonstration import DemonstrationScores
 from accordant.objectives.kinds.judgment import JudgmentScores
 from accordant.objectives.losses.demonstration import sft
-from accordant.objectives.losses.token import complained_of, cut, log_complement
+from accordant.objectives.losses.token import complained_of, cut, log_rest
 from accordant.scoring.scores import from_lists
 
 token = st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99))  # judged and plain probability
@@ -97,7 +97,7 @@ def test_a_higher_threshold_flags_no_more(rows, one: float, other: float):
 
 def test_the_gradient_of_unlikelihood_is_that_of_minus_log_of_one_minus_p():
     logps = torch.tensor([0.6, 0.9, 0.01], dtype=torch.float64).log().requires_grad_()
-    (gradient,) = torch.autograd.grad((-log_complement(logps)).sum(), logps)
+    (gradient,) = torch.autograd.grad((-log_rest(logps)).sum(), logps)
     p = logps.detach().exp()
     # d/dp of -log(1 - p) is 1 / (1 - p), and dp/dlogp is p.
     torch.testing.assert_close(gradient, p / (1 - p))
@@ -106,7 +106,7 @@ def test_the_gradient_of_unlikelihood_is_that_of_minus_log_of_one_minus_p():
 
 def test_a_certain_token_has_a_finite_loss_and_gradient():
     logps = torch.zeros(1, requires_grad=True)
-    value = -log_complement(logps)
+    value = -log_rest(logps)
     (gradient,) = torch.autograd.grad(value.sum(), logps)
     assert value.item() == pytest.approx(-math.log(1e-5), rel=1e-5)
     assert math.isfinite(gradient.item())

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
 from accordant.feedback.kinds import KINDS
+from accordant.objectives.registry import Objective, list_objectives
 
 if TYPE_CHECKING:
-    from accordant.objectives.registry import Objective
     from accordant.tokens.examples import Example
 
 
@@ -23,17 +23,12 @@ def check_sampling(objective: Objective) -> None:
         UserError: it is registered with `on_policy=True`.
     """
     if objective.on_policy:
-        fitting = [
-            other.name
-            for other in _all_objectives()
-            if set(other.feedback) & set(objective.feedback) and not other.on_policy
-        ]
         raise UserError(
             f"objective {objective.name!r} learns from answers the policy gives as it is, at every "
             "step; those of a file are older, or another's, and its gradient on them is wrong.",
             where="--method",
             mend="Use it in a loop, which samples from the policy, or choose an objective for "
-            f"given answers: {', '.join(fitting)}.",
+            f"given answers: {_names_for(objective.feedback, given=True)}.",
         )
 
 
@@ -52,12 +47,23 @@ def check_feedback(objective: Objective, kinds: Collection[str], where: str = ""
     unusable = sorted(set(kinds) - set(objective.feedback))
     if not unusable:
         return
-    kind = unusable[0]
+    kind, taken = unusable[0], " or ".join(objective.feedback)
+    becomes = KINDS[kind].becomes
+    ways = [
+        f"To make them {wanted} records, {becomes[wanted]}."
+        for wanted in objective.feedback
+        if wanted in becomes
+    ]
+    if names := _names_for((kind,)):
+        article = "an" if kind[0] in "aeiou" else "a"
+        choose = "Or choose" if ways else "Choose"
+        ways.append(f"{choose} an objective for {article} {kind}: {names}.")
+    if not ways:
+        ways = [f"No relabelling turns {kind} records into {taken} records: use other data."]
     raise UserError(
-        f"objective {objective.name!r} learns from {' or '.join(objective.feedback)} records, "
-        f"but these are {kind} records.",
+        f"objective {objective.name!r} learns from {taken} records, but these are {kind} records.",
         where=where,
-        mend=_mend(objective, kind),
+        mend=" ".join(ways),
     )
 
 
@@ -71,45 +77,24 @@ def check_labels(objective: Objective, examples: Sequence[Example]) -> None:
     Raises:
         UserError: a label it cannot use, or none; names the first such row and says what to do.
     """
-    if not objective.labels:
-        return
     wrong = [example for example in examples if example.label not in objective.labels]
-    if not wrong:
+    if not objective.labels or not wrong:
         return
     first, column = wrong[0], KINDS[wrong[0].kind].label_column
     wanted = " or ".join(str(label).lower() for label in objective.labels)
-    found = "none" if first.label is None else str(first.label).lower()
     raise UserError(
-        f"objective {objective.name!r} learns from rows with `{column}` {wanted}, found {found} "
-        f"here and {len(wrong):,} such rows in {len(examples):,}.",
+        f"objective {objective.name!r} learns from rows with `{column}` {wanted}, found "
+        f"{str(first.label).lower()} here and {len(wrong):,} such rows in {len(examples):,}.",
         where=first.id,
         mend=f"Keep the rows with `{column}` {wanted}, or choose an objective that takes the "
         "others.",
     )
 
 
-def _mend(objective: Objective, kind: str) -> str:
-    becomes = KINDS[kind].becomes
-    ways = [
-        f"To make them {wanted} records, {becomes[wanted]}."
-        for wanted in objective.feedback
-        if wanted in becomes
-    ]
-    fitting = [other.name for other in _all_objectives() if kind in other.feedback]
-    if fitting:
-        article = "an" if kind[0] in "aeiou" else "a"
-        ways.append(
-            f"Or choose an objective for {article} {kind}: {', '.join(fitting)}."
-            if ways
-            else f"Choose an objective for {article} {kind}: {', '.join(fitting)}."
-        )
-    return " ".join(ways) or (
-        f"No relabelling turns {kind} records into {' or '.join(objective.feedback)} records: "
-        "use other data."
+def _names_for(kinds: Collection[str], *, given: bool = False) -> str:
+    """Name the objectives for some record types, those alone that learn from `given` answers."""
+    return ", ".join(
+        entry.name
+        for entry in list_objectives()
+        if set(kinds) & set(entry.feedback) and not (given and entry.on_policy)
     )
-
-
-def _all_objectives() -> tuple[Objective, ...]:
-    from accordant.objectives.registry import list_objectives
-
-    return list_objectives()

@@ -7,7 +7,7 @@ Rafailov et al. 2023 (DPO), equation 5 without the term of the prompt, which can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,12 +49,9 @@ class HeldOutLogps:
 
     def every(self, step: int, start: int = 0) -> HeldOutLogps:
         """Return every `step`-th completion, from the one at `start` on."""
-
-        def taken(column: Any) -> Any:
-            return None if column is None else column[start::step]
-
-        columns = (self.policy, self.start, self.lengths, self.reference)
-        return HeldOutLogps(*map(taken, columns))
+        columns: tuple[Any, ...] = (self.policy, self.start, self.lengths, self.reference)
+        taken: list[Any] = [c if c is None else c[start::step] for c in columns]
+        return HeldOutLogps(*taken)
 
     def change(
         self, name: str, members: NDArray[np.bool_] | None = None, *, wanted: bool = True
@@ -109,15 +106,16 @@ def mean_of(name: str, label: str, values: Floats, unit: str = "number") -> Meas
     return Measure(name, bootstrap_mean(values), unit, label, tuple(values.tolist()))
 
 
-def share_of(name: str, label: str, differences: Floats, headline: str = "") -> Measure:
-    """Make the measure of the share of differences above zero, ties half.
-
-    With a headline it is a key figure as well, held against chance.
-    """
+def share_of(name: str, label: str, differences: Floats) -> Measure:
+    """Make the measure of the share of differences above zero, ties half; they are kept."""
     outcomes = wins(differences)
-    share = proportion(outcomes)
-    figure = chance_figure(headline, share) if headline else None
-    return Measure(name, share, "share", label, tuple(outcomes.tolist()), figure)
+    return Measure(name, proportion(outcomes), "share", label, tuple(outcomes.tolist()))
+
+
+def against_chance(measure: Measure, headline: str, *, in_verdict: bool = True) -> Measure:
+    """Make a share a key figure as well, held against one half."""
+    figure = chance_figure(headline, measure.number, in_verdict=in_verdict)
+    return replace(measure, figure=figure)
 
 
 def histogram_of(

@@ -29,7 +29,7 @@ class Sequences:
     reference: Scores | None = None
 
     def log_ratio(self) -> Tensor:
-        """h = log policy(y|x) - log reference(y|x), summed over tokens, float32 `[n]`.
+        """Compute h = log policy(y|x) - log reference(y|x), summed over tokens, float32 `[n]`.
 
         Raises:
             ValueError: there is no reference.
@@ -39,7 +39,7 @@ class Sequences:
         return self.policy.sum() - self.reference.sum()
 
     def token_log_ratios(self) -> Tensor:
-        """log policy - log reference of every token, float32 `[tokens]`.
+        """Subtract log reference from log policy of every token, float32 `[tokens]`.
 
         Raises:
             ValueError: there is no reference.
@@ -50,7 +50,7 @@ class Sequences:
 
     def select(self, indices: Tensor) -> Sequences:
         """Return the sequences at `indices` (int64 `[m]`), in that order."""
-        reference = None if self.reference is None else self.reference.select(indices)
+        reference = self.reference and self.reference.select(indices)
         return Sequences(self.policy.select(indices), reference)
 
 
@@ -68,7 +68,7 @@ class ExtraAnswers:
     example: Tensor
 
     def mean(self, values: Tensor) -> Tensor:
-        """Average of `values` `[m]` over the answers of every example, `[n]`."""
+        """Average `values` `[m]` over the answers of every example, `[n]`."""
         counts = self.example.bincount()
         return values.new_zeros(counts.shape).index_add(0, self.example, values) / counts
 
@@ -112,9 +112,6 @@ class Attached:
         if name not in self.answers:
             raise ValueError(f"{name!r} answers were not scored")
         return self.answers[name]
-
-
-NOTHING = Attached()
 
 
 @dataclass(frozen=True, slots=True)

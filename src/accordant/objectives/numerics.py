@@ -14,62 +14,48 @@ if TYPE_CHECKING:
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    """log(1 / (1 + exp(-x))) without overflow."""
+    """Compute log(1 / (1 + exp(-x))) without overflow."""
     import torch
 
     return torch.nn.functional.logsigmoid(x)
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)) without overflow."""
+    """Compute log(1 + exp(x)) without overflow."""
     import torch
 
     return torch.nn.functional.softplus(x)
 
 
 def bounded_exp(x: Tensor) -> Tensor:
-    """exp(x), continued along its tangent beyond 30, where float32 would soon overflow."""
+    """Compute exp(x), continued along its tangent beyond 30: float32 overflows at 88."""
     steepest = 30.0
     return x.clamp(max=steepest).exp() * (1 + (x - steepest).clamp(min=0))
 
 
-def join(parts: Sequence[Tensor]) -> Tensor:
-    """The parts one after another along the first dimension."""
+def join(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Put tensors one after another along a dimension."""
     import torch
 
-    return torch.cat(list(parts))
-
-
-def join_last(parts: Sequence[Tensor]) -> Tensor:
-    """The parts one after another along the last dimension."""
-    import torch
-
-    return torch.cat(list(parts), dim=-1)
+    return torch.cat(list(parts), dim)
 
 
 def where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """`yes` where the condition (bool) holds, `no` elsewhere."""
+    """Take `yes` where the condition (bool) holds, `no` elsewhere."""
     import torch
 
     return torch.where(condition, yes, no)
 
 
-def positions(length: int, like: Tensor) -> Tensor:
-    """0, 1, ..., length - 1 as int64 on the device of `like`."""
-    import torch
-
-    return torch.arange(length, device=like.device)
-
-
 def log_add(one: Tensor, other: Tensor) -> Tensor:
-    """log(exp(one) + exp(other)) without overflow."""
+    """Compute log(exp(one) + exp(other)) without overflow."""
     import torch
 
     return torch.logaddexp(one, other)
 
 
 def log_complement(log_p: Tensor) -> Tensor:
-    """log(1 - exp(log_p)) of log-probabilities, exact at both ends.
+    """Compute log(1 - exp(log_p)) of log-probabilities, exact at both ends (Maechler, 2012).
 
     Probabilities nearer to 1 than the number format resolves count as that near, so that value and
     gradient stay finite.
@@ -77,7 +63,9 @@ def log_complement(log_p: Tensor) -> Tensor:
     import torch
 
     nearest = -torch.finfo(log_p.dtype).eps
-    near = log_p.clamp(min=-0.7, max=nearest)  # each branch sees only numbers it is exact on
+    # Each branch sees only numbers it is exact on: `where` drops the value of the other branch, but
+    # not a NaN or infinity of its gradient.
+    near = log_p.clamp(min=-0.7, max=nearest)
     far = log_p.clamp(max=-0.6)
     return torch.where(log_p > -0.65, (-near.expm1()).log(), (-far.exp()).log1p())
 
@@ -93,9 +81,11 @@ def to_grid(values: Tensor, ranking: Tensor) -> tuple[Tensor, Tensor]:
         the values `[rankings, longest]`, 0 where a shorter ranking has ended, and a bool mask of
         the same shape that is True where there is an answer.
     """
+    import torch
+
     lengths = ranking.bincount()
     starts = lengths.cumsum(0) - lengths
-    place = positions(ranking.shape[0], ranking) - starts[ranking]
-    present = positions(int(lengths.max()), ranking) < lengths.unsqueeze(1)
+    place = torch.arange(ranking.shape[0], device=ranking.device) - starts[ranking]
+    present = torch.arange(int(lengths.max()), device=ranking.device) < lengths.unsqueeze(1)
     grid = values.new_zeros(present.shape).index_put((ranking, place), values)
     return grid, present

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kind import ScoredKind, expect_answers
-from accordant.statistics.measures import HeldOut, Measure, chance_figure
+from accordant.statistics.measures import HeldOut, Measure
 from accordant.tokens.examples import Example
 
 if TYPE_CHECKING:
@@ -71,34 +71,24 @@ def measure_thumbs(completions: HeldOutLogps, desirable: Values, beta: float = 1
         desirable: True or 1 for a thumb up, `[n]`.
         beta: the objective's factor from log-ratios to implicit rewards.
     """
-    from accordant.objectives.held_out import histogram_of, mean_of, paired, wins
+    from accordant.objectives.held_out import against_chance, histogram_of, mean_of, paired, wins
     from accordant.statistics.estimates import area_under_curve, proportion
 
     rewards, thumbs = paired(completions=completions.rewards(beta), desirable=desirable)
     groups = {"desirable": thumbs != 0, "undesirable": thumbs == 0}
     # The sign of the reward is right where it is that of the thumb.
-    accuracy = proportion(wins(rewards * (2.0 * groups["desirable"] - 1.0)))
+    right = proportion(wins(rewards * (2.0 * groups["desirable"] - 1.0)))
+    accuracy = Measure("accuracy", right, "share", "accuracy by sign of the implicit reward")
     # NaN where one of the two groups is missing: there is nothing to tell apart.
-    auc = area_under_curve(*(rewards[members] for members in groups.values()))
+    area = area_under_curve(*(rewards[members] for members in groups.values()))
+    auc = Measure("auc", area, "share", "AUC of the implicit reward")
     return HeldOut(
         kind="binary",
         count=len(rewards),
         facts={"beta": beta, **{name: None for name, who in groups.items() if not who.any()}},
         measures=(
-            Measure(
-                "accuracy",
-                accuracy,
-                "share",
-                "accuracy by sign of the implicit reward",
-                figure=chance_figure("held-out accuracy", accuracy),
-            ),
-            Measure(
-                "auc",
-                auc,
-                "share",
-                "AUC of the implicit reward",
-                figure=chance_figure("held-out AUC", auc, in_verdict=False),
-            ),
+            against_chance(accuracy, "held-out accuracy"),
+            against_chance(auc, "held-out AUC", in_verdict=False),
             *(
                 mean_of(f"rewards_{name}", f"implicit reward of {name}", rewards[who])
                 for name, who in groups.items()

@@ -38,6 +38,10 @@ class PairwiseScores(ScoredKind):
         """Return h of the chosen and of the rejected answers, `[n]` each; see `Sequences`."""
         return self.chosen.log_ratio(), self.rejected.log_ratio()
 
+    def per_token(self, chosen: Tensor, rejected: Tensor) -> tuple[Tensor, Tensor]:
+        """Divide values of the chosen and the rejected answers, `[n]`, by their tokens."""
+        return chosen / self.chosen.policy.lengths, rejected / self.rejected.policy.lengths
+
     def metrics(self, output: LossOutput) -> Iterator[Row]:
         """Yield rewards of both answers, margins and accuracies (ties are wrong), and `logps/`."""
         ones = output.losses.new_ones(output.losses.shape)
@@ -65,16 +69,17 @@ def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: floa
         rejected: those of the others.
         beta: the objective's factor from log-ratios to implicit rewards.
     """
-    from accordant.objectives.held_out import histogram_of, mean_of, paired, share_of
-
-    (better, worse), (new, new_worse), (old, old_worse) = (
-        paired(chosen=first, rejected=second)
-        for first, second in (
-            (chosen.rewards(beta), rejected.rewards(beta)),
-            (chosen.policy, rejected.policy),
-            (chosen.start, rejected.start),
-        )
+    from accordant.objectives.held_out import (
+        against_chance,
+        histogram_of,
+        mean_of,
+        paired,
+        share_of,
     )
+
+    better, worse = paired(chosen=chosen.rewards(beta), rejected=rejected.rewards(beta))
+    new, new_worse = paired(chosen=chosen.policy, rejected=rejected.policy)
+    old, old_worse = paired(chosen=chosen.start, rejected=rejected.start)
     gaps, new, old = better - worse, new - new_worse, old - old_worse
     likelier = "chosen answer is the likelier one"
     margin = "log-probability margin"
@@ -83,7 +88,9 @@ def measure_comparisons(chosen: HeldOutLogps, rejected: HeldOutLogps, beta: floa
         count=len(new),
         facts={"beta": beta},
         measures=(
-            share_of("accuracy", "implicit reward accuracy", gaps, "held-out reward accuracy"),
+            against_chance(
+                share_of("accuracy", "implicit reward accuracy", gaps), "held-out reward accuracy"
+            ),
             share_of("ranked_before", f"{likelier}, at the start", old),
             share_of("ranked_after", f"{likelier}, after training", new),
             mean_of("reward_margins", "implicit reward margin", gaps),

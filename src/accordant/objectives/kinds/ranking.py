@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kind import ScoredKind, answer_counts
 from accordant.objectives.numerics import to_grid
-from accordant.statistics.measures import HeldOut, Measure, Tone, chance_figure, key_figure
+from accordant.statistics.measures import HeldOut, Measure, Tone, key_figure
 from accordant.tokens.examples import Example
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def measure_rankings(
     """
     import numpy as np
 
-    from accordant.objectives.held_out import histogram_of, mean_of, paired
+    from accordant.objectives.held_out import against_chance, histogram_of, mean_of, paired
     from accordant.statistics.estimates import bootstrap_mean, proportion
 
     rewards, owner, worth = paired(
@@ -134,34 +134,23 @@ def measure_rankings(
     best = np.zeros(len(rewards), bool)
     best[[row[order.best] for row, order in zip(rows, orders, strict=True)]] = True
     gaps = np.array([order.gap for order in orders])
-    accuracy = bootstrap_mean([order.accuracy for order in ordered])
+    shares = bootstrap_mean([order.accuracy for order in ordered])
+    accuracy = Measure("pair_accuracy", shares, "share", "pair accuracy within rankings")
     top = proportion([order.top for order in ordered])
     tau = bootstrap_mean([order.tau for order in ordered])
+    figure = key_figure("held-out Kendall tau", tau, "number", _TAU_READINGS)
+    changes = (completions.change("best", best), completions.change("others", ~best, wanted=False))
     return HeldOut(
         kind="ranking",
         count=len(rows),
         facts={"pairs": sum(order.pairs for order in orders), "beta": beta},
         measures=(
-            Measure(
-                "pair_accuracy",
-                accuracy,
-                "share",
-                "pair accuracy within rankings",
-                figure=chance_figure("held-out pair accuracy", accuracy),
-            ),
+            against_chance(accuracy, "held-out pair accuracy"),
             Measure("top_accuracy", top, "share", "best answer has the highest reward"),
-            Measure(
-                "kendall_tau",
-                tau,
-                label="Kendall tau",
-                figure=key_figure("held-out Kendall tau", tau, "number", _TAU_READINGS),
-            ),
+            Measure("kendall_tau", tau, label="Kendall tau", figure=figure),
             mean_of("reward_margins", "implicit reward of the best minus the others", gaps),
         ),
-        changes=(
-            completions.change("best", best),
-            completions.change("others", ~best, wanted=False),
-        ),
+        changes=changes,
         charts=(
             histogram_of(
                 "Held-out margins of the best",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def mismatched_log_ratios(answers: BinaryScores, **options: object) -> Tensor:
-    """h of every prompt with another example's answer, `[n, 1]`: a sample of KL(pi || ref).
+    """Take h of every prompt with another example's answer, `[n, 1]`: it estimates KL(pi || ref).
 
     Raises:
         ValueError: the mismatched answers were not scored.
@@ -32,8 +32,6 @@ def mismatched_log_ratios(answers: BinaryScores, **options: object) -> Tensor:
 
 
 @objective(
-    name="kto",
-    feedback="binary",
     needs_reference=True,
     prepare=(Mismatched(),),
     batch_means=mismatched_log_ratios,
@@ -61,6 +59,7 @@ def kto(
         desirable_weight: weight of wanted answers.
         undesirable_weight: weight of unwanted answers.
     """
+    # Below zero a KL is an error of the estimate; NaN where no process had a mismatched answer.
     zero_point = means[0].detach().nan_to_num(0.0).clamp(min=0)
     log_ratios = answers.completion.log_ratio()
     gains = desirable_weight * (beta * (zero_point - log_ratios)).sigmoid()
@@ -70,16 +69,15 @@ def kto(
 
 
 def rewards_by_label(answers: BinaryScores, *, beta: float, **options: object) -> Tensor:
-    """beta h of every answer, `[n, 2]`: wanted ones in the first column, unwanted in the second."""
+    """Lay beta h out by label, `[n, 2]`: wanted answers in the first column, unwanted last."""
     del options  # the same whatever they are
     rewards = beta * answers.completion.log_ratio().detach()
-    columns = (answers.desirable, ~answers.desirable)
-    return join([rewards.masked_fill(~one, float("nan")) for one in columns]).reshape(2, -1).t()
+    groups = (answers.desirable, ~answers.desirable)
+    # NaN is left out of means, so that each label has a mean of its own.
+    return join([rewards.masked_fill(~group, float("nan")) for group in groups]).reshape(2, -1).t()
 
 
 @objective(
-    name="bco",
-    feedback="binary",
     needs_reference=True,
     batch_means=rewards_by_label,
     prepare=(PromptWeights("match_prompts"),),
@@ -107,9 +105,7 @@ def bco(
     bounds the preference loss tightly, and what both labels have in common cancels. It is the mean
     of the global batch, without memory of earlier ones: the loss of a batch then depends on that
     batch alone, so a resumed run needs no hidden state and an evaluation has the same meaning at
-    every step; accumulate to larger batches to make it steadier. (TRL keeps a running mean over all
-    answers, whatever their label, from the first step on.) A label that the batch lacks counts as a
-    mean of 0, which is where both begin.
+    every step; accumulate to larger batches to make it steadier.
 
     Where thumbs up and thumbs down came for different kinds of prompts, the label can be told from
     the prompt alone and the classifier learns that. Prompt weights multiply every unwanted answer's
@@ -129,6 +125,8 @@ def bco(
         undesirable_weight: weight of unwanted answers.
     """
     rewards = beta * answers.completion.log_ratio()
+    # A label that the batch lacks counts as a mean of 0, which is where both begin. TRL keeps a
+    # running mean over all answers, whatever their label, from the first step on.
     delta = means.detach().nan_to_num(0.0).mean() * float(shift)
     gains = -desirable_weight * log_sigmoid(rewards - delta)
     pains = -undesirable_weight * log_sigmoid(delta - rewards)
@@ -140,8 +138,6 @@ def bco(
 
 
 @objective(
-    name="d2o",
-    feedback="binary",
     needs_reference=True,
     labels=(False,),
     prepare=(SelfSamples("samples"),),
@@ -156,9 +152,8 @@ def d2o(
     """Distributional dispreference optimisation: away from unwanted answers, without wanted ones.
 
     What the start model answers itself, mostly harmless and helpful, takes the place of chosen
-    answers: an anchor that keeps the policy from collapsing. Their log-ratios are averaged inside
-    the sigmoid, so that the loss is at most the average of DPO's over the samples; with one sample
-    and alpha = beta it is DPO. All log-ratios are taken against the start model; sources differ on
+    answers: an anchor that keeps the policy from collapsing. With one sample and alpha = beta it is
+    DPO. All log-ratios are taken against the start model; sources differ on
     which reference belongs to which term. Samples are drawn once, before training.
 
     Args:
@@ -170,8 +165,6 @@ def d2o(
     drawn = answers.attached.extra("self_samples")
     anchors = beta * drawn.mean(drawn.answers.log_ratio())
     unwanted = alpha * answers.completion.log_ratio()
-    return LossOutput(
-        -log_sigmoid(anchors - unwanted),
-        unwanted.detach(),
-        metrics={"rewards/self_samples": anchors.detach()},
-    )
+    # The mean is inside the sigmoid: the loss is at most the average of DPO's over the samples.
+    losses = -log_sigmoid(anchors - unwanted)
+    return LossOutput(losses, unwanted.detach(), {"rewards/self_samples": anchors.detach()})

@@ -13,8 +13,6 @@ from accordant.objectives.registry import objective
 
 
 @objective(
-    name="sft",
-    feedback="demonstration",
     needs_reference=False,
     paper="arXiv:2203.02155 Training language models to follow instructions with human feedback",
     formula="-sum_t log pi(y_t | x, y_<t) / (tokens of the batch)",
@@ -32,8 +30,6 @@ def sft(demonstrations: DemonstrationScores) -> LossOutput:
 
 
 @objective(
-    name="poft",
-    feedback="demonstration",
     needs_reference=False,
     prepare=(Baselines(),),
     paper="arXiv:2412.12865 Preference-Oriented Supervised Fine-Tuning: Favoring Target Model Over "

@@ -14,9 +14,7 @@ from accordant.objectives.registry import objective
 
 
 @objective(
-    name="retain_dpo",
     slug="preference-logic",
-    feedback="comparison",
     needs_reference=True,
     paper="none: derived here with the method of arXiv:2412.17696, not published",
     formula="-log sigmoid(beta log[p_w r_l / (r_w (p_l + r_l (1 - p_w) (1 - p_l)))]), "

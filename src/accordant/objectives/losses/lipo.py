@@ -8,51 +8,56 @@ over the answers or pairs of a ranking, and ties are not compared.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from accordant.base.options import Positive
+from accordant.objectives import registry
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.ranking import ListwiseScores
 from accordant.objectives.losses.listwise import better_than, order_loss
-from accordant.objectives.numerics import log_sigmoid, positions, to_grid
-from accordant.objectives.registry import Beta, objective
+from accordant.objectives.numerics import log_sigmoid, to_grid
+from accordant.objectives.registry import Beta
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PAPER = "arXiv:2402.01878 LiPO: Listwise Preference Optimization through Learning-to-Rank"
-FEEDBACK = ("ranking", "comparison")
+objective = partial(
+    registry.objective,
+    slug="lipo",
+    feedback=("ranking", "comparison"),
+    needs_reference=True,
+    paper="arXiv:2402.01878 LiPO: Listwise Preference Optimization through Learning-to-Rank",
+)
+
+Labels = Annotated[
+    Literal["scaled", "given"],
+    Field(
+        description="scaled maps the rewards of each ranking to [0, 1], its best answer to 1 and "
+        "its worst to 0; given takes rewards that lie between 0 and 1 as they are."
+    ),
+]
 
 
 @objective(
-    name="lipo_lambda",
-    slug="lipo",
-    feedback=FEEDBACK,
-    needs_reference=True,
-    paper=PAPER,
     formula="-sum_{r_i > r_j} |2^psi_i - 2^psi_j| |1 / log(1 + t_i) - 1 / log(1 + t_j)| "
     "log sigmoid(s_i - s_j), t_i = place of s_i from the top, without gradient",
 )
 def lipo_lambda(
-    rankings: ListwiseScores,
-    *,
-    beta: Beta = 0.05,
-    labels: Literal["scaled", "given"] = "scaled",
+    rankings: ListwiseScores, *, beta: Beta = 0.05, labels: Labels = "scaled"
 ) -> LossOutput:
     """LiPO-lambda: pairwise logistic losses, weighed by what swapping the two would cost.
 
     The cost is the change of the discounted cumulative gain (LambdaLoss): a pair weighs more the
     further its labels lie apart and the nearer the policy's own order has one of them to the top.
-    Logarithms of places are natural, as in the paper's code for ranking; base 2 would multiply all
-    losses by 0.69. Where the policy scores two answers the same, as all at the start, the better
+    Where the policy scores two answers the same, as all at the start, the better
     one takes the higher place, so that no pair begins without weight.
-
-    Args:
-        labels: scaled maps the rewards of each ranking to [0, 1], its best answer to 1 and its
-            worst to 0; given takes rewards that lie between 0 and 1 as they are.
     """
     scores, grid, better = _scores(rankings, beta)
     gains = 2 ** _labels(rankings, labels)
+    # Natural logarithms, as in the paper's code; base 2 would multiply all losses by 0.69.
     discounts = 1 / (1 + _places(grid.detach(), rankings)).log()
     weights = _differences(gains).abs() * _differences(discounts).abs()
     losses = -log_sigmoid(_differences(grid)) * weights
@@ -60,11 +65,6 @@ def lipo_lambda(
 
 
 @objective(
-    name="lipo_pairwise",
-    slug="lipo",
-    feedback=FEEDBACK,
-    needs_reference=True,
-    paper=PAPER,
     formula="-sum_{r_i > r_j} log sigmoid(s_i - s_j)",
 )
 def lipo_pairwise(rankings: ListwiseScores, *, beta: Beta = 0.05) -> LossOutput:
@@ -75,11 +75,6 @@ def lipo_pairwise(rankings: ListwiseScores, *, beta: Beta = 0.05) -> LossOutput:
 
 
 @objective(
-    name="lipo_hinge",
-    slug="lipo",
-    feedback=FEEDBACK,
-    needs_reference=True,
-    paper=PAPER,
     formula="sum_{r_i > r_j} max(0, margin - (s_i - s_j))",
 )
 def lipo_hinge(
@@ -98,27 +93,15 @@ def lipo_hinge(
 
 
 @objective(
-    name="lipo_pointwise",
-    slug="lipo",
-    feedback=FEEDBACK,
-    needs_reference=True,
-    paper=PAPER,
     formula="sum_i (psi_i - s_i)^2",
 )
 def lipo_pointwise(
-    rankings: ListwiseScores,
-    *,
-    beta: Beta = 0.05,
-    labels: Literal["scaled", "given"] = "scaled",
+    rankings: ListwiseScores, *, beta: Beta = 0.05, labels: Labels = "scaled"
 ) -> LossOutput:
     """LiPO's pointwise loss: the implicit reward of every answer is regressed on its label.
 
     The only one of the family that looks at each answer by itself. It draws rewards to numbers, not
     to an order, and an answer's log-ratio is never free to drift with the others.
-
-    Args:
-        labels: scaled maps the rewards of each ranking to [0, 1], its best answer to 1 and its
-            worst to 0; given takes rewards that lie between 0 and 1 as they are.
     """
     scores, grid, _ = _scores(rankings, beta)
     # Where a shorter ranking has ended both are 0.
@@ -127,28 +110,16 @@ def lipo_pointwise(
 
 
 @objective(
-    name="lipo_softmax",
-    slug="lipo",
-    feedback=FEEDBACK,
-    needs_reference=True,
-    paper=PAPER,
     formula="-sum_i softmax(psi)_i log softmax(s)_i",
 )
 def lipo_softmax(
-    rankings: ListwiseScores,
-    *,
-    beta: Beta = 0.05,
-    labels: Literal["scaled", "given"] = "scaled",
+    rankings: ListwiseScores, *, beta: Beta = 0.05, labels: Labels = "scaled"
 ) -> LossOutput:
     """LiPO's softmax loss (ListNet): the distribution of rewards is drawn to that of the labels.
 
     Both distributions are a softmax over the answers of a ranking, as in ListNet. It is least at
     rewards that differ as the labels do, so that, unlike in pairwise losses, no answer is pushed
     without end.
-
-    Args:
-        labels: scaled maps the rewards of each ranking to [0, 1], its best answer to 1 and its
-            worst to 0; given takes rewards that lie between 0 and 1 as they are.
     """
     scores, grid, _ = _scores(rankings, beta)
     _, present = to_grid(scores, rankings.ranking)
@@ -159,11 +130,6 @@ def lipo_softmax(
 
 
 @objective(
-    name="lipo_listmle",
-    slug="lipo",
-    feedback=FEEDBACK,
-    needs_reference=True,
-    paper=PAPER,
     formula="-sum_i [s_i - log(exp(s_i) + sum_{j: r_j < r_i} exp(s_j))]",
 )
 def lipo_listmle(rankings: ListwiseScores, *, beta: Beta = 0.05) -> LossOutput:
@@ -176,14 +142,14 @@ def lipo_listmle(rankings: ListwiseScores, *, beta: Beta = 0.05) -> LossOutput:
 
 
 def _scores(rankings: ListwiseScores, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """s flat `[m]` and by ranking `[rankings, longest]`; pairs `[rankings, i, j]`, i better."""
+    """Return s flat `[m]` and by ranking, and which pairs count, `[rankings, i, j]`."""
     scores = beta * rankings.completions.log_ratio()
     grid, _ = to_grid(scores, rankings.ranking)
     return scores, grid, better_than(rankings)
 
 
 def _labels(rankings: ListwiseScores, labels: str) -> Tensor:
-    """psi, `[rankings, longest]`; 0 where a ranking has ended, or is tied throughout."""
+    """Return psi, `[rankings, longest]`; 0 where a ranking has ended, or is tied throughout."""
     rewards, present = to_grid(rankings.rewards, rankings.ranking)
     if labels == "given":
         return rewards
@@ -194,23 +160,21 @@ def _labels(rankings: ListwiseScores, labels: str) -> Tensor:
 
 
 def _places(scores: Tensor, rankings: ListwiseScores) -> Tensor:
-    """Place of every score from the top of its ranking, from 1, as numbers `[rankings, longest]`.
+    """Count the place of every score from the top, from 1, as numbers `[rankings, longest]`.
 
     Equal scores stand in the order of their rewards, equal rewards in the order given.
     """
     rewards, present = to_grid(rankings.rewards, rankings.ranking)
-    order = positions(scores.shape[1], scores)
-    earlier = order.unsqueeze(1) < order.unsqueeze(0)
-    rewards_above = _differences(rewards) > 0
-    rewards_tied = _differences(rewards) == 0
-    scores_above = _differences(scores) > 0
-    scores_tied = _differences(scores) == 0
-    above = scores_above | (scores_tied & (rewards_above | (rewards_tied & earlier)))
-    return 1 + (above & present.unsqueeze(2)).sum(dim=1).to(scores.dtype)
+    rewards, scores = (x.masked_fill(~present, -float("inf")) for x in (rewards, scores))
+    # Two stable sorts, the weaker key first, as of a table by two columns.
+    order = rewards.argsort(dim=1, descending=True, stable=True)
+    order = order.gather(1, scores.gather(1, order).argsort(dim=1, descending=True, stable=True))
+    # Inverted: the place of every answer, not the answer at every place.
+    return 1 + order.argsort(dim=1).to(scores.dtype)
 
 
 def _differences(values: Tensor) -> Tensor:
-    """value i - value j, `[rankings, i, j]`."""
+    """Subtract value j from value i, `[rankings, i, j]`."""
     return values.unsqueeze(2) - values.unsqueeze(1)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from accordant.base.options import NonNegative
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.ranking import ListwiseScores
-from accordant.objectives.numerics import join_last, to_grid
+from accordant.objectives.numerics import join, to_grid
 from accordant.objectives.registry import Beta, objective
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 @objective(
-    name="plackett_luce",
     feedback=("ranking", "comparison"),
     needs_reference=True,
     paper="arXiv:2305.18290 Direct Preference Optimization: Your Language Model is Secretly a "
@@ -41,7 +40,6 @@ def plackett_luce(rankings: ListwiseScores, *, beta: Beta = 0.1) -> LossOutput:
 
 
 @objective(
-    name="pro",
     feedback=("ranking", "comparison"),
     needs_reference=False,
     paper="arXiv:2306.17492 Preference Ranking Optimization for Human Alignment",
@@ -59,10 +57,8 @@ def pro(
     The gaps between rewards sharpen each comparison: an answer far below is pushed down harder than
     one that is nearly as good. They multiply log-probabilities per token, so rewards should be of
     the order of 1; rankings without numbers have gaps of whole ranks, and for those the paper's
-    form without a reward model, `temperature=constant`, is the usual one. The imitation term takes
-    the best answer's log-probability summed over its tokens and grows with the square of the
-    ranking's length, as in the authors' code; answers that share the first place share it equally.
-    Answers with equal rewards are not compared with each other. An implicit reward is p_i.
+    form without a reward model, `temperature=constant`, is the usual one. Answers with
+    equal rewards are not compared with each other. An implicit reward is p_i.
 
     Args:
         sft_weight: weight of imitating the best answer.
@@ -79,13 +75,14 @@ def pro(
     losses = order_loss(grid, better, gaps)
     sums, _ = to_grid(rankings.completions.policy.sum(), rankings.ranking)
     best = present & ~better.any(dim=1)
+    # Summed over tokens, where comparisons take means; answers that share the first place share it.
     imitation = -(sums * best).sum(dim=1) / best.sum(dim=1)
+    # Grows with the square of the ranking's length, as in the authors' code.
     others = (present.sum(dim=1) - 1).to(grid.dtype)
     return LossOutput(losses + sft_weight * others.square() * imitation, scores.detach())
 
 
 @objective(
-    name="aft",
     feedback=("ranking", "comparison"),
     needs_reference=False,
     paper="arXiv:2309.02144 Making Large Language Models Better Reasoners with Alignment",
@@ -135,12 +132,13 @@ def aft(
         exponents.append(_boundary(grid, better, margin))
     terms = [e.masked_fill(~better, -float("inf")).flatten(start_dim=1) for e in exponents]
     # The column of zeros is the 1 inside the logarithm.
-    pushes = join_last([grid.new_zeros(grid.shape[0], 1), *terms]).logsumexp(dim=1)
+    pushes = join([grid.new_zeros(grid.shape[0], 1), *terms], dim=1).logsumexp(dim=1)
     return LossOutput(imitation + pushes, scores.detach())
 
 
 def _boundary(grid: Tensor, better: Tensor, margin: float) -> Tensor:
-    """2 B_j - p_i - p_j, `[rankings, i, j]`; only the worse answer j carries a gradient."""
+    """Compute 2 B_j - p_i - p_j, `[rankings, i, j]`; only the worse answer j has a gradient."""
+    # Held constant, or lowering the better answers would lower the boundary as well.
     fixed = grid.detach()
     above = fixed.unsqueeze(2).expand_as(better).masked_fill(~better, float("inf"))
     lowest = above.amin(dim=1).masked_fill(~better.any(dim=1), 0.0)
@@ -149,7 +147,7 @@ def _boundary(grid: Tensor, better: Tensor, margin: float) -> Tensor:
 
 
 def better_than(rankings: ListwiseScores) -> Tensor:
-    """Which answers of a ranking are better than which, by their rewards.
+    """Find which answers of a ranking are better than which, by their rewards.
 
     Returns:
         bool `[rankings, i, j]`: True where answer i has a greater reward than answer j of the same
@@ -160,27 +158,24 @@ def better_than(rankings: ListwiseScores) -> Tensor:
 
 
 def strictly_above(values: Tensor, present: Tensor) -> Tensor:
-    """Where value i exceeds value j, both present; from `[rankings, longest]`, as `better_than`."""
+    """Find where value i exceeds value j of `[rankings, longest]`, both present; `[.., i, j]`."""
     both = present.unsqueeze(1) & present.unsqueeze(2)
     return both & (values.unsqueeze(2) > values.unsqueeze(1))
 
 
 def order_loss(scores: Tensor, better: Tensor, factors: Tensor | None = None) -> Tensor:
-    """Negative log-likelihood of choosing every answer from itself and those below it, summed.
+    """Sum -log of the chance to choose every answer from itself and those below, `[rankings]`.
 
     Args:
         scores: `[rankings, longest]`.
         better: from `better_than`, `[rankings, i, j]`.
         factors: multiply the scores of those below, `[rankings, i, j]`; answer i itself takes its
             largest factor. All 1 when None.
-
-    Returns:
-        one loss per ranking, `[rankings]`.
     """
-    own, below = scores, scores.unsqueeze(1).expand_as(better)
+    chosen, below = scores, scores.unsqueeze(1).expand_as(better)
     if factors is not None:
-        own, below = scores * factors.amax(dim=2), below * factors
+        chosen, below = scores * factors.amax(dim=2), below * factors
     below = below.masked_fill(~better, -float("inf"))
     # Last column: the answer itself, so that one with nothing below it costs exactly nothing.
-    candidates = join_last([below, own.unsqueeze(2)])
-    return (candidates.logsumexp(dim=2) - own).sum(dim=1)
+    candidates = join([below, chosen.unsqueeze(2)], dim=2)
+    return (candidates.logsumexp(dim=2) - chosen).sum(dim=1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from accordant.base.options import Fraction, HalfOpenHalf, NonNegative, Positive
+from accordant.base.options import Fraction, NonNegative, Positive
 from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.numerics import bounded_exp, join, log_sigmoid
@@ -22,39 +22,39 @@ from accordant.objectives.registry import Beta, objective
 if TYPE_CHECKING:
     from torch import Tensor
 
-# exo divides by the share, so that it cannot be zero.
+# With half of the labels wrong they say nothing, and robust_dpo would divide by zero.
+Smoothing = Annotated[
+    float,
+    Field(
+        ge=0.0,
+        lt=0.5,
+        description="assumed share of comparisons labelled the wrong way round.",
+    ),
+]
+# exo takes the logarithm of the share, so that it cannot be zero.
 Doubt = Annotated[float, Field(gt=0.0, lt=0.5)]
 
 
 @objective(
-    name="dpo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2305.18290 Direct Preference Optimization: Your Language Model is Secretly a "
     "Reward Model, eq. 7",
     formula="-(1 - e) log sigmoid(beta m) - e log sigmoid(-beta m), e = label_smoothing",
 )
-def dpo(
-    pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: HalfOpenHalf = 0.0
-) -> LossOutput:
+def dpo(pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: Smoothing = 0.0) -> LossOutput:
     """Direct preference optimisation: logistic loss on the margin of implicit rewards.
 
     With label smoothing it is conservative DPO (Mitchell, 'A note on DPO with noisy preferences',
     2023): labels are taken to be wrong with probability `label_smoothing`, and the loss is least at
     a finite margin, m = log((1 - e) / e) / beta.
-
-    Args:
-        label_smoothing: assumed share of comparisons labelled the wrong way round.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     logits = beta * (chosen - rejected)
     losses = -(1 - label_smoothing) * log_sigmoid(logits) - label_smoothing * log_sigmoid(-logits)
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
 
 @objective(
-    name="ipo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2310.12036 A General Theoretical Paradigm to Understand Learning from Human "
     "Preferences, eq. 17",
@@ -73,16 +73,14 @@ def ipo(
         tau: strength of the pull towards the reference; the target margin is 1 / (2 tau) nats.
         length_normalised: divide each log-ratio by its answer's tokens.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     if length_normalised:
-        chosen, rejected = per_token(chosen, pairs.chosen), per_token(rejected, pairs.rejected)
+        chosen, rejected = pairs.per_token(chosen, rejected)
     losses = (chosen - rejected - 1 / (2 * tau)) ** 2
     return LossOutput(losses, implicit_rewards(chosen, rejected, tau))
 
 
 @objective(
-    name="rpo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2405.16436 Provably Mitigating Overoptimization in RLHF: Your SFT Loss is "
     "Implicitly an Adversarial Regularizer",
@@ -108,7 +106,7 @@ def rpo(
         eta: weight of the chosen answer's negative log-likelihood, beside beta.
         sft: whether that is summed over the answer's tokens, or averaged and weighed without beta.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     policy = pairs.chosen.policy
     # beta eta: in the theory the whole objective is divided by what weighs the KL term.
     likelihood = beta * policy.sum() if sft == "sum" else policy.mean()
@@ -118,8 +116,6 @@ def rpo(
 
 
 @objective(
-    name="ln_dpo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2407.15229 A Practical Analysis of Human Alignment with *PO",
     formula="-log sigmoid(beta (h(chosen) / |chosen| - h(rejected) / |rejected|))",
@@ -127,47 +123,40 @@ def rpo(
 def ln_dpo(pairs: PairwiseScores, *, beta: Positive = 2.0) -> LossOutput:
     """Length-normalised DPO: the margin is that of mean log-ratios per token.
 
-    For two answers of n tokens it is DPO at beta / n, so beta is larger here. Every token counts,
-    the end-of-turn token as well. TRL's name is `sigmoid_norm`.
+    For two answers of n tokens it is DPO at beta / n, so beta is larger here. TRL's name is
+    `sigmoid_norm`.
 
     Args:
         beta: strength of the pull towards the reference, per token; larger stays nearer to it.
     """
-    chosen = per_token(pairs.chosen.log_ratio(), pairs.chosen)
-    rejected = per_token(pairs.rejected.log_ratio(), pairs.rejected)
+    # The end-of-turn token counts, as every token does.
+    chosen, rejected = pairs.per_token(*pairs.log_ratios())
     losses = -log_sigmoid(beta * (chosen - rejected))
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
 
 @objective(
-    name="robust_dpo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2403.00409 Provably Robust DPO: Aligning Language Models with Noisy Feedback",
     formula="(-(1 - e) log sigmoid(beta m) + e log sigmoid(-beta m)) / (1 - 2 e), "
     "e = label_smoothing",
 )
 def robust_dpo(
-    pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: HalfOpenHalf = 0.1
+    pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: Smoothing = 0.1
 ) -> LossOutput:
     """Robust DPO: DPO's loss on clean labels, estimated without bias from noisy ones.
 
     If a share `label_smoothing` of the labels was flipped at random, its mean over the flips is
     the loss of the labels before. Unlike conservative DPO (`dpo` with label smoothing) it keeps
     DPO's minimum, at the price of a larger variance; a loss can be negative.
-
-    Args:
-        label_smoothing: share of comparisons taken to be labelled the wrong way round.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     logits, e = beta * (chosen - rejected), label_smoothing
     losses = (-(1 - e) * log_sigmoid(logits) + e * log_sigmoid(-logits)) / (1 - 2 * e)
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
 
 @objective(
-    name="exo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2402.00856 Towards Efficient Exact Optimization of Language Model Alignment, "
     "eq. 16",
@@ -184,7 +173,7 @@ def exo(pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: Doubt = 0.0
     Args:
         label_smoothing: probability that the label is wrong; the loss has no minimum at 0.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     logits = beta * (chosen - rejected)
     right = logits.sigmoid() * (log_sigmoid(logits) - math.log1p(-label_smoothing))
     wrong = (-logits).sigmoid() * (log_sigmoid(-logits) - math.log(label_smoothing))
@@ -192,7 +181,6 @@ def exo(pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: Doubt = 0.0
 
 
 @objective(
-    name="dove",
     feedback=("joint_pair", "comparison"),
     needs_reference=True,
     paper="arXiv:2404.00530 Comparing Bad Apples to Good Oranges: Aligning Large Language Models "
@@ -209,7 +197,6 @@ def dove(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
 
 
 @objective(
-    name="dove_joint",
     slug="dove",
     feedback=("joint_pair", "comparison"),
     needs_reference=True,
@@ -228,8 +215,6 @@ def dove_joint(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
 
 
 @objective(
-    name="tdpo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2404.11999 Token-level Direct Preference Optimization, TDPO2",
     formula="-log sigmoid(beta (m - alpha (D(rejected) - sg D(chosen)))), "
@@ -243,12 +228,13 @@ def tdpo(pairs: PairwiseScores, *, beta: Beta = 0.1, alpha: Fraction = 0.5) -> L
     at once; here it is estimated from the answers' own tokens by r - 1 - log r, which needs only
     log-probabilities, so cached references work. The estimate is never negative and, for answers
     sampled from the reference, unbiased; for others it is a measure of divergence along the
-    answer. No gradient flows through the chosen answer's divergence.
+    answer.
 
     Args:
         alpha: weight of the difference in divergence; 0 is DPO.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
+    # Without gradient through the chosen answer's divergence: TDPO2, where TDPO1 lets it flow.
     held, moving = _divergence(pairs.chosen).detach(), _divergence(pairs.rejected)
     losses = -log_sigmoid(beta * (chosen - rejected - alpha * (moving - held)))
     metrics = {"divergence/chosen": held, "divergence/rejected": moving.detach()}
@@ -256,18 +242,13 @@ def tdpo(pairs: PairwiseScores, *, beta: Beta = 0.1, alpha: Fraction = 0.5) -> L
 
 
 def _divergence(answers: Sequences) -> Tensor:
-    """Sum over tokens of r - 1 - log r, r = policy / reference, `[n]`."""
+    """Sum r - 1 - log r over tokens, r = policy / reference, `[n]`: k3 of Schulman (2020)."""
     ratios = answers.token_log_ratios()
     return answers.policy.sum_tokens(bounded_exp(ratios) - 1 - ratios)
 
 
-def per_token(values: Tensor, answers: Sequences) -> Tensor:
-    """Values of answers (`[n]`) divided by their number of tokens."""
-    return values / answers.policy.lengths
-
-
 def implicit_rewards(chosen: Tensor, rejected: Tensor, beta: float | Tensor) -> Tensor:
-    """beta h of all chosen, then of all rejected answers, `[2n]`, without gradient.
+    """Join beta h of all chosen, then of all rejected answers, `[2n]`, without gradient.
 
     `beta` is one number or one per pair, `[n]`.
     """

@@ -21,8 +21,6 @@ APO = (
 
 
 @objective(
-    name="apo_zero",
-    feedback="comparison",
     needs_reference=True,
     paper=f"{APO}, eq. 7",
     formula="1 - sigmoid(beta h(w)) + sigmoid(beta h(l))",
@@ -33,14 +31,12 @@ def apo_zero(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     Both are anchored at the reference, so neither can drift with the other. For chosen answers
     that are better than what the model says itself.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     losses = (-beta * chosen).sigmoid() + (beta * rejected).sigmoid()
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
 
 @objective(
-    name="apo_down",
-    feedback="comparison",
     needs_reference=True,
     paper=f"{APO}, eq. 8",
     formula="sigmoid(beta h(w)) + 1 - sigmoid(beta (h(w) - h(l)))",
@@ -50,14 +46,12 @@ def apo_down(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
 
     For models that are already better than the chosen answers.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     losses = (beta * chosen).sigmoid() + (beta * (rejected - chosen)).sigmoid()
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
 
 @objective(
-    name="sppo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2405.00675 Self-Play Preference Optimization for Language Model Alignment, "
     "eq. 4.7",
@@ -73,14 +67,12 @@ def sppo(pairs: PairwiseScores, *, beta: Positive = 0.001) -> LossOutput:
     Args:
         beta: strength of the pull towards the reference; the targets are +-1 / (2 beta) nats.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     losses = (chosen - 0.5 / beta) ** 2 + (rejected + 0.5 / beta) ** 2
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
 
 @objective(
-    name="nca",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2402.05369 Noise Contrastive Alignment of Language Models with Explicit Rewards",
     formula="-log sigmoid(beta h(w)) - 0.5 log sigmoid(-beta h(w)) - 0.5 log sigmoid(-beta h(l))",
@@ -92,7 +84,7 @@ def nca(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     together with the rejected one. Its reward has a finite optimum, beta h(w) = log 2. TRL's name
     is `nca_pair`.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     losses = -log_sigmoid(beta * chosen)
     losses = losses - 0.5 * (log_sigmoid(-beta * chosen) + log_sigmoid(-beta * rejected))
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))

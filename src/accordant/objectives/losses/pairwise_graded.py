@@ -19,8 +19,6 @@ from accordant.objectives.registry import Beta, objective
 
 
 @objective(
-    name="irepo",
-    feedback="comparison",
     needs_reference=True,
     prepare=(Votes(),),
     paper="arXiv:2405.15230 iREPO: implicit Reward Pairwise Difference based Empirical Preference "
@@ -40,7 +38,7 @@ def irepo(pairs: PairwiseScores, *, beta: Beta = 0.1, smoothing: Positive = 1.0)
     Args:
         smoothing: votes added to each side (Laplace); larger trusts few votes less.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     votes = pairs.attached.numbers.get("votes")
     if votes is None:
         target = chosen.new_tensor(math.log1p(1 / smoothing)).expand_as(chosen)
@@ -53,9 +51,7 @@ def irepo(pairs: PairwiseScores, *, beta: Beta = 0.1, smoothing: Positive = 1.0)
 
 
 @objective(
-    name="mm_dpo",
     slug="mm-rlhf",
-    feedback="comparison",
     needs_reference=True,
     prepare=(RewardGaps(),),
     paper="arXiv:2502.10391 MM-RLHF: The Next Step Forward in Multimodal LLM Alignment",
@@ -78,7 +74,7 @@ def mm_dpo(
         weight: by how much beta can grow; 0 is DPO.
         rate: how fast it grows with the gap, per unit of the scores.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     gaps = pairs.attached.number("reward_gap").clamp(min=0)
     scaled = beta * (1 - weight * (-rate * gaps).expm1())
     losses = -log_sigmoid(scaled * (chosen - rejected))

@@ -46,8 +46,6 @@ DERIVATIVES: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 @objective(
-    name="gpo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2402.05749 Generalized Preference Optimization: A Unified Approach to Offline "
     "Alignment, table 1",
@@ -65,14 +63,12 @@ def gpo(pairs: PairwiseScores, *, link: Link = "logistic", beta: Beta = 0.1) -> 
     Args:
         link: which function of the scaled margin is minimised.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     losses = LINKS[link](beta * (chosen - rejected))
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
 
 @objective(
-    name="hinge",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2309.06657 Statistical Rejection Sampling Improves Preference Optimization, "
     "hinge-norm",
@@ -90,8 +86,6 @@ def hinge(pairs: PairwiseScores, *, beta: Positive = 0.1) -> LossOutput:
 
 
 @objective(
-    name="discopo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2406.08414 Discovering Preference Optimization Algorithms with and for Large "
     "Language Models, eq. 5",
@@ -108,7 +102,7 @@ def discopo(pairs: PairwiseScores, *, beta: Beta = 0.1, tau: Positive = 0.05) ->
     Args:
         tau: width of the switch between the two parts, in units of z.
     """
-    chosen, rejected = pairs.chosen.log_ratio(), pairs.rejected.log_ratio()
+    chosen, rejected = pairs.log_ratios()
     logits = beta * (chosen - rejected)
     logistic = -log_sigmoid(logits) * (-logits / tau).sigmoid()
     # One exponent: exp(-z) alone overflows where the switch has long closed.
@@ -117,8 +111,6 @@ def discopo(pairs: PairwiseScores, *, beta: Beta = 0.1, tau: Positive = 0.05) ->
 
 
 @objective(
-    name="f_dpo",
-    feedback="comparison",
     needs_reference=True,
     paper="arXiv:2309.16240 Beyond Reverse KL: Generalizing Direct Preference Optimization with "
     "Diverse Divergence Constraints",

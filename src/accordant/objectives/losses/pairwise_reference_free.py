@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accordant.base.options import HalfOpenHalf, NonNegative, Positive
+from accordant.base.options import NonNegative, Positive
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.losses.pairwise import implicit_rewards
+from accordant.objectives.losses.pairwise import Smoothing, implicit_rewards
 from accordant.objectives.numerics import log_complement, log_sigmoid, where
 from accordant.objectives.registry import objective
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 
 @objective(
-    name="simpo",
-    feedback="comparison",
     needs_reference=False,
     paper="arXiv:2405.14734 SimPO: Simple Preference Optimization with a Reference-Free Reward, "
     "eq. 6",
@@ -42,8 +40,6 @@ def simpo(pairs: PairwiseScores, *, beta: Positive = 2.0, gamma: NonNegative = 1
 
 
 @objective(
-    name="orpo",
-    feedback="comparison",
     needs_reference=False,
     paper="arXiv:2403.07691 ORPO: Monolithic Preference Optimization without Reference Model, "
     "eq. 6 and 7",
@@ -67,8 +63,6 @@ def orpo(pairs: PairwiseScores, *, beta: NonNegative = 0.1) -> LossOutput:
 
 
 @objective(
-    name="cpo",
-    feedback="comparison",
     needs_reference=False,
     paper="arXiv:2401.08417 Contrastive Preference Optimization: Pushing the Boundaries of LLM "
     "Performance in Machine Translation, eq. 3",
@@ -80,29 +74,26 @@ def cpo(
     *,
     beta: Positive = 0.1,
     sft_weight: NonNegative = 1.0,
-    label_smoothing: HalfOpenHalf = 0.0,
+    label_smoothing: Smoothing = 0.0,
 ) -> LossOutput:
     """Contrastive preference optimisation: DPO with a uniform reference, and fine-tuning.
 
-    The second term is the mean over the chosen answer's tokens, as public code has it where the
-    paper writes a sum. TRL averages it over all tokens of the batch instead (`cpo_alpha`).
+    TRL calls the weight of the second term `cpo_alpha`.
 
     Args:
         beta: scale of log-probabilities.
         sft_weight: weight of the chosen answer's negative log-likelihood per token.
-        label_smoothing: assumed share of comparisons labelled the wrong way round.
     """
     chosen, rejected = pairs.chosen.policy.sum(), pairs.rejected.policy.sum()
     logits, likelihood = beta * (chosen - rejected), pairs.chosen.policy.mean()
     losses = -(1 - label_smoothing) * log_sigmoid(logits) - label_smoothing * log_sigmoid(-logits)
+    # A mean, as in public code, where the paper writes a sum; TRL's is over the batch's tokens.
     losses = losses - sft_weight * likelihood
     metrics = {"nll/chosen": -likelihood.detach()}
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)
 
 
 @objective(
-    name="slic",
-    feedback="comparison",
     needs_reference=False,
     paper="arXiv:2305.10425 SLiC-HF: Sequence Likelihood Calibration with Human Feedback",
     formula="max(0, delta - L(w) + L(l)) - sft_weight L(w)",
@@ -127,8 +118,6 @@ def slic(
 
 
 @objective(
-    name="mapo",
-    feedback="comparison",
     needs_reference=False,
     paper="arXiv:2406.06424 Margin-aware Preference Optimization for Aligning Diffusion Models "
     "without Reference",
@@ -156,8 +145,9 @@ def mapo(pairs: PairwiseScores, *, beta: NonNegative = 0.1, scale: Positive = 10
 
 
 def bose(u: Tensor) -> Tensor:
-    """u / (exp(u) - 1) of numbers not below 0: 1 at 0, falling towards 0, exact at both ends."""
+    """Compute u / (exp(u) - 1) of numbers not below 0: 1 at 0, falling to 0, exact at both ends."""
     series = 1 - u / 2 + u**2 / 12 - u**4 / 720  # exact to float64 where it is used
+    # Each branch sees only numbers it is finite on: a NaN that `where` drops still has a gradient.
     away = u.clamp(min=0.01)
     return where(u < 0.01, series, away * (-away).exp() / -(-away).expm1())
 

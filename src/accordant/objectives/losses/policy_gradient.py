@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 @objective(
-    name="copg",
     feedback=("ranking", "comparison"),
     needs_reference=True,
     paper="arXiv:2406.19185 Contrastive Policy Gradient: Aligning LLMs on sequence-level scores in "
@@ -40,10 +39,9 @@ def copg(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutput:
     policy gradient nor one with a baseline of rewards alone achieves off-policy.
 
     Divided by beta, so that the gradient of a pair is (Q_1 - Q_2)(grad log pi(y_1) - grad log
-    pi(y_2)) at any beta, and averaged over the pairs of a prompt, so that more answers do not
-    weigh more. For two answers with rewards a distance 1/2 apart it is IPO with tau = beta, times
-    beta / 2. Rankings and comparisons without numbers count minus the rank as reward. A prompt with
-    one answer has nothing to contrast and zero loss.
+    pi(y_2)) at any beta. For two answers with rewards a distance 1/2 apart it is IPO with
+    tau = beta, times beta / 2. Rankings and comparisons without numbers count minus the rank as
+    reward. A prompt with one answer has nothing to contrast and zero loss.
 
     Args:
         beta: strength of the pull towards the reference, in units of the reward per nat.
@@ -53,6 +51,7 @@ def copg(rankings: ListwiseScores, *, beta: Positive = 0.1) -> LossOutput:
     grid, present = to_grid(regularised, rankings.ranking)
     counts = present.sum(dim=1).to(grid.dtype)
     centred = (grid - (grid.sum(dim=1) / counts).unsqueeze(1)).masked_fill(~present, 0.0)
+    # Over the pairs of a prompt, so that more answers do not weigh more:
     # sum_{i<j} (Q_i - Q_j)^2 = n sum_i (Q_i - mean)^2, over n (n - 1) / 2 pairs.
     losses = centred.square().sum(dim=1) / ((counts - 1).clamp(min=1) * beta)
     return LossOutput(losses, beta * log_ratios.detach())
@@ -88,9 +87,6 @@ DIVERGENCES: Mapping[str, Divergence] = {
 
 
 @objective(
-    name="f_dpg",
-    slug="f-dpg",
-    feedback="ranking",
     needs_reference=True,
     on_policy=True,
     paper="arXiv:2302.08215 Aligning Language Models with Preferences through f-divergence "
@@ -134,6 +130,7 @@ def f_dpg(
         clip: log t counts as at most this far from 0, nats.
     """
     logps = rankings.completions.policy.sum()
+    # The ratio to the target weighs samples; a gradient through it would be of another quantity.
     log_ratios = rankings.completions.log_ratio().detach()
     if target == "posterior":
         gaps = log_ratios - rankings.rewards / beta
@@ -142,6 +139,7 @@ def f_dpg(
     log_t, present = to_grid(gaps, rankings.ranking)
     counts = present.sum(dim=1, keepdim=True).to(log_t.dtype)
     if normalise:
+        # log Z, from the mean of p Z / pi over the prompt's own samples.
         inverse = (-log_t).masked_fill(~present, -float("inf"))
         log_t = log_t + inverse.logsumexp(dim=1, keepdim=True) - counts.log()
     log_t = log_t.clamp(-clip, clip)
@@ -159,6 +157,6 @@ def f_dpg(
 
 
 def _of_the_others(slopes: Tensor, counts: Tensor, divergence: Divergence) -> Tensor:
-    """Mean of f'(t) over a prompt's other samples, `[rankings, longest]`; f'(1) where none is."""
+    """Average f'(t) over a prompt's other samples, `[rankings, longest]`; f'(1) without any."""
     others = (slopes.sum(dim=1, keepdim=True) - slopes) / (counts - 1).clamp(min=1)
     return where(counts > 1, others, divergence.slope(slopes.new_zeros(())).expand_as(slopes))

@@ -23,8 +23,6 @@ LEAST_REST = 1e-5
 
 
 @objective(
-    name="cut",
-    feedback="judgment",
     needs_reference=False,
     labels=(True, False),
     paper="arXiv:2312.14591 Reasons to Reject? Aligning Language Models with Judgments",
@@ -40,12 +38,9 @@ def cut(
     Without the judgment it is pushed down by unlikelihood; all other tokens are imitated. Given the
     judgment, an answer judged bad is imitated too, which keeps the contrast sharp. An answer judged
     good is imitated without its judgment. Which tokens are flagged is decided by the policy of the
-    moment and carries no gradient. Averages are over an answer's own tokens, and every answer
-    counts the same: the authors' scripts give a device one answer at a time.
-
-    The paper weighs a flagged token by a power of its probability; the authors' code, which is
-    followed here, by the constant `alpha`, and takes 1 - p as 1e-5 where p is exactly 1. Its online
-    setting is a threshold of 1.1 with alpha 1, its offline one 1.2 with 0.5.
+    moment. Averages are over an answer's own tokens, and every answer counts the same: the authors'
+    scripts give a device one answer at a time. The authors' online setting is a threshold of 1.1
+    with alpha 1, their offline one 1.2 with 0.5.
 
     Args:
         threshold: a token is flagged when the judgment multiplies its probability by more than
@@ -54,7 +49,8 @@ def cut(
     """
     flagged = complained_of(judgments, threshold)
     plain, judged = judgments.plain.policy, judgments.judged.policy
-    unlikelihood = -alpha * log_complement(plain.logps)
+    # The paper weighs by a power of the token's probability; the authors' code, and this, by alpha.
+    unlikelihood = -alpha * log_rest(plain.logps)
     contrast = plain.mean_tokens(where(flagged, unlikelihood, -plain.logps))
     losses = where(judgments.good, contrast, (contrast - judged.mean()) / 2)
     share = plain.mean_tokens(flagged.to(losses.dtype)).detach()
@@ -62,7 +58,7 @@ def cut(
 
 
 def complained_of(judgments: JudgmentScores, threshold: float) -> Tensor:
-    """Which tokens of answers judged bad the judgment makes likelier by more than `threshold`.
+    """Find the tokens of bad answers that the judgment makes likelier by more than `threshold`.
 
     Returns:
         bool `[tokens]`, without gradient.
@@ -72,7 +68,8 @@ def complained_of(judgments: JudgmentScores, threshold: float) -> Tensor:
     return (ratio > threshold) & ~judgments.good[plain.owner]
 
 
-def log_complement(logps: Tensor) -> Tensor:
-    """log(1 - p) from log p, with a finite value and gradient at p = 1."""
+def log_rest(logps: Tensor) -> Tensor:
+    """Compute log(1 - p) from log p, with a finite value and gradient at p = 1."""
     rest = -logps.expm1()
+    # Added only where it is 0, so that all other numbers, and their gradients, stay exact.
     return (rest + LEAST_REST * (rest == 0)).log()
