@@ -259,6 +259,63 @@ def test_earlier_thinking_that_a_template_drops_only_from_the_whole_is_refused_b
     assert error.value.where == "a.jsonl, row 2"
 
 
+def test_thoughts_that_a_template_drops_from_answers_are_trained_as_they_stand(raw: Any) -> None:
+    template = CHATML.replace("{{ m['content'] }}", "{{ m['content'].split('</think>')[-1] }}")
+    rendering = Rendering(chat_template=template)
+    texts = ("<think>\nsum\n</think>\n\n4", "<think>\nguess\n</think>\n\n4")
+    record = Comparison((user("2+2?"),), *map(assistant, texts))
+    encoded = encode([record], raw, rendering, max_tokens=None)
+    tree = encoded.examples[0].trees[0]
+    assert tuple(raw.decode(ids) for ids in tree.continuations) == tuple(
+        f"{text}<|im_end|>" for text in texts
+    )
+    assert tree.prompt == encode_prompt(record.prompt, raw, rendering)
+    assert "leaves thoughts out" in encoded.notes[0]
+
+
+def test_a_thought_that_the_prompt_opens_goes_on_in_the_answer(raw: Any) -> None:
+    template = CHATML.replace(
+        "{{ m['content'] }}",
+        "{% if m['role'] == 'assistant' %}<think>\n{{ m['content'].removeprefix('<think>\n') }}"
+        "{% else %}{{ m['content'] }}{% endif %}",
+    ).replace("<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n<think>\n{% endif %}")
+    record = Demonstration("hi", "<think>\nsum\n</think>\n\n4")
+    encoded = encode([record], raw, Rendering(chat_template=template), max_tokens=None)
+    tree = encoded.examples[0].trees[0]
+    assert raw.decode(tree.prompt).endswith("<think>\n")
+    assert raw.decode(tree.continuations[0]) == "sum\n</think>\n\n4<|im_end|>"
+
+
+def test_an_answer_that_a_template_cuts_is_refused_by_row(raw: Any) -> None:
+    template = CHATML.replace("{{ m['content'] }}", "{{ m['content'].split('#')[0] }}")
+    record = Demonstration("hi", "yes # no", Origin("a.jsonl", 3))
+    with pytest.raises(UserError, match="leaves out a part of the answer") as error:
+        encode([record], raw, Rendering(chat_template=template), max_tokens=None)
+    assert error.value.where == "a.jsonl, row 3"
+
+
+def test_what_a_template_writes_before_every_answer_is_told(raw: Any) -> None:
+    template = CHATML.replace(
+        "{{ m['content'] }}",
+        "{% if m['role'] == 'assistant' %}<think></think>{% endif %}{{ m['content'] }}",
+    )
+    encoded = encode(
+        [Demonstration("hi", "yes")], raw, Rendering(chat_template=template), max_tokens=None
+    )
+    assert raw.decode(encoded.examples[0].trees[0].continuations[0]).startswith("<think></think>")
+    assert "before every answer" in encoded.notes[0]
+
+
+def test_a_template_that_ends_what_is_no_generation_prompt_is_read(raw: Any) -> None:
+    template = CHATML.replace(
+        "{% if add_generation_prompt %}",
+        "{% if not add_generation_prompt %}{{ eos_token }}{% else %}",
+    )
+    rendering = Rendering(chat_template=template)
+    encoded = encode([Demonstration("hi", "yes")], raw, rendering, max_tokens=None)
+    assert raw.decode(encoded.examples[0].trees[0].continuations[0]) == "yes<|im_end|>"
+
+
 def test_conversations_without_a_template_are_refused_with_a_mend(raw: Any) -> None:
     record = Demonstration((user("a"),), assistant("b"), Origin("a.jsonl", 3))
     with pytest.raises(UserError, match="no chat template") as error:

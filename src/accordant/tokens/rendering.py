@@ -18,6 +18,7 @@ from accordant.tokens.examples import Example
 from accordant.tokens.lengths import Lengths
 from accordant.tokens.limits import Truncation, example_length, limit_examples
 from accordant.tokens.template import (
+    END_OF_THOUGHT,
     Format,
     Rendering,
     applies_template,
@@ -216,12 +217,30 @@ def _render_tree(prompt: Text, answers: tuple[Text, ...], form: Format) -> Rende
     continuations = []
     for answer in answers:
         turn = (Message("assistant", answer),) if isinstance(answer, str) else answer
+        content = turn[-1].content
+        if form.drops_thoughts and END_OF_THOUGHT in content:
+            # Left to the template both answers may become the same few tokens.
+            continuations.append(content)
+            continue
         turns = (*messages, *turn)
         whole = apply_template(turns, form.tokenizer, form.rendering, for_answer=False)
         if not whole.startswith(text):
             raise rewrites_history()
+        # From the last special token on: a prompt may open the thought that the answer begins with.
+        begin = text.rfind(form.border[0]) if form.border else 0
+        if not _is_written(content, whole[max(begin, 0) :]):
+            raise UserError(
+                "the chat template leaves out a part of the answer.",
+                mend="Give a template that writes all of it with `--chat-template FILE`, or plain "
+                "text with `--chat never`.",
+            )
         continuations.append(_answer_text(whole[len(text) :], form))
     return RenderedTree(text, tuple(continuations))
+
+
+def _is_written(content: str, text: str) -> bool:
+    """Tell whether a text holds an answer, whatever white space the template took off or put in."""
+    return content.strip() in text or "".join(content.split()) in "".join(text.split())
 
 
 def _as_messages(prompt: Text, form: Format) -> Text:
@@ -254,8 +273,9 @@ def _prompt_text(prompt: Text, form: Format) -> str:
 
 def _answer_text(text: str, form: Format) -> str:
     """Cut what the template writes after the answer: the end-of-turn token and what follows it."""
-    end = text.rfind(form.end_text)
-    text = text[:end] if end >= 0 else text.removesuffix(form.tail)
+    if not text.endswith(form.tail):
+        text = text[: text.rfind(form.end_text)] if form.end_text in text else text
+    text = text.removesuffix(form.tail)
     # The token would swallow these blanks as well when the conversation is read as a whole.
     return text.rstrip() if form.end_strips_left else text
 
@@ -306,6 +326,16 @@ def _notes(form: Format) -> tuple[str, ...]:
         notes.append(
             f"The template's generation prompt ends in {form.surplus!r}, which its text of whole "
             "conversations lacks: answers are trained, and generated here, without it."
+        )
+    if form.opening:
+        notes.append(
+            f"The template writes {form.opening!r} before every answer: it is trained as a part of "
+            "them."
+        )
+    if form.drops_thoughts:
+        notes.append(
+            "The template leaves thoughts out of answers: where rows have `<think>...</think>`, "
+            "it is trained as it stands there."
         )
     if form.chat and not form.writes_end:
         notes.append(

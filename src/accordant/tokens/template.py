@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Stands for an answer while a template is studied; no template contains it by chance.
 PROBE = "accordantprobe"
+THOUGHT = "accordantthought"
+END_OF_THOUGHT = "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,10 @@ class Format:
         end_text: that token as text.
         end_strips_left: whether the token swallows white space before it.
         writes_end: whether the template itself writes that token.
-        tail: text the template writes after an answer where it writes no such token.
+        tail: text the template writes after an answer, from that token on.
         surplus: end of the generation prompt that whole conversations do not have.
+        opening: text the template writes before every answer, such as an empty thought.
+        drops_thoughts: whether the template leaves `<think>...</think>` out of answers.
         border: last special token of the generation prompt, text and id; what follows it is
             tokenised alike with and without what stands before it.
         prefix: token ids the tokenizer puts before every text (BOS), for text kept as it is.
@@ -87,6 +91,8 @@ class Format:
     writes_end: bool = True
     tail: str = ""
     surplus: str = ""
+    opening: str = ""
+    drops_thoughts: bool = False
     border: tuple[str, int] | None = None
     prefix: tuple[int, ...] = ()
     start: tuple[int, ...] = ()
@@ -213,8 +219,11 @@ def _read_chat_format(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) 
     # What the generation prompt has beyond this, such as an opened thought, is not in whole
     # conversations, and so cannot stand before answers that are trained.
     header = prompt[: common_length(prompt, before)]
-    if not header.startswith(bare):
+    # Phi-3's template ends whatever is no generation prompt with the end of the text.
+    if not header.startswith(bare.removesuffix(tokenizer.eos_token or "")):
         raise rewrites_history()
+    thinking = Message("assistant", f"<think>\n{THOUGHT}\n{END_OF_THOUGHT}\n\n{PROBE}")
+    thought = apply_template([*question, thinking], tokenizer, rendering, for_answer=False)
     end_id = _find_end(tokenizer, rendering, rest)
     end_text = str(tokenizer.convert_ids_to_tokens(end_id))
     added: Any = tokenizer.added_tokens_decoder.get(end_id)
@@ -226,8 +235,10 @@ def _read_chat_format(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) 
         end_text=end_text,
         end_strips_left=bool(added is not None and added.lstrip),
         writes_end=end_text in rest,
-        tail="" if end_text in rest else rest,
+        tail=rest,
         surplus=prompt[len(header) :],
+        opening=before[len(header) :],
+        drops_thoughts=THOUGHT not in thought,
         border=_find_border(tokenizer, header),
     )
 
