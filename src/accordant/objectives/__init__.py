@@ -42,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "bind_options",
             "get_objective",
             "list_objectives",
+            "list_reward_losses",
             "load_objective_file",
             "objective",
             "temporary_objectives",

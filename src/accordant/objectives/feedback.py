@@ -20,8 +20,15 @@ def check_sampling(objective: Objective) -> None:
     """Refuse an objective whose answers must be the policy's own to whoever only has a file.
 
     Raises:
-        UserError: it is registered with `on_policy=True`.
+        UserError: it is registered with `on_policy=True`, or trains a reward.
     """
+    if "values" in objective.reads:
+        raise UserError(
+            f"objective {objective.name!r} trains a reward, which reads values off a model; it "
+            "says nothing of how likely answers are.",
+            where="--method",
+            mend="Train it from Python, with the head it reads: Task(..., head=model.score).",
+        )
     if objective.on_policy:
         raise UserError(
             f"objective {objective.name!r} learns from answers the policy gives as it is, at every "

@@ -178,9 +178,13 @@ def get_objective(name: str) -> Objective:
 
 
 def list_objectives() -> tuple[Objective, ...]:
-    """List the registered objectives, sorted by name."""
-    _load_losses()
-    return tuple(_registered[name] for name in sorted(_registered))
+    """List the objectives that train a policy, sorted by name."""
+    return tuple(entry for entry in _all() if "values" not in entry.reads)
+
+
+def list_reward_losses() -> tuple[Objective, ...]:
+    """List the objectives that train a reward, on values of its head, sorted by name."""
+    return tuple(entry for entry in _all() if "values" in entry.reads)
 
 
 def bind_options(objective: Objective, given: Mapping[str, object]) -> dict[str, Value]:
@@ -254,7 +258,13 @@ def _listed(feedback: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _load_losses() -> None:
-    importlib.import_module("accordant.objectives.losses")
+    for folder in ("losses", "reward_losses"):
+        importlib.import_module(f"accordant.objectives.{folder}")
+
+
+def _all() -> list[Objective]:
+    _load_losses()
+    return [_registered[name] for name in sorted(_registered)]
 
 
 def _restore(before: Mapping[str, Objective]) -> None:
@@ -288,6 +298,7 @@ __all__ = [
     "get_objective",
     "is_built_in",
     "list_objectives",
+    "list_reward_losses",
     "load_objective_file",
     "objective",
     "temporary_objectives",

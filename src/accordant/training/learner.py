@@ -101,6 +101,8 @@ class Learner:
             entropy="entropy" in reads,
             hidden="hidden" in reads,
             values=self.head if "values" in reads else None,
+            # Values alone spare the vocabulary's logits, which cost more than all else.
+            logps=reads != ("values",),
         )
 
     def inputs(self, examples: Sequence[Example]) -> Any:

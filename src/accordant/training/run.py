@@ -87,7 +87,7 @@ def train(
             loss or gradients that are no numbers, a lack of memory or of disk space, or a
             checkpoint to resume that was made with other settings.
     """
-    if not task.source.on_policy:
+    if not task.source.on_policy and task.head is None:
         check_sampling(task.objective)
     if not is_installed(model):
         install(model)

@@ -30,6 +30,7 @@ from transformers import (
 )
 
 from accordant.base.errors import UserError
+from accordant.models.heads import ValueHead
 from accordant.objectives.batch import column_means
 from accordant.objectives.metrics import MetricTotals
 from accordant.objectives.registry import Objective
@@ -53,6 +54,8 @@ class Task:
         objective: a registered objective.
         options: its options, from `bind_options`.
         reference: where reference scores come from; None for objectives that need none.
+        head: of objectives that read values: a module of the model, so that it is trained, averaged
+            over processes and kept in checkpoints with it.
     """
 
     source: Source
@@ -60,10 +63,11 @@ class Task:
     objective: Objective
     options: Mapping[str, Any]
     reference: Frozen | None = None
+    head: ValueHead | None = None
 
     def learner(self, model: nn.Module) -> Learner:
         """Return what gives the losses of `model`, wrapped or not."""
-        return Learner(self.objective, self.options, model, self.reference)
+        return Learner(self.objective, self.options, model, self.reference, self.head)
 
 
 class AlignTrainer(Trainer):
