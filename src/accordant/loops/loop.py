@@ -22,7 +22,8 @@ from accordant.objectives.registry import bind_options, get_objective
 from accordant.sampling.sampler import LocalSampler, Sampler, as_stepper
 from accordant.sampling.samples import SamplingOptions
 from accordant.sampling.stepper import Guided, interpolate
-from accordant.training.preparations.mechanism import Workbench, prepare_examples
+from accordant.training.preparations.mechanism import prepare_examples
+from accordant.training.preparations.workbench import Workbench
 from accordant.training.sources import epoch_order
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "feedback": ("check_feedback", "check_labels", "check_sampling"),
         "held_out": ("HeldOutLogps",),
         "inputs": ("Attached", "ExtraAnswers", "LossOutput", "Sequences"),
-        "kind": ("ScoredKind",),
+        "kind": ("ScoredKind", "answer_counts"),
         "kinds": ("SCORED_KINDS",),
         "kinds.binary": ("BinaryScores",),
         "kinds.comparison": ("PairwiseScores",),

@@ -8,7 +8,8 @@ from accordant.base.errors import UserError
 from accordant.feedback.loading import Feedback
 from accordant.feedback.records import Comparison, Origin
 from accordant.objectives.registry import bind_options, get_objective
-from accordant.training.preparations.mechanism import Workbench, check_preparations
+from accordant.training.preparations.mechanism import check_preparations
+from accordant.training.preparations.workbench import Workbench
 
 
 def comparison(row: int = 1, **details) -> Comparison:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from dataclasses import dataclass, replace
 
 import pytest
 
+from accordant.base.discovery import load_modules
 from accordant.base.errors import UserError
 from accordant.objectives import preparations
 from accordant.objectives.preparations import Detail, Preparation
@@ -15,17 +15,15 @@ from accordant.objectives.registry import bind_options, get_objective, list_obje
 from accordant.runs.settings import AlignConfig
 from accordant.tokens.examples import Example, with_answers, with_numbers
 from accordant.tokens.trees import TokenTree
-from accordant.training.preparations import mechanism
+from accordant.training import preparations as built_in
 from accordant.training.preparations.mechanism import (
-    BUILT_IN,
-    Parts,
-    Workbench,
     check_preparations,
     plan_preparations,
     prepare_examples,
     prepares,
     run_preparations,
 )
+from accordant.training.preparations.workbench import Parts, Workbench
 
 DECLARED = [
     kind
@@ -47,7 +45,7 @@ def bench_of(name: str, **fields) -> Workbench:
 def test_every_declaration_has_a_file_a_noun_and_a_user(kind: type[Preparation]) -> None:
     assert kind.noun
     assert any(isinstance(n, kind) for objective in list_objectives() for n in objective.prepare)
-    homes = (importlib.import_module(f"{mechanism.__package__}.{name}") for name in BUILT_IN)
+    homes = load_modules(built_in.__name__, built_in.__path__)
     used = {thing for home in homes for thing in vars(home).values() if inspect.isclass(thing)}
     assert used & {kind, *kind.__bases__} - {Preparation}
 

@@ -26,12 +26,8 @@ from accordant.tokens.lengths import describe_lengths
 from accordant.tokens.rendering import Encoded, encode
 from accordant.training.checkpoints import list_checkpoints
 from accordant.training.plan import make_plan
-from accordant.training.preparations.mechanism import (
-    Parts,
-    Workbench,
-    check_preparations,
-    plan_preparations,
-)
+from accordant.training.preparations.mechanism import check_preparations, plan_preparations
+from accordant.training.preparations.workbench import Parts, Workbench
 
 if TYPE_CHECKING:
     from rich.console import Console

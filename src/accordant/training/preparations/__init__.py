@@ -8,13 +8,12 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "mechanism": (
-            "Parts",
-            "Workbench",
             "check_preparations",
             "plan_preparations",
             "prepare_examples",
             "prepares",
             "run_preparations",
         ),
+        "workbench": ("Parts", "Workbench"),
     },
 )

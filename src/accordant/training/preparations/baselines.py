@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
+from accordant.objectives.kind import answer_counts
 from accordant.objectives.preparations import Baselines
 from accordant.tokens.examples import Example, with_numbers
-from accordant.training.preparations.mechanism import Parts, Workbench, prepares
+from accordant.training.preparations.mechanism import prepares
+from accordant.training.preparations.workbench import Parts, Workbench
 
 if TYPE_CHECKING:
     from accordant.scoring.score_cache import ScoreCache
@@ -26,17 +29,10 @@ CHUNK = 1024  # examples whose tokens' scores are held at a time
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A frozen model and the records as it reads them.
+    """A frozen model, and training and held-out records as it reads them, in order."""
 
-    Args:
-        name: as the user wrote it.
-        tokenizer: fingerprint of its tokenizer.
-        rendering: how records become text for it.
-        examples: training and held-out records in its own tokens, in the policy's order.
-    """
-
-    name: str
-    tokenizer: str
+    name: str  # as the user wrote it
+    tokenizer: str  # fingerprint
     rendering: Rendering
     examples: tuple[Example, ...]
 
@@ -78,39 +74,38 @@ def _read(name: str, bench: Workbench, parts: Parts) -> Baseline:
     from accordant.tokens.fingerprint import fingerprint_tokenizer
     from accordant.tokens.rendering import encode
 
-    facts = read_facts(bench.settings, name)
-    tokenizer = facts.tokenizer
-    assert bench.rendering is not None
-    assert bench.tokenizer is not None
-    rendering = bench.rendering
-    if fingerprint_tokenizer(tokenizer) != fingerprint_tokenizer(bench.tokenizer):
+    assert bench.rendering is not None, "known from the plan on"
+    assert bench.tokenizer is not None, "known from the plan on"
+    facts, rendering = read_facts(bench.settings, name), bench.rendering
+    fingerprint = fingerprint_tokenizer(facts.tokenizer)
+    if fingerprint != fingerprint_tokenizer(bench.tokenizer):
         # A template and its end of turn belong to the tokenizer they were given for.
         rendering = replace(rendering, chat_template=None, end_of_turn=None)
     examples: list[Example] = []
     for feedback, part in zip(bench.feedback, (parts.train, parts.held_out), strict=False):
         records = [feedback.records[example.index] for example in part]
         try:
-            examples += encode(records, tokenizer, rendering, max_tokens=facts.positions).examples
+            examples += encode(
+                records, facts.tokenizer, rendering, max_tokens=facts.positions
+            ).examples
         except UserError as error:
             raise UserError(
                 f"baseline {name} cannot read this row: {error.message}",
                 where=error.where,
                 mend="Leave the row out, or compare with a model that can read it.",
             ) from None
-    return Baseline(name, fingerprint_tokenizer(tokenizer), rendering, tuple(examples))
+    return Baseline(name, fingerprint, rendering, tuple(examples))
 
 
 def score_records(need: Baselines, bench: Workbench, parts: Parts) -> Parts:
     """Score all records under the baselines, one model in memory at a time."""
     baselines: list[Baseline] = bench.memory[need]
-    cached = [score_baseline(baseline, bench) for baseline in baselines]
+    kept = [_score(baseline, bench) for baseline in baselines]
     examples: list[Example] = []
     for start in range(0, len(parts.all), CHUNK):
         chunk = slice(start, start + CHUNK)
-        scores = [
-            own.scores(baseline.examples[chunk])
-            for own, baseline in zip(cached, baselines, strict=True)
-        ]
+        pairs = zip(kept, baselines, strict=True)
+        scores = [cache.scores(baseline.examples[chunk]) for cache, baseline in pairs]
         examples += with_baselines(parts.all[chunk], scores)
     return parts.with_examples(examples)
 
@@ -125,29 +120,24 @@ def with_baselines(examples: Sequence[Example], baselines: Sequence[Scores]) -> 
     Raises:
         ValueError: scores of other answers.
     """
-    counts = [sum(len(tree.continuations) for tree in example.own_trees) for example in examples]
+    counts = answer_counts(examples)
     if not baselines or any(scores.count != sum(counts) for scores in baselines):
         raise ValueError(f"no scores of baselines, or not of {sum(counts)} answers")
     means = iter(zip(*(scores.mean().tolist() for scores in baselines), strict=True))
-    rows = [[mean for _ in range(count) for mean in next(means)] for count in counts]
-    return tuple(
-        with_numbers(example, Baselines.attaches, row)
-        for example, row in zip(examples, rows, strict=True)
-    )
+    rows = ([mean for _ in range(count) for mean in next(means)] for count in counts)
+    return tuple(map(with_numbers, examples, repeat(Baselines.attaches), rows))
 
 
-def score_baseline(baseline: Baseline, bench: Workbench) -> ScoreCache:
+def _score(baseline: Baseline, bench: Workbench) -> ScoreCache:
     """Return the baseline's scores of all records, computed as far as the cache lacks them."""
     from accordant.models.loading import load
     from accordant.scoring.frozen import cache_scores
     from accordant.scoring.installation import install
-    from accordant.training.progress import phase
 
-    assert bench.console is not None
-    settings, count = bench.settings, len(baseline.examples)
+    settings, count, what = bench.settings, len(baseline.examples), f"scores of {baseline.name}"
+    # Loaded in this call and dropped at its end, so that no two baselines share the memory.
     loaded = load(settings, baseline.name)
-    what = f"scores of {baseline.name}"
-    with phase(bench.console, f"{what}: {count:,} records") as show:
+    with bench.showing(f"{what}: {count:,} records") as show:
         return cache_scores(
             install(loaded.model),
             baseline.examples,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from accordant.base.errors import UserError
 from accordant.objectives.preparations import Detail, RewardGaps
-from accordant.training.preparations.mechanism import Workbench, prepares
+from accordant.training.preparations.mechanism import prepares
+from accordant.training.preparations.workbench import Workbench
 
 
 def check_present(need: Detail, bench: Workbench) -> None:

@@ -1,105 +1,31 @@
 """The one place where what an objective asks for is checked, planned and done.
 
-Knows declarations (`objectives.preparations`), examples, and a workbench of what a run has. Knows
-no particular preparation: each registers its three functions with `prepares`.
+Knows declarations (`objectives.preparations`), examples and the workbench. Knows no particular
+preparation: each registers its three functions with `prepares`.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from accordant.base.discovery import load_modules
 from accordant.objectives.preparations import Preparation
 from accordant.tokens.examples import Example
-from accordant.training.settings import TrainingSettings
+from accordant.training.preparations.workbench import Parts, Workbench
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from torch import nn
-    from transformers import PreTrainedTokenizerBase
-
-    from accordant.feedback.loading import Feedback
-    from accordant.objectives.registry import Objective
-    from accordant.tokens.rendering import Rendering
-
-# Files of the built-in preparations, loaded when the first is looked up.
-BUILT_IN = (
-    "baselines",
-    "details",
-    "mismatched",
-    "prompt_weights",
-    "scored_prompts",
-    "self_samples",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Examples to learn from and examples to test on."""
-
-    train: tuple[Example, ...]
-    held_out: tuple[Example, ...] = ()
-
-    @property
-    def all(self) -> tuple[Example, ...]:
-        """Both parts, one after the other."""
-        return self.train + self.held_out
-
-    def with_examples(self, examples: Sequence[Example]) -> Parts:
-        """Divide as many examples as there are in `all` in the same way."""
-        count = len(self.train)
-        return Parts(tuple(examples[:count]), tuple(examples[count:]))
-
-
-@dataclass(frozen=True, slots=True)
-class Workbench:
-    """What a preparation may read and use; what a caller does not have is left at its default.
-
-    Args:
-        objective: who asks.
-        options: its options, defaults included.
-        settings: of the run.
-        feedback: records of the training and, where there is one, of the held-out part;
-            `Example.index` is the place in its own.
-        tokenizer: of the policy; known from the plan on, as are the fields below.
-        rendering: how records become text.
-        max_tokens: tokens a prompt and one answer may have together; None for no limit.
-        positions: the model's; None where it names no limit.
-        stop_ids: tokens that end an answer.
-        policy: gives the model as it stands before training, prepared for scoring; first called
-            by the first preparation that needs it, so that those before have the memory.
-        console: where a run says what takes long.
-        memory: what `plan` leaves for `run`, by declaration, so that nothing is computed twice.
-    """
-
-    objective: Objective
-    options: Mapping[str, Any]
-    settings: TrainingSettings = field(default_factory=TrainingSettings)
-    feedback: tuple[Feedback, ...] = ()
-    tokenizer: PreTrainedTokenizerBase | None = None
-    rendering: Rendering | None = None
-    max_tokens: int | None = None
-    positions: int | None = None
-    stop_ids: tuple[int, ...] = ()
-    policy: Callable[[], nn.Module] | None = None
-    console: Console | None = None
-    memory: dict[Preparation, Any] = field(default_factory=dict)
-
-
-Check = Callable[[Any, Workbench], None]
 Step = Callable[[Any, Workbench, Parts], Parts]
 
 
-@dataclass(frozen=True, slots=True)
-class Implementation:
+class Implementation(NamedTuple):
     """The functions of one kind of preparation; see `prepares`."""
 
-    check: Check
-    plan: Step
-    run: Step
-    unused: Callable[[Workbench], None]
+    check: Callable[[Any, Workbench], None] | None
+    plan: Step | None
+    run: Step | None
+    unused: Callable[[Workbench], None] | None
 
 
 _registered: dict[type[Preparation], Implementation] = {}
@@ -108,10 +34,10 @@ _registered: dict[type[Preparation], Implementation] = {}
 def prepares(
     kind: type[Preparation],
     *,
-    check: Check = lambda need, bench: None,  # noqa: ARG005 - called by position
-    plan: Step = lambda need, bench, parts: parts,  # noqa: ARG005
-    run: Step = lambda need, bench, parts: parts,  # noqa: ARG005
-    unused: Callable[[Workbench], None] = lambda bench: None,  # noqa: ARG005
+    check: Callable[[Any, Workbench], None] | None = None,
+    plan: Step | None = None,
+    run: Step | None = None,
+    unused: Callable[[Workbench], None] | None = None,
 ) -> None:
     """Register how preparations of a kind are made.
 
@@ -133,11 +59,12 @@ def check_preparations(bench: Workbench) -> None:
     Raises:
         UserError: they do not, or a setting would be ignored.
     """
-    _load_built_in()
     for need in bench.objective.prepare:
-        _find(need).check(need, bench)
+        if check := _find(need).check:
+            check(need, bench)
+    _load_built_in()
     for kind, implementation in _registered.items():
-        if not any(isinstance(need, kind) for need in bench.objective.prepare):
+        if implementation.unused and not any(isinstance(n, kind) for n in bench.objective.prepare):
             implementation.unused(bench)
 
 
@@ -148,7 +75,8 @@ def plan_preparations(bench: Workbench, parts: Parts) -> Parts:
         UserError: an example cannot be prepared.
     """
     for need in bench.objective.prepare:
-        parts = _find(need).plan(need, bench, parts)
+        if plan := _find(need).plan:
+            parts = plan(need, bench, parts)
     return parts
 
 
@@ -159,7 +87,8 @@ def run_preparations(bench: Workbench, parts: Parts) -> Parts:
         UserError: an example cannot be prepared.
     """
     for need in bench.objective.prepare:
-        parts = _find(need).run(need, bench, parts)
+        if run := _find(need).run:
+            parts = run(need, bench, parts)
     return parts
 
 
@@ -172,12 +101,13 @@ def prepare_examples(bench: Workbench, examples: Sequence[Example]) -> tuple[Exa
 
 
 def _load_built_in() -> None:
-    for module in BUILT_IN:
-        importlib.import_module(f"accordant.training.preparations.{module}")
+    # Each registers itself; only now, as they import what is in this file.
+    load_modules(__package__, [str(Path(__file__).parent)])
 
 
 def _find(need: Preparation) -> Implementation:
     _load_built_in()
+    # A subclass is prepared as its base is, unless it is registered itself.
     for kind in type(need).__mro__:
         if kind in _registered:
             return _registered[kind]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from accordant.base.errors import UserError
 from accordant.objectives.preparations import Mismatched
 from accordant.tokens.examples import Example, with_answers
-from accordant.training.preparations.mechanism import Parts, Workbench, prepares
+from accordant.training.preparations.mechanism import prepares
+from accordant.training.preparations.workbench import Parts, Workbench
 
 
 def add_mismatched(examples: Sequence[Example], max_tokens: int | None) -> tuple[Example, ...]:

@@ -1,7 +1,7 @@
 """How much commoner an example's prompt is among wanted answers than among unwanted ones (BCO).
 
-Knows examples and the policy. Composes the engine's vectors of prompts with the estimate of density
-ratios in `statistics`; adds no mechanism.
+Knows examples and the start model. Composes the engine's vectors of prompts with the estimate of
+density ratios in `statistics`; adds no mechanism.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from accordant.base.errors import UserError
 from accordant.objectives.preparations import PromptWeights
 from accordant.tokens.examples import Example, with_numbers
-from accordant.training.preparations.mechanism import Parts, Workbench, prepares
+from accordant.training.preparations.mechanism import prepares
+from accordant.training.preparations.workbench import Parts, Workbench
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,11 +51,11 @@ def weigh_prompts(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
 
     if not bench.options[need.option]:
         return parts
-    assert bench.console is not None
-    numbers = {prompt: n for n, prompt in enumerate(dict.fromkeys(map(_prompt, parts.all)))}
-    vectors = _vectors(bench, list(numbers)).double().numpy()
+    # Examples that share a prompt share a row: a fold of the cross-fit must not split them.
+    places = {prompt: n for n, prompt in enumerate(dict.fromkeys(map(_prompt, parts.all)))}
+    vectors = _vectors(bench, list(places)).double().numpy()
     rows, further = (
-        [numbers[_prompt(example)] for example in part] for part in (parts.train, parts.held_out)
+        [places[_prompt(example)] for example in part] for part in (parts.train, parts.held_out)
     )
     ratios = estimate_density_ratios(
         vectors[rows],
@@ -63,7 +64,8 @@ def weigh_prompts(need: PromptWeights, bench: Workbench, parts: Parts) -> Parts:
         vectors[further],
         seed=bench.settings.seed,
     )
-    bench.console.print(_describe(ratios), markup=False, highlight=False)
+    if bench.console is not None:
+        bench.console.print(_describe(ratios), markup=False, highlight=False)
     weights = ratios.train + ratios.others
     return parts.with_examples(
         [with_numbers(e, need.attaches, (w,)) for e, w in zip(parts.all, weights, strict=True)]
@@ -76,23 +78,13 @@ def _prompt(example: Example) -> Prompt:
 
 def _vectors(bench: Workbench, prompts: Sequence[Prompt]) -> Tensor:
     """Return vectors of all prompts, `[prompts, width]`; every process computes its share."""
-    from accordant.models.adapters import reference_mode
-    from accordant.models.precision import arithmetic
     from accordant.scoring.pooling import prompt_states
     from accordant.training.processes import process_count, process_number, sum_over_processes
-    from accordant.training.progress import phase
 
-    assert bench.policy is not None
-    assert bench.console is not None
-    model = bench.policy()
     share = list(range(process_number(), len(prompts), process_count()))
     # One without a share scores a prompt all the same: it must know the width.
     mine = [prompts[index] for index in share or [0]]
-    with (
-        phase(bench.console, f"weighing {len(prompts):,} prompts") as show,
-        reference_mode(model),
-        arithmetic(model, bench.settings.precision),
-    ):
+    with bench.showing(f"weighing {len(prompts):,} prompts") as show, bench.start_model() as model:
         states = prompt_states(
             model,
             mine,
@@ -106,6 +98,7 @@ def _vectors(bench: Workbench, prompts: Sequence[Prompt]) -> Tensor:
 
 
 def _describe(ratios: DensityRatios) -> str:
+    # One half exactly: the classifier was not used, as it tells nothing beyond chance.
     if ratios.accuracy == 0.5:
         return (
             "Prompts matched: nothing tells prompts of wanted from those of unwanted answers, so "

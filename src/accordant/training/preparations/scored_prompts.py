@@ -10,7 +10,8 @@ from dataclasses import replace
 from accordant.objectives.preparations import ScoredPrompts
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
-from accordant.training.preparations.mechanism import Parts, Workbench, prepares
+from accordant.training.preparations.mechanism import prepares
+from accordant.training.preparations.workbench import Parts, Workbench
 
 
 def score_prompt(example: Example) -> Example:

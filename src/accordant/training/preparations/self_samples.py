@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from accordant.base.errors import UserError
 from accordant.objectives.preparations import SelfSamples
 from accordant.tokens.examples import Example, with_answers
-from accordant.training.preparations.mechanism import Parts, Workbench, prepares
+from accordant.training.preparations.mechanism import prepares
+from accordant.training.preparations.workbench import Parts, Workbench
 
 if TYPE_CHECKING:
     from accordant.sampling.sampler import Sampler
@@ -42,17 +43,12 @@ def reserve_places(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
 
 def draw_answers(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
     """Put the policy's answers in those places."""
-    from accordant.models.adapters import reference_mode
     from accordant.models.identity import weights_identity
-    from accordant.models.precision import arithmetic
     from accordant.sampling.replay import Replay
     from accordant.sampling.sampler import LocalSampler
     from accordant.sampling.samples import SamplingOptions
-    from accordant.training.progress import phase
 
-    assert bench.policy is not None
-    assert bench.console is not None
-    settings, model = bench.settings, bench.policy()
+    settings = bench.settings
     count = int(bench.options[need.option])
     options = SamplingOptions(
         max_new_tokens=settings.self_sample_tokens,
@@ -61,15 +57,11 @@ def draw_answers(need: SelfSamples, bench: Workbench, parts: Parts) -> Parts:
         samples_per_prompt=count,
     )
     what = f"{count} answers of the start model to every prompt"
-    with (
-        phase(bench.console, what) as show,
-        reference_mode(model),
-        arithmetic(model, settings.precision),
-    ):
+    with bench.showing(what) as show, bench.start_model() as model:
         sampler = Replay(
             LocalSampler(model),
             folder=settings.cache_folder,
-            model=weights_identity(model, base_only=True),
+            model=weights_identity(model, base_only=True),  # its adapter is off
             dtype=settings.precision,
             progress=lambda done: show(f"{what}: {done:,} prompts"),
         )

@@ -20,7 +20,8 @@ from accordant.tokens.examples import Example
 from accordant.training.learner import Learner
 from accordant.training.optimizer import CompensatedAdamW
 from accordant.training.preparations.baselines import with_baselines
-from accordant.training.preparations.mechanism import Workbench, prepare_examples
+from accordant.training.preparations.mechanism import prepare_examples
+from accordant.training.preparations.workbench import Workbench
 
 Watch = Callable[[int], Mapping[str, float]]
 
