@@ -41,7 +41,6 @@ NO_VERB = dict.fromkeys(ROOMS, 0) | {
     "checks": 8,
     "feedback": 1,
     "reports": 8,
-    "sampling": 2,
     "tokens": 6,
 }
 WORDS = """

@@ -101,7 +101,7 @@ def test_a_guide_of_ones_own_may_read_where_it_stands():
 
     def no_repeat(logits, state):
         """Forbid the tokens that were just written."""
-        return logits[0].scatter(1, state.tokens, -torch.inf)
+        return logits[0].masked_fill(state.holds(logits[0].shape[1]), -torch.inf)
 
     try:
         guide(name="no_repeat", models=("model",), paper="none", formula="")(no_repeat)

@@ -1,5 +1,9 @@
 """The sampler against transformers' own, and its distribution against the logits it draws from."""
 
+import itertools
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,12 +12,15 @@ from scipy import stats
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora
-from accordant.sampling.choice import gumbel_argmax, penalise_repetition, warp
+from accordant.sampling.choice import gumbel_argmax, penalise_repetition, sequence_key, warp
+from accordant.sampling.generation import generate
 from accordant.sampling.samples import SamplingOptions
+from accordant.sampling.stepper import ModelStepper
 from accordant.scoring.installation import install
 from tests.drawing import draw
 from tests.families import CONFIGS, VOCABULARY, tiny_model
 
+KEY = torch.tensor([sequence_key(0, [5], 0)], dtype=torch.int32)
 PROMPTS = [[5, 9, 3], [7], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [20, 21, 22, 23], [5, 9, 3, 8]]
 
 
@@ -185,7 +192,7 @@ def test_warped_samples_follow_transformers_warpers(temperature, top_k, top_p, m
     warped = warp(logits, temperature, top_k, top_p, min_p)
     torch.testing.assert_close(warped.softmax(-1), expected.softmax(-1))
     rows = warped.expand(5000, -1).contiguous()
-    draws = gumbel_argmax(rows, [torch.Generator().manual_seed(i) for i in range(5000)])
+    draws = gumbel_argmax(rows, KEY.expand(5000, 2), torch.arange(5000))
     assert_frequencies(draws, expected[0].double().softmax(-1))
 
 
@@ -288,3 +295,51 @@ def test_more_tokens_than_positions_are_refused_before_sampling():
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match="at least one token"):
         draw(tiny_model("llama"), [[1], []], SamplingOptions())
+
+
+def text_of(ids):
+    return "".join(chr(97 + token % 26) for token in ids)
+
+
+def test_a_stop_string_ends_a_sequence_with_the_token_that_completes_it():
+    model = tiny_model("llama")
+    options = SamplingOptions(40, stop_ids=(3,), samples_per_prompt=4, batch_size=6)
+    free = generate(ModelStepper(model), PROMPTS, options)
+    stopped = replace(options, stop_strings=("ab", "q"))
+    found = generate(ModelStepper(model), PROMPTS, stopped, decode=text_of)
+    with pytest.raises(UserError, match="stop_strings"):
+        draw(model, PROMPTS, stopped)
+    ends = Counter()
+    for whole, cut in zip(itertools.chain(*free), itertools.chain(*found), strict=True):
+        text = text_of(whole.tokens)
+        at = [text.index(stop) + len(stop) for stop in ("ab", "q") if stop in text]
+        end = min(at, default=len(whole.completion))
+        assert cut.completion == whole.completion[:end]
+        assert cut.finished == (bool(at) or whole.finished)
+        assert (cut.stop_id is None) == (bool(at) or whole.stop_id is None)
+        ends[bool(at)] += 1
+    assert min(ends.values()) > 1
+
+
+def test_a_bias_moves_logits_and_forbids_tokens():
+    model = tiny_model("llama")
+    greedy = SamplingOptions(8, temperature=0)
+    (best, *_) = draw(model, PROMPTS, greedy)
+    bias = tuple((token, -float("inf")) for token in set(best.tokens))
+    (other, *_) = draw(model, PROMPTS, replace(greedy, logit_bias=bias))
+    assert not set(best.tokens) & set(other.tokens)
+    (forced, *_) = draw(model, PROMPTS, replace(greedy, logit_bias=((17, 1e4),)))
+    assert forced.tokens == (17,) * 8
+
+
+def test_noise_is_of_its_sequence_and_place_alone():
+    logits = torch.zeros(6000, 50)
+    keys, places = KEY.expand(6000, 2), torch.arange(6000)
+    draws = gumbel_argmax(logits, keys, places)
+    some = torch.tensor([4000, 7, 123])
+    assert torch.equal(gumbel_argmax(logits[:3], keys[:3], places[some]), draws[some])
+    # Neither tokens nor successive places lean on each other.
+    assert_frequencies(draws, torch.full((50,), 1 / 50, dtype=torch.float64))
+    pairs = draws[1:] % 20 * 20 + draws[:-1] % 20
+    table = torch.bincount(pairs, minlength=400).double().view(20, 20)
+    assert stats.chi2_contingency(table.numpy()).pvalue > 1e-4

@@ -51,7 +51,7 @@ def test_rows_that_are_advanced_dropped_repeated_and_forked_are_the_texts_they_h
     stepper = ModelStepper(model)
     guided = Guided([stepper, ModelStepper(model)], mean)
     texts = [list(p) for p in PROMPTS]
-    state, both = stepper.start(PROMPTS, 1), guided.start(PROMPTS, 1)
+    state, both = stepper.start(PROMPTS, 1, 9), guided.start(PROMPTS, 1, 9)
     for name, argument in actions:
         if name == "advance":
             # Another token for every row, so that mixed-up rows show.
@@ -69,8 +69,10 @@ def test_rows_that_are_advanced_dropped_repeated_and_forked_are_the_texts_they_h
     torch.testing.assert_close(stepper.logits(state), exact, atol=1e-4, rtol=0)
     torch.testing.assert_close(guided.model_logits(both), exact, atol=1e-4, rtol=0)
     torch.testing.assert_close(guided.logits(both), exact.log_softmax(-1), atol=1e-4, rtol=0)
-    grown = [text[-both.tokens.shape[1] :] if both.tokens.shape[1] else [] for text in texts]
-    assert both.tokens.tolist() == grown
+    for text, tokens, written in zip(
+        texts, both.tokens.tolist(), both.written.tolist(), strict=True
+    ):
+        assert tokens == [*text[len(text) - written :], *[-1] * (9 - written)]
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
@@ -116,7 +118,7 @@ def test_models_of_other_vocabularies_are_refused_with_their_sizes():
     with pytest.raises(UserError, match="131, 100 tokens"):
         Guided([ModelStepper(LLAMA), other], first)
     cut = Guided([ModelStepper(LLAMA, vocabulary=100), other], first)
-    assert cut.logits(cut.start(PROMPTS, 2)).shape == (6, 100)
+    assert cut.logits(cut.start(PROMPTS, 2, 1)).shape == (6, 100)
 
 
 def test_guided_models_are_bound_by_the_shortest_and_left_as_they_were():
@@ -134,9 +136,9 @@ def test_guided_models_are_bound_by_the_shortest_and_left_as_they_were():
 def test_a_kept_cache_refuses_a_second_sequence():
     stepper = ResumingStepper(LLAMA)
     with pytest.raises(ValueError, match="one sequence"):
-        stepper.start(PROMPTS, 1)
+        stepper.start(PROMPTS, 1, 1)
     with pytest.raises(ValueError, match="one sequence"):
-        stepper.keep(stepper.start([[5]], 1), torch.tensor([0, 0]))
+        stepper.keep(stepper.start([[5]], 1, 1), torch.tensor([0, 0]))
 
 
 def test_every_family_has_a_vocabulary_and_positions():

@@ -59,7 +59,7 @@ def test_a_stream_that_is_closed_early_leaves_a_sound_memory():
     said = [next(tokens) for _ in range(3)]
     tokens.close()
     assert memory.tokens == [*prompt, *said][: len(memory.tokens)]
-    assert memory.cache.get_seq_length() == len(memory.tokens)
+    assert int(memory.state.cache.positions) == len(memory.tokens)
     longer = [*prompt, *said, 7]
     fresh = list(stream_tokens(ModelStepper(model), longer, OPTIONS))
     assert list(stream_tokens(memory, longer, OPTIONS)) == fresh
@@ -78,7 +78,7 @@ def test_a_failing_forward_clears_the_memory(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             list(stream_tokens(memory, [5, 9, 3, 4, 4], OPTIONS))
     assert memory.tokens == []
-    assert memory.cache is None
+    assert memory.state is None
 
 
 def byte_tokenizer():

@@ -11,7 +11,7 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "generation": ("decode", "generate"),
+        "generation": ("generate",),
         "replay": ("Replay", "SampleKey"),
         "sampler": ("LocalSampler", "Mixture", "Sampler", "TokenDrawer", "as_stepper"),
         "samples": ("Prompt", "Sample", "SamplingOptions", "grouped"),

@@ -1,7 +1,7 @@
-"""From logits to one token per row: warped distributions and seeded Gumbel noise.
+"""From logits to one token per row: warped distributions and noise that counts.
 
-Knows logits and random generators, one generator per sequence, so that what a sequence draws does
-not depend on its neighbours in the batch. Knows nothing of models, caches or text.
+Knows logits and where in which sequence they are, so that what a sequence draws does not depend on
+its neighbours in the batch. Knows nothing of models, caches or text.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,23 +22,25 @@ if TYPE_CHECKING:
 CANDIDATES = 256
 """Tokens looked at first for top-p; the whole vocabulary is sorted only where they fall short."""
 
+NEAR = 1 << 18
+"""Numbers that noise is made of at once on a processor: as many as its second cache holds."""
 
-def sequence_generator(
-    seed: int, prompt: Sequence[int], ordinal: int, device: torch.device
-) -> torch.Generator:
-    """Make the random generator of one sequence.
+BITS = 0x7FFFFFFF
+"""Noise is hashed in 31 bits: torch shifts signed numbers, and a sign would be smeared."""
+
+
+def sequence_key(seed: int, prompt: Sequence[int], ordinal: int) -> tuple[int, int]:
+    """Return two numbers of 31 bits that all noise of one sequence is made of.
 
     Args:
         seed: the run's seed.
         prompt: its prompt's token ids.
         ordinal: which of the samples of this very prompt it is, from 0.
-        device: where its logits are.
     """
     text = f"{seed} {ordinal} " + " ".join(map(str, prompt))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    generator = torch.Generator(device)
-    # manual_seed takes 63 bits on every device.
-    return generator.manual_seed(int.from_bytes(digest, "little") >> 1)
+    first, second = (int.from_bytes(part, "little") & BITS for part in (digest[:4], digest[4:]))
+    return first, second
 
 
 def log_probability(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -49,7 +52,8 @@ def log_probability(logits: Tensor, tokens: Tensor) -> Tensor:
 def choose_tokens(
     logits: Tensor,
     options: SamplingOptions,
-    generators: Sequence[torch.Generator],
+    keys: Tensor,
+    written: Tensor,
     seen: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Choose the next token of every row.
@@ -57,7 +61,8 @@ def choose_tokens(
     Args:
         logits: float32 `[rows, vocabulary]`.
         options: how to sample.
-        generators: one per row; unused at temperature 0.
+        keys: of every row's sequence, int32 `[rows, 2]`.
+        written: tokens it has drawn before, int64 `[rows]`.
         seen: which tokens a row holds already, bool `[rows, vocabulary]`; needed where repetition
             is penalised.
 
@@ -65,12 +70,24 @@ def choose_tokens(
         token ids, int64 `[rows]`, and the logits of the distribution they were drawn from,
         `[rows, vocabulary]`: the very tensor `logits` where nothing bends it.
     """
+    if options.logit_bias:
+        bias = _bias(options.logit_bias, logits.shape[1], logits.device)
+        logits = logits + bias
     if seen is not None:
         logits = penalise_repetition(logits, seen, options.repetition_penalty)
     if options.temperature == 0:
         return logits.argmax(1), logits
     warped = warp(logits, options.temperature, options.top_k, options.top_p, options.min_p)
-    return gumbel_argmax(warped, generators), warped
+    return gumbel_argmax(warped, keys, written), warped
+
+
+@cache
+def _bias(bias: tuple[tuple[int, float], ...], vocabulary: int, device: torch.device) -> Tensor:
+    # Kept: a captured graph goes on reading it.
+    tokens, values = zip(*bias, strict=True)
+    return (
+        torch.zeros(vocabulary).scatter_(0, torch.tensor(tokens), torch.tensor(values)).to(device)
+    )
 
 
 def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
@@ -113,9 +130,10 @@ def warp(
 
 def _nucleus_limit(logits: Tensor, top_p: float) -> Tensor:
     """Return the smallest logit inside the nucleus (Holtzman et al. 2020, eq. 2), `[rows, 1]`."""
-    best = logits.topk(min(CANDIDATES, logits.shape[1])).values
     total = logits.logsumexp(1, keepdim=True)
-    if bool(((best - total).exp().sum(1) < top_p).any()):
+    best = logits.topk(min(CANDIDATES, logits.shape[1])).values
+    # Only a processor may look whether they do: a device would have to be waited for.
+    if logits.device.type != "cpu" or bool(((best - total).exp().sum(1) < top_p).any()):
         best = logits.sort(descending=True).values
     mass = (best - total).exp().cumsum(1)
     # A token belongs to the nucleus if the mass before it is below top_p.
@@ -123,24 +141,46 @@ def _nucleus_limit(logits: Tensor, top_p: float) -> Tensor:
     return best.gather(1, inside - 1)
 
 
-def gumbel_argmax(logits: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+def gumbel_argmax(logits: Tensor, keys: Tensor, written: Tensor) -> Tensor:
     """Sample one token per row from softmax(logits): argmax of logits plus Gumbel noise.
 
-    Row i takes its noise from `generators[i]` alone (Gumbel-max; Maddison et al. 2014). Unlike
-    inversion of the cumulative sum, a rounding difference in one logit can change the draw only
-    where that logit competes for the maximum.
+    A row's noise is a function of its key, the place and the token alone (Gumbel-max; Maddison et
+    al. 2014). Unlike inversion of the cumulative sum, a rounding difference in one logit can change
+    the draw only where that logit competes for the maximum.
 
     Args:
         logits: float32 `[rows, vocabulary]`; minus infinity excludes a token.
-        generators: one per row.
+        keys: int32 `[rows, 2]`.
+        written: places, int64 `[rows]`.
 
     Returns:
         token ids, int64 `[rows]`.
     """
-    noise = torch.empty_like(logits)
-    for row, generator in enumerate(generators):
-        noise[row].uniform_(generator=generator)
-    # In place: -log(-log u) is a Gumbel variable; u = 0 gives minus infinity, u is never 1.
-    # (`exponential_` would save one logarithm, but is seven times slower than `uniform_`.)
-    gumbel = noise.log_().neg_().log_().neg_()
-    return gumbel.add_(logits).argmax(1)
+    size = len(logits) if logits.device.type != "cpu" else max(1, NEAR // logits.shape[1])
+    lots = zip(logits.split(size), keys.split(size), written.split(size), strict=True)
+    return torch.cat([(_gumbel(*lot[1:], len(lot[0].T)).add_(lot[0])).argmax(1) for lot in lots])
+
+
+def _gumbel(keys: Tensor, written: Tensor, vocabulary: int) -> Tensor:
+    """Return standard Gumbel noise, float32 `[rows, vocabulary]`."""
+    first = _stir(keys[:, 0] ^ (written.int() + 1) * 0x2545F491 & BITS, 0x45D9F3B)
+    second = _stir(keys[:, 1] ^ first, 0x119DE1F3)
+    bits = _tokens(vocabulary, keys.device) ^ first[:, None]
+    bits = _stir(_stir(bits, 0x2C1B3C6D).add_(second[:, None]), 0x297A2D39)
+    # Minus the logarithm of an exponential variable made of a small uniform number: where noise is
+    # largest, floats are finest. Half a step and a little under 1 keep both logarithms finite.
+    uniform = bits.float().add_(0.5).mul_((1 - 2**-22) * 2**-31)
+    return uniform.neg_().log1p_().neg_().log_().neg_()
+
+
+def _stir(bits: Tensor, factor: int) -> Tensor:
+    """Mix numbers of 31 bits in place: a product carries upwards, a shift downwards."""
+    bits.mul_(factor).bitwise_and_(BITS)
+    return bits.bitwise_xor_(bits >> 15)
+
+
+@cache
+def _tokens(vocabulary: int, device: torch.device) -> Tensor:
+    """Return one mixed number a token, int32 `[vocabulary]`."""
+    ids = torch.arange(1, vocabulary + 1, dtype=torch.int32)
+    return _stir(_stir(ids, 0x3D4D51CB), 0x2C1B3C6D).to(device)

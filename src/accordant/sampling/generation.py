@@ -1,13 +1,14 @@
-"""The loop of generation, the only one: draw a token for every row, stop what has ended, advance.
+"""The loop of generation, the only one: sequences wait, enter a batch, end and are read.
 
-Knows steppers, options and random generators, one a sequence: its tokens do not depend on the batch
-it was sampled in, as far as logits do not (their rounding may change with the batch, above all in
-bfloat16). Knows nothing of models, caches or text.
+Knows batches, prompts and when a sequence is over. What it gives does not depend on what was
+sampled beside it, as far as logits do not (their rounding may change with the batch, above all in
+bfloat16). Knows nothing of models, caches or logits.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,146 +16,40 @@ from typing import TYPE_CHECKING
 import torch
 
 from accordant.base.errors import UserError
-from accordant.sampling.choice import choose_tokens, log_probability, sequence_generator
+from accordant.sampling.batch import Batch
+from accordant.sampling.choice import sequence_key
 from accordant.sampling.samples import Sample, SamplingOptions, grouped
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from accordant.sampling.samples import Prompt
     from accordant.sampling.stepper import Stepper
 
 Progress = Callable[[int, int, int], None]
-"""Called after every step with: sequences finished, sequences in all, tokens generated so far."""
+"""Called whenever the batch was looked at: sequences finished, sequences in all, tokens so far."""
 
-COMPACT_SHARE = 8
-"""Rows are dropped once one in so many has finished: narrowing copies the whole cache."""
+Decoder = Callable[[Sequence[int]], str]
+"""Token ids -> their text."""
+
+SHARE = 8
+"""Rows are filled or dropped once one in so many is free: either is work beside the steps."""
+
+UNSEEN = 8
+"""Steps on a device between two looks at what has ended: each look waits for the device."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
-    """What one step drew. Rows that ended earlier may still be there; their tokens mean nothing.
+class Waiting:
+    """Sequences of one prompt that enter together: the prompt is computed once for them.
 
     Args:
-        rows: which sequence a row belongs to, int64 `[rows]`.
-        tokens: token ids, int64 `[rows]`.
-        logps: their log-probability under the model, float32 `[rows]`.
-        drawn_logps: the same under the distribution that was drawn from.
-        drawn: sequences that had not ended before this step.
-        running: sequences that go on after it.
+        prompt: token ids.
+        keys: of their noise.
+        place: of the first among all samples; the others follow.
     """
 
-    rows: Tensor
-    tokens: Tensor
-    logps: Tensor
-    drawn_logps: Tensor
-    drawn: int
-    running: int
-
-
-def decode(
-    stepper: Stepper,
-    prompts: Sequence[Prompt],
-    copies: int,
-    generators: Sequence[torch.Generator],
-    options: SamplingOptions,
-) -> Iterator[Draws]:
-    """Continue prompts step by step until every sequence has met a stop token or its length.
-
-    Tensors stay on the device; the host waits once a step, for the number of sequences that go on.
-
-    Args:
-        stepper: one model, or several under a guide.
-        prompts: token ids, at least one each.
-        copies: sequences a prompt.
-        generators: one per sequence, prompt by prompt.
-        options: how to sample; its `samples_per_prompt` and `batch_size` are not used.
-    """
-    with stepper.evaluating():
-        state = stepper.start(prompts, copies)
-        rows = _Rows.first(stepper, prompts, copies, generators, options)
-        stops = torch.tensor(options.stop_ids, dtype=torch.long, device=stepper.device)
-        running = len(generators)
-        for step in range(options.max_new_tokens):
-            with torch.inference_mode():
-                drawn = rows.draw(stepper, state, options)
-                rows.ended |= torch.isin(drawn[0], stops)
-                last = step + 1 == options.max_new_tokens
-                # Without stop tokens nothing ends early, and the host need not wait.
-                left = rows.running() if options.stop_ids else running
-                before, running = running, 0 if last else left
-            yield Draws(rows.numbers, *drawn, before, running)
-            if not running:
-                return
-            tokens = drawn[0]
-            if (len(rows.generators) - running) * COMPACT_SHARE >= len(rows.generators):
-                tokens = rows.compact(stepper, state, tokens)
-            stepper.advance(state, tokens)
-
-
-@dataclass(slots=True)
-class _Rows:
-    """What is known of the rows of a batch besides the stepper's state.
-
-    Args:
-        numbers: which sequence each is, int64 `[rows]`.
-        ended: whether it has met a stop token, bool `[rows]`.
-        generators: its random numbers.
-        seen: tokens it holds, bool `[rows, vocabulary]`; None where repetition is not penalised.
-    """
-
-    numbers: Tensor
-    ended: Tensor
-    generators: list[torch.Generator]
-    seen: Tensor | None
-
-    @staticmethod
-    def first(
-        stepper: Stepper,
-        prompts: Sequence[Prompt],
-        copies: int,
-        generators: Sequence[torch.Generator],
-        options: SamplingOptions,
-    ) -> _Rows:
-        """Lay out the rows as `Stepper.start` does."""
-        numbers = torch.arange(len(generators), device=stepper.device)
-        seen = None
-        if options.repetition_penalty != 1:
-            known = torch.zeros(len(prompts), stepper.vocabulary, dtype=torch.bool)
-            for row, prompt in enumerate(prompts):
-                known[row, list(prompt)] = True
-            seen = known.repeat_interleave(copies, dim=0).to(stepper.device)
-        return _Rows(numbers, torch.zeros_like(numbers, dtype=torch.bool), list(generators), seen)
-
-    def draw(
-        self, stepper: Stepper, state: object, options: SamplingOptions
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw a token for every row: ids, log-probs under the model and as drawn, `[rows]`."""
-        logits, plain = stepper.logits(state), stepper.model_logits(state)
-        tokens, bent = choose_tokens(logits, options, self.generators, self.seen)
-        if self.seen is not None:
-            self.seen[torch.arange(len(tokens), device=tokens.device), tokens] = True
-        logps = log_probability(plain, tokens)
-        if options.temperature == 0:
-            return tokens, logps, torch.zeros_like(logps)
-        if bent is plain:
-            return tokens, logps, logps
-        # Most tokens are excluded, and logsumexp is five times slower at minus infinity.
-        drawn = bent.log_softmax(1).gather(1, tokens[:, None]).squeeze(1)
-        return tokens, logps, drawn
-
-    def running(self) -> int:
-        """Count the sequences that go on."""
-        return len(self.generators) - int(self.ended.sum())
-
-    def compact(self, stepper: Stepper, state: object, tokens: Tensor) -> Tensor:
-        """Drop ended rows, here and in the stepper's state; returns the tokens of the others."""
-        rows = (~self.ended).nonzero().squeeze(1)
-        stepper.keep(state, rows)
-        self.numbers, self.ended = self.numbers[rows], self.ended[rows]
-        self.generators = [self.generators[row] for row in rows.tolist()]
-        self.seen = None if self.seen is None else self.seen[rows]
-        return tokens[rows]
+    prompt: Prompt
+    keys: tuple[tuple[int, int], ...]
+    place: int
 
 
 def generate(
@@ -162,64 +57,204 @@ def generate(
     prompts: Sequence[Prompt],
     options: SamplingOptions,
     progress: Progress | None = None,
+    decode: Decoder | None = None,
 ) -> list[list[Sample]]:
     """Continue every prompt `samples_per_prompt` times.
 
-    Prompts are batched by length, longest first (so that what does not fit in memory fails at
-    once). The same options, prompt and stepper give the same samples whatever other prompts are
-    asked for; a prompt that occurs again gets further samples.
+    The longest prompts come first (so that what does not fit in memory fails at once). The same
+    options, prompt and stepper give the same samples whatever other prompts are asked for; a prompt
+    that occurs again gets further samples.
 
     Args:
         stepper: one model, or several under a guide.
         prompts: token ids, at least one each.
         options: how to sample.
-        progress: told how far it is after every step.
+        progress: told how far it is.
+        decode: makes text of tokens; needed for stop strings.
 
     Returns:
         the samples of every prompt.
 
     Raises:
-        UserError: a prompt and its new tokens exceed the model's positions.
+        UserError: a prompt and its new tokens exceed the model's positions, or there are stop
+            strings and nothing to decode with.
         ValueError: an empty prompt.
     """
     check_lengths(stepper, prompts, options)
-    copies = options.samples_per_prompt
-    generators = _generators(prompts, options, stepper.device)
-    samples: dict[int, Sample] = {}
+    if options.stop_strings and decode is None:
+        raise UserError(
+            "stop strings are texts, and there is no tokenizer.",
+            where="stop_strings",
+            mend="Give the sampler the model's tokenizer.",
+        )
+    waiting = deque(_waiting(prompts, options))
+    samples: list[Sample] = [Sample(())] * (len(prompts) * options.samples_per_prompt)
     finished = tokens = 0
-    for indices, first, count in _plan(prompts, options):
-        places = [i * copies + sample for i in indices for sample in range(first, first + count)]
-        batch = [prompts[i] for i in indices]
-        own = [generators[place] for place in places]
-        columns = []
-        for column in decode(stepper, batch, count, own, options):
-            columns.append(column)
-            tokens += column.drawn
+    with stepper.evaluating():
+        run = _Run(stepper, options, decode)
+        while waiting or run.places:
+            run.refill(waiting)
+            for place, sample in run.finish():
+                samples[place] = sample
+                finished, tokens = finished + 1, tokens + len(sample.completion)
             if progress is not None:
-                done = finished + len(places) - column.running
-                progress(done, len(generators), tokens)
-        finished += len(places)
-        samples |= zip(places, samples_of(columns, len(places), options), strict=True)
-    return grouped([samples[place] for place in range(len(generators))], copies)
+                progress(finished, len(samples), tokens + run.written())
+            if run.places:
+                run.shrink(waiting)
+                run.step()
+    return grouped(samples, options.samples_per_prompt)
 
 
-def samples_of(
-    columns: Sequence[Draws], sequences: int, options: SamplingOptions
-) -> Iterator[Sample]:
-    """Read columns as one sample a sequence, each cut after its first stop token."""
-    shape = (sequences, len(columns))
-    tokens = torch.zeros(shape, dtype=torch.long, device=columns[0].tokens.device)
-    logps, drawn_logps = (torch.zeros(shape, device=tokens.device) for _ in range(2))
-    for step, column in enumerate(columns):
-        tokens[column.rows, step] = column.tokens
-        logps[column.rows, step] = column.logps
-        drawn_logps[column.rows, step] = column.drawn_logps
+class _Run:
+    """The batch that all sequences pass through.
+
+    Attributes:
+        rows: of the batch, free ones among them.
+        places: which sample a row draws, by row; rows that are not there are free.
+        born: the step at which it entered, by row.
+        clock: steps so far.
+    """
+
+    def __init__(self, stepper: Stepper, options: SamplingOptions, decode: Decoder | None) -> None:
+        self.stepper, self.options, self.decode = stepper, options, decode
+        self.batch: Batch | None = None
+        self.rows = self.clock = 0
+        self.places: dict[int, int] = {}
+        self.born: dict[int, int] = {}
+        self.waits = stepper.device.type != "cpu"
+
+    def length(self, row: int) -> int:
+        """Return how many tokens a row has drawn; some may lie behind its end."""
+        return min(self.clock - self.born[row] + 1, self.options.max_new_tokens)
+
+    def written(self) -> int:
+        """Count the tokens of sequences under way."""
+        return sum(map(self.length, self.places))
+
+    def refill(self, waiting: deque[Waiting]) -> None:
+        """Let waiting sequences enter, where enough rows are free."""
+        fresh, enters = not self.places, self.stepper.enters
+        free = [row for row in range(self.rows) if row not in self.places]
+        if not fresh and (not enters or len(free) * SHARE < self.rows):
+            return
+        lot = _take(waiting, self.options.batch_size if fresh else len(free))
+        if not lot:
+            return
+        keys = [key for item in lot for key in item.keys]
+        prompts = [item.prompt for item in lot]
+        entering = Batch.start(self.stepper, prompts, len(lot[0].keys), keys, self.options)
+        # A device keeps its batch, whose step is captured, also where no row of it is left.
+        if self.batch and enters and len(keys) <= len(free) and (self.waits or not fresh):
+            self.batch.enter(torch.tensor(free[: len(keys)], device=entering.last.device), entering)
+        else:
+            self.batch, self.rows = entering, len(keys)
+            free = list(range(self.rows))
+        places = [item.place + n for item in lot for n in range(len(item.keys))]
+        self.places |= zip(free, places, strict=False)
+        self.born |= dict.fromkeys(free[: len(keys)], self.clock)
+
+    def finish(self) -> Iterator[tuple[int, Sample]]:
+        """Read sequences that are over, and free their rows."""
+        assert self.batch is not None
+        options = self.options
+        # Without stops nothing ends early, and a device need not be asked.
+        ended = self.batch.ended.tolist() if options.stop_ids else [False] * self.rows
+        texts = self._texts() if options.stop_strings else {}
+        over = [
+            row
+            for row in self.places
+            if ended[row]
+            or self.length(row) == options.max_new_tokens
+            or _holds(texts.get(row, ""), options)
+        ]
+        at = torch.tensor(over, dtype=torch.long, device=self.batch.last.device)
+        tables = (self.batch.tokens, self.batch.logps, self.batch.drawn_logps)
+        for row, *columns in zip(over, *(table[at].tolist() for table in tables), strict=True):
+            ids = columns[0][: self.length(row)]
+            end, stop_id = _end(ids, options, self.decode)
+            cut = len(ids) if end is None else end
+            ids, logps, drawn_logps = (tuple(column[:cut]) for column in columns)
+            sample = Sample(ids, logps, drawn_logps, end is not None, stop_id)
+            yield self.places.pop(row), sample
+
+    def _texts(self) -> dict[int, str]:
+        """Decode every sequence's end: as much as can have completed a stop string unseen."""
+        assert self.batch is not None
+        assert self.decode is not None
+        # A token holds at least a byte of text.
+        reach = UNSEEN + max(len(text.encode()) for text in self.options.stop_strings)
+        table = self.batch.tokens.tolist()
+        ends = {row: self.length(row) for row in self.places}
+        return {row: self.decode(table[row][max(0, n - reach) : n]) for row, n in ends.items()}
+
+    def shrink(self, waiting: deque[Waiting]) -> None:
+        """Drop rows that nobody will enter."""
+        free = self.rows - len(self.places)
+        # A device computes few rows no faster, and would have to capture its step again.
+        if self.waits or not free or free * SHARE < self.rows or (waiting and self.stepper.enters):
+            return
+        assert self.batch is not None
+        kept = sorted(self.places)
+        self.batch.keep(torch.tensor(kept))
+        self.places = {new: self.places[row] for new, row in enumerate(kept)}
+        self.born = {new: self.born[row] for new, row in enumerate(kept)}
+        self.rows = len(kept)
+
+    def step(self) -> None:
+        """Step until it is worth asking what has ended."""
+        assert self.batch is not None
+        steps = 1
+        if self.waits:
+            first = max(map(self.length, self.places))
+            steps = min(UNSEEN, self.options.max_new_tokens - first)
+        for _ in range(steps):
+            self.batch.step()
+        self.clock += steps
+
+
+def _waiting(prompts: Sequence[Prompt], options: SamplingOptions) -> Iterator[Waiting]:
+    """Order all sequences, longest prompts first; a prompt's are numbered through its places."""
+    copies, size = options.samples_per_prompt, options.batch_size
+    known: Counter[tuple[int, ...]] = Counter()
+    first = []
+    for prompt in map(tuple, prompts):
+        first.append(known[prompt])
+        known[prompt] += copies
+    for index in sorted(range(len(prompts)), key=lambda i: -len(prompts[i])):
+        prompt = tuple(prompts[index])
+        for start in range(0, copies, size):
+            ordinals = range(start, min(start + size, copies))
+            keys = tuple(sequence_key(options.seed, prompt, first[index] + n) for n in ordinals)
+            yield Waiting(prompt, keys, index * copies + start)
+
+
+def _take(waiting: deque[Waiting], most: int) -> list[Waiting]:
+    """Take from the queue what fits into `most` rows: prompts of equally many sequences."""
+    lot: list[Waiting] = []
+    while waiting and (not lot or len(waiting[0].keys) == len(lot[0].keys)):
+        if (len(lot) + 1) * len(waiting[0].keys) > most:
+            break
+        lot.append(waiting.popleft())
+    return lot
+
+
+def _holds(text: str, options: SamplingOptions) -> bool:
+    return any(stop in text for stop in options.stop_strings)
+
+
+def _end(
+    ids: Sequence[int], options: SamplingOptions, decode: Decoder | None
+) -> tuple[int | None, int | None]:
+    """Find the length at which a stop ends a sequence, and the stop token; None for neither."""
     stops = frozenset(options.stop_ids)
-    for ids, own, drawn in zip(tokens.tolist(), logps.tolist(), drawn_logps.tolist(), strict=True):
-        end = next((step for step, token in enumerate(ids) if token in stops), None)
-        cut = slice(None if end is None else end + 1)
-        stop_id = None if end is None else ids[end]
-        yield Sample(tuple(ids[cut]), tuple(own[cut]), tuple(drawn[cut]), end is not None, stop_id)
+    first = next((n for n, token in enumerate(ids) if token in stops), None)
+    if options.stop_strings and decode is not None:
+        lengths = range(1, len(ids[:first]) + 1)
+        # A text that holds a stop string goes on holding it.
+        cut = bisect_left(lengths, True, key=lambda length: _holds(decode(ids[:length]), options))
+        if cut < len(lengths):
+            return lengths[cut], None
+    return (None, None) if first is None else (first + 1, ids[first])
 
 
 def check_lengths(stepper: Stepper, prompts: Sequence[Prompt], options: SamplingOptions) -> None:
@@ -235,29 +270,3 @@ def check_lengths(stepper: Stepper, prompts: Sequence[Prompt], options: Sampling
             where="max_new_tokens",
             mend=f"Shorten the prompt, or ask for at most {max(limit - longest, 0)} tokens.",
         )
-
-
-def _generators(
-    prompts: Sequence[Prompt], options: SamplingOptions, device: torch.device
-) -> list[torch.Generator]:
-    """Make every sequence's generator; a prompt's samples are numbered through all its places."""
-    copies = options.samples_per_prompt
-    seen: Counter[tuple[int, ...]] = Counter()
-    generators = []
-    for prompt in map(tuple, prompts):
-        for ordinal in range(seen[prompt], seen[prompt] + copies):
-            generators.append(sequence_generator(options.seed, prompt, ordinal, device))
-        seen[prompt] += copies
-    return generators
-
-
-def _plan(
-    prompts: Sequence[Prompt], options: SamplingOptions
-) -> Iterator[tuple[list[int], int, int]]:
-    """Divide the work into batches: (indices of prompts, first sample, samples of each)."""
-    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    copies, size = options.samples_per_prompt, options.batch_size
-    together = max(size // copies, 1)
-    for start in range(0, len(order), together):
-        for first in range(0, copies, size):
-            yield order[start : start + together], first, min(size, copies - first)

@@ -21,7 +21,7 @@ from accordant.scoring.shards import fill_shards
 
 Rows = list[list[Sample]]
 
-VERSION = 2
+VERSION = 3
 """Of the sampler's numbers and of the files: another one draws anew."""
 
 

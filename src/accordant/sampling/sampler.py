@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from accordant.base.chance import hashed_uniform
-from accordant.sampling.generation import Progress, generate
+from accordant.sampling.generation import Decoder, Progress, generate
 from accordant.sampling.samples import Prompt, Sample, SamplingOptions
 from accordant.sampling.stepper import ModelStepper, Stepper
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 
 class Sampler(Protocol):
@@ -37,21 +38,29 @@ class LocalSampler:
 
     Args:
         model: a transformers causal language model, a PEFT model around one, or a `Stepper`.
-        progress: told how far it is after every step.
+        progress: told how far it is, again and again.
+        tokenizer: reads the texts in which stop strings are looked for.
     """
 
-    def __init__(self, model: nn.Module | Stepper, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module | Stepper,
+        progress: Progress | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> None:
         self.stepper = as_stepper(model)
         self.progress = progress
+        self.decode: Decoder | None = None if tokenizer is None else tokenizer.decode
 
     def sample(self, prompts: Sequence[Prompt], options: SamplingOptions) -> list[list[Sample]]:
         """Continue every prompt; see `generation.generate`.
 
         Raises:
-            UserError: a prompt and its new tokens exceed the model's positions.
+            UserError: a prompt and its new tokens exceed the model's positions, or there are stop
+                strings and no tokenizer.
             ValueError: an empty prompt.
         """
-        return generate(self.stepper, prompts, options, self.progress)
+        return generate(self.stepper, prompts, options, self.progress, self.decode)
 
 
 @runtime_checkable

@@ -18,8 +18,8 @@ Prompt = Sequence[int]
 class SamplingOptions:
     """How to continue a prompt.
 
-    A draw is made from the logits after, in this order: repetition penalty, temperature, top-k,
-    top-p, min-p (the order of transformers).
+    A draw is made from the logits after, in this order: logit bias, repetition penalty,
+    temperature, top-k, top-p, min-p (the order of transformers).
 
     Args:
         max_new_tokens: at most so many tokens, the stop token included; at least 1.
@@ -29,10 +29,12 @@ class SamplingOptions:
         seed: of all random numbers.
         stop_ids: tokens that end a sequence.
         samples_per_prompt: sequences per prompt; the prompt is computed once for all of them.
-        batch_size: sequences decoded together.
+        batch_size: sequences decoded together; one that ends makes room for the next.
         min_p: sample from tokens at least so likely, relative to the most likely one, in [0, 1).
         repetition_penalty: logits of tokens that the prompt or the answer holds are divided by it
             where they are positive, multiplied where they are negative; 1 leaves them.
+        stop_strings: texts that end a sequence: with the token that completes one.
+        logit_bias: tokens and what is added to their logits; minus infinity forbids one.
 
     Raises:
         UserError: a number outside its range.
@@ -48,6 +50,8 @@ class SamplingOptions:
     batch_size: int = 32
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    stop_strings: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "samples_per_prompt", "batch_size"):
@@ -58,11 +62,12 @@ class SamplingOptions:
         _require(0 <= self.min_p < 1, "min_p", self.min_p, "at least 0 and below 1")
         penalty = self.repetition_penalty
         _require(penalty > 0, "repetition_penalty", penalty, "above 0 (1 for none)")
+        _require(all(self.stop_strings), "stop_strings", "", "texts that are not empty")
 
 
-def _require(holds: bool, name: str, found: float, expected: str) -> None:
+def _require(holds: bool, name: str, found: object, expected: str) -> None:
     if not holds:
-        raise UserError(f"found {found}, expected {expected}.", where=name)
+        raise UserError(f"found {found!r}, expected {expected}.", where=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Sample:
             and what else bends the distribution), nats; empty where a server gave none.
         drawn_logps: the same under the distribution they were drawn from; of a greedy choice 0.
             Empty where a server drew, unless both are the same distribution.
-        finished: whether the model ended the sequence itself, not the limit of its length.
+        finished: whether a stop token or a stop string ended it, not the limit of its length.
         stop_id: the stop token `completion` ends with; None where it ends with none.
     """
 
@@ -87,10 +92,10 @@ class Sample:
 
     @property
     def tokens(self) -> tuple[int, ...]:
-        """What is read: the completion without its stop token."""
+        """Return what is read: the completion without its stop token."""
         return self.completion if self.stop_id is None else self.completion[:-1]
 
 
 def grouped(samples: Sequence[Sample], copies: int) -> list[list[Sample]]:
-    """The samples of every prompt, from samples in the order of their prompts."""
+    """Group samples by prompt, from samples in the order of their prompts."""
     return [list(samples[at : at + copies]) for at in range(0, len(samples), copies)]

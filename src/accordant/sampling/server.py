@@ -187,7 +187,7 @@ class ServerSampler:
 
 
 def _unbent(options: SamplingOptions) -> bool:
-    """Whether tokens are drawn from the model's own distribution."""
+    """Say whether tokens are drawn from the model's own distribution."""
     return (
         options.temperature == 1
         and options.top_k == 0

@@ -3,8 +3,8 @@
 Knows token ids, logits and key-value caches; its tensors stay on the device. Knows nothing of
 choosing tokens, of stopping or of text.
 
-The borders leave room for faster steppers: logits may lie in static buffers that a captured graph
-refills, since they are read before the next `advance`, and only `keep` changes the number of rows.
+A state's tensors are written in place and the host reads none of them, so that a step can be
+captured as one graph; only `keep` changes the number of rows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import torch
 from accordant.base.errors import UserError
 from accordant.models.adapters import reference_mode
 from accordant.models.facts import position_limit, text_config
-from accordant.sampling.kv_cache import new_cache, next_logits, padded_prompts
+from accordant.sampling.padded import Padded
+from accordant.sampling.slots import Slots, has_slots
 from accordant.scoring.engine import evaluating
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from transformers.cache_utils import DynamicCache
 
     from accordant.sampling.samples import Prompt
 
@@ -47,12 +47,19 @@ class Stepper(Protocol):
     def device(self) -> torch.device:
         """Where its logits are."""
 
+    @property
+    def enters(self) -> bool:
+        """Whether rows can `enter` a batch that is under way."""
+
     def evaluating(self) -> AbstractContextManager[None]:
         """Keep its models in evaluation mode inside the block; everything below runs in one."""
         ...
 
-    def start(self, prompts: Sequence[Prompt], copies: int) -> State:
-        """Read prompts (token ids) and stand after them, each in `copies` neighbouring rows."""
+    def start(self, prompts: Sequence[Prompt], copies: int, room: int) -> State:
+        """Read prompts (token ids) and stand after them, each in `copies` neighbouring rows.
+
+        `room` is the most tokens that a row will be advanced by.
+        """
         ...
 
     def logits(self, state: State) -> Tensor:
@@ -71,21 +78,21 @@ class Stepper(Protocol):
         """Let row i be what row `rows[i]` was, int64 `[kept]`: drops, repeats or forks rows."""
         ...
 
+    def enter(self, state: State, rows: Tensor, entering: State) -> None:
+        """Let row `rows[i]` be row i of another state of this stepper's."""
+        ...
+
 
 @dataclass(slots=True)
 class ModelState:
     """A batch of one model in the middle of decoding.
 
     Args:
-        cache: keys and values of all tokens fed so far.
-        mask: 1 for tokens, 0 for padding on the left, int64 `[rows, length]`; None without padding.
-        positions: position id of the next token of every row, int64 `[rows]`.
+        cache: what the model keeps of all tokens fed so far.
         logits: for the next token of every row, float32 `[rows, vocabulary]`.
     """
 
-    cache: DynamicCache
-    mask: Tensor | None
-    positions: Tensor
+    cache: Slots | Padded
     logits: Tensor
 
 
@@ -113,21 +120,23 @@ class ModelStepper:
         """Where the model is, as it stands: a model may be moved."""
         return next(self.model.parameters()).device
 
+    @property
+    def enters(self) -> bool:
+        """Whether the model's family keeps keys and values in slots."""
+        return has_slots(self.model)
+
     def evaluating(self) -> AbstractContextManager[None]:
         """Keep the model in evaluation mode; every module's own training flag comes back."""
         return evaluating(self.model)
 
     @torch.inference_mode()
-    def start(self, prompts: Sequence[Prompt], copies: int) -> ModelState:
-        """Feed prompts once, padded on the left, and repeat each in the batch."""
-        tokens, mask = padded_prompts(prompts, self.device)
-        padding = mask if bool((mask == 0).any()) else None
-        cache = new_cache(self.model)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        logits = self._next(tokens, padding, positions, cache)
-        state = ModelState(cache, padding, mask.sum(1), logits)
+    def start(self, prompts: Sequence[Prompt], copies: int, room: int) -> ModelState:
+        """Feed every prompt once, and repeat its keys and values."""
+        kind = Slots if has_slots(self.model) else Padded
+        with self._adapted():
+            cache, logits = kind.filled(self.model, prompts, room)
+        state = ModelState(cache, logits[:, : self.vocabulary].float())
         if copies > 1:
-            # The prompt was computed once; only its keys and values are repeated.
             rows = torch.arange(len(prompts), device=logits.device)
             self.keep(state, rows.repeat_interleave(copies))
         return state
@@ -138,29 +147,37 @@ class ModelStepper:
 
     model_logits = logits
 
-    @torch.inference_mode()
     def advance(self, state: ModelState, tokens: Tensor) -> None:
-        """Feed the chosen tokens."""
-        if state.mask is not None:
-            state.mask = torch.cat([state.mask, state.mask.new_ones(len(tokens), 1)], dim=1)
-        positions = state.positions[:, None]
-        state.logits = self._next(tokens[:, None], state.mask, positions, state.cache)
-        state.positions = state.positions + 1
+        """Feed the chosen token of every row."""
+        self._feed(state, tokens[:, None])
+
+    @torch.inference_mode()
+    def _feed(self, state: ModelState, tokens: Tensor) -> None:
+        with self._adapted():
+            logits = state.cache.feed(self.model, tokens)
+        state.logits.copy_(logits[:, : self.vocabulary])
+
+    def _adapted(self) -> AbstractContextManager[None]:
+        # Around every pass: the same weights take turns with and without their adapter.
+        return nullcontext() if self.adapter else reference_mode(self.model)
 
     @torch.inference_mode()
     def keep(self, state: ModelState, rows: Tensor) -> None:
         """Select rows of the cache and of everything beside it."""
-        state.cache.batch_select_indices(rows)
-        state.positions, state.logits = state.positions[rows], state.logits[rows]
-        state.mask = None if state.mask is None else state.mask[rows]
+        state.cache.keep(rows)
+        state.logits = state.logits[rows]
 
-    def _next(
-        self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: DynamicCache
-    ) -> Tensor:
-        # Per token: the same weights take turns with and without their adapter.
-        with nullcontext() if self.adapter else reference_mode(self.model):
-            logits = next_logits(self.model, tokens, mask, positions, cache)
-        return logits[:, : self.vocabulary]
+    @torch.inference_mode()
+    def enter(self, state: ModelState, rows: Tensor, entering: ModelState) -> None:
+        """Copy rows into the slots of others.
+
+        Raises:
+            TypeError: the model's family has no slots.
+        """
+        if not isinstance(state.cache, Slots) or not isinstance(entering.cache, Slots):
+            raise TypeError("no row can enter a padded batch")
+        state.cache.enter(rows, entering.cache)
+        state.logits[rows] = entering.logits
 
 
 @dataclass(slots=True)
@@ -169,11 +186,19 @@ class GuidedState:
 
     Args:
         states: one per stepper.
-        tokens: what was appended to every row so far, int64 `[rows, steps]`.
+        tokens: what was appended to every row, int64 `[rows, room]`; -1 where nothing is yet.
+        written: how many of them are, int64 `[rows]`.
     """
 
     states: list[State]
     tokens: Tensor
+    written: Tensor
+
+    def holds(self, vocabulary: int) -> Tensor:
+        """Return which tokens every row's answer holds, bool `[rows, vocabulary]`."""
+        held = self.tokens.new_zeros(len(self.tokens), vocabulary + 1, dtype=torch.bool)
+        # Nothing yet, -1, falls into a last column of its own.
+        return held.scatter_(1, self.tokens % (vocabulary + 1), True)[:, :-1]
 
 
 GuideFunction = Callable[[Sequence["Tensor"], GuidedState], "Tensor"]
@@ -191,8 +216,8 @@ def interpolate(weights: Sequence[float]) -> GuideFunction:
 
     def mixed(logits: Sequence[Tensor], state: GuidedState) -> Tensor:
         del state
-        parts = [weight * part for weight, part in zip(weights, logits, strict=True)]
-        return torch.stack(parts).sum(0)
+        weighted = (weight * row for weight, row in zip(weights, logits, strict=True))
+        return sum(weighted, start=logits[0].new_zeros(()))
 
     return mixed
 
@@ -231,11 +256,17 @@ class Guided:
                 stack.enter_context(stepper.evaluating())
             yield
 
-    def start(self, prompts: Sequence[Prompt], copies: int) -> GuidedState:
+    @property
+    def enters(self) -> bool:
+        """Whether every model's rows can."""
+        return all(stepper.enters for stepper in self.steppers)
+
+    def start(self, prompts: Sequence[Prompt], copies: int, room: int) -> GuidedState:
         """Let every model read the prompts."""
-        states = [stepper.start(prompts, copies) for stepper in self.steppers]
+        states = [stepper.start(prompts, copies, room) for stepper in self.steppers]
         rows = len(prompts) * copies
-        return GuidedState(states, torch.empty(rows, 0, dtype=torch.long, device=self.device))
+        tokens = torch.full((rows, room), -1, device=self.device)
+        return GuidedState(states, tokens, tokens.new_zeros(rows))
 
     def logits(self, state: GuidedState) -> Tensor:
         """Return what the guide makes of the models' logits."""
@@ -252,10 +283,19 @@ class Guided:
         """Append the same tokens for every model."""
         for stepper, inner in zip(self.steppers, state.states, strict=True):
             stepper.advance(inner, tokens.to(stepper.device))
-        state.tokens = torch.cat([state.tokens, tokens[:, None]], dim=1)
+        # A row that has ended may be fed past its room.
+        place = state.written.clamp(max=state.tokens.shape[1] - 1)
+        state.tokens.scatter_(1, place[:, None], tokens[:, None])
+        state.written.add_(1)
 
     def keep(self, state: GuidedState, rows: Tensor) -> None:
         """Select the same rows of every model."""
         for stepper, inner in zip(self.steppers, state.states, strict=True):
             stepper.keep(inner, rows.to(stepper.device))
-        state.tokens = state.tokens[rows]
+        state.tokens, state.written = state.tokens[rows], state.written[rows]
+
+    def enter(self, state: GuidedState, rows: Tensor, entering: GuidedState) -> None:
+        """Copy rows of every model."""
+        for stepper, inner, new in zip(self.steppers, state.states, entering.states, strict=True):
+            stepper.enter(inner, rows.to(stepper.device), new)
+        state.tokens[rows], state.written[rows] = entering.tokens, entering.written

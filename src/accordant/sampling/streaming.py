@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from accordant.sampling.choice import sequence_generator
-from accordant.sampling.generation import check_lengths, decode
-from accordant.sampling.kv_cache import new_cache, next_logits, shorten_cache
+from accordant.sampling.batch import Batch
+from accordant.sampling.choice import sequence_key
+from accordant.sampling.generation import check_lengths
 from accordant.sampling.stepper import ModelState, ModelStepper
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
-    from transformers.cache_utils import DynamicCache
 
     from accordant.sampling.samples import Prompt, SamplingOptions
     from accordant.sampling.stepper import Stepper
@@ -35,9 +34,11 @@ class ResumingStepper(ModelStepper):
         model: a transformers causal language model, or a PEFT model around one.
 
     Attributes:
-        tokens: token ids that `cache` holds.
-        cache: their keys and values; None while there are none.
+        tokens: token ids that `state` holds.
+        state: where the sequence stands; None while there is none.
     """
+
+    enters = False
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -46,9 +47,9 @@ class ResumingStepper(ModelStepper):
     def clear(self) -> None:
         """Forget everything."""
         self.tokens: list[int] = []
-        self.cache: DynamicCache | None = None
+        self.state: ModelState | None = None
 
-    def start(self, prompts: Sequence[Prompt], copies: int) -> ModelState:
+    def start(self, prompts: Sequence[Prompt], copies: int, room: int) -> ModelState:
         """Feed what is not known of the prompt.
 
         Raises:
@@ -59,17 +60,19 @@ class ResumingStepper(ModelStepper):
         prompt = list(prompts[0])
         # The last token is always fed again: its logits are not kept.
         known = min(_common_prefix(self.tokens, prompt), len(prompt) - 1)
-        if not self._forget_after(known):
+        state = self.state
+        if state is None or not known or not state.cache.shorten(known, len(prompt) + room):
             self.clear()
-        logits = self._extend(prompt[len(self.tokens) :])
-        assert self.cache is not None
-        positions = torch.tensor([len(prompt)], device=logits.device)
-        return ModelState(self.cache, None, positions, logits)
+            state = super().start([prompt], 1, room)
+            self.tokens, self.state = prompt, state
+        else:
+            self.tokens = self.tokens[:known]
+            self._extend(state, prompt[known:])
+        return state
 
     def advance(self, state: ModelState, tokens: Tensor) -> None:
         """Feed the chosen token."""
-        state.logits = self._extend(tokens.tolist())
-        state.positions = state.positions + 1
+        self._extend(state, tokens.tolist())
 
     def keep(self, state: ModelState, rows: Tensor) -> None:  # noqa: ARG002
         """Keep the one row there is.
@@ -80,27 +83,12 @@ class ResumingStepper(ModelStepper):
         if rows.tolist() != [0]:
             raise ValueError("a kept cache holds one sequence")
 
-    @torch.inference_mode()
-    def _extend(self, tokens: list[int]) -> Tensor:
+    def _extend(self, state: ModelState, tokens: list[int]) -> None:
         known = self.tokens
-        cache = new_cache(self.model) if self.cache is None else self.cache
         # Should the forward be interrupted, half a cache must not pass for a whole one.
         self.clear()
-        ids = torch.tensor([tokens], device=self.device)
-        positions = torch.arange(len(known), len(known) + len(tokens), device=self.device)
-        logits = next_logits(self.model, ids, None, positions[None], cache)
-        self.tokens, self.cache = known + tokens, cache
-        return logits
-
-    def _forget_after(self, length: int) -> bool:
-        """Shorten to `length` tokens; False where the layers cannot."""
-        surplus = len(self.tokens) - length
-        if surplus == 0 or self.cache is None:
-            return True
-        if not shorten_cache(self.cache, surplus):
-            return False
-        self.tokens = self.tokens[:length]
-        return True
+        self._feed(state, torch.tensor([tokens], device=self.device))
+        self.tokens, self.state = known + tokens, state
 
 
 def stream_tokens(
@@ -122,12 +110,16 @@ def stream_tokens(
         ValueError: an empty prompt.
     """
     check_lengths(stepper, [prompt], options)
-    generator = sequence_generator(options.seed, prompt, ordinal, stepper.device)
-    for column in decode(stepper, [prompt], 1, [generator], options):
-        token = int(column.tokens)
-        if token in options.stop_ids:
-            return
-        yield token
+    key = sequence_key(options.seed, prompt, ordinal)
+    with stepper.evaluating():
+        batch = Batch.start(stepper, [prompt], 1, [key], options)
+        for drawn in range(1, options.max_new_tokens + 1):
+            token = int(batch.last)
+            if token in options.stop_ids:
+                return
+            yield token
+            if drawn < options.max_new_tokens:
+                batch.step()
 
 
 def stream(

@@ -33,6 +33,7 @@ class TableStepper:
     """
 
     positions = None
+    enters = True
     device = torch.device("cpu")
 
     def __init__(self, policy: TabularPolicy) -> None:
@@ -49,12 +50,13 @@ class TableStepper:
         """Do nothing: a table has no other mode."""
         return nullcontext()
 
-    def start(self, prompts: Sequence[Sequence[int]], copies: int) -> TableState:
+    def start(self, prompts: Sequence[Sequence[int]], copies: int, room: int) -> TableState:
         """Stand before the first token of `copies` answers to every prompt."""
+        del room
         contexts = torch.tensor([self.policy.world.context_of(prompt) for prompt in prompts])
         first = torch.tensor(self.policy.world.paths[0][0])
         rows = contexts.repeat_interleave(copies)
-        return TableState(rows, first.expand(len(rows)))
+        return TableState(rows, first.repeat(len(rows)))
 
     def logits(self, state: TableState) -> Tensor:
         """Return every choice's log-probability, float32 `[rows, choices]`."""
@@ -70,3 +72,7 @@ class TableStepper:
     def keep(self, state: TableState, rows: Tensor) -> None:
         """Select rows."""
         state.contexts, state.states = state.contexts[rows], state.states[rows]
+
+    def enter(self, state: TableState, rows: Tensor, entering: TableState) -> None:
+        """Put rows of another state into those of this one."""
+        state.contexts[rows], state.states[rows] = entering.contexts, entering.states
