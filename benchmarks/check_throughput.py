@@ -58,8 +58,9 @@ def bundled_rows(count: int, folder: str) -> list[Row]:
 
 def ours(model: Any, rows: Sequence[Row], budget: int) -> list[Found]:
     """Chosen and rejected log-probability and CHES of every pair, from one packed pass."""
-    from accordant.checks.pairs import LOGPS, read_pairs
-    from accordant.checks.similarity import CHES
+    from accordant.checks.pairs import read_pairs, summed_logps
+    from accordant.checks.similarity import read_similarities
+    from accordant.scoring.engine import ScoreOptions
     from accordant.tokens.examples import Example
     from accordant.tokens.trees import TokenTree
 
@@ -67,8 +68,9 @@ def ours(model: Any, rows: Sequence[Row], budget: int) -> list[Found]:
         Example("comparison", (TokenTree(tuple(prompt), tuple(map(tuple, answers))),), index)
         for index, (prompt, answers) in enumerate(rows)
     ]
-    readings = {"logps": LOGPS, "ches": CHES}
-    found = read_pairs(model, examples, readings, row_tokens=budget)
+    readings = {"logps": summed_logps, "ches": read_similarities}
+    options = ScoreOptions(hidden=True)
+    found = read_pairs(model, examples, readings, options, row_tokens=budget)
     columns = (*found["logps"].T[:2], found["ches"].T[1])
     return list(zip(*(column.tolist() for column in columns), strict=True))
 

@@ -9,16 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from accordant.checks.pairs import (
-    LOGPS,
-    Pair,
-    Reading,
-    list_pairs,
-    read_pairs,
-    tokens_of,
-)
-from accordant.checks.similarity import CHES, ches_scores, normalised_ches_scores
-from accordant.scoring.engine import plain_logps
+from accordant.checks.pairs import Pair, list_pairs, read_pairs, summed_logps, tokens_of
+from accordant.checks.similarity import ches_scores, normalised_ches_scores, read_similarities
+from accordant.scoring.engine import ScoreOptions, plain_logps
 from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example
@@ -95,9 +88,8 @@ def test_the_walk_equals_one_sequence_at_a_time(family: str, budget: int) -> Non
     model = install(copy.deepcopy(plain))
     seen: list[int] = []
     given = examples()
-    found = read_pairs(
-        model, given, {"logps": LOGPS, "ches": CHES}, row_tokens=budget, advance=seen.append
-    )
+    readings, states = {"logps": summed_logps, "ches": read_similarities}, ScoreOptions(hidden=True)
+    found = read_pairs(model, given, readings, states, row_tokens=budget, advance=seen.append)
     for number, pair in enumerate(list_pairs(given)):
         example = given[pair.example]
         trees = example.trees
@@ -117,14 +109,16 @@ def test_the_head_is_left_out_where_nobody_reads_log_probabilities() -> None:
 
     def keep(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tensor:
         seen.append(scores)
-        return CHES.read(scores, chosen, rejected)
+        return read_similarities(scores, chosen, rejected)
 
     calls: list[int] = []
     handle = model.lm_head.register_forward_pre_hook(lambda *_: calls.append(1))
-    reading = Reading(keep, logps=False, hidden=True)
-    alone = read_pairs(model, examples(), {"ches": reading}, row_tokens=4096)["ches"]
+    states = ScoreOptions(logps=False, hidden=True)
+    alone = read_pairs(model, examples(), {"ches": keep}, states, row_tokens=4096)["ches"]
     handle.remove()
     assert not calls
     assert seen[0].logps.isnan().all()
-    together = read_pairs(model, examples(), {"a": CHES, "b": LOGPS}, row_tokens=4096)["a"]
+    readings = {"a": read_similarities, "b": summed_logps}
+    both = ScoreOptions(hidden=True)
+    together = read_pairs(model, examples(), readings, both, row_tokens=4096)["a"]
     torch.testing.assert_close(alone, together)

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.checks.similarity import (
-    CHES,
     ches_scores,
     edit_distance,
     edit_similarity,
@@ -62,11 +61,6 @@ def test_repeating_every_state_changes_the_plain_score_alone() -> None:
     normalised, plain, _ = similarities(chosen, rejected)
     twice, four_times, _ = similarities(chosen * 2, rejected * 2)
     assert (twice, four_times) == pytest.approx((normalised, 4 * plain))
-
-
-def test_the_reading_needs_no_head() -> None:
-    assert CHES.hidden
-    assert not CHES.logps
 
 
 def table_distance(first: list[int], second: list[int]) -> int:

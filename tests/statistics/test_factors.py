@@ -121,12 +121,6 @@ def test_kendalls_tau_is_scipys(pairs: list[tuple[int, int]]) -> None:
     assert float(kendall_tau(first, second)) == pytest.approx(expected, nan_ok=True)
 
 
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == [True, False, False, True]
-    assert holm([0.2, 0.001]).tolist() == [False, True]
-    assert holm([]).tolist() == []
-
-
 def test_no_pairs_say_nothing() -> None:
     found = score_factors(np.zeros((0, 2)), np.zeros(0))
     assert all(np.isnan(one.estimate) and np.isnan(one.low) for one in found.scores)

@@ -11,7 +11,6 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "after._sampled": ("SAMPLED",),
         "findings": (
             "Finding",
             "FindingRow",
@@ -31,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "property_differences": ("PROPERTY_DIFFERENCES",),
         "registry": ("Check", "When", "bind_check_options", "check", "get_check", "list_checks"),
         "run_history": ("RunHistory", "Snapshot"),
+        "sampled_answers": ("SAMPLED",),
         "settings": ("CHECKS", "CheckSettings", "EVALUATION", "MonitorSettings"),
         "snapshot": ("MonitorSet", "take_snapshot"),
         "texts": ("record_row",),

@@ -6,7 +6,6 @@ numbers and names that `statistics.groups` works on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -70,25 +69,23 @@ def read_annotations(path: str, axes: Sequence[str] = ()) -> Annotations:
             mend="Add a column `label` or `prediction` with a number for every item.",
         )
     chosen = _axes_of(path, columns, axes)
-    items = _number_names(rows, "item")
-    people = _number_names(rows, "annotator")
+    items, people = (
+        {name: place for place, name in enumerate(dict.fromkeys(row.text(column) for row in rows))}
+        for column in ("item", "annotator")
+    )
     ratings = Ratings(
         np.array([items[row.text("item")] for row in rows]),
         np.array([people[row.text("annotator")] for row in rows]),
         np.array([row.number("rating") for row in rows]),
     )
+    numbers = {name: _numbers_of(rows, name) for name in targets}
+    groups = {name: _groups_of(rows, name) for name in chosen}
     return Annotations(
         ratings,
         tuple(items),
         tuple(people),
-        {
-            name: np.array([numbers.get(item, math.nan) for item in items])
-            for name, numbers in ((name, _targets_of(rows, name)) for name in targets)
-        },
-        {
-            name: tuple(groups.get(person) for person in people)
-            for name, groups in ((name, _groups_of(rows, name)) for name in chosen)
-        },
+        {name: np.array([of.get(item, np.nan) for item in items]) for name, of in numbers.items()},
+        {name: tuple(of.get(person) for person in people) for name, of in groups.items()},
     )
 
 
@@ -110,30 +107,21 @@ def _axes_of(path: str, columns: Sequence[str], wanted: Sequence[str]) -> list[s
     return list(wanted) or further
 
 
-def _number_names(rows: Sequence[TableRow], column: str) -> dict[str, int]:
-    names = dict.fromkeys(row.text(column) for row in rows)
-    return {name: place for place, name in enumerate(names)}
-
-
-def _targets_of(rows: Sequence[TableRow], column: str) -> dict[str, float]:
+def _numbers_of(rows: Sequence[TableRow], column: str) -> dict[str, float]:
     """Read a number of every item that has one."""
-    return _once(
-        ((row.text("item"), row, row.number(column)) for row in rows if row.has(column)),
-        column,
-        "item '{}' has the value {:g} here and {:g} in row {}.",
-        "Give an item the same value in all its rows.",
-    )
+    cells = ((row.text("item"), row, row.number(column)) for row in rows if row.has(column))
+    clash = "item '{}' has the value {:g} here and {:g} in row {}."
+    return _once(cells, column, clash, "Give an item the same value in all its rows.")
 
 
 def _groups_of(rows: Sequence[TableRow], column: str) -> dict[str, str]:
     """Read the group of every annotator of whom it is known."""
-    return _once(
-        ((row.text("annotator"), row, row.text(column)) for row in rows if row.has(column)),
-        column,
-        "annotator '{}' is '{}' here and '{}' in row {}.",
+    cells = ((row.text("annotator"), row, row.text(column)) for row in rows if row.has(column))
+    mend = (
         "If the column is no property of the annotators, name those that are: "
-        "`--option positionality.axes=COLUMN,COLUMN`.",
+        "`--option positionality.axes=COLUMN,COLUMN`."
     )
+    return _once(cells, column, "annotator '{}' is '{}' here and '{}' in row {}.", mend)
 
 
 def _once(

@@ -30,6 +30,7 @@ def pair_objective(
     """
     objective = get_objective(method or KINDS[record_type].usual)
     check_feedback(objective, {record_type})
+    # Other models or samples are not there before training, and a check does not make them.
     if any(not need.optional for need in objective.prepare):
         raise UserError(
             f"objective {objective.name!r} reads more than the log-probabilities of two answers.",
@@ -37,6 +38,7 @@ def pair_objective(
             mend="Choose an objective on pairs, such as dpo, ipo or simpo.",
         )
     given = {}
+    # A check asks for one beta of whatever objective it assumes, and some have none.
     if beta is not None and any(option.name == "beta" for option in objective.options):
         given["beta"] = beta
     return objective, bind_options(objective, given)

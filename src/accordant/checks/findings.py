@@ -150,6 +150,7 @@ class Scale:
         levels += [
             (self.middle + sign * level, severity) for level, severity in self.surely_off.items()
         ]
+        # One level is shown: that from which on something ought to be done.
         value = next((level for level, severity in levels if severity == "warning"), levels[0][0])
         return Threshold(value, self.source)
 

@@ -35,6 +35,8 @@ from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.learner import Learner
 
+# A forward pass counts 1 a token, a backward pass 2, and there is one for each answer.
+COST = 5
 # Slopes of tokens of one answer may differ by rounding, and no more.
 _EVEN = 1e-4
 # How far a full step moves the answers' log-probabilities where tokens' changes are measured, in
@@ -101,19 +103,15 @@ def parameters_of(model: nn.Module, layers: int | None = None) -> list[nn.Parame
     Args:
         model: prepared by `scoring.install`.
         layers: the last so many decoder layers with the final norm, and the head where it is not
-            the embedding as well, since the way back to that leads through all layers. None for
-            all.
+            the embedding as well. None for all.
 
     Raises:
         UserError: the model does not have as many.
     """
-    wanted = model.parameters() if layers is None else _last_layers(base_model_of(model), layers)
-    return [parameter for parameter in wanted if parameter.requires_grad]
-
-
-def _last_layers(base: Any, layers: int) -> list[nn.Parameter]:
-    backbone = getattr(base, base.base_model_prefix)
-    stack = decoder_layers(base)
+    if layers is None:
+        return [parameter for parameter in model.parameters() if parameter.requires_grad]
+    base: Any = base_model_of(model)
+    backbone, stack = getattr(base, base.base_model_prefix), decoder_layers(base)
     if not 0 < layers <= len(stack):
         raise UserError(
             f"{type(base).__name__} has {len(stack) or 'no list of'} layers, and the last {layers} "
@@ -123,16 +121,17 @@ def _last_layers(base: Any, layers: int) -> list[nn.Parameter]:
     norm = getattr(backbone, "norm", getattr(backbone, "ln_f", None))
     head, embedding = base.get_output_embeddings(), base.get_input_embeddings()
     modules = [*stack[-layers:], *([norm] if isinstance(norm, nn.Module) else [])]
+    # The way back to an embedding leads through all layers, so a head that is one stays out.
     if head.weight is not embedding.weight:
         modules.append(head)
-    return [parameter for module in modules for parameter in module.parameters()]
+    return [p for module in modules for p in module.parameters() if p.requires_grad]
 
 
 @contextmanager
 def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Let gradients flow to `parameters` and no others, so that no more is kept than they need."""
-    kept = {id(parameter) for parameter in parameters}
-    still = [p for p in model.parameters() if p.requires_grad and id(p) not in kept]
+    wanted = {id(parameter) for parameter in parameters}
+    still = [p for p in model.parameters() if p.requires_grad and id(p) not in wanted]
     for parameter in still:
         parameter.requires_grad = False
     try:
@@ -149,14 +148,14 @@ def pair_gradients(
     """Compute g_w and g_l of one pair, weight by weight, and its scores without gradient."""
     with torch.enable_grad():
         scores = score_packed(model, pack(model, example.trees))
-        chosen, rejected = scores.sum().unbind(0)
-
-        def gradient(total: Tensor, keep: bool) -> tuple[Tensor, ...]:
-            return torch.autograd.grad(
+        # The graph is kept for the second answer, and let go with it.
+        chosen, rejected = (
+            torch.autograd.grad(
                 total, parameters, retain_graph=keep, allow_unused=True, materialize_grads=True
             )
-
-        return gradient(chosen, True), gradient(rejected, False), scores.detach()
+            for total, keep in zip(scores.sum().unbind(0), (True, False), strict=True)
+        )
+        return chosen, rejected, scores.detach()
 
 
 def pair_products(
@@ -172,33 +171,27 @@ def pair_products(
         model: prepared by `scoring.install`.
         examples: comparisons or joint pairs.
         parameters: from `parameters_of`.
-        advance: called after every pair with the tokens it took: each counts 5, one for the forward
-            pass and two for each backward pass.
+        advance: called after every pair with the tokens it took, each counted `COST` times.
 
     Returns:
         The products, and the scores of all pairs, chosen and rejected in turn.
     """
-    rows: list[tuple[float, float, float]] = []
-    scores: list[Scores] = []
+    rows, scores = [], []
     with alone(model, parameters):
         for example in examples:
-            chosen, rejected, measured = pair_gradients(model, example, parameters)
-            inner = _dot(chosen, rejected)
-            rows.append((inner, _dot(chosen, chosen), _dot(rejected, rejected)))
+            w, v, measured = pair_gradients(model, example, parameters)
+            rows.append((_dot(w, v), _dot(w, w), _dot(v, v)))
             scores.append(measured.to("cpu"))
             advance(COST * example.num_tokens)
     columns = torch.tensor(rows, dtype=torch.float64).reshape(-1, 3)
     return Products(*columns.unbind(1)), concatenate(scores)
 
 
-# A forward pass counts 1 a token, a backward pass 2, and there is one for each answer.
-COST = 5
-
-
 def _dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """Compute an inner product over all weights; bfloat16 is multiplied in float32."""
+    """Compute an inner product over all weights."""
     total = 0.0
     for a, b in zip(first, second, strict=True):
+        # bfloat16 would sum millions of products with eight bits.
         left = a.flatten().to(torch.promote_types(a.dtype, torch.float32))
         total += float(torch.dot(left, b.flatten().to(left.dtype)))
     return total
@@ -328,5 +321,5 @@ def _logps_at(
             parameter.add_(change, alpha=distance)
         return score_packed(model, pack(model, example.trees)).logps.double()
     finally:
-        for parameter, kept in zip(parameters, before, strict=True):
-            parameter.copy_(kept)
+        for parameter, value in zip(parameters, before, strict=True):
+            parameter.copy_(value)

@@ -58,9 +58,11 @@ class CheckInputs:
     max_tokens: int | None = None
     model: Any = None
     reference: Any = None
+    # Costs are counted before weights are loaded, when `reference` is still None.
     with_reference: bool = False
     reward: Reward | None = None
     token_budget: int = 4096
     seed: int = 0
     advance: Callable[[int], None] = lambda _: None
+    # One dict for all checks of a run, in a record that is frozen: so passes are made once.
     shared: dict[Any, Any] = field(default_factory=dict)

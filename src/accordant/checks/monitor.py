@@ -107,6 +107,7 @@ class Monitor(TrainerCallback):
             return
         if not is_installed(model):
             install(model)
+        # A run that goes on is held against its own start, not against its checkpoint.
         if state.global_step and self._read(state.global_step):
             return
         self._answers, self._snapshots = (), []
@@ -129,6 +130,7 @@ class Monitor(TrainerCallback):
         """Look, where the trainer evaluates nothing or other steps were asked for."""
         args, state, control = event
         every = self.settings.every
+        # transformers' strategy is an enum; other trainers may have none.
         if every is None and str(getattr(args.eval_strategy, "value", "no")) == "no":
             every = max(1, math.ceil(state.max_steps / TIMES))
         if every is not None and state.global_step % every == 0 and model is not None:
@@ -158,6 +160,7 @@ class Monitor(TrainerCallback):
 
     def _judge(self, finding: Finding, state: TrainerState, control: TrainerControl) -> None:
         before = self._said.get(finding.check, "ok")
+        # Kept where it got better too, so that a relapse is said again.
         self._said[finding.check] = finding.severity
         worse = SEVERITIES.index(finding.severity) > SEVERITIES.index(before)
         if worse and state.is_world_process_zero:

@@ -5,7 +5,7 @@ Knows pairs, their readings and the records they come from. Knows no check.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,29 +39,34 @@ class PairPass:
 
 
 def _by_model(inputs: CheckInputs) -> PairPass:
-    from accordant.checks.pairs import LOGPS, list_pairs
-    from accordant.checks.similarity import CHES
+    from accordant.checks.pairs import list_pairs, summed_logps
+    from accordant.checks.similarity import read_similarities
 
-    columns = _walk(inputs, inputs.model, {"logps": LOGPS, "ches": CHES})
+    # Both from one walk, whichever check asks first: the states are there anyway.
+    readings = {"logps": summed_logps, "ches": read_similarities}
+    columns = _walk(inputs, inputs.model, readings, hidden=True)
     pairs = tuple(list_pairs(examples_of(inputs)))
     return PairPass(pairs, PairLogps.of(columns["logps"]), columns["ches"])
 
 
 def _by_reference(inputs: CheckInputs) -> PairLogps:
-    from accordant.checks.pairs import LOGPS
+    from accordant.checks.pairs import summed_logps
 
-    return PairLogps.of(_walk(inputs, inputs.reference, {"logps": LOGPS})["logps"])
+    columns = _walk(inputs, inputs.reference, {"logps": summed_logps}, hidden=False)
+    return PairLogps.of(columns["logps"])
 
 
-def _walk(inputs: CheckInputs, model: Any, readings: dict[str, Reading]) -> dict[str, Tensor]:
+def _walk(
+    inputs: CheckInputs, model: Any, readings: Mapping[str, Reading], *, hidden: bool
+) -> dict[str, Tensor]:
     from accordant.checks.pairs import list_pairs, read_pairs
+    from accordant.scoring.engine import ScoreOptions
 
-    examples = examples_of(inputs)
+    examples, options = examples_of(inputs), ScoreOptions(hidden=hidden)
     if not list_pairs(examples):
         raise NotApplicableError("no record prefers one answer to another")
-    return read_pairs(
-        model, examples, readings, row_tokens=inputs.token_budget, advance=inputs.advance
-    )
+    budget, advance = inputs.token_budget, inputs.advance
+    return read_pairs(model, examples, readings, options, row_tokens=budget, advance=advance)
 
 
 def _gaps(inputs: CheckInputs) -> Tensor:
@@ -78,13 +83,12 @@ def _gaps(inputs: CheckInputs) -> Tensor:
     return logps.gaps - REFERENCE_LOGPS.read(inputs).gaps
 
 
-def _reference_cost(inputs: CheckInputs) -> float:
-    return count_tokens(inputs) if inputs.with_reference else 0.0
-
-
 PAIRS = Pass("pairs", _by_model, count_tokens, needs=("model",))
 REFERENCE_LOGPS = Pass(
-    "pairs, by the reference", _by_reference, _reference_cost, needs=("model", "reference")
+    "pairs, by the reference",
+    _by_reference,
+    lambda inputs: count_tokens(inputs) if inputs.with_reference else 0.0,
+    needs=("model", "reference"),
 )
 GAPS = Pass("preference gaps", _gaps, uses=("model", "reference"), reads=(PAIRS, REFERENCE_LOGPS))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -35,20 +36,9 @@ class Pair:
     rejected: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one check takes from the scores of every row.
-
-    Args:
-        read: from the scores of whole examples and the continuations `[n]` that were preferred to
-            others `[n]`, to numbers of each pair, `[n, k]`.
-        logps: whether it reads log-probabilities; where nobody does, the head is left out.
-        hidden: whether it reads hidden states.
-    """
-
-    read: Callable[[Scores, Tensor, Tensor], Tensor]
-    logps: bool = True
-    hidden: bool = False
+Reading = Callable[[Scores, Tensor, Tensor], Tensor]
+"""From the scores of a row's examples and the continuations `[n]` that were preferred to others
+`[n]`, to numbers of each pair, `[n, k]`."""
 
 
 def list_pairs(examples: Sequence[Example]) -> list[Pair]:
@@ -79,6 +69,7 @@ def read_pairs(
     model: nn.Module,
     examples: Sequence[Example],
     readings: Mapping[str, Reading],
+    options: ScoreOptions | None = None,
     *,
     row_tokens: int,
     advance: Callable[[int], None] = lambda _: None,
@@ -89,16 +80,14 @@ def read_pairs(
         model: prepared by `scoring.install`.
         examples: comparisons, joint pairs or rankings.
         readings: by name.
+        options: what the readings need of the scores; log-probabilities alone when None.
         row_tokens: tokens of a packed row; a longer example gets a row of its own.
         advance: called after every row with its tokens.
 
     Returns:
         what each reading took, float64 `[pairs, k]` on the CPU, in the order of `list_pairs`.
     """
-    options = ScoreOptions(
-        logps=any(reading.logps for reading in readings.values()),
-        hidden=any(reading.hidden for reading in readings.values()),
-    )
+    # Hidden states of all data would fit nowhere: what is read of a row is all that is kept.
     taken: dict[str, list[Tensor]] = {name: [] for name in readings}
     with evaluating(model):
         for row in plan_rows([example.num_tokens for example in examples], row_tokens):
@@ -106,23 +95,21 @@ def read_pairs(
             scores = score(model, [tree for example in packed for tree in example.trees], options)
             chosen, rejected = _places(packed, scores.lengths.device)
             for name, reading in readings.items():
-                taken[name].append(reading.read(scores, chosen, rejected).double().cpu())
+                taken[name].append(reading(scores, chosen, rejected).double().cpu())
             advance(sum(example.num_tokens for example in packed))
     return {name: torch.cat(parts) for name, parts in taken.items()}
 
 
-def _places(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Number continuations of a row that were preferred to others, int64 `[n]` each."""
-    first = [0]
-    for example in examples:
-        first.append(first[-1] + count_answers(example))
-    pairs = list_pairs(examples)
-    chosen = [first[pair.example] + pair.chosen for pair in pairs]
-    rejected = [first[pair.example] + pair.rejected for pair in pairs]
-    return (
-        torch.tensor(chosen, dtype=torch.long, device=device),
-        torch.tensor(rejected, dtype=torch.long, device=device),
-    )
+def _places(examples: Sequence[Example], device: torch.device) -> Tensor:
+    """Number continuations of a row, the preferred and the other of every pair, int64 `[2, n]`."""
+    counts = [count_answers(example) for example in examples]
+    # A row's scores have the continuations of its examples one after the other.
+    firsts = [0, *accumulate(counts)]
+    pairs = [
+        (firsts[pair.example] + pair.chosen, firsts[pair.example] + pair.rejected)
+        for pair in list_pairs(examples)
+    ]
+    return torch.tensor(pairs, dtype=torch.long, device=device).reshape(-1, 2).T
 
 
 def summed_logps(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -130,6 +117,3 @@ def summed_logps(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tensor:
     total, lengths = scores.sum(), scores.lengths
     columns = (total[chosen], total[rejected], lengths[chosen], lengths[rejected])
     return torch.stack([column.double() for column in columns], dim=1)
-
-
-LOGPS = Reading(summed_logps)

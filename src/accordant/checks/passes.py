@@ -24,6 +24,7 @@ Need = Literal["held_out", "tokenizer", "model", "reference"]
 Result = TypeVar("Result")
 
 
+# Equal to nothing but itself: a pass is the key of its results, and a name may come twice.
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass(Generic[Result]):
     """A computation over the inputs of checks, shared by all that declare it.
@@ -72,6 +73,7 @@ class Pass(Generic[Result]):
         Raises:
             NotApplicableError: the inputs say nothing of it.
         """
+        # Options are part of the key: whoever asks with others gets a result of their own.
         key = self.key(**options)
         if key not in inputs.shared:
             inputs.shared[key] = self.run(inputs, **self._values(options))
@@ -91,6 +93,7 @@ class Pass(Generic[Result]):
         values = {**options, **self._values(options)}
         tokens = 0.0
         if self.cost is not None:
+            # A cost may depend on options of the check, such as how many rows are listed.
             names = values.keys() & signature(self.cost).parameters.keys()
             tokens = self.cost(inputs, **{name: values[name] for name in names})
         return total | ({self.name.format(**values): tokens} if tokens else {})

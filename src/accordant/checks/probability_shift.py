@@ -58,34 +58,27 @@ def measure_shift(
         row_tokens: tokens of a packed row.
         advance: called after every row with its tokens, once for each model.
     """
-    sums: list[_Sums] = []
+    rows = []
     with evaluating(model), evaluating(reference):
         for row in plan_rows([tree.num_tokens for tree in trees], row_tokens):
             chosen = [trees[place] for place in row]
-            sums.append(_compare(model, reference, chosen))
+            rows.append(_compare(model, reference, chosen))
             advance(2 * sum(tree.num_tokens for tree in chosen))
-    positions = sum(len(row.variation) for row in sums)
-    first = torch.cat([row.first for row in sums])
+    changes, variations, first_changes, firsts = zip(*rows, strict=True)
+    variation, first = torch.cat(variations), torch.cat(firsts)
     return ProbabilityShift(
-        change=torch.stack([row.change for row in sums]).sum(0) / positions,
-        first_change=torch.stack([row.first_change for row in sums]).sum(0) / len(first),
-        variation=torch.cat([row.variation for row in sums]),
+        change=torch.stack(changes).sum(0) / len(variation),
+        first_change=torch.stack(first_changes).sum(0) / len(first),
+        variation=variation,
         first_variation=first[:, 0],
         first_elsewhere=first[:, 1],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """Sums over one row; `first` holds total variation and what went elsewhere, `[trees, 2]`."""
-
-    change: Tensor
-    first_change: Tensor
-    variation: Tensor
-    first: Tensor
-
-
-def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Sums:
+def _compare(
+    model: Any, reference: Any, trees: Sequence[TokenTree]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compare one row: change and variation everywhere, then those where answers begin."""
     options = ScoreOptions(hidden=True, logps=False)
     ours, theirs = (score(side, trees, options) for side in (model, reference))
     assert ours.hidden is not None
@@ -93,21 +86,20 @@ def _compare(model: Any, reference: Any, trees: Sequence[TokenTree]) -> _Sums:
     states = ours.hidden, theirs.hidden
 
     def differences(positions: Tensor) -> Iterator[Tensor]:
-        """p - q at some positions, a chunk at a time, float64 `[chunk, vocab]`."""
+        """Yield p - q at some positions, a chunk at a time, float64 `[chunk, vocab]`."""
+        # In float64: most tokens' probabilities change in digits that float32 does not have.
         for chunk in positions.split(_POSITIONS):
             p = next_token_logps(model, states[0][chunk]).double().exp()
             yield p - next_token_logps(reference, states[1][chunk]).double().exp()
 
     everywhere = torch.arange(len(ours.owner), device=ours.owner.device)
-    change, variation = _sums(
-        (moved, moved.clamp(min=0).sum(1)) for moved in differences(everywhere)
-    )
+    whole = _sums((moved, moved.clamp(min=0).sum(1)) for moved in differences(everywhere))
     chunks = [trees[start : start + _POSITIONS] for start in range(0, len(trees), _POSITIONS)]
-    first_change, first = _sums(
+    first = _sums(
         (moved, _gains(moved, chunk))
         for moved, chunk in zip(differences(_beginnings(ours, trees)), chunks, strict=True)
     )
-    return _Sums(change, first_change, variation, first)
+    return *whole, *first
 
 
 def _sums(parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

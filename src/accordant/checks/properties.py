@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from accordant.checks.before.format_bias import FORMS
@@ -48,14 +48,11 @@ what when where which who why will with would you your human assistant user
 _STOP = frozenset(_STOP_WORDS.split())
 
 
+# Many properties of one answer are measured in a row.
 @lru_cache(maxsize=64)
 def words_of(text: str) -> tuple[str, ...]:
     """Return words and numbers of a text in lower case, apostrophes and hyphens in words kept."""
     return tuple(_WORD.findall(text.lower()))
-
-
-def _sentences(text: str) -> list[str]:
-    return [sentence for sentence in map(str.strip, _SENTENCE_END.split(text)) if sentence]
 
 
 def _count(pattern: str, flags: re.RegexFlag = re.MULTILINE) -> Amount:
@@ -78,10 +75,6 @@ def _rated(name: str, counted: str, *phrases: str) -> Property:
     return Property(name, f"{counted} per 100 words", measure)
 
 
-def _length(_: str, answer: str) -> float:
-    return float(len(words_of(answer)))
-
-
 _SLIPS = re.compile(
     r"\b(\w+)[ \t]+\1\b"  # a word twice
     r"|\w[ \t]+[,.;:!?](?=\s|$)"  # white space before a mark
@@ -101,18 +94,20 @@ def _long_words(_: str, answer: str) -> float:
 
 
 def _reading_ease(_: str, answer: str) -> float:
-    """Flesch (1948): 206.835 - 1.015 words per sentence - 84.6 syllables per word."""
+    """Compute Flesch's (1948): 206.835 - 1.015 words per sentence - 84.6 syllables per word."""
     words = words_of(answer)
     if not words:
         return 0.0
+    # A last e is mostly silent, and every word has a syllable.
     syllables = sum(max(len(_VOWELS.findall(word.removesuffix("e"))), 1) for word in words)
-    sentences = max(len(_sentences(answer)), 1)
-    return 206.835 - 1.015 * len(words) / sentences - 84.6 * syllables / len(words)
+    sentences = sum(1 for sentence in _SENTENCE_END.split(answer) if sentence.strip())
+    return 206.835 - 1.015 * len(words) / max(sentences, 1) - 84.6 * syllables / len(words)
 
 
 def _distinct_runs(_: str, answer: str) -> float:
     words = words_of(answer)
     runs = Counter(zip(words, words[1:], words[2:], strict=False))
+    # An answer of two words repeats nothing.
     return len(runs) / sum(runs.values()) if runs else 1.0
 
 
@@ -122,23 +117,7 @@ def _on_topic(prompt: str, answer: str) -> float:
 
 
 _NAME = re.compile(r"(?<![.!?:\n*#-] )(?<=[\w,;)] )(?!I\b)[A-Z]\w+|\d[\d.,]*")
-
-
-def _facts(_: str, answer: str) -> float:
-    return float(len(set(_NAME.findall(answer))))
-
-
-def _refuses(_: str, answer: str) -> float:
-    return float(FORMS["refusal"](answer))
-
-
 _CLOSED = re.compile(r"(?:[.!?…:)\]\"'”’*`|]|```)\s*\Z")
-
-
-def _ends_cleanly(_: str, answer: str) -> float:
-    return float(_CLOSED.search(answer) is not None)
-
-
 _FORMAT = (
     r"^[ \t]*(?:[-*•+]|\d+[.)])[ \t]+\S|^#{1,6}[ \t]+\S|^[ \t]*\|.+\|[ \t]*$|\*\*[^*\n]+\*\*"
     r"|__[^_\n]+__|\S[ \t]*\n[ \t]*\n[ \t]*(?=\S)"
@@ -226,7 +205,11 @@ _OF_THE_PAPER = (
     ),
     Property("on topic", "share of the prompt's words of content that it takes up", _on_topic),
     Property("novel", "has an idea that is not the usual one"),
-    Property("names facts", "different numbers and names inside sentences, counted", _facts),
+    Property(
+        "names facts",
+        "different numbers and names inside sentences, counted",
+        lambda _, answer: float(len({*_NAME.findall(answer)})),
+    ),
     Property("free of small errors", "has no error of detail that changes little"),
     Property("free of moderate errors", "has no error that misleads in part"),
     Property("free of severe errors", "has no error that makes the answer wrong"),
@@ -241,7 +224,7 @@ _OF_THE_PAPER = (
     Property("keeps to what was asked", "meets every condition that the prompt states"),
     Property("shares the reader's view", "supports an opinion that the prompt states"),
     Property("sets a wrong view right", "corrects a false claim that the prompt makes"),
-    Property("length", "words", _length),
+    Property("length", "words", lambda _, answer: float(len(words_of(answer)))),
 )
 
 _OURS = (
@@ -251,7 +234,11 @@ _OURS = (
         r"perhaps|maybe|may|might|could be|possibly|probably|likely|it depends|it seems|seems?",
         r"I think|I believe|I guess|generally|usually|often|sometimes|typically|in some cases",
     ),
-    Property("refuses", "says that it will not or cannot do it: yes or no", _refuses),
+    Property(
+        "refuses",
+        "says that it will not or cannot do it: yes or no",
+        lambda _, answer: float(FORMS["refusal"](answer)),
+    ),
     _rated(
         "apologises",
         "apologies (sorry, I apologise, afraid)",
@@ -269,7 +256,11 @@ _OURS = (
         "code blocks and code in a line, counted",
         _count(r"^[ \t]*```[\s\S]*?^[ \t]*```|(?<!`)`[^`\n]+`(?!`)"),
     ),
-    Property("ends cleanly", "ends with a mark that closes a sentence: yes or no", _ends_cleanly),
+    Property(
+        "ends cleanly",
+        "ends with a mark that closes a sentence: yes or no",
+        lambda _, answer: float(_CLOSED.search(answer) is not None),
+    ),
 )
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
@@ -278,6 +269,7 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 """Every property by name, the paper's first."""
 
 
-def measurable() -> dict[str, Amount]:
+@cache
+def measurable() -> Mapping[str, Amount]:
     """Return the properties that a program can measure, by name."""
     return {name: kind.measure for name, kind in PROPERTIES.items() if kind.measure is not None}

@@ -5,7 +5,7 @@ Knows records, properties and, where there is a model, which answer it prefers. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import PurePath
@@ -18,11 +18,11 @@ from accordant.checks.findings import FindingRow
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.pair_pass import GAPS, PAIRS, examples_of
 from accordant.checks.passes import Pass
-from accordant.checks.properties import Amount, measurable, words_of
+from accordant.checks.properties import measurable, words_of
 from accordant.checks.texts import preference_row
 from accordant.feedback.kinds import answers_of, kind_of_record, prompts_of
 from accordant.feedback.records import Record, flat
-from accordant.rewards.reward import Answer, Reward, score_single
+from accordant.rewards.reward import Answer, score_single
 
 if TYPE_CHECKING:
     from accordant.statistics.arrays import Flags, Floats, Integers
@@ -84,18 +84,64 @@ def measure_properties(inputs: CheckInputs, *, judged: bool = False) -> Property
     Raises:
         NotApplicableError: no record prefers one answer to another.
     """
-    measured = _measure(inputs, judged)
-    gaps = _gaps(inputs)
-    if gaps is None:
-        return measured
-    known = [gaps.get(tuple(place), np.nan) for place in measured.places.tolist()]
-    return replace(measured, gaps=np.array(known, np.float64))
-
-
-def pair_places(record: Record) -> list[tuple[int, int]]:
-    """List every two answers of a record of which one was preferred: (preferred, other) places."""
     # Properties are compared under one prompt: a joint pair may have two.
-    return [*kind_of_record(record).preferred(record)] if len(prompts_of(record)) == 1 else []
+    preferred = {
+        place: pairs
+        for place, record in enumerate(inputs.feedback.records)
+        if len(prompts_of(record)) == 1 and (pairs := kind_of_record(record).preferred(record))
+    }
+    if not preferred:
+        raise NotApplicableError("no record prefers one answer to another")
+    records = [inputs.feedback.records[place] for place in preferred]
+    names, tables = tuple(measurable()), [_amounts(record) for record in records]
+    if judged and inputs.reward is not None:
+        names = (*names, f"judge {inputs.reward.name}")
+        # All in one batch: a reward may be a model.
+        answers = [
+            Answer(prompts_of(record)[0], flat(answer))
+            for record in records
+            for _, answer in answers_of(record)
+        ]
+        scores = iter(score_single(inputs.reward, answers).tolist())
+        tables = [np.column_stack([table, [next(scores) for _ in table]]) for table in tables]
+    places = [(place, *pair) for place, pairs in preferred.items() for pair in pairs]
+    by_record = dict(zip(preferred, tables, strict=True))
+    amounts = np.stack([by_record[place][a] - by_record[place][b] for place, a, b in places])
+    gaps = _gaps(inputs)
+    return PropertyDifferences(
+        names,
+        np.array(places, np.int64),
+        # A reward may give an empty answer minus infinity: the sign says which answer is better.
+        np.nan_to_num(amounts, nan=0.0, posinf=1e9, neginf=-1e9),
+        None if gaps is None else np.array([gaps.get(place, np.nan) for place in places]),
+    )
+
+
+def _amounts(record: Record) -> Floats:
+    """Measure how much of every property each answer has, `[answers, k]`."""
+    prompt, answers = flat(prompts_of(record)[0]), [flat(text) for _, text in answers_of(record)]
+    rows = [[measure(prompt, answer) for measure in measurable().values()] for answer in answers]
+    return np.array(rows, np.float64)
+
+
+def _gaps(inputs: CheckInputs) -> dict[Place, float] | None:
+    """Return the model's preference by pair; None where no model could read a pair."""
+    if inputs.model is None or inputs.encoded is None:
+        return None
+    try:
+        gaps = GAPS.read(inputs).tolist()
+    except NotApplicableError:
+        return None
+    examples = examples_of(inputs)
+    return {
+        (examples[pair.example].index, pair.chosen, pair.rejected): gap
+        for pair, gap in zip(PAIRS.read(inputs).pairs, gaps, strict=True)
+    }
+
+
+PROPERTY_DIFFERENCES = Pass(
+    "properties", measure_properties, uses=("model", "reference"), reads=(GAPS,)
+)
 
 
 def scenarios_of(
@@ -145,66 +191,3 @@ def _length_names(ends: Sequence[int]) -> tuple[str, ...]:
     """Name classes that end at these numbers of words, and the one above."""
     between = (f"prompts of {low + 1} to {high} words" for low, high in pairwise(ends))
     return (f"prompts of up to {ends[0]} words", *between, f"prompts of over {ends[-1]} words")
-
-
-def _measure(inputs: CheckInputs, judged: bool) -> PropertyDifferences:
-    measures = measurable()
-    names = tuple(measures)
-    numbered = [
-        (number, record, pairs)
-        for number, record in enumerate(inputs.feedback.records)
-        if (pairs := pair_places(record))
-    ]
-    if not numbered:
-        raise NotApplicableError("no record prefers one answer to another")
-    tables = [_amounts(record, measures) for _, record, _ in numbered]
-    if judged and inputs.reward is not None:
-        names = (*names, f"judge {inputs.reward.name}")
-        scores = iter(_rewards(inputs.reward, [record for _, record, _ in numbered]))
-        tables = [np.column_stack([table, [next(scores) for _ in table]]) for table in tables]
-    places: list[Place] = []
-    amounts: list[Floats] = []
-    for (number, _, pairs), table in zip(numbered, tables, strict=True):
-        places.extend((number, *pair) for pair in pairs)
-        amounts.extend(table[better] - table[worse] for better, worse in pairs)
-    # A reward may give an empty answer minus infinity: the sign says which answer is better.
-    finite = np.nan_to_num(np.stack(amounts), nan=0.0, posinf=1e9, neginf=-1e9)
-    return PropertyDifferences(names, np.array(places, np.int64), finite)
-
-
-def _rewards(reward: Reward, records: Sequence[Record]) -> list[float]:
-    """Score all answers of records, one record after the other, in one batch."""
-    answers = [
-        Answer(prompts_of(record)[0], flat(answer))
-        for record in records
-        for _, answer in answers_of(record)
-    ]
-    return score_single(reward, answers).tolist()
-
-
-def _amounts(record: Record, measures: Mapping[str, Amount]) -> Floats:
-    """Measure how much of every property each answer has, `[answers, k]`."""
-    prompt = flat(prompts_of(record)[0])
-    answers = [flat(answer) for _, answer in answers_of(record)]
-    rows = [[measure(prompt, answer) for measure in measures.values()] for answer in answers]
-    return np.array(rows, np.float64)
-
-
-def _gaps(inputs: CheckInputs) -> dict[Place, float] | None:
-    """Return the model's preference by pair; None where no model could read a pair."""
-    if inputs.model is None or inputs.encoded is None:
-        return None
-    try:
-        gaps = GAPS.read(inputs).tolist()
-    except NotApplicableError:
-        return None
-    examples = examples_of(inputs)
-    return {
-        (examples[pair.example].index, pair.chosen, pair.rejected): gap
-        for pair, gap in zip(PAIRS.read(inputs).pairs, gaps, strict=True)
-    }
-
-
-PROPERTY_DIFFERENCES = Pass(
-    "properties", measure_properties, uses=("model", "reference"), reads=(GAPS,)
-)

@@ -27,7 +27,7 @@ class PairLogps:
 
     @classmethod
     def of(cls, columns: Tensor) -> PairLogps:
-        """Make it from what `pairs.LOGPS` reads, `[n, 4]`."""
+        """Make it from what `pairs.summed_logps` reads, `[n, 4]`."""
         return cls(*columns.double().unbind(1))
 
     @property
@@ -65,6 +65,7 @@ def ideal_gaps(gaps: Tensor, preferred: Tensor, beta: float) -> Tensor:
     """
     import torch
 
+    # Infinite where all votes agree: the optimum then ranks the pair as they do.
     return gaps + torch.logit(preferred.double()) / beta
 
 
@@ -76,6 +77,7 @@ def needed_loss(gaps: Tensor, beta: float) -> Tensor:
     """
     import torch
 
+    # softplus(x) is -log sigmoid(-x), and does not overflow where a pair is very wrong.
     return torch.nn.functional.softplus(beta * gaps)
 
 
@@ -83,6 +85,7 @@ def vote_shares(votes: Sequence[tuple[float, ...] | None]) -> Tensor:
     """Return the share of votes for the chosen answer, float64 `[n]`; NaN where nobody counted."""
     import torch
 
+    # NaN and not one half: whoever asks assumes a share where nobody counted, and says so.
     counted = [(0, 0) if pair is None else pair for pair in votes]
     shares = [won / (won + lost) if won + lost else float("nan") for won, lost in counted]
     return torch.tensor(shares, dtype=torch.float64)

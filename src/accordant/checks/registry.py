@@ -2,21 +2,18 @@
 
 Knows declarations: names, passes, scales, options; completes a check's outcome to a finding. Never
 imports torch, so that listing checks is instant; a pass imports it when it is made. Every module of
-`before`, `during` and `after` whose name has no underscore in front is a check, and is found by
-being there.
+`before`, `during` and `after` is a check, and is found by being there.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
-import inspect
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack, get_args, overload
+from typing import Any, Literal, get_args
 
+from accordant.base.discovery import load_modules, summarise_entry
 from accordant.base.errors import UserError, nearest
 from accordant.base.options import Count, bind_values, read_options
 from accordant.base.settings import Option
@@ -27,10 +24,6 @@ from accordant.feedback.kinds import KINDS
 from accordant.statistics.measures import Measure
 
 When = Literal["before", "during", "after"]
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
-D = TypeVar("D")
 
 SHOWN = "shown"  # the option that says how many rows are listed
 _STAGES = get_args(When)
@@ -71,6 +64,11 @@ class Check:
     options: tuple[Option, ...]
     functions: tuple[Callable[..., Any], ...]
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Default of every option, by name."""
+        return {option.name: option.default for option in self.options}
+
     def __call__(self, inputs: Any, **options: Any) -> Finding:
         """Run the check.
 
@@ -78,14 +76,15 @@ class Check:
             NotApplicableError: the inputs say nothing about its question.
             TypeError: there is no such option.
         """
-        values: dict[str, Any] = {option.name: option.default for option in self.options}
-        if options.keys() - values.keys():
-            raise TypeError(f"check '{self.name}' has no option {options.keys() - values.keys()}")
-        values |= options
+        if options.keys() - self.defaults.keys():
+            raise TypeError(
+                f"check '{self.name}' has no option {options.keys() - self.defaults.keys()}"
+            )
+        values = self.defaults | options
         results = (source.read(inputs, **values) for source in self.passes)
-        function = self.functions[0]
-        taken = {option.name: values[option.name] for option in list_options(function)}
-        outcome: Outcome = function(inputs, *results, **taken)
+        # Those of its passes are in `values` too, and no parameters of the function.
+        taken = {option.name: values[option.name] for option in list_options(self.functions[0])}
+        outcome: Outcome = self.functions[0](inputs, *results, **taken)
         step = inputs.last.step if self.when == "during" else None
         return self._complete(outcome, values.get(SHOWN), step)
 
@@ -97,6 +96,10 @@ class Check:
         if concerned is None:
             rows = tuple(rows)
             concerned = len(rows)
+        measures = (
+            Measure(name, *(number if isinstance(number, tuple) else (number, outcome.unit)))
+            for name, number in outcome.measures.items()
+        )
         return Finding(
             check=self.name,
             title=self.title,
@@ -112,18 +115,10 @@ class Check:
             concerned=concerned,
             # Several rows may name one record; the file of the others leaves it out once.
             drop=tuple(dict.fromkeys(origin for origin in outcome.drop if origin is not None)),
-            measures=tuple(
-                Measure(name, *(number if isinstance(number, tuple) else (number, outcome.unit)))
-                for name, number in outcome.measures.items()
-            ),
+            measures=tuple(measures),
             charts=tuple(outcome.charts),
             step=step,
         )
-
-    @property
-    def module(self) -> str:
-        """Where it is written."""
-        return self.functions[0].__module__
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -159,70 +154,42 @@ class Check:
             inputs: without models.
             options: of the check; defaults for the rest.
         """
-        values = {option.name: option.default for option in self.options} | dict(options or {})
+        values = self.defaults | dict(options or {})
         return {k: v for read in self.passes for k, v in read.costs(inputs, values).items()}
 
 
-class Declared(TypedDict, total=False):
-    """What a check declares besides its passes, as in `Check`.
-
-    `shown` says how many rows are listed by default, and what the option of that name says of them.
-    """
-
-    name: Required[str]
-    title: Required[str]
-    when: Required[When]
-    feedback: tuple[str, ...]
-    paper: str
-    scale: Scale | None
-    shown: tuple[int, str]
-
-
-@overload
 def check(
-    *, reads: tuple[()] = (), **declared: Unpack[Declared]
-) -> Callable[[Callable[[Any], Outcome]], Check]: ...
-@overload
-def check(
-    *, reads: tuple[Pass[A]], **declared: Unpack[Declared]
-) -> Callable[[Callable[[Any, A], Outcome]], Check]: ...
-@overload
-def check(
-    *, reads: tuple[Pass[A], Pass[B]], **declared: Unpack[Declared]
-) -> Callable[[Callable[[Any, A, B], Outcome]], Check]: ...
-@overload
-def check(
-    *, reads: tuple[Pass[A], Pass[B], Pass[C], Pass[D]], **declared: Unpack[Declared]
-) -> Callable[[Callable[[Any, A, B, C, D], Outcome]], Check]: ...
-def check(
-    *, reads: tuple[Pass[Any], ...] = (), **declared: Unpack[Declared]
+    *,
+    name: str,
+    title: str,
+    when: When,
+    reads: tuple[Pass[Any], ...] = (),
+    feedback: tuple[str, ...] = (),
+    paper: str = "",
+    scale: Scale | None = None,
+    shown: tuple[int, str] | None = None,
 ) -> Callable[[Callable[..., Outcome]], Check]:
     """Register the decorated function, which takes the results of its passes, as a check.
 
+    `reads` are its passes and `shown` says how many rows are listed by default, and what the option
+    of that name says of them; all others as in `Check`.
+
     Raises:
         ValueError: the name is taken, or a word is not one that is known.
+        TypeError: there is no docstring, or an option cannot be read.
     """
-    name, when, feedback = declared["name"], declared["when"], declared.get("feedback", ())
+    # A kind that is misspelt would apply to nothing, and the check would never run.
     if when not in _STAGES or {*feedback} - KINDS.keys():
         raise ValueError(f"check '{name}': {when=} or {feedback=} names no such thing")
 
     def register(function: Callable[..., Outcome]) -> Check:
         known = _registered.get(name)
-        if known is not None and known.module != function.__module__:
-            raise ValueError(f"there are two checks called '{name}'")
-        listed = (_listing(*declared["shown"]),) if "shown" in declared else ()
+        summary = summarise_entry("check", name, function, known.functions[0] if known else None)
+        listed = () if shown is None else (_listing(*shown),)
         functions = (function, *(source.run for source in reads), *listed)
+        options = read_options(*functions)
         _registered[name] = Check(
-            name,
-            declared["title"],
-            (inspect.getdoc(function) or "").partition("\n")[0],
-            when,
-            reads,
-            feedback,
-            declared.get("paper", ""),
-            declared.get("scale"),
-            read_options(*functions),
-            functions,
+            name, title, summary, when, reads, feedback, paper, scale, options, functions
         )
         return _registered[name]
 
@@ -235,17 +202,15 @@ def _listing(count: int, words: str) -> Callable[..., None]:
     def listing(*, shown: Count = count) -> None:
         del shown
 
+    # Helps are read from docstrings, and this one is not known before the check is declared.
     listing.__doc__ = f"List rows.\n\n    Args:\n        shown: {words}"
     return listing
 
 
-@functools.cache
 def _load_all() -> None:
     for stage in _STAGES:
         package = importlib.import_module(f"accordant.checks.{stage}")
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{package.__name__}.{module.name}")
+        load_modules(package.__name__, package.__path__)
 
 
 def list_checks(when: When | None = None) -> tuple[Check, ...]:
@@ -293,6 +258,7 @@ def bind_check_options(
             )
         by_check.setdefault(get_check(name, "--option").name, {})[option] = value
     chosen = {check.name: check for check in checks}
+    # Refused, not passed over: whoever sets an option expects it to change what is said.
     for name in by_check.keys() - chosen.keys():
         raise UserError(
             f"the check '{name}' is not run, so its options change nothing.",

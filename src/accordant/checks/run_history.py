@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from accordant.statistics.charts import Chart, Mark, Series
 
-NAN = float("nan")
+NAN = float("nan")  # comparisons with it are false: what was not measured raises nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from accordant.checks.pairs import Reading
 from accordant.scoring.scores import Scores
 
-# The scores a model has to be asked for, in the order of `CHES`'s columns.
+# The scores a model has to be asked for, in the order of `read_similarities`.
 COLUMNS = ("length-normalised CHES", "CHES", "last-state similarity")
 
 
@@ -52,8 +51,9 @@ def normalised_ches_scores(
 
 
 def read_similarities(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Compute the `COLUMNS` of every pair, float64 `[n, 3]`."""
+    """Compute the `COLUMNS` of every pair from its hidden states, float64 `[n, 3]`."""
     assert scores.hidden is not None
+    # Summed in float32: a bfloat16 sum over an answer would keep two digits.
     sums = scores.sum_tokens(scores.hidden.float()).double()
     lengths = scores.lengths.double()
     # The state from which an answer's last token, its end, is predicted.
@@ -65,9 +65,6 @@ def read_similarities(scores: Scores, chosen: Tensor, rejected: Tensor) -> Tenso
         (last[chosen] * last[rejected]).sum(-1),
     )
     return torch.stack(columns, dim=1)
-
-
-CHES = Reading(read_similarities, logps=False, hidden=True)
 
 
 def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
@@ -83,11 +80,13 @@ def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
         places[token] = places.get(token, 0) | 1 << place
     everything, top = (1 << len(first)) - 1, 1 << len(first) - 1
     up, down, distance = everything, 0, len(first)
+    # Bit i of `up` (`down`) says that the column rises (falls) from row i to the next.
     for token in second:
         equal = places.get(token, 0)
         vertical = equal | down
         diagonal = (((equal & up) + up) ^ up) | equal
         rise, fall = down | ~(diagonal | up) & everything, up & diagonal
+        # The topmost bit belongs to the whole of `first`, so it moves the distance.
         distance += bool(rise & top) - bool(fall & top)
         rise, fall = rise << 1 | 1, fall << 1
         up = (fall | ~(vertical | rise)) & everything

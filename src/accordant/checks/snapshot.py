@@ -56,10 +56,8 @@ def answer(model: nn.Module, monitored: MonitorSet) -> tuple[TokenTree, ...]:
     """
     if is_sharded(model):
         return ()
-    limit = position_limit(model)
-    fit = [
-        p for p in monitored.prompts if limit is None or len(p) + monitored.max_new_tokens <= limit
-    ]
+    limit, length = position_limit(model), monitored.max_new_tokens
+    fit = [p for p in monitored.prompts if limit is None or len(p) + length <= limit]
     options = SamplingOptions(
         max_new_tokens=monitored.max_new_tokens, stop_ids=monitored.stop_ids, seed=monitored.seed
     )
@@ -93,6 +91,7 @@ def take_snapshot(
     pairs = _summed(model, trees, monitored.token_budget)
     stays: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
     if is_sharded(model):
+        # Scoring gathered weights, and the step that follows expects them where they were.
         reshard(model)
     elif monitored.pairs:
         stays = _entangled(model, monitored.pairs)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,28 +20,12 @@ from accordant.scoring.score_cache import keep_scores
 from accordant.tokens.examples import Example
 from accordant.training.learner import Learner
 
-
-@dataclass(frozen=True, slots=True)
-class TrialSteps:
-    """How the copy is trained.
-
-    Args:
-        count: optimiser steps, at least 1.
-        batch_size: pairs of one step.
-        learning_rate: of AdamW without weight decay, constant.
-        token_budget: tokens of one pass where nothing is trained.
-    """
-
-    count: int
-    batch_size: int = 8
-    learning_rate: float = 1e-5
-    token_budget: int = 4096
+BATCH_SIZE = 8  # pairs of one step
 
 
-def trial_cost(tokens: float, pairs: int, steps: TrialSteps) -> float:
+def trial_cost(tokens: float, pairs: int, steps: int) -> float:
     """Return the forward-pass tokens of trial steps on `pairs` pairs of `tokens` tokens in all."""
-    trained = steps.count * min(steps.batch_size, pairs)
-    return tokens * (2 + 3 * trained / max(pairs, 1))
+    return tokens * (2 + 3 * steps * min(BATCH_SIZE, pairs) / max(pairs, 1))
 
 
 def trial_changes(
@@ -50,8 +33,10 @@ def trial_changes(
     examples: Sequence[Example],
     objective: Objective,
     bound: Mapping[str, Any],
-    steps: TrialSteps,
+    steps: int,
     *,
+    learning_rate: float,
+    token_budget: int = 4096,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Tensor:
     """Measure how a few steps on all pairs change both log-probabilities of each.
@@ -61,7 +46,9 @@ def trial_changes(
         examples: comparisons or joint pairs; taken in turn, in the order given.
         objective: for such pairs.
         bound: its options, from `objectives.registry.bind_options`.
-        steps: how to train.
+        steps: optimiser steps, at least 1.
+        learning_rate: of AdamW without weight decay, constant.
+        token_budget: tokens of one pass where nothing is trained.
         advance: called with the tokens done.
 
     Returns:
@@ -70,16 +57,16 @@ def trial_changes(
     # In float32 whatever the model is in: bfloat16 weights round the updates of small steps away.
     trained = copy.deepcopy(model).float().eval()
     trees = [tree for example in examples for tree in example.trees]
-    start = score_all(trained, trees, steps.token_budget, progress=advance)
+    start = score_all(trained, trees, token_budget, progress=advance)
     learner = Learner(objective, bound, trained, Frozen(keep_scores(examples, start)))
     parameters = [p for p in trained.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=steps.learning_rate, weight_decay=0.0)
-    size = min(steps.batch_size, len(examples))
-    for step in range(steps.count):
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0)
+    size = min(BATCH_SIZE, len(examples))
+    for step in range(steps):
         batch = [examples[(step * size + place) % len(examples)] for place in range(size)]
         optimizer.zero_grad()
         learner.loss(batch).mean.backward()
         optimizer.step()
         advance(3 * sum(example.num_tokens for example in batch))
-    end = score_all(trained, trees, steps.token_budget, progress=advance)
+    end = score_all(trained, trees, token_budget, progress=advance)
     return (end.sum() - start.sum()).double().reshape(-1, 2)

@@ -84,6 +84,7 @@ class Kind(Generic[R]):
         remarks: what a record says of its answers, as (name, text).
         label: thumb or verdict of a record.
         label_column: what users call it.
+        attributes: how its answer was rated, by what was rated of it.
         rewards: numbers that the answers were ordered by, in their order.
         numbers: what a record says in numbers beyond its kind, by name.
     """
@@ -108,5 +109,6 @@ class Kind(Generic[R]):
     remarks: Callable[[R], tuple[tuple[str, str], ...]] = lambda _: ()
     label: Callable[[R], bool | None] = lambda _: None
     label_column: str = "label"
+    attributes: Callable[[R], Mapping[str, float]] = lambda _: {}
     rewards: Callable[[R], tuple[float, ...] | None] = lambda _: None
     numbers: Callable[[R], dict[str, tuple[float, ...]]] = lambda _: {}

@@ -68,6 +68,7 @@ def best_of_win_rates(scores: ArrayLike) -> Floats:
     for score in values:
         below = int((values < score).sum())
         at_most = int((values <= score).sum()) - 1
+        # Whole numbers throughout: binomials of a hundred answers lose digits as floats.
         for k in range(1, rest + 1):
             total = math.comb(rest, k)
             wins[k - 1] += 1 - (math.comb(at_most, k) + math.comb(below, k)) / (2 * total)
@@ -85,6 +86,7 @@ def selected(proxy: ArrayLike, worth: ArrayLike) -> Floats:
         worth: what is got, `[n]`.
     """
     by, value = np.asarray(proxy, dtype=np.float64), np.asarray(worth, dtype=np.float64)
+    # Which of several equal ones is taken is a coin: each is worth their mean.
     _, group = np.unique(by, return_inverse=True)
     shared = np.bincount(group, weights=value) / np.bincount(group)
     ordered = shared[np.sort(group)]

@@ -30,5 +30,6 @@ def holm(p_values: ArrayLike, level: float = 1 - LEVEL) -> NDArray[np.bool_]:
     order = np.argsort(values, kind="stable")
     passed = values[order] <= level / (len(values) - np.arange(len(values)))
     rejected = np.zeros(len(values), bool)
+    # Once one is kept, all larger ones are, whatever their own level.
     rejected[order] = np.logical_and.accumulate(passed)
     return rejected

@@ -88,10 +88,12 @@ def fit_side(signs: Floats, preferred: Floats, weights: Floats, *, exact: bool) 
 
 def unseen_accuracy(signs: Floats, weights: Floats, units: Integers) -> Interval:
     """Return the share of units whose preference the rest of the data tells right, ties half."""
+    # By unit: pairs of one ranking on both sides would tell each other.
     right, folds = 0.0, units % FOLDS
     for fold in range(FOLDS):
         out = folds == fold
         fitted = fit_logistic(signs[~out], np.ones(int((~out).sum())), weights[~out])
         right += float(weights[out] @ (0.5 * (1 + np.sign(signs[out] @ fitted.mean))))
     count = len(np.unique(units))
+    # Weights of a unit's rows sum to 1, but for rounding.
     return wilson_interval(min(right, count), count)

@@ -19,4 +19,5 @@ def k3(log_ratios: ArrayLike) -> NDArray[np.float64]:
     Its mean over samples of p is KL(p || q) (Schulman 2020, "Approximating KL divergence").
     """
     d = np.asarray(log_ratios, np.float64)
+    # expm1 keeps the digits that exp(-d) - 1 would lose where the two hardly differ.
     return np.expm1(-d) + d

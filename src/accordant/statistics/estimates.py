@@ -123,7 +123,7 @@ def proportion(outcomes: ArrayLike | Tensor, level: float = LEVEL) -> Interval:
 
 
 def difference_of(first: Interval, second: Interval) -> Interval:
-    """Recover the interval of first minus second from theirs, with the second's count.
+    """Derive the interval of first minus second from theirs, with the second's count.
 
     MOVER (Newcombe 1998, Statistics in Medicine 17, method 10; Zou and Donner 2008, the same 27).
     The two are taken as independent.

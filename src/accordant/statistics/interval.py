@@ -34,6 +34,7 @@ class Interval:
 
     def excludes(self, value: float) -> bool:
         """Tell whether `value` lies outside the interval; False where nothing was measured."""
+        # Not `not low <= value <= high`: that would be true of NaN, which claims nothing.
         return value < self.low or value > self.high
 
     def distance(self, value: float) -> float:

@@ -49,14 +49,14 @@ class Weights:
         """Posterior standard deviations, `[k]`."""
         return np.sqrt(np.diag(self.covariance))
 
-    def probabilities(self, level: float = LEVEL) -> tuple[Interval, ...]:
+    def probabilities(self) -> tuple[Interval, ...]:
         """Return sigmoid(w_j): how probable 1 is where column j is 1 and all others are 0.
 
-        The interval is sigmoid(mean +- z sd), in (0, 1).
+        The interval is sigmoid(mean +- z sd), in (0, 1), at 95 %.
         """
-        z = normal_quantile(level)
-        ends = (self.mean, self.mean - z * self.deviations, self.mean + z * self.deviations)
-        return _intervals([sigmoid(end) for end in ends], self.count, level)
+        half = normal_quantile(LEVEL) * self.deviations
+        ends = (self.mean, self.mean - half, self.mean + half)
+        return _intervals([sigmoid(end) for end in ends], self.count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +76,7 @@ class GroupedWeights:
 
 def sigmoid(values: ArrayLike) -> Floats:
     """Compute 1 / (1 + exp(-x)) without overflow, elementwise."""
+    # By tanh: exp(-x) overflows at -710, and numpy warns of it.
     return np.asarray(0.5 * (1 + np.tanh(np.asarray(values, np.float64) / 2)))
 
 
@@ -90,11 +91,8 @@ def fit_logistic(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
     Raises:
         ValueError: the shapes do not fit, or a number is out of range.
     """
-    design = _Design.of(x, y, weights, None)
-    mode, hessian, height = design.climb(0.0, None)
-    evidence = height - 0.5 * float(np.linalg.slogdet(hessian)[1])
-    covariance = np.linalg.inv(hessian) / np.outer(design.scales, design.scales)
-    return Weights(mode / design.scales, covariance, evidence, design.count)
+    # Groups without members deviate from nothing.
+    return _posteriors(_Design.of(x, y, weights, None), 0.0).shared
 
 
 def fit_grouped(
@@ -129,14 +127,13 @@ def fit_grouped(
         last: list[Floats | None] = [None]  # the last mode is near the next one
 
         def cost(log_scale: float) -> float:
-            t = float(np.exp(log_scale))
-            last[0], hessian, height = design.climb(t, last[0])
-            return -(height - 0.5 * float(np.linalg.slogdet(hessian)[1]) + log_scale)
+            last[0], _, evidence = design.climb(float(np.exp(log_scale)), last[0])
+            return -(evidence + log_scale)
 
         bounds = float(np.log(_SCALES[0])), float(np.log(_SCALES[1]))
         likeliest = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 0.02})
         scale = float(np.exp(likeliest.x))
-    return _unpack(design, scale)
+    return _posteriors(design, scale)
 
 
 def draw_weights(
@@ -164,6 +161,7 @@ def draw_weights(
     design = _Design.of(x, y, weights, None)
     mode, hessian, _ = design.climb(0.0, None)
     generator = np.random.default_rng(seed)
+    # Twice the variance of Laplace's: a proposal narrower than the target would mix badly.
     root = np.linalg.cholesky(2 * np.linalg.inv(hessian))
 
     def ratio(away: Floats) -> float:
@@ -178,14 +176,14 @@ def draw_weights(
     return kept / design.scales
 
 
-def probability_draws(draws: Floats, count: int, level: float = LEVEL) -> tuple[Interval, ...]:
+def probability_draws(draws: Floats, count: int) -> tuple[Interval, ...]:
     """Return `Weights.probabilities` from draws `[draws, k]`: quantiles of sigmoid(w_j).
 
     `count` is the rows that the draws rest on.
     """
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     quantiles = np.quantile(sigmoid(draws), [0.5, tail, 1 - tail], axis=0)
-    return _intervals(list(quantiles), count, level)
+    return _intervals(list(quantiles), count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,10 +194,6 @@ class _Design:
     weights: Floats
     scales: Floats
     members: tuple[Integers, ...]
-
-    @property
-    def count(self) -> int:
-        return len(self.rows)
 
     @classmethod
     def of(
@@ -218,6 +212,7 @@ class _Design:
             raise ValueError("weights must be finite and not negative")
         total = times.sum()
         scales = np.sqrt(times @ rows**2 / total) if total > 0 else np.zeros(rows.shape[1])
+        # A property that never differs keeps its prior.
         scales = np.where(scales > 0, scales, 1.0)
         members = tuple(
             np.flatnonzero(numbers == number) for number in range(int(numbers.max(initial=-1)) + 1)
@@ -225,10 +220,7 @@ class _Design:
         return cls((2 * labels - 1)[:, None] * rows / scales, times, scales, members)
 
     def climb(self, t: float, start: Floats | None) -> tuple[Floats, Floats, float]:
-        """Find mode, negative Hessian and log joint density (without constants), by Newton.
-
-        The density is strictly concave, so halving a step until it climbs is enough.
-        """
+        """Find mode, negative Hessian and Laplace's log evidence, by Newton's method."""
         size = self.rows.shape[1] * (1 + len(self.members))
         place = np.zeros(size) if start is None else start
         height = self.height(place, t)
@@ -237,11 +229,14 @@ class _Design:
             step = np.linalg.solve(hessian, slope)
             if float(slope @ step) < _TOLERANCE:
                 break
+            # The density is strictly concave, so halving a step until it climbs is enough.
             share = 1.0
+            # Near the mode rounding can keep every step from climbing, so there is a least one.
             while (reached := self.height(place + share * step, t)) < height and share > 1e-6:
                 share /= 2
             place, height = place + share * step, reached
-        return place, self._slope(place, t)[1], height
+        hessian = self._slope(place, t)[1]
+        return place, hessian, height - 0.5 * float(np.linalg.slogdet(hessian)[1])
 
     def height(self, place: Floats, t: float) -> float:
         """Compute log likelihood plus log prior without the constant that the evidence cancels."""
@@ -275,10 +270,9 @@ class _Design:
         return slope, hessian
 
 
-def _unpack(design: _Design, t: float) -> GroupedWeights:
+def _posteriors(design: _Design, t: float) -> GroupedWeights:
     """Make posteriors from the joint mode of shared weights and deviations in units of t."""
-    place, hessian, height = design.climb(t, None)
-    evidence = height - 0.5 * float(np.linalg.slogdet(hessian)[1])
+    place, hessian, evidence = design.climb(t, None)
     covariance, size = np.linalg.inv(hessian), design.rows.shape[1]
     shared, both = slice(0, size), np.outer(design.scales, design.scales)
 
@@ -289,20 +283,18 @@ def _unpack(design: _Design, t: float) -> GroupedWeights:
     for number, members in enumerate(design.members, 1):
         group_part = slice(number * size, (number + 1) * size)
         crossed = covariance[shared, group_part]
+        # Of a sum: both variances, and the covariance twice.
         sums = t * (crossed + crossed.T) + t * t * covariance[group_part, group_part]
         spread = covariance[shared, shared] + sums
         groups.append(posterior(place[shared] + t * place[group_part], spread, len(members)))
-    whole = posterior(place[shared], covariance[shared, shared], design.count)
+    whole = posterior(place[shared], covariance[shared, shared], len(design.rows))
     return GroupedWeights(whole, tuple(groups), t)
 
 
-def _intervals(columns: list[Floats], count: int, level: float) -> tuple[Interval, ...]:
+def _intervals(columns: list[Floats], count: int) -> tuple[Interval, ...]:
     """Make intervals from estimates, lower and upper ends, `[k]` each."""
-    estimates, lows, highs = (column.tolist() for column in columns)
-    return tuple(
-        Interval(estimate, low, high, count, level)
-        for estimate, low, high in zip(estimates, lows, highs, strict=True)
-    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(Interval(estimate, low, high, count) for estimate, low, high in rows)
 
 
 def _slice(

@@ -131,6 +131,7 @@ class HeldOut:
 
     def to_json(self) -> dict[str, Any]:
         """Return what reports write of it: every number under its own name."""
+        # A share is known from its mean and count; other means go with what they are means of.
         numbers = {
             m.name: {"name": m.label, "values": m.values, "mean": m.number}
             if m.values and m.unit != "share"
@@ -172,6 +173,7 @@ def key_figure(
     """
     tone, improves = tone_of(interval, neutral)
     reading = readings[tone]
+    # A good number speaks for itself; one that is not must not be read as if it were.
     if clause and tone != "good":
         clause += f", {reading}"
     is_share = unit == "share"

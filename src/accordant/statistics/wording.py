@@ -23,6 +23,7 @@ def number(value: float, sign: str = "") -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     size = abs(value)
+    # The logarithm below has none of 0.
     if size == 0:
         return "0"
     if size >= 1e7 or 0 < size < 1e-4:

@@ -10,11 +10,10 @@ import pytest
 from accordant.base.errors import UserError
 from accordant.checks.after.dissection import dissection
 from accordant.checks.findings import Finding
-from accordant.checks.inputs import NotApplicableError
 from accordant.feedback.records import Comparison, Origin, Ranking
 from accordant.statistics.interval import Interval
 from tests.checks.after.preferring import HEDGE, THANKS, modelled, preferring
-from tests.checks.before.feedback import comparisons, run
+from tests.checks.before.feedback import run
 
 
 def measured(found: Finding, name: str) -> Interval:
@@ -145,8 +144,3 @@ def test_a_ranking_weighs_as_much_as_a_comparison() -> None:
     other = measured(run(dissection, thrice, "ranking", by="none"), "length, labels")
     assert other.estimate == pytest.approx(one.estimate)
     assert other.low == pytest.approx(one.low)
-
-
-def test_too_little_says_nothing() -> None:
-    with pytest.raises(NotApplicableError, match="20 preferences or more"):
-        run(dissection, comparisons(10))

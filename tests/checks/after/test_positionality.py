@@ -12,7 +12,7 @@ import pytest
 
 from accordant.checks.after.positionality import positionality
 from accordant.checks.findings import Finding
-from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.inputs import CheckInputs
 from tests.checks.before.feedback import comparisons, feedback
 
 INPUTS = CheckInputs(feedback(comparisons(1)))
@@ -109,8 +109,3 @@ def test_no_group_large_enough_claims_nothing(tmp_path: Path) -> None:
     assert "No group is large enough" in finding.sentence
     assert len(finding.rows) == 5
     assert finding.charts == ()
-
-
-def test_without_a_table_it_says_what_it_needs() -> None:
-    with pytest.raises(NotApplicableError, match=r"positionality\.annotations=FILE"):
-        positionality(INPUTS)

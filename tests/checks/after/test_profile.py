@@ -10,7 +10,6 @@ import pytest
 
 from accordant.checks.after.profile import profile
 from accordant.checks.findings import Finding
-from accordant.checks.inputs import NotApplicableError
 from accordant.feedback.loading import load_feedback
 from accordant.feedback.records import Comparison, Origin, Ranking
 from tests.checks.after.preferring import modelled, preferring
@@ -112,13 +111,6 @@ def test_the_judges_score_is_a_factor_when_asked_for() -> None:
     ready = trained(comparisons(60), lambda model: model)
     assert "judge planted" not in measures(profile(ready))
     assert "judge planted, feedback" in measures(profile(ready, judged=True))
-
-
-def test_too_little_says_nothing() -> None:
-    with pytest.raises(NotApplicableError, match="20 preferences or more"):
-        run(profile, comparisons(10))
-    with pytest.raises(NotApplicableError, match="no record prefers"):
-        run(profile, [Ranking("p", ("a", "b"), (1.0, 1.0))], "ranking")
 
 
 def test_numbers_are_finite_where_they_are_shown() -> None:

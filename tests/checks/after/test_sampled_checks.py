@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from accordant.checks.after._sampled import SAMPLED
 from accordant.checks.after.frontier import frontier
 from accordant.checks.after.probability_moved import probability_moved
 from accordant.checks.after.reward_curve import reward_curve
-from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.inputs import CheckInputs
+from accordant.checks.sampled_answers import SAMPLED
 from accordant.scoring.engine import plain_logps
 from accordant.statistics.best_of import best_of_divergence, best_of_win_rates
 from accordant.tokens.trees import TokenTree
@@ -62,16 +62,14 @@ def test_answers_are_scored_by_both_models_one_by_one() -> None:
         tree = TokenTree(prompt, tuple(one.completion for one in again))
         with torch.no_grad():
             ours, theirs = (plain_logps(one, tree) for one in (ready.model, ready.reference))
-        for answer, sample, new, old in zip(
-            found.by_model[place], again, ours, theirs, strict=True
-        ):
+        answers = found.by_model
+        for number, (sample, new, old) in enumerate(zip(again, ours, theirs, strict=True)):
             d = (new - old).double()
-            assert answer.tokens == len(sample.completion)
-            assert answer.log_ratio == pytest.approx(float(d.sum()), abs=1e-3)
-            assert answer.divergence == pytest.approx(
-                float((torch.exp(-d) - 1 + d).sum()), abs=1e-3
-            )
-            assert answer.score == likes("", answer.text, True)
+            assert answers.tokens[place, number] == len(sample.completion)
+            assert answers.log_ratios[place, number] == pytest.approx(float(d.sum()), abs=1e-3)
+            divergence = float((torch.exp(-d) - 1 + d).sum())
+            assert answers.divergences[place, number] == pytest.approx(divergence, abs=1e-3)
+            assert answers.scores[place, number] == likes("", answers.texts[place][number], True)
 
 
 def test_the_model_itself_has_spent_nothing_and_won_nothing() -> None:
@@ -97,9 +95,7 @@ def test_the_number_is_the_distance_to_the_best_of_k_at_the_same_divergence() ->
     ready = towards_vowels()
     found = frontier(ready, **SIZE)
     answers = SAMPLED.read(ready, **SIZE)
-    best = np.mean(
-        [best_of_win_rates([one.score for one in group]) for group in answers.by_reference], axis=0
-    )
+    best = np.mean([best_of_win_rates(scores) for scores in answers.by_reference.scores], axis=0)
     costs = [best_of_divergence(k) for k in range(1, 6)]
     measured = {one.name: one.number.estimate for one in found.measures}
     spent = measured["divergence from the reference, an answer"]
@@ -147,18 +143,6 @@ def test_nothing_moved_is_no_finding() -> None:
     found = probability_moved(trained(comparisons(20), lambda model: model), **SIZE)
     assert found.severity == "ok"
     assert found.number.estimate == 0
-
-
-def test_prompts_without_room_are_not_applicable() -> None:
-    ready = towards_vowels()
-    with pytest.raises(NotApplicableError, match="room"):
-        frontier(ready, prompts=4, samples=3, max_new_tokens=100_000)
-
-
-def test_without_a_judge_nothing_is_sampled() -> None:
-    ready = trained(comparisons(4), lambda model: model, judge=None)
-    with pytest.raises(NotApplicableError, match="judge"):
-        reward_curve(ready, **SIZE)
 
 
 def test_what_it_costs_names_what_is_shared() -> None:

@@ -124,8 +124,3 @@ def test_a_strong_model_that_gets_nothing_right_is_no_case(tmp_path: Path) -> No
     path = write(tmp_path / "p.csv", [("a", 0.9, 0.2, 0.1)])
     with pytest.raises(NotApplicableError, match="no item right"):
         weak_to_strong(INPUTS, predictions=path)
-
-
-def test_without_a_table_it_says_what_it_needs() -> None:
-    with pytest.raises(NotApplicableError, match=r"weak-to-strong\.predictions=FILE"):
-        weak_to_strong(INPUTS)

@@ -7,9 +7,8 @@ import random
 import pytest
 
 from accordant.checks.before.agreement import agreement
-from accordant.checks.inputs import NotApplicableError
-from accordant.feedback.records import Binary, Comparison, Judgment, Origin, Rating
-from tests.checks.before.feedback import comparisons, run
+from accordant.feedback.records import Binary, Comparison, Origin, Rating
+from tests.checks.before.feedback import run
 
 
 def voted(share, count=150, people=5, seed=0):
@@ -94,10 +93,3 @@ def test_ratings_are_compared_by_distance_and_the_worst_attribute_counts():
     assert finding.severity == "serious"
     alphas = {m.name: m.number.estimate for m in finding.measures if m.name.startswith("alpha")}
     assert alphas["alpha of clear"] > 0.95
-
-
-def test_feedback_judged_once_says_so():
-    with pytest.raises(NotApplicableError, match="judged the same item twice"):
-        run(agreement, comparisons())
-    with pytest.raises(NotApplicableError):
-        run(agreement, [Judgment("p", "a", "fine"), Judgment("p", "a", "bad")], "judgment")

@@ -11,7 +11,7 @@ import torch
 from accordant.base.errors import UserError
 from accordant.checks.before.ches import ches
 from accordant.checks.before.ranking_accuracy import ranking_accuracy
-from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import get_check
 from accordant.feedback.records import Comparison, Origin, Ranking
 from tests.checks.before.feedback import comparisons, dropped
@@ -131,12 +131,6 @@ def test_rankings_give_a_score_for_every_two_answers_but_no_probe() -> None:
     assert len(found.drop) <= 3 == found.concerned
     with pytest.raises(UserError, match="rankings"):
         ches(ready, probe_steps=2)
-
-
-def test_nothing_to_compare_is_said() -> None:
-    records = [Ranking("Say.", ("a", "b"), (1.0, 1.0), Origin("r.jsonl", 1))]
-    with pytest.raises(NotApplicableError, match="prefers"):
-        ches(make_inputs(records, "ranking"))
 
 
 def test_the_cost_is_one_forward_pass() -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from accordant.checks.before.format_bias import FORMS, format_bias
-from accordant.checks.inputs import NotApplicableError
 from tests.checks.before.feedback import comparisons, run
 
 # By form: texts that have it, and texts that look alike and have not.
@@ -88,8 +87,3 @@ def test_a_planted_form_is_found_with_its_rows(preferred):
     assert {row.origin.row for row in finding.rows} == planted
     assert finding.concerned == len(planted)
     assert ("preferred in" if preferred else "rejected in") in finding.sentence
-
-
-def test_forms_that_hardly_occur_say_nothing():
-    with pytest.raises(NotApplicableError, match="20 preferences or more"):
-        run(format_bias, comparisons())

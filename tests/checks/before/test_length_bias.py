@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from accordant.checks.before.length_bias import length_bias
-from accordant.checks.inputs import NotApplicableError
 from accordant.feedback.records import Binary, Origin, Ranking
 from tests.checks.before.feedback import comparisons, run, sentence
 
@@ -95,11 +94,3 @@ def test_a_ranking_counts_once():
     pairs = [(9, 7), (9, 5), (9, 3), (7, 5), (7, 3), (5, 3)]
     mean = sum(math.log((a + 1) / (b + 1)) for a, b in pairs) / 6
     assert measure.number.estimate == pytest.approx(mean)
-
-
-def test_feedback_that_prefers_nothing_says_so():
-    tied = [Ranking("p", ("a", "b"), (1.0, 1.0))]
-    with pytest.raises(NotApplicableError, match="no record prefers"):
-        run(length_bias, tied, "ranking")
-    with pytest.raises(NotApplicableError, match="the same label"):
-        run(length_bias, [Binary("p", "a", True)], "binary")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -35,6 +35,8 @@ Probabilities = dict[str, tuple[Interval, ...]]
 
 NAMED = 5  # properties in a sentence
 BY_SCENARIO = 8  # properties in the chart by scenario
+_ALONE = "How probable the answer with more of a property is to be preferred, all else equal."
+_CLEAREST = "The same, for the clearest properties; few pairs of a scenario lean on all others."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class _Dissected:
         model: by the model's preferences; None without a model.
         accuracy: share of preferences that the properties tell right, on pairs left out of the fit.
         scenarios: probabilities by scenario; empty for none.
+        left_out: properties that are not in the regression, and why.
     """
 
     names: tuple[str, ...]
@@ -54,6 +57,7 @@ class _Dissected:
     model: Side | None
     accuracy: Interval
     scenarios: Probabilities
+    left_out: tuple[str, ...]
 
     @property
     def sides(self) -> Probabilities:
@@ -61,15 +65,37 @@ class _Dissected:
         beside = {} if self.model is None else {"model": self.model.probabilities}
         return {"labels": self.people.probabilities, **beside}
 
-    def chart(self, title: str, note: str, drawn: Probabilities, places: Sequence[int]) -> Chart:
-        """Chart some properties, by their places."""
-        labels = [self.names[place] for place in places]
-        series = (
-            Series.of_intervals(name, [numbers[place] for place in places], labels)
-            for name, numbers in drawn.items()
-        )
-        half = Mark(0.5, "says nothing", vertical=False)
-        return Chart("bars", title, note, "", "probability of preferring", tuple(series), (half,))
+    @property
+    def order(self) -> list[int]:
+        """Places of properties by how far their interval lies from one half, sure ones first."""
+        far = [probability.distance(0.5) for probability in self.people.probabilities]
+        return sorted(range(len(far)), key=lambda place: (not self.people.sure[place], -far[place]))
+
+    @property
+    def opposed(self) -> list[str]:
+        """Properties that the labels prefer and the model avoids, or the other way round."""
+        people, model = self.people, self.model
+        if model is None:
+            return []
+        # Opposite signs alone are noise where either side is unsure.
+        signs = np.sign(people.weights.mean) * np.sign(model.weights.mean)
+        return [self.names[at] for at in np.flatnonzero((signs < 0) & people.sure & model.sure)]
+
+    def charts(self) -> Iterator[Chart]:
+        """Draw all properties, and the clearest ones by scenario where there are scenarios."""
+        ranked = sorted(self.order, key=lambda place: -self.people.weights.mean[place])
+        for title, note, drawn, places in (
+            ("When only this differs", _ALONE, self.sides, ranked),
+            ("By scenario", _CLEAREST, self.scenarios, self.order[:BY_SCENARIO]),
+        ):
+            labels = [self.names[place] for place in places]
+            series = tuple(
+                Series.of_intervals(name, [numbers[place] for place in places], labels)
+                for name, numbers in drawn.items()
+            )
+            half = Mark(0.5, "says nothing", vertical=False)
+            if series:
+                yield Chart("bars", title, note, "", "probability of preferring", series, (half,))
 
 
 @check(
@@ -112,18 +138,17 @@ def dissection(
     """
     kept, left_out = _columns(differences, least)
     groups = scenarios_of(inputs.feedback.records, differences, by)
-    dissected = _dissect(differences, kept, groups, exact)
-    order, opposed = _order(dissected.people), _opposed(dissected)
-    clear = bool(dissected.people.sure.any())
+    dissected = _dissect(differences, kept, left_out, groups, exact)
+    order, people = dissected.order, dissected.people
     return Outcome(
         "probability of preferring the answer with more when only this differs: "
         f"{dissected.names[order[0]]}",
-        dissected.people.probabilities[order[0]],
-        _says(dissected, order, opposed, left_out),
+        people.probabilities[order[0]],
+        " ".join(_says(dissected)),
         "If a property is not what you want to reward, add pairs that differ in it the other way "
         "round, and read the pairs below: a label that all properties speak against may be a slip.",
         unit="share",
-        severity="warning" if opposed else "info" if clear else "ok",
+        severity="warning" if dissected.opposed else "info" if people.sure.any() else "ok",
         rows=_rows(inputs, differences, kept, dissected),
         row_unit="share",
         measures={
@@ -134,11 +159,11 @@ def dissection(
                 for side, numbers in (dissected.sides | dissected.scenarios).items()
             },
         },
-        charts=_charts(dissected, order),
+        charts=tuple(dissected.charts()),
     )
 
 
-def _columns(differences: PropertyDifferences, least: int) -> tuple[list[int], list[str]]:
+def _columns(differences: PropertyDifferences, least: int) -> tuple[list[int], tuple[str, ...]]:
     """Choose properties that enough records differ in, and that no other stands for.
 
     Of two that go together the one stays that more records differ in, and length before any.
@@ -148,19 +173,23 @@ def _columns(differences: PropertyDifferences, least: int) -> tuple[list[int], l
     enough = [place for place, count in enumerate(counts) if count >= least]
     if not enough:
         raise NotApplicableError(f"no property tells apart {least} preferences or more")
+    # What goes with length and cannot be told from it, most readers would put down to length.
     enough.sort(key=lambda place: (names[place] != "length", -counts[place]))
     kept, twins = distinct_columns(signs, enough)
     rare = [name for name, count in zip(names, counts, strict=True) if count < least]
     listed = ", ".join(rare) if len(rare) <= NAMED else f"{len(rare)} properties"
-    left_out = [f"{listed}: fewer than {least} records differ"] if rare else []
-    for place, twin in twins.items():
-        left_out.append(f"{names[place]} goes with {names[twin]} and cannot be told from it")
-    return kept, left_out
+    few = [f"{listed}: fewer than {least} records differ"] if rare else []
+    alike = (
+        f"{names[place]} goes with {names[twin]} and cannot be told from it"
+        for place, twin in twins.items()
+    )
+    return kept, (*few, *alike)
 
 
 def _dissect(
     differences: PropertyDifferences,
     kept: list[int],
+    left_out: tuple[str, ...],
     groups: tuple[tuple[str, ...], Integers] | None,
     exact: bool,
 ) -> _Dissected:
@@ -175,8 +204,7 @@ def _dissect(
         model = fit_side(x[prefers], chosen, weights[prefers], exact=exact)
     scenarios: Probabilities = {}
     if groups is not None:
-        grouped = fit_grouped(x, ones, groups[1], weights)
-        fits = zip(groups[0], grouped.groups, strict=True)
+        fits = zip(groups[0], fit_grouped(x, ones, groups[1], weights).groups, strict=True)
         scenarios = {name: group.probabilities() for name, group in fits}
     return _Dissected(
         tuple(differences.names[place] for place in kept),
@@ -184,51 +212,35 @@ def _dissect(
         model,
         unseen_accuracy(x, weights, differences.records),
         scenarios,
+        left_out,
     )
-
-
-def _order(side: Side) -> list[int]:
-    """Order properties by how far their interval lies from one half, those that are sure first."""
-    far = [probability.distance(0.5) for probability in side.probabilities]
-    return sorted(range(len(far)), key=lambda place: (not side.sure[place], -far[place]))
-
-
-def _opposed(dissected: _Dissected) -> list[int]:
-    """Find properties that the labels prefer and the model avoids, or the other way round."""
-    people, model = dissected.people, dissected.model
-    if model is None:
-        return []
-    # Opposite signs alone are noise where either side is unsure.
-    signs = np.sign(people.weights.mean) * np.sign(model.weights.mean)
-    return np.flatnonzero((signs < 0) & people.sure & model.sure).tolist()
 
 
 def _percent(share: Interval) -> str:
     return f"{share.estimate:.0%} ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
-def _says(
-    dissected: _Dissected, order: Sequence[int], opposed: Sequence[int], left_out: Sequence[str]
-) -> str:
+def _says(dissected: _Dissected) -> Iterator[str]:
     people, model, names = dissected.people, dissected.model, dissected.names
     clear = []
-    for place in [place for place in order if people.sure[place]][:NAMED]:
+    for place in [place for place in dissected.order if people.sure[place]][:NAMED]:
         beside = "" if model is None else f" (the model: {_percent(model.probabilities[place])})"
         clear.append(f"{_percent(people.probabilities[place])} for {names[place]}{beside}")
-    sentences = [
+    yield (
         "Of two answers that differ in one property alone, the one with more of it is preferred "
         f"with a probability of {', '.join(clear)}."
         if clear
         else f"None of {len(names)} properties is preferred or avoided by itself beyond chance."
-    ]
-    if opposed:
-        listed = ", ".join(names[place] for place in opposed[:NAMED])
-        sentences.append(f"The model prefers the other way than the labels in: {listed}.")
-    sentences.append(
+    )
+    if dissected.opposed:
+        listed = ", ".join(dissected.opposed[:NAMED])
+        yield f"The model prefers the other way than the labels in: {listed}."
+    yield (
         f"All {len(names)} properties together tell {_percent(dissected.accuracy)} of preferences "
         "right that they were not fitted to."
     )
-    return " ".join([*sentences, *([f"Left out: {'; '.join(left_out)}."] if left_out else [])])
+    if dissected.left_out:
+        yield f"Left out: {'; '.join(dissected.left_out)}."
 
 
 def _rows(
@@ -245,22 +257,3 @@ def _rows(
             note = f"against it: {', '.join(named)}"
             rows.append(differences.row(inputs, place, float(chances[place]), note))
     return rows
-
-
-def _charts(dissected: _Dissected, order: Sequence[int]) -> list[Chart]:
-    ranked = sorted(order, key=lambda place: -dissected.people.weights.mean[place])
-    whole = dissected.chart(
-        "When only this differs",
-        "How probable the answer with more of a property is to be preferred, all else equal.",
-        dissected.sides,
-        ranked,
-    )
-    if not dissected.scenarios:
-        return [whole]
-    parted = dissected.chart(
-        "By scenario",
-        "The same, for the clearest properties; few pairs of a scenario lean on all others.",
-        dissected.scenarios,
-        order[:BY_SCENARIO],
-    )
-    return [whole, parted]

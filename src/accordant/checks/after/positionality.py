@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,14 +104,17 @@ def positionality(
     severity: Severity = "warning" if large else "info" if beyond else "ok"
     charts = (_chart(axis, [a for of, a in agreements if of == axis]) for axis in table.axes)
     return Outcome(
-        _quantity(compared),
+        f"difference in agreement (Pearson's r) {_between(compared)}",
         compared[0][1].number if compared else Interval.unknown(0),
         " ".join(_says(table, agreements, compared, beyond)),
         "Say whose view the labels are; ask people of the groups that agree least, or keep several "
         "labels per item instead of one. For predictions, look at the items on which the two "
         "groups differ most.",
         severity=severity,
-        rows=_rows(agreements),
+        # The group agreed with least stands first; those not tested come last.
+        rows=sorted(
+            (_row(*pair) for pair in agreements), key=lambda row: (math.isnan(row.value), row.value)
+        ),
         measures={
             f"{axis}: '{d.first}' over '{d.second}', {d.target}s": d.number
             for axis in table.axes
@@ -121,14 +125,11 @@ def positionality(
     )
 
 
-def _quantity(ordered: Differences) -> str:
-    if not ordered:
-        return "difference in agreement (Pearson's r) between two groups"
-    axis, widest = ordered[0]
-    return (
-        f"difference in agreement (Pearson's r) with the {widest.target}s, {axis} "
-        f"'{widest.first}' over '{widest.second}'"
-    )
+def _between(compared: Differences) -> str:
+    if not compared:
+        return "between two groups"
+    axis, widest = compared[0]
+    return f"with the {widest.target}s, {axis} '{widest.first}' over '{widest.second}'"
 
 
 def _says(
@@ -139,10 +140,14 @@ def _says(
         if not tested:
             yield f"No group is large enough to say whom the {target}s agree with."
             continue
-        most = max(tested, key=lambda pair: pair[1].r.estimate)
-        least = min(tested, key=lambda pair: pair[1].r.estimate)
-        agreed = f"The {target}s agree most with {_described(*most)}"
-        yield f"{agreed}." if len(tested) == 1 else f"{agreed} and least with {_described(*least)}."
+        tested.sort(key=lambda pair: pair[1].r.estimate)
+        least, most = (
+            f"{axis} '{a.group}' (r {a.r.estimate:.2f}, {a.r.low:.2f} to {a.r.high:.2f}, "
+            f"{_corrected(a)}, {a.annotators} people, {a.r.count} items)"
+            for axis, a in (tested[0], tested[-1])
+        )
+        and_least = "" if len(tested) == 1 else f" and least with {least}"
+        yield f"The {target}s agree most with {most}{and_least}."
     if beyond:
         sides = [
             f"{axis} '{d.first}' over '{d.second}' (by {d.number.estimate:.2f}, {d.target}s)"
@@ -154,11 +159,12 @@ def _says(
         )
     elif compared:
         yield "No two groups of one property differ beyond chance."
-    small = {
-        f"{axis} '{a.group}' ({a.annotators} people, {a.r.count} items)": None
+    # A group that two numbers are compared with is named once.
+    small = dict.fromkeys(
+        f"{axis} '{a.group}' ({a.annotators} people, {a.r.count} items)"
         for axis, a in agreements
         if not a.tested
-    }
+    )
     if small:
         yield f"Too small or too uniform to be tested: {_listed(list(small), ', ')}."
 
@@ -168,43 +174,35 @@ def _listed(names: Sequence[str], separator: str) -> str:
     return separator.join(names[:NAMED]) + more
 
 
-def _described(axis: str, agreement: GroupAgreement) -> str:
-    r = agreement.r
-    return (
-        f"{axis} '{agreement.group}' (r {r.estimate:.2f}, {r.low:.2f} to {r.high:.2f}, "
-        f"{_written(agreement.corrected)}, {agreement.annotators} people, {r.count} items)"
-    )
-
-
-def _written(p: float) -> str:
+def _corrected(agreement: GroupAgreement) -> str:
+    p = agreement.corrected
     return "corrected p under 0.001" if p < 0.001 else f"corrected p {p:.2g}"
 
 
-def _rows(agreements: Agreements) -> list[FindingRow]:
-    """List every group, the one agreed with least first; those not tested come last."""
-    rows = []
-    for axis, agreement in agreements:
-        group = Passage("group", f"{axis} '{agreement.group}'")
-        passages = (group, Passage("agreement", _detail(agreement)))
-        note = f"with the {agreement.target}s" if agreement.tested else "too small or too uniform"
-        rows.append(FindingRow(agreement.r.estimate, passages, note=note))
-    return sorted(rows, key=lambda row: (math.isnan(row.value), row.value))
-
-
-def _detail(agreement: GroupAgreement) -> str:
+def _row(axis: str, agreement: GroupAgreement) -> FindingRow:
     r = agreement.r
     size = f"{agreement.annotators} people, {r.count} items, {agreement.ratings} ratings"
-    if not agreement.tested:
-        return f"not tested: {size}"
-    return (
-        f"r with the {agreement.target}s {r.estimate:.3f}, 95 % interval {r.low:.3f} to "
-        f"{r.high:.3f}, {_written(agreement.corrected)} (p {agreement.p:.2g}); {size}"
-    )
+    note, detail = "too small or too uniform", f"not tested: {size}"
+    if agreement.tested:
+        note = f"with the {agreement.target}s"
+        detail = (
+            f"r {note} {r.estimate:.3f}, 95 % interval {r.low:.3f} to {r.high:.3f}, "
+            f"{_corrected(agreement)} (p {agreement.p:.2g}); {size}"
+        )
+    group = Passage("group", f"{axis} '{agreement.group}'")
+    return FindingRow(r.estimate, (group, Passage("agreement", detail)), note=note)
 
 
 def _chart(axis: str, agreements: Sequence[GroupAgreement]) -> Chart:
-    tested = [agreement for agreement in agreements if agreement.tested]
-    targets = dict.fromkeys(agreement.target for agreement in tested)
+    """Draw the groups that were tested, side by side for labels and predictions."""
+    by_target: dict[str, list[GroupAgreement]] = defaultdict(list)
+    for agreement in agreements:
+        if agreement.tested:
+            by_target[agreement.target].append(agreement)
+    series = (
+        Series.of_intervals(f"{target}s", [a.r for a in tested], [a.group for a in tested])
+        for target, tested in by_target.items()
+    )
     return Chart(
         "bars",
         f"Agreement by {axis}",
@@ -212,12 +210,5 @@ def _chart(axis: str, agreements: Sequence[GroupAgreement]) -> Chart:
         "ratings per item come out lower than they are.",
         axis,
         "Pearson's r",
-        tuple(
-            Series.of_intervals(
-                f"{target}s",
-                [agreement.r for agreement in tested if agreement.target == target],
-                [agreement.group for agreement in tested if agreement.target == target],
-            )
-            for target in targets
-        ),
+        tuple(series),
     )

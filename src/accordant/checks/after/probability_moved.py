@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accordant.base.options import Count
-from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled
 from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, REFERENCE_LOGPS, PairPass, examples_of
 from accordant.checks.passes import Pass, count_tokens
 from accordant.checks.ranking import PairLogps
 from accordant.checks.registry import check
+from accordant.checks.sampled_answers import SAMPLED, Listed, Sampled
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, paired_difference
 
@@ -63,7 +63,7 @@ def probability_moved(
     pairs: PairPass,
     before: PairLogps,
     shift: ProbabilityShift,
-    answers: Sampled,
+    sampled: Sampled,
     *,
     tokens: Count = 12,
 ) -> Outcome:
@@ -80,6 +80,7 @@ def probability_moved(
     number = paired_difference(before.chosen, pairs.logps.chosen)
     rejected = paired_difference(before.rejected, pairs.logps.rejected)
     severity = SCALE.severity(number)
+    # Log-probabilities are negative: a tenth lost lies below a tenth of them.
     if severity == "warning" and number.estimate < SERIOUS * float(before.chosen.mean()):
         severity = "serious"
     shares = {
@@ -97,7 +98,7 @@ def probability_moved(
         "and train again.",
         unit="nats",
         severity=severity,
-        rows=answers.rows(_most_gained),
+        rows=sampled.rows(lambda place: _most_gained(sampled, place)),
         row_unit="nats",
         measures={
             "change of the rejected answers' log-probability": rejected,
@@ -127,30 +128,33 @@ def _gained(inputs: CheckInputs, shift: ProbabilityShift) -> str:
     )
 
 
-def _most_gained(ours: Answers, theirs: Answers) -> Listed:
+def _most_gained(sampled: Sampled, place: int) -> Listed:
     """List, of the model's own answers to a prompt, the one that gained most."""
-    best = max(ours, key=lambda answer: answer.log_ratio)
-    shown = {"answer that gained": best, "answer of the reference": theirs[0]}
-    return best.log_ratio, f"{best.tokens:,} tokens", shown
+    ours = sampled.by_model
+    best = int(ours.log_ratios[place].argmax())
+    answers = {
+        "answer that gained": ours.texts[place][best],
+        "answer of the reference": sampled.by_reference.texts[place][0],
+    }
+    return float(ours.log_ratios[place, best]), f"{ours.tokens[place, best]:,.0f} tokens", answers
 
 
 def _chart(inputs: CheckInputs, change: Tensor, title: str, tokens: int) -> Chart:
-    """Chart the tokens that gained most and those that lost most."""
+    """Draw the tokens that gained most and those that lost most."""
     count = min(tokens, change.shape[0] // 2)
     gained, lost = change.topk(count), (-change).topk(count)
     places = [*gained.indices.tolist(), *reversed(lost.indices.tolist())]
+    series = Series(
+        "change",
+        tuple(float(change[place]) for place in places),
+        labels=tuple(_named(inputs, places)),
+    )
     return Chart(
         "bars",
         title,
         "Tokens that gained most on the left, those that lost most on the right.",
         "token",
         "change of probability, averaged",
-        (
-            Series(
-                "change",
-                tuple(float(change[place]) for place in places),
-                labels=tuple(_named(inputs, places)),
-            ),
-        ),
+        (series,),
         (Mark(0.0, vertical=False),),
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,16 +14,8 @@ from accordant.checks.property_differences import PROPERTY_DIFFERENCES, Property
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.corrections import holm
-from accordant.statistics.factors import (
-    FactorComparison,
-    FactorScores,
-    compare_factors,
-    score_factors,
-)
+from accordant.statistics.factors import FactorScores, compare_factors, score_factors
 from accordant.statistics.interval import Interval
-
-if TYPE_CHECKING:
-    from accordant.statistics.arrays import Floats
 
 SCALE = Scale(
     "chosen here: the whole interval clear of 0, and no chance at 5 % over all factors (exact sign "
@@ -35,25 +26,46 @@ SCALE = Scale(
 )
 NAMED = 4  # factors in a sentence
 LIKELIER = "the model finds likelier per token"
+_LABELS_MEND = (
+    "Where the labels reward what you do not want, add pairs that differ in it the other way "
+    "round; with a model, this check tells what training took up."
+)
+_MODEL_MEND = (
+    "Read the rows in which the model goes with the factor against the label. Add pairs that "
+    "differ in it the other way round; for length, train length-normalised (`ln_dpo`, `simpo`)."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """One factor that enough pairs differ in; `severity` is of the model against the feedback."""
+    """One factor that enough pairs differ in.
+
+    Args:
+        name: what it is.
+        place: of its column.
+        feedback: its score by the labels.
+        model: the same by the model's preferences; None without a model.
+        difference: model minus feedback.
+        severity: of the difference; without a model, of what the feedback prefers.
+    """
 
     name: str
     place: int
     feedback: Interval
-    model: Interval | None = None
-    difference: Interval | None = None
-    severity: Severity = "ok"
-    sure: bool = False  # the feedback's own preference is no chance
+    model: Interval | None
+    difference: Interval | None
+    severity: Severity
 
     @property
-    def size(self) -> float:
-        """What factors are ordered by: how far the interval lies from 0."""
-        number = self.feedback if self.difference is None else self.difference
-        return float(np.nan_to_num(number.distance(0), nan=-1.0))
+    def number(self) -> Interval:
+        """What it is judged by."""
+        return self.feedback if self.difference is None else self.difference
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """What factors are ordered by: raised ones first, then those furthest from 0."""
+        size = float(np.nan_to_num(self.number.distance(0), nan=-1.0))
+        return self.severity == "ok", -size
 
 
 @check(
@@ -82,71 +94,71 @@ def profile(inputs: CheckInputs, differences: PropertyDifferences, *, least: Cou
     Args:
         least: records that must differ in a factor for it to be judged.
     """
-    if differences.gaps is None:
-        return _of_feedback(inputs, differences, least)
     trained = inputs.reference is not None
-    return _of_model(inputs, differences.take(np.isfinite(differences.gaps)), least, trained)
-
-
-def _of_feedback(inputs: CheckInputs, differences: PropertyDifferences, least: int) -> Outcome:
-    """Report what the labels reward."""
-    scores = score_factors(differences.signs, np.ones(len(differences.places)), differences.records)
-    places = _judged(scores, least)
-    sure = holm(scores.p_values[places])
-    factors = [
-        _Factor(differences.names[place], place, scores.scores[place], sure=bool(clear))
-        for place, clear in zip(places, sure, strict=True)
-    ]
-    factors.sort(key=lambda factor: (not factor.sure, -factor.size))
-    clear = [factor for factor in factors if factor.sure]
-    wanted = np.array([np.sign(factor.feedback.estimate) for factor in clear])
-    outcome = Outcome(
-        f"score of the feedback: {factors[0].name}",
-        factors[0].feedback,
-        _labels_say(clear, len(factors)),
-        "Where the labels reward what you do not want, add pairs that differ in it the other way "
-        "round; with a model, this check tells what training took up.",
-        severity="info" if clear else "ok",
-        measures=_measures(factors),
-        charts=(_chart(factors),),
-    )
-    return _with_rows(outcome, inputs, differences, clear, wanted)
-
-
-def _of_model(
-    inputs: CheckInputs, differences: PropertyDifferences, least: int, trained: bool
-) -> Outcome:
-    """Report where the model prefers otherwise than the feedback."""
-    assert differences.gaps is not None
-    signs, labels = differences.signs, np.ones(len(differences.places))
-    enough = np.count_nonzero(signs, axis=0) >= least
-    compared = compare_factors(signs, labels, differences.gaps, differences.records, ordered=enough)
-    factors = _compare(differences.names, compared, _judged(compared.first, least))
-    factors.sort(key=lambda factor: (factor.severity == "ok", -factor.size))
+    if differences.gaps is None:
+        factors, agreement, shown, side = _by_labels(differences, least), None, differences, 1.0
+    else:
+        differences = differences.take(np.isfinite(differences.gaps))
+        factors, agreement = _by_both(differences, least)
+        # Pairs that the model decides against the label, the way it leans more than the feedback.
+        shown, side = differences.take(np.asarray(differences.gaps) < 0), -1.0
+    factors.sort(key=lambda factor: factor.order)
     raised = [factor for factor in factors if factor.severity != "ok"]
-    worst = factors[0]
-    assert worst.difference is not None
-    # Pairs that the model decides against the label, the way it leans more than the feedback.
-    leans = np.array([-np.sign(f.difference.estimate) for f in raised if f.difference])
     severity = worst_of(*(factor.severity for factor in raised))
     if severity == "serious" and not trained:
         # It is not known what training did, and longer answers are likelier per token.
         severity = "warning"
-    outcome = Outcome(
-        f"score of the model minus score of the feedback: {worst.name}",
-        worst.difference,
-        _model_says(raised, len(factors), compared.agreement, trained),
-        "Read the rows in which the model goes with the factor against the label. Add pairs that "
-        "differ in it the other way round; for length, train length-normalised (`ln_dpo`, "
-        "`simpo`).",
+    if agreement is None:
+        quantity, mend = "score of the feedback", _LABELS_MEND
+        says = _labels_say(raised, len(factors))
+    else:
+        quantity, mend = "score of the model minus score of the feedback", _MODEL_MEND
+        says = _model_says(raised, len(factors), agreement, trained)
+    tau = "agreement of both orders of factors, Kendall's tau"
+    return Outcome(
+        f"{quantity}: {factors[0].name}",
+        factors[0].number,
+        says,
+        mend,
         severity=severity,
-        measures={
-            "agreement of both orders of factors, Kendall's tau": compared.agreement,
-            **_measures(factors),
-        },
+        rows=_rows(inputs, shown, raised, side),
+        row_unit="factors" if raised else "number",
+        measures={**({} if agreement is None else {tau: agreement}), **_measures(factors)},
         charts=(_chart(factors),),
     )
-    return _with_rows(outcome, inputs, differences.take(differences.gaps < 0), raised, leans)
+
+
+def _by_labels(differences: PropertyDifferences, least: int) -> list[_Factor]:
+    """Score factors by the labels, where there is no model to hold them against."""
+    scores = score_factors(differences.signs, np.ones(len(differences.places)), differences.records)
+    places = _judged(scores, least)
+    sure = holm(scores.p_values[places])
+    return [
+        _Factor(differences.names[at], at, scores.scores[at], None, None, "info" if clear else "ok")
+        for at, clear in zip(places, sure, strict=True)
+    ]
+
+
+def _by_both(differences: PropertyDifferences, least: int) -> tuple[list[_Factor], Interval]:
+    """Score factors by the labels and by the model, and how far they order factors alike."""
+    signs, labels, gaps = differences.signs, np.ones(len(differences.places)), differences.gaps
+    assert gaps is not None
+    enough = np.count_nonzero(signs, axis=0) >= least
+    compared = compare_factors(signs, labels, gaps, differences.records, ordered=enough)
+    places = _judged(compared.first, least)
+    differs, prefers = holm(compared.p_values[places]), holm(compared.second.p_values[places])
+    factors = []
+    for place, sure, model_sure in zip(places, differs, prefers, strict=True):
+        feedback, model = compared.first.scores[place], compared.second.scores[place]
+        difference = compared.differences[place]
+        severity = SCALE.severity(difference) if sure else "ok"
+        # The model prefers what the feedback is not seen to prefer.
+        alone = not feedback.excludes(0) or feedback.estimate * model.estimate < 0
+        if severity == "ok" and model_sure and difference.excludes(0) and alone:
+            severity = "info"
+        name = differences.names[place]
+        factors.append(_Factor(name, place, feedback, model, difference, severity))
+    return factors, compared.agreement
 
 
 def _judged(scores: FactorScores, least: int) -> list[int]:
@@ -157,26 +169,9 @@ def _judged(scores: FactorScores, least: int) -> list[int]:
     return places
 
 
-def _compare(
-    names: Sequence[str], compared: FactorComparison, places: Sequence[int]
-) -> list[_Factor]:
-    differs = holm(compared.p_values[places])
-    prefers = holm(compared.second.p_values[places])
-    factors = []
-    for place, sure, model_sure in zip(places, differs, prefers, strict=True):
-        feedback, model = compared.first.scores[place], compared.second.scores[place]
-        difference = compared.differences[place]
-        severity = SCALE.severity(difference) if sure else "ok"
-        # The model prefers what the feedback is not seen to prefer.
-        alone = not feedback.excludes(0) or feedback.estimate * model.estimate < 0
-        if severity == "ok" and model_sure and difference.excludes(0) and alone:
-            severity = "info"
-        factors.append(_Factor(names[place], place, feedback, model, difference, severity))
-    return factors
-
-
 def _share(score: Interval) -> float:
     """Return the share of preferences that go to the answer with more."""
+    # tau is wins minus losses over both, so half of it and a half are the wins.
     return (1 + score.estimate) / 2
 
 
@@ -215,24 +210,19 @@ def _model_says(raised: Sequence[_Factor], judged: int, agreement: Interval, tra
     return f"In {len(raised)} of {judged} factors {taste} differs from the labels: {named}.{order}"
 
 
-def _with_rows(
-    outcome: Outcome,
-    inputs: CheckInputs,
-    differences: PropertyDifferences,
-    factors: Sequence[_Factor],
-    wanted: Floats,
-) -> Outcome:
-    """Add the pairs that go with most of these factors; `wanted` is the sign that follows each."""
-    if not factors:
-        return outcome
+def _rows(
+    inputs: CheckInputs, differences: PropertyDifferences, factors: Sequence[_Factor], side: float
+) -> list[FindingRow]:
+    """List the pairs that go with most of these factors, or on the other `side` against them."""
+    wanted = side * np.array([np.sign(factor.number.estimate) for factor in factors])
     follows = differences.signs[:, [factor.place for factor in factors]] == wanted
     counts = follows.sum(axis=1)
-    rows: list[FindingRow] = []
+    rows = []
     for place in np.argsort(-counts, kind="stable"):
         if counts[place]:
             names = [f.name for f, goes in zip(factors, follows[place], strict=True) if goes]
             rows.append(differences.row(inputs, place, float(counts[place]), ", ".join(names)))
-    return replace(outcome, rows=rows, row_unit="factors")
+    return rows
 
 
 def _measures(factors: Sequence[_Factor]) -> dict[str, Interval]:

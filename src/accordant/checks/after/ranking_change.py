@@ -54,6 +54,7 @@ def ranking_change(inputs: CheckInputs, by_model: PairPass, before: PairLogps) -
     after = by_model.logps
     number = paired_difference(before.right, after.right)
     severity = SCALE.severity(number)
+    # Not `<=`: an interval that is not known (NaN) shows no rise either.
     if severity == "ok" and not number.low > 0:
         severity = _not_risen(before, after)
     change = after.gaps - before.gaps
@@ -67,6 +68,17 @@ def ranking_change(inputs: CheckInputs, by_model: PairPass, before: PairLogps) -
         for place in change.argsort(stable=True).tolist()
         if before.gaps[place] > 0 > after.gaps[place]
     ]
+    chart = Chart(
+        "points",
+        "Every pair before and after",
+        "Above the line the model ranks a pair right; left of the upright line its reference "
+        "ranked it wrong. Pairs at the top left were turned right, those at the bottom right "
+        "wrong.",
+        "chosen minus rejected before, nats",
+        "chosen minus rejected after, nats",
+        (Series("pairs", tuple(after.gaps.tolist()), tuple(before.gaps.tolist())),),
+        (Mark(0.0, "as likely before"), Mark(0.0, "as likely after", vertical=False)),
+    )
     return Outcome(
         "ranking accuracy after training minus before",
         number,
@@ -77,7 +89,7 @@ def ranking_change(inputs: CheckInputs, by_model: PairPass, before: PairLogps) -
         rows=rows,
         row_unit="nats",
         measures=_measures(before, after),
-        charts=(_chart(before, after),),
+        charts=(chart,),
     )
 
 
@@ -115,17 +127,3 @@ def _measures(before: PairLogps, after: PairLogps) -> dict[str, Interval | tuple
         "change of the chosen answers' log-probability": (chosen, "nats"),
         "change of the rejected answers' log-probability": (rejected, "nats"),
     }
-
-
-def _chart(before: PairLogps, after: PairLogps) -> Chart:
-    return Chart(
-        "points",
-        "Every pair before and after",
-        "Above the line the model ranks a pair right; left of the upright line its reference "
-        "ranked it wrong. Pairs at the top left were turned right, those at the bottom right "
-        "wrong.",
-        "chosen minus rejected before, nats",
-        "chosen minus rejected after, nats",
-        (Series("pairs", tuple(after.gaps.tolist()), tuple(before.gaps.tolist())),),
-        (Mark(0.0, "as likely before"), Mark(0.0, "as likely after", vertical=False)),
-    )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accordant.checks.after._sampled import SAMPLED, Answers, Listed, Sampled, number_table
 from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
+from accordant.checks.sampled_answers import SAMPLED, Listed, Sampled, SampledAnswers
 from accordant.statistics.best_of import best_of_divergence, chances, selected
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean
@@ -52,17 +52,17 @@ def reward_curve(_: CheckInputs, sampled: Sampled) -> Outcome:
     # The last doubling of k: a peak before it is seen as a fall over it.
     half = (count + 1) // 2
     turn = bootstrap_mean(curves[:, -1] - curves[:, half - 1])
-    whole = bootstrap_mean(curves[:, -1])
+    hardest = bootstrap_mean(curves[:, -1])
     severity = SCALE.severity(turn)
-    if whole.high < 0.5:
+    if hardest.high < 0.5:
         severity = "serious"
-    elif severity == "ok" and not whole.low > 0.5:
+    elif severity == "ok" and not hardest.low > 0.5:
         severity = "info"
     return Outcome(
         f"win rate of the best of {count} by implicit reward, minus that of the best of {half}",
         turn,
         f"Of {count} answers of the reference the one with the highest implicit reward beats the "
-        f"others in {whole.estimate:.0%} of comparisons by the judge {sampled.judge}; of "
+        f"others in {hardest.estimate:.0%} of comparisons by the judge {sampled.judge}; of "
         f"{half} answers, in {curves.mean(0)[half - 1]:.0%}. {ENDS[severity]}",
         "The training has rewarded something else than the judge does: look at the answers with "
         "the highest reward below, and at what the labels prefer (the checks of bias). Train less "
@@ -71,7 +71,7 @@ def reward_curve(_: CheckInputs, sampled: Sampled) -> Outcome:
         else "",
         unit="share",
         severity=severity,
-        rows=sampled.rows(_rewarded_in_vain)[:_SHOWN],
+        rows=sampled.rows(lambda place: _rewarded_in_vain(sampled.by_reference, place))[:_SHOWN],
         row_unit="nats",
         concerned=len(sampled.prompts),
         measures={
@@ -84,20 +84,19 @@ def reward_curve(_: CheckInputs, sampled: Sampled) -> Outcome:
 
 def _curves(sampled: Sampled) -> Floats:
     """Return the chance that the best of k by reward beats another answer, `[prompts, k]`."""
-    tables = (number_table(sampled.by_reference, field) for field in ("log_ratio", "score"))
-    return np.array(
-        [selected(ratios, chances(scores)) for ratios, scores in zip(*tables, strict=True)]
-    )
+    answers = sampled.by_reference
+    both = zip(answers.log_ratios, answers.scores, strict=True)
+    return np.array([selected(ratios, chances(scores)) for ratios, scores in both])
 
 
-def _rewarded_in_vain(_: Answers, theirs: Answers) -> Listed | None:
+def _rewarded_in_vain(answers: SampledAnswers, place: int) -> Listed | None:
     """List the answer with the highest reward where the judge likes it less than most."""
-    best = max(range(len(theirs)), key=lambda place: theirs[place].log_ratio)
-    chance = float(chances([answer.score for answer in theirs])[best])
+    best = int(answers.log_ratios[place].argmax())
+    chance = float(chances(answers.scores[place])[best])
     if chance >= 0.5:
         return None
-    note = f"highest reward of {len(theirs)}; beats {chance:.0%} of the others"
-    return theirs[best].log_ratio, note, {"answer": theirs[best]}
+    note = f"highest reward of {len(answers.texts[place])}; beats {chance:.0%} of the others"
+    return float(answers.log_ratios[place, best]), note, {"answer": answers.texts[place][best]}
 
 
 def _chart(curves: Floats) -> Chart:

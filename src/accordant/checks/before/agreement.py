@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,13 +13,11 @@ from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, record_row
-from accordant.feedback.records import Binary, Comparison, Judgment, Rating, Record
+from accordant.feedback.kinds import kind_of_record
+from accordant.feedback.records import Record
 from accordant.statistics.agreement import Metric, krippendorff_alpha, pairwise_agreement
 from accordant.statistics.charts import Chart
 from accordant.statistics.interval import Interval
-
-if TYPE_CHECKING:
-    from accordant.feedback.records import Text
 
 SCALE = Scale(
     "Krippendorff 2004, Content analysis, chapter 11: below it not even tentative conclusions; 0.8 "
@@ -29,9 +26,8 @@ SCALE = Scale(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One thing that was judged more than once."""
+class _Item(NamedTuple):
+    """One thing that was judged more than once: what was said of it, and in which rows."""
 
     values: tuple[float, ...]
     rows: tuple[int, ...]
@@ -67,6 +63,20 @@ def agreement(inputs: CheckInputs) -> Outcome:
     name = min(alphas, key=lambda group: np.nan_to_num(alphas[group].estimate, nan=np.inf))
     alpha, items = alphas[name], groups[name]
     raised = SCALE.severity(alpha) != "ok"
+    histogram = Chart.histogram(
+        "Agreement per item",
+        "Share of pairs of people who say the same of an item.",
+        "share of pairs that agree",
+        "items",
+        (pairwise_agreement([item.values]).estimate for item in items),
+    )
+    measures: dict[str, Interval | tuple[Interval, str]] = {}
+    for group, judged in groups.items():
+        of = f" of {group}" if group else ""
+        if len(groups) > 1:
+            measures[f"alpha{of}"] = alphas[group]
+        shares = pairwise_agreement([item.values for item in judged])
+        measures[f"pairs of people who say the same{of}"] = shares, "share"
     return Outcome(
         f"Krippendorff's alpha{f' of {name}' if name else ''}",
         alpha,
@@ -75,16 +85,8 @@ def agreement(inputs: CheckInputs) -> Outcome:
         "`--option label_smoothing`), or leave disputed items out.",
         rows=_rows(records, items) if raised else (),
         row_unit="disagreement",
-        measures=_measures(groups, alphas),
-        charts=(
-            Chart.histogram(
-                "Agreement per item",
-                "Share of pairs of people who say the same of an item.",
-                "share of pairs that agree",
-                "items",
-                (pairwise_agreement([item.values]).estimate for item in items),
-            ),
-        ),
+        measures=measures,
+        charts=(histogram,),
     )
 
 
@@ -100,27 +102,12 @@ def _says(alpha: Interval, items: int, raised: bool) -> str:
     return f"{agreed}: much of what is learnt from single labels is one person's view or a slip."
 
 
-def _measures(
-    groups: Mapping[str, Sequence[_Item]], alphas: Mapping[str, Interval]
-) -> dict[str, Interval | tuple[Interval, str]]:
-    measures: dict[str, Interval | tuple[Interval, str]] = {}
-    for name, items in groups.items():
-        of = f" of {name}" if name else ""
-        if len(groups) > 1:
-            measures[f"alpha{of}"] = alphas[name]
-        shares = pairwise_agreement([item.values for item in items])
-        measures[f"pairs of people who say the same{of}"] = shares, "share"
-    return measures
-
-
 def _groups(records: Sequence[Record]) -> dict[str, list[_Item]]:
     """Group values by item, at least two each, by what was judged (attributes of ratings)."""
-    values: dict[str, dict[tuple[str, ...], list[tuple[float, int]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    values: dict[str, dict[tuple[str, ...], list[tuple[float, int]]]] = {}
     for place, record in enumerate(records):
         for group, key, value in _votes(record):
-            values[group][key].append((value, place))
+            values.setdefault(group, defaultdict(list))[key].append((value, place))
     return {
         group: [
             _Item(tuple(value for value, _ in votes), tuple(dict.fromkeys(row for _, row in votes)))
@@ -133,34 +120,26 @@ def _groups(records: Sequence[Record]) -> dict[str, list[_Item]]:
 
 def _votes(record: Record) -> Iterator[tuple[str, tuple[str, ...], float]]:
     """Yield (group, item, value) of everything a record says."""
-    match record:
-        case Comparison():
-            answers = key_of(record.chosen), key_of(record.rejected)
-            if answers[0] == answers[1]:
-                return
-            first_won = float(_digest(answers[0]) < _digest(answers[1]))
-            key = (key_of(record.prompt), *sorted(answers))
-            for value, count in zip(
-                (first_won, 1 - first_won), record.votes or (1, 0), strict=True
-            ):
-                yield from [("", key, value)] * count
-        case Binary():
-            yield "", _item(record.prompt, record.completion), float(record.label)
-        case Judgment(is_good=bool(good)):
-            yield "", _item(record.prompt, record.completion), float(good)
-        case Rating():
-            for name, value in record.ratings.items():
-                yield name, _item(record.prompt, record.completion), value
-        case _:
-            return
+    kind = kind_of_record(record)
+    (asked,) = kind.asked(record)
+    prompt, answers = key_of(asked.prompt), [key_of(answer) for _, answer in asked.answers]
+    for better, worse in kind.preferred(record):
+        won, lost = answers[better], answers[worse]
+        if won != lost:
+            item, first_won = (prompt, *sorted((won, lost))), float(_digest(won) < _digest(lost))
+            counts = kind.numbers(record).get("votes", (1, 0))
+            for value, count in zip((first_won, 1 - first_won), counts, strict=True):
+                yield from [("", item, value)] * int(count)
+    label = kind.label(record)
+    if label is not None:
+        yield "", (prompt, *answers), float(label)
+    for attribute, value in kind.attributes(record).items():
+        yield attribute, (prompt, *answers), value
 
 
 def _digest(text: str) -> bytes:
+    # Feedback may hold half a surrogate pair, which UTF-8 proper refuses.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _item(prompt: Text, answer: Text) -> tuple[str, str]:
-    return key_of(prompt), key_of(answer)
 
 
 def _rows(records: Sequence[Record], items: Sequence[_Item]) -> list[FindingRow]:

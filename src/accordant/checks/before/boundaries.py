@@ -57,6 +57,7 @@ def boundaries(inputs: CheckInputs, encoded: Encoded) -> Outcome:
         if notes:
             troubles[example.index] = list(dict.fromkeys(notes))
     kinds = Counter(kind for notes in troubles.values() for kind in {*map(_kind, notes)})
+    # Only rows that teach nothing are left out; the others can be mended.
     useless = [p for p, notes in troubles.items() if {"refused", SAME} & {*map(_kind, notes)}]
     share = wilson_interval(len(troubles), len(records))
     ordered = sorted(troubles.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -103,7 +104,8 @@ def _in_tokens(example: Example, record: Record, inputs: CheckInputs) -> Iterato
         ids = [token for tree in example.trees for token in tree.prompt]
         if unknown in ids or any(unknown in answer for answer in continuations):
             yield "a token the model does not know"
-    if example.kind in ("comparison", "ranking") and len(set(continuations)) < len(continuations):
+    # Answers to different prompts may well be the same: they teach something all the same.
+    if any(len({*tree.continuations}) < len(tree.continuations) for tree in example.trees):
         yield SAME
     if any(len(answer) <= 1 for answer in continuations):
         yield "an empty answer"
@@ -121,6 +123,5 @@ def _in_text(record: Record) -> Iterator[str]:
 
 
 def _row(record: Record, notes: Sequence[str]) -> FindingRow:
-    listed = Passage("problems", "\n".join(notes))
-    passages = (listed, *passages_of(record))
+    passages = (Passage("problems", "\n".join(notes)), *passages_of(record))
     return record_row(record, float(len(notes)), notes[0][:80], passages=passages)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,9 +19,6 @@ from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
 from accordant.statistics.rank_correlation import spearman
-
-if TYPE_CHECKING:
-    from accordant.statistics.interval import Interval
 
 StepCount = Annotated[int, Field(ge=0)]
 Score = Literal["length-normalised", "plain"]
@@ -43,16 +39,6 @@ class _Probe:
     places: tuple[int, ...]
     changes: tuple[float, ...]
     words: str
-
-    def fall_with(self, values: Sequence[float]) -> Interval:
-        """Correlate the ranks of values, one a pair of the feedback, with the fall."""
-        return spearman([values[p] for p in self.places], [-change for change in self.changes])
-
-    def upper(self, scores: Sequence[float]) -> Interval:
-        """Return the mean change of the chosen answers of the pairs with the highest scores."""
-        paired = zip(self.places, self.changes, strict=True)
-        ordered = sorted(paired, key=lambda pair: -scores[pair[0]])
-        return bootstrap_mean([change for _, change in ordered[: math.ceil(UPPER * len(ordered))]])
 
 
 def _run_probe(
@@ -75,7 +61,7 @@ def _run_probe(
         return None
     import torch
 
-    from accordant.checks.trial_steps import TrialSteps, trial_changes
+    from accordant.checks.trial_steps import trial_changes
 
     examples = examples_of(inputs)
     # Of pairs alone, the place of an example is that of its pair.
@@ -93,7 +79,9 @@ def _run_probe(
         [examples[place] for place in places],
         objective,
         bound,
-        TrialSteps(probe_steps, learning_rate=probe_rate, token_budget=inputs.token_budget),
+        probe_steps,
+        learning_rate=probe_rate,
+        token_budget=inputs.token_budget,
         advance=inputs.advance,
     )
     words = f"{probe_steps} steps of {objective.name} on {len(places):,} pairs"
@@ -103,11 +91,11 @@ def _run_probe(
 def _probe_cost(inputs: CheckInputs, probe_steps: int, probe_pairs: int) -> float:
     if not probe_steps:
         return 0.0
-    from accordant.checks.trial_steps import TrialSteps, trial_cost
+    from accordant.checks.trial_steps import trial_cost
 
     count = len(examples_of(inputs))
     tokens = min(1.0, probe_pairs / max(count, 1)) * count_tokens(inputs)
-    return trial_cost(tokens, min(probe_pairs, count), TrialSteps(probe_steps))
+    return trial_cost(tokens, min(probe_pairs, count), probe_steps)
 
 
 PROBE = Pass("probe run", _run_probe, _probe_cost, needs=("model",))
@@ -151,12 +139,12 @@ def ches(
     scores = columns[COLUMN[score]]
     order = sorted(range(len(scores)), key=lambda place: -scores[place])
     if above is None:
+        # Rounded down: no more pairs go than the share that was asked for.
         dropped = order[: math.floor(drop * len(scores))]
         least, which = scores[dropped[-1]] if dropped else math.inf, f"in the highest {drop:.0%}"
     else:
         dropped = [place for place in order if scores[place] > above]
         least, which = above, f"with a score above {above:g}"
-    left_out = f"`--filter` leaves out the {len(dropped):,} of {len(scores):,} pairs {which}."
     histogram = Chart.histogram(
         "CHES scores",
         "To the right, pairs whose chosen answer is expected to lose most.",
@@ -165,10 +153,11 @@ def ches(
         scores,
         *((Mark(least, "left out by --filter"),) if math.isfinite(least) else ()),
     )
-    shared = columns, score, left_out
-    outcome = _by_scores(*shared) if probe is None else _by_probe(*shared, probe)
+    outcome = _by_scores(columns, score) if probe is None else _by_probe(columns, score, probe)
+    left_out = f"`--filter` leaves out the {len(dropped):,} of {len(scores):,} pairs {which}."
     return replace(
         outcome,
+        says=f"{outcome.says} {left_out}",
         rows=(pair_row(inputs, by_model.pairs[place], scores[place]) for place in order),
         concerned=len(dropped),
         drop=origins_of(inputs, [by_model.pairs[place] for place in dropped]),
@@ -190,58 +179,59 @@ def _columns(inputs: CheckInputs, by_model: PairPass) -> dict[str, list[float]]:
     return dict(zip(names, columns, strict=True))
 
 
-def _by_scores(columns: dict[str, list[float]], score: Score, left_out: str) -> Outcome:
+def _by_scores(columns: dict[str, list[float]], score: Score) -> Outcome:
     """Report the scores alone, which give no verdict."""
     scores = columns[COLUMN[score]]
-    others = (name for name in columns if name != COLUMN[score])
     return Outcome(
         f"pairs with a {score} CHES score above 0",
         wilson_interval(sum(value > 0 for value in scores), len(scores)),
         "Scores alone give no verdict: they order the pairs by how much the chosen answer is "
-        f"expected to lose. `--option ches.probe_steps=8` measures it. {left_out}",
+        "expected to lose. `--option ches.probe_steps=8` measures it.",
         unit="share",
         measures={
-            f"rank correlation with {name}": (spearman(scores, columns[name]), "number")
-            for name in others
+            f"rank correlation with {name}": (spearman(scores, values), "number")
+            for name, values in columns.items()
+            if name != COLUMN[score]
         },
     )
 
 
-def _by_probe(
-    columns: dict[str, list[float]], score: Score, left_out: str, probe: _Probe
-) -> Outcome:
+def _by_probe(columns: dict[str, list[float]], score: Score, probe: _Probe) -> Outcome:
     """Hold the scores against what happened to the chosen answers of the probe run."""
-    scores = columns[COLUMN[score]]
-    number, upper = probe.fall_with(scores), probe.upper(scores)
+    scores, changes = columns[COLUMN[score]], probe.changes
+    falls = {
+        name: spearman([values[place] for place in probe.places], [-change for change in changes])
+        for name, values in columns.items()
+    }
+    number = falls[COLUMN[score]]
+    ordered = sorted(zip(probe.places, changes, strict=True), key=lambda pair: -scores[pair[0]])
+    highest = ordered[: math.ceil(UPPER * len(ordered))]
+    upper = bootstrap_mean([change for _, change in highest])
     telling = number.low > 0
     tells = "tell which pairs displace likelihood" if telling else "do not tell which pairs lose"
+    chart = Chart(
+        "points",
+        "Scores and what happened",
+        f"Pairs of the probe run ({probe.words}).",
+        f"{score} CHES score",
+        "change of the chosen answer's log-probability, nats",
+        (Series("pairs", changes, tuple(scores[place] for place in probe.places)),),
+        (Mark(0.0, "unchanged", vertical=False),),
+    )
     return Outcome(
         f"rank correlation of the {score} CHES score with the fall of the chosen answer",
         number,
         f"Over {probe.words}, scores and the fall of chosen answers have a rank correlation of "
         f"{number.estimate:+.2f}; the quarter with the highest scores changed by "
-        f"{upper.estimate:+.2f} nats. The scores {tells} here. {left_out}",
+        f"{upper.estimate:+.2f} nats. The scores {tells} here.",
         "`--filter FILE` leaves the pairs with the highest scores out; look at them first: they "
         "are often two ways to say the same.",
         scale=PROBED,
         severity="warning" if telling and upper.high < 0 else None,
         measures={
-            **{
-                f"rank correlation of the fall with {name}": probe.fall_with(values)
-                for name, values in columns.items()
-            },
-            "change of chosen answers, all": (bootstrap_mean(probe.changes), "nats"),
+            **{f"rank correlation of the fall with {name}": fall for name, fall in falls.items()},
+            "change of chosen answers, all": (bootstrap_mean(changes), "nats"),
             "change of chosen answers, highest quarter": (upper, "nats"),
         },
-        charts=(
-            Chart(
-                "points",
-                "Scores and what happened",
-                f"Pairs of the probe run ({probe.words}).",
-                f"{score} CHES score",
-                "change of the chosen answer's log-probability, nats",
-                (Series("pairs", probe.changes, tuple(scores[place] for place in probe.places)),),
-                (Mark(0.0, "unchanged", vertical=False),),
-            ),
-        ),
+        charts=(chart,),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from accordant.checks.findings import FindingRow, Outcome, Scale
@@ -61,7 +61,12 @@ def contradictions(inputs: CheckInputs) -> Outcome:
         rows=[_row(records, conflict) for conflict in conflicts],
         row_unit="rows",
         drop=(records[place].origin for place in dropped),
-        measures={kind: wilson_interval(_count(conflicts, kind), len(records)) for kind in kinds},
+        measures={
+            kind: wilson_interval(
+                len({row for c in conflicts if c.note == kind for row in c.rows}), len(records)
+            )
+            for kind in kinds
+        },
     )
 
 
@@ -75,25 +80,18 @@ def _says(rows: int, total: int, kinds: Mapping[str, int]) -> str:
     )
 
 
-def _count(conflicts: Sequence[_Conflict], kind: str) -> int:
-    return len({row for c in conflicts if c.note == kind for row in c.rows})
-
-
 def _preferences(records: Sequence[Record]) -> Iterator[_Conflict]:
     """Find conflicts among preferences on one prompt."""
     edges = list(_edges(records))
     nodes: dict[Key, int] = {}
-    for better, worse, _ in edges:
-        nodes.setdefault(better, len(nodes))
-        nodes.setdefault(worse, len(nodes))
-    parts = _strong_parts([(nodes[better], nodes[worse]) for better, worse, _ in edges], len(nodes))
+    for answer in (answer for better, worse, _ in edges for answer in (better, worse)):
+        nodes.setdefault(answer, len(nodes))
+    cycles = _cycles_of([(nodes[better], nodes[worse]) for better, worse, _ in edges], len(nodes))
     inside: dict[int, list[tuple[Key, Key, int]]] = defaultdict(list)
     for better, worse, row in edges:
-        if parts[nodes[better]] == parts[nodes[worse]]:
-            inside[parts[nodes[better]]].append((better, worse, row))
-    for within in inside.values():
-        answers = {answer for better, worse, _ in within for answer in (better, worse)}
-        yield _conflict(within, len(answers))
+        if cycles[nodes[better]] == cycles[nodes[worse]]:
+            inside[cycles[nodes[better]]].append((better, worse, row))
+    yield from map(_conflict, inside.values())
 
 
 def _edges(records: Sequence[Record]) -> Iterator[tuple[Key, Key, int]]:
@@ -104,7 +102,7 @@ def _edges(records: Sequence[Record]) -> Iterator[tuple[Key, Key, int]]:
             yield (asked[0], key_of(better)), (asked[-1], key_of(worse)), place
 
 
-def _strong_parts(edges: Sequence[tuple[int, int]], nodes: int) -> list[int]:
+def _cycles_of(edges: Sequence[tuple[int, int]], nodes: int) -> list[int]:
     """Number the strongly connected part of every node."""
     import numpy as np
     from scipy.sparse import coo_array
@@ -114,23 +112,29 @@ def _strong_parts(edges: Sequence[tuple[int, int]], nodes: int) -> list[int]:
         return []
     starts, ends = np.array(edges).T
     graph = coo_array((np.ones(len(edges)), (starts, ends)), shape=(nodes, nodes)).tocsr()
-    parts: list[int] = connected_components(graph, connection="strong")[1].tolist()
-    return parts
+    numbers: list[int] = connected_components(graph, connection="strong")[1].tolist()
+    return numbers
 
 
-def _conflict(edges: Sequence[tuple[Key, Key, int]], answers: int) -> _Conflict:
-    rows = tuple(sorted({row for *_, row in edges}))
-    if answers == 1:
-        return _Conflict(rows, rows, "an answer preferred to itself")
-    if answers > 2:
-        return _Conflict(rows, rows, "a cycle of preferences")
-    ways: dict[Key, set[int]] = defaultdict(set)
+def _conflict(edges: Sequence[tuple[Key, Key, int]]) -> _Conflict:
+    """Make the conflict of preferences that all lie on cycles with each other."""
+    ways: dict[Key, list[int]] = defaultdict(list)
     for better, _, row in edges:
-        ways[better].add(row)
-    # Equally frequent directions are equally likely to be wrong: both go.
-    fewest = min(map(len, ways.values()))
-    drop = {row for way in ways.values() if len(way) == fewest for row in way}
-    return _Conflict(rows, tuple(sorted(drop)), "the same pair both ways")
+        ways[better].append(row)
+    rows = tuple(sorted({row for *_, row in edges}))
+    # On a cycle every answer is preferred to some other, so that these are all of them.
+    if len(ways) == 1:
+        return _Conflict(rows, rows, "an answer preferred to itself")
+    if len(ways) > 2:
+        return _Conflict(rows, rows, "a cycle of preferences")
+    return _Conflict(rows, _rarer(ways.values()), "the same pair both ways")
+
+
+def _rarer(ways: Collection[Sequence[int]]) -> tuple[int, ...]:
+    """Choose rows to leave out, of two or more ways to say it."""
+    # Equally frequent ways are equally likely to be wrong: both go.
+    fewest = min(len({*rows}) for rows in ways)
+    return tuple(sorted({row for rows in ways if len({*rows}) == fewest for row in rows}))
 
 
 def _labels(records: Sequence[Record]) -> Iterator[_Conflict]:
@@ -144,10 +148,8 @@ def _labels(records: Sequence[Record]) -> Iterator[_Conflict]:
             labels[key_of(asked.prompt), key_of(answer)][label].append(place)
     for ways in labels.values():
         if len(ways) == 2:
-            fewest = min(map(len, ways.values()))
-            drop = [row for way in ways.values() if len(way) == fewest for row in way]
-            rows = [row for way in ways.values() for row in way]
-            yield _Conflict(tuple(sorted(rows)), tuple(sorted(drop)), "called good and bad")
+            rows = tuple(sorted(row for way in ways.values() for row in way))
+            yield _Conflict(rows, _rarer(ways.values()), "called good and bad")
 
 
 def _row(records: Sequence[Record], conflict: _Conflict) -> FindingRow:

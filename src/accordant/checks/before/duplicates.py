@@ -11,7 +11,7 @@ from accordant.checks.near_texts import near_pairs, runs_of, similarity_of
 from accordant.checks.registry import check
 from accordant.checks.texts import key_of, passages_of, record_row
 from accordant.feedback.kinds import answers_of, prompts_of
-from accordant.feedback.records import Record, flat
+from accordant.feedback.records import Record, Text, flat
 from accordant.statistics.estimates import wilson_interval
 
 LABELS = ("label", "judgment", "ratings")
@@ -40,8 +40,10 @@ def duplicates(inputs: CheckInputs, *, similarity: Fraction = 0.8) -> Outcome:
     records = inputs.feedback.records
     exact = _exact(records)
     near = _near(records, similarity, exact)
-    repeats = [*((i, j, 1.0) for i, j in exact.items()), *near]
-    repeats.sort(key=lambda repeat: (-repeat[2], repeat[0]))
+    repeats = sorted(
+        [*((place, first, 1.0) for place, first in exact.items()), *near],
+        key=lambda repeat: (-repeat[2], repeat[0]),
+    )
     return Outcome(
         "rows that repeat an earlier one",
         wilson_interval(len(repeats), len(records)),
@@ -69,11 +71,10 @@ def _says(exact: int, near: int, total: int) -> str:
 
 def _exact(records: Sequence[Record]) -> dict[int, int]:
     """Find the earlier row of every row that repeats one, white space aside."""
-    firsts: dict[tuple[object, ...], int] = {}
+    firsts: dict[tuple[str, ...], int] = {}
     repeats = {}
     for place, record in enumerate(records):
-        texts = map(key_of, (*prompts_of(record), *(answer for _, answer in answers_of(record))))
-        first = firsts.setdefault((*texts, *_labels(record)), place)
+        first = firsts.setdefault((*map(key_of, _texts(record)), *_labels(record)), place)
         if first != place:
             repeats[place] = first
     return repeats
@@ -84,7 +85,7 @@ def _near(
 ) -> list[tuple[int, int, float]]:
     """Find (row, earlier row, similarity) of rows that are nearly but not exactly the same."""
     places = [place for place in range(len(records)) if place not in exact]
-    texts = [_texts(records[place]) for place in places]
+    texts = [[*map(flat, _texts(records[place]))] for place in places]
     repeats: dict[int, tuple[int, float]] = {}
     for pair in near_pairs([" ".join(row) for row in texts], least):
         i, j = places[pair.first], places[pair.second]
@@ -96,23 +97,19 @@ def _near(
     return [(j, i, share) for j, (i, share) in repeats.items()]
 
 
+def _texts(record: Record) -> list[Text]:
+    return [*prompts_of(record), *(answer for _, answer in answers_of(record))]
+
+
 def _labels(record: Record) -> tuple[str, ...]:
     """Return what was said of its answers, where that is no part of their order."""
     return tuple(passage.text for passage in passages_of(record) if passage.label in LABELS)
 
 
-def _texts(record: Record) -> list[str]:
-    return [*map(flat, prompts_of(record)), *(flat(answer) for _, answer in answers_of(record))]
-
-
 def _alike(first: Sequence[str], second: Sequence[str], least: float) -> bool:
-    """Compare every text of two rows; a common prompt is not enough.
-
-    The pair the other way round is no repetition: it contradicts.
-    """
-    if len(first) != len(second):
-        return False
-    return all(
+    """Compare every text of two rows; a common prompt is not enough."""
+    # In their order: the pair the other way round is no repetition, it contradicts.
+    return len(first) == len(second) and all(
         a == b or similarity_of(runs_of(a), runs_of(b)) >= least
         for a, b in zip(first, second, strict=True)
     )

@@ -30,7 +30,7 @@ def _pattern(expression: str) -> Callable[[str], bool]:
     return lambda text: pattern.search(text) is not None
 
 
-# What an answer may look like, whatever it says.
+# What an answer may look like, whatever it says. Lists have two items: one dash is only a dash.
 FORMS: dict[str, Callable[[str], bool]] = {
     "bullet list": _pattern(r"^[ \t]*[-*•+][ \t]+\S.*\n(?:.*\n)?[ \t]*[-*•+][ \t]+\S"),
     "numbered list": _pattern(r"^[ \t]*1[.)][ \t]+\S(?s:.*?)^[ \t]*2[.)][ \t]+\S"),

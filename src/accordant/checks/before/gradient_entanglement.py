@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 Layers = Count | None
 Tokens = Literal["last-layer", "all", "none"]
 
-# Forward passes of a pair per token: the gradients of both answers; and the tokens of a listed one.
-_GRADIENTS = 5.0
+# Forward passes of a listed pair per token, by how its tokens are told apart.
 _TOKENS = {"last-layer": 1.0, "all": 7.0, "none": 0.0}
 _NAMED = 3  # tokens named in a row
 
@@ -100,9 +99,11 @@ def _measure(
 
 
 def _cost(inputs: CheckInputs, pairs: int, tokens: Tokens, shown: int) -> float:
+    from accordant.checks.gradients import COST
+
     examples = examples_of(inputs)
     sizes = [examples[place].num_tokens for place in _sample(inputs, pairs)]
-    return _GRADIENTS * sum(sizes) + _TOKENS[tokens] * sum(sizes[:shown])
+    return COST * sum(sizes) + _TOKENS[tokens] * sum(sizes[:shown])
 
 
 GRADIENTS = Pass("gradients", _measure, _cost, needs=("model",))
@@ -145,7 +146,18 @@ def gradient_entanglement(
     number = wilson_interval(broken, len(gradients.places))
     sides = (gradients.changes.breaks_chosen, gradients.changes.breaks_rejected)
     chosen, rejected = (wilson_interval(int(side.sum()), len(side)) for side in sides)
-    cosines = gradients.products.cosines
+    products, cosines = gradients.products, gradients.products.cosines
+    xs, ys = (products.inner / norms for norms in (products.chosen, products.rejected))
+    chart = Chart(
+        "points",
+        "Inner product over squared norms",
+        "For equal slopes the chosen answer rises left of the vertical line, and the rejected one "
+        "falls under the horizontal one.",
+        "<g_w, g_l> / |g_w|^2",
+        "<g_w, g_l> / |g_l|^2",
+        (Series("pairs", tuple(ys.tolist()), tuple(xs.tolist())),),
+        (Mark(1.0), Mark(1.0, vertical=False)),
+    )
     return Outcome(
         f"pairs that break a condition, gradients of {gradients.weights}",
         number,
@@ -165,7 +177,7 @@ def gradient_entanglement(
             "rejected answer would not fall": rejected,
             "cosine of the two gradients": (bootstrap_mean(cosines), "number"),
         },
-        charts=(_chart(gradients.products),),
+        charts=(chart,),
     )
 
 
@@ -200,22 +212,3 @@ def _tokens_note(tokenizer: Any, example: Example, moved: Changes) -> str:
     names = [repr(tokenizer.decode([ids[place]])) for place in order[: min(_NAMED, falling)]]
     most = f", most of all {', '.join(names)}" if names else ""
     return f"{falling:,} of {len(ids):,} chosen tokens fall{most}"
-
-
-def _chart(products: Products) -> Chart:
-    return Chart(
-        "points",
-        "Inner product over squared norms",
-        "For equal slopes the chosen answer rises left of the vertical line, and the rejected one "
-        "falls under the horizontal one.",
-        "<g_w, g_l> / |g_w|^2",
-        "<g_w, g_l> / |g_l|^2",
-        (
-            Series(
-                "pairs",
-                tuple((products.inner / products.rejected).tolist()),
-                tuple((products.inner / products.chosen).tolist()),
-            ),
-        ),
-        (Mark(1.0), Mark(1.0, vertical=False)),
-    )

@@ -94,7 +94,7 @@ def _leaks(
 
 
 def _prompts(records: Sequence[Record]) -> dict[str, tuple[str, list[int]]]:
-    """Index prompts by their keys: text, and rows that have it. Empty prompts ask nothing."""
+    """List prompts by their keys: text, and rows that have it. Empty prompts ask nothing."""
     rows: dict[str, tuple[str, list[int]]] = {}
     for place, record in enumerate(records):
         for prompt in prompts_of(record):
@@ -107,22 +107,15 @@ def _prompts(records: Sequence[Record]) -> dict[str, tuple[str, list[int]]]:
 def _same_answer(
     held_out: Record, training: Sequence[Record], sources: Sequence[tuple[int, float]]
 ) -> bool:
-    answers = {key_of(answer) for _, answer in answers_of(held_out)}
-    return any(
-        key_of(answer) in answers
-        for place, _ in sources
-        for _, answer in answers_of(training[place])
-    )
+    learnt = {key_of(answer) for place, _ in sources for _, answer in answers_of(training[place])}
+    return any(key_of(answer) in learnt for _, answer in answers_of(held_out))
 
 
 def _row(
     held_out: Record, training: Sequence[Record], sources: Sequence[tuple[int, float]]
 ) -> FindingRow:
     best, share = sources[0]
-    learnt = (
-        Passage(f"training {passage.label}", passage.text)
-        for passage in passages_of(training[best])
-    )
+    learnt = (Passage(f"training {p.label}", p.text) for p in passages_of(training[best]))
     return record_row(
         held_out,
         share,

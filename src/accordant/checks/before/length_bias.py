@@ -12,8 +12,8 @@ from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.texts import record_row
-from accordant.feedback.kinds import preferences_of
-from accordant.feedback.records import Binary, Record, flat
+from accordant.feedback.kinds import answers_of, kind_of_record, preferences_of
+from accordant.feedback.records import Record, flat
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import (
     area_under_curve,
@@ -46,69 +46,69 @@ def length_bias(inputs: CheckInputs) -> Outcome:
     counted half; for answers with thumbs the probability that a desirable one is longer than an
     undesirable one. A ranking counts once: its number is the mean over its pairs.
     """
-    if inputs.feedback.record_type == "binary":
-        return _of_thumbs(inputs.feedback.records)
-    return _of_preferences(inputs.feedback.records)
+    records = inputs.feedback.records
+    labels = [kind_of_record(record).label(record) for record in records]
+    if all(label is None for label in labels):
+        return _of_preferences(records)
+    return _of_thumbs(records, labels)
 
 
 def _of_preferences(records: Sequence[Record]) -> Outcome:
     """Compare the lengths of answers that were preferred to others with theirs."""
-    lengths = [
-        [(len(flat(better)), len(flat(worse))) for better, worse in preferences_of(record)]
-        for record in records
-    ]
-    kept = [(record, pairs) for record, pairs in zip(records, lengths, strict=True) if pairs]
-    if not kept:
+    lengths = {
+        place: pairs
+        for place, record in enumerate(records)
+        if (pairs := [(len(flat(a)), len(flat(b))) for a, b in preferences_of(record)])
+    }
+    if not lengths:
         raise NotApplicableError("no record prefers one answer to another")
-    share = proportion([sum(map(_longer, pairs)) / len(pairs) for _, pairs in kept])
+    share = proportion([sum(map(_longer, pairs)) / len(pairs) for pairs in lengths.values()])
     # Plus 1, as answers may be empty.
-    gaps = [sum(math.log((a + 1) / (b + 1)) for a, b in pairs) / len(pairs) for _, pairs in kept]
+    gaps = {
+        place: sum(math.log((a + 1) / (b + 1)) for a, b in pairs) / len(pairs)
+        for place, pairs in lengths.items()
+    }
     sign = 1 if share.estimate >= 0.5 else -1
-    rows = [
-        record_row(record, gap)
-        for (record, _), gap in zip(kept, gaps, strict=True)
-        if sign * gap > 0
-    ]
+    followed = [place for place, gap in gaps.items() if sign * gap > 0]
     histogram = Chart.histogram(
         "Length of preferred answers",
         "Right of zero the preferred answer is the longer one.",
         "log of preferred length by other length",
         "records",
-        gaps,
+        gaps.values(),
         Mark(0.0),
     )
+    mean = bootstrap_mean(list(gaps.values()))
     return _outcome(
         "preferences for the longer answer",
         share,
         "preferred answers are",
-        sorted(rows, key=lambda row: -sign * row.value),
+        [
+            record_row(records[place], gaps[place])
+            for place in sorted(followed, key=lambda place: -sign * gaps[place])
+        ],
         row_unit="log length ratio",
-        measures={
-            "log of preferred length by other length, mean": (bootstrap_mean(gaps), "number")
-        },
-        charts=(histogram, _by_ratio([pair for _, pairs in kept for pair in pairs])),
+        measures={"log of preferred length by other length, mean": (mean, "number")},
+        charts=(histogram, _by_ratio([pair for pairs in lengths.values() for pair in pairs])),
     )
 
 
-def _of_thumbs(records: Sequence[Record]) -> Outcome:
+def _of_thumbs(records: Sequence[Record], labels: Sequence[bool | None]) -> Outcome:
     """Compare the lengths of desirable answers with those of undesirable ones."""
-    thumbs = [record for record in records if isinstance(record, Binary)]
-    lengths = {
-        label: [float(len(flat(record.completion))) for record in thumbs if record.label == label]
-        for label in (True, False)
-    }
-    if not (lengths[True] and lengths[False]):
-        raise NotApplicableError("all answers have the same label")
-    area = area_under_curve(lengths[True], lengths[False])
-    rows = [
-        record_row(record, float(len(flat(record.completion))))
-        for record in thumbs
-        if record.label == (area.estimate >= 0.5)
-    ]
-    series = tuple(
-        Series(name, tuple(lengths[label]))
-        for label, name in ((False, "not preferred"), (True, "preferred"))
+    lengths = [float(len(flat(answers_of(record)[0][1]))) for record in records]
+    wanted, unwanted = (
+        [length for length, label in zip(lengths, labels, strict=True) if label is side]
+        for side in (True, False)
     )
+    if not (wanted and unwanted):
+        raise NotApplicableError("all answers have the same label")
+    area = area_under_curve(wanted, unwanted)
+    rows = [
+        record_row(record, length)
+        for record, length, label in zip(records, lengths, labels, strict=True)
+        if label == (area.estimate >= 0.5)
+    ]
+    series = (Series("not preferred", tuple(unwanted)), Series("preferred", tuple(wanted)))
     note = "The further apart the two, the better length alone tells the labels."
     return _outcome(
         "probability that a desirable answer is longer than an undesirable one",
@@ -147,7 +147,7 @@ def _longer(pair: tuple[int, int]) -> float:
 
 
 def _by_ratio(pairs: Sequence[tuple[int, int]]) -> Chart:
-    """Chart how often the longer answer is preferred, by how much longer it is."""
+    """Draw how often the longer answer is preferred, by how much longer it is."""
     differ = [(a, b) for a, b in pairs if a != b]
     ratios = np.array([abs(math.log((a + 1) / (b + 1))) for a, b in differ])
     won = np.array([float(a > b) for a, b in differ])

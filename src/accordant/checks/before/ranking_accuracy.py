@@ -46,7 +46,7 @@ class _Optimum:
         return int(self.shares.isnan().sum())
 
     def right(self, gaps: Tensor, assumed: float | None = None) -> Tensor:
-        """Which pairs it ranks right, from the gaps of the model now, `[pairs]`."""
+        """Tell which pairs it ranks right, from the gaps of the model now, `[pairs]`."""
         filled = self.shares.nan_to_num(nan=self.assumed if assumed is None else assumed)
         return ranked_right(ideal_gaps(gaps, filled, self.beta))
 
@@ -102,6 +102,7 @@ def ranking_accuracy(
     votes = [examples[pair.example].numbers.get("votes") for pair in by_model.pairs]
     optimum = _Optimum(beta, vote_shares(votes), preferred)
     wrong = optimum.right(gaps) < 1
+    # The hardest pair to turn has the lowest gap.
     places: list[int] = gaps.argsort(stable=True).tolist()
     stay = [by_model.pairs[place] for place in places if wrong[place]]
     number = wilson_interval(int(wrong.sum()), len(gaps))

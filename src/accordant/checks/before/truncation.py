@@ -62,6 +62,7 @@ def truncation(inputs: CheckInputs, encoded: Encoded) -> Outcome:
     cut = list(_cut_off(examples, records))
     cut_rows = len({problem.place for problem in cut})
     problems = sorted((*long, *cut), key=lambda problem: (-problem.value, problem.place))
+    # A row may be too long and have several answers cut: it counts once.
     places = sorted({problem.place for problem in problems})
     return Outcome(
         "rows too long or cut off",

@@ -39,9 +39,11 @@ def displacement(history: RunHistory) -> Outcome:
     chosen = changes(last.chosen, start.chosen)
     rejected = changes(last.rejected, start.rejected)
     number, other = bootstrap_mean(chosen), bootstrap_mean(rejected)
+    # An answer that did not move counts half, as a tie does everywhere.
     fell = proportion([float(change < 0) + 0.5 * (change == 0) for change in chosen])
     severity = SCALE.severity(number)
     raised = severity != "ok"
+    # Log-probabilities are negative: a tenth lost lies below a tenth of them.
     if raised and number.estimate < _SERIOUS * fmean(start.chosen):
         severity = "serious"
     moved = "fell" if raised else "rose" if number.low > 0 else "did not measurably move"

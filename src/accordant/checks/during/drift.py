@@ -25,13 +25,13 @@ TITLE, LIMIT = "Distance from the start", 0.1
 def drift(history: RunHistory) -> Outcome:
     """KL of the start model from the policy, on the answers the start model gave.
 
-    The estimate is the mean of log start - log policy over those answers, for KL(start || policy):
-    it needs no second copy of the weights, so that it can be had in any trainer. The report's
-    KL(policy || start) is on the policy's own answers.
+    The estimate is the mean of log start - log policy over those answers, for KL(start || policy).
+    The report's KL(policy || start) is on the policy's own answers.
     """
     start = history.start.start_answers
     if not start:
         raise NotApplicableError("no answers were sampled at the start")
+    # On the start's own answers: KL(policy || start) would take the start's weights beside these.
     lost = changes(start, history.last.start_answers)
     number = bootstrap_ratio(lost, history.start_tokens)
     tokens = sum(history.start_tokens)

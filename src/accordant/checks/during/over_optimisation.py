@@ -50,13 +50,14 @@ def over_optimisation(history: RunHistory) -> Outcome:
         raise NotApplicableError("no answers were sampled")
     masses = smooth(history.over_steps(lambda now: now.top_mass))
     highest = _highest(masses)
+    top, fall = history.snapshots[highest], masses[highest] - masses[-1]
+    half = 1.96 * math.hypot(top.mass_error, history.last.mass_error)
     signs = (_thinned(history, masses, highest), _turned(history))
     turns = [turn for turn in signs if turn is not None]
     first = min(turns, key=lambda turn: turn.step, default=None)
     return Outcome(
-        f"fall of the mass on the {history.top_k} likeliest tokens since step "
-        f"{history.snapshots[highest].step}",
-        _fall(history, masses, highest),
+        f"fall of the mass on the {history.top_k} likeliest tokens since step {top.step}",
+        Interval(fall, fall - half, fall + half, len(masses)),
         f"{' '.join(turn.sentence for turn in turns)} It is a sign that further training makes "
         "answers worse, which held-out rewards need not show (Shi et al. 2024)."
         if first
@@ -95,13 +96,6 @@ class _Turn:
 
 def _highest(values: Sequence[float]) -> int:
     return max(range(len(values)), key=values.__getitem__)
-
-
-def _fall(history: RunHistory, masses: Sequence[float], place: int) -> Interval:
-    """Measure how far the smoothed mass lies below its highest, which stands at `place`."""
-    errors = (history.snapshots[place].mass_error, history.last.mass_error)
-    fall, half = masses[place] - masses[-1], 1.96 * math.hypot(*errors)
-    return Interval(fall, fall - half, fall + half, len(masses))
 
 
 def _thinned(history: RunHistory, masses: Sequence[float], place: int) -> _Turn | None:

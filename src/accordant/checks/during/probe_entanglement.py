@@ -34,6 +34,7 @@ def probe_entanglement(history: RunHistory) -> Outcome:
     last = history.last
     if not last.chosen_stays:
         raise NotApplicableError("no gradients of probe pairs were measured")
+    # Losses of a margin have equal slopes for both answers, which cancel out of the conditions.
     number = _share(last)
     both = proportion([float(a and b) for a, b in _pairs(last)])
     return Outcome(

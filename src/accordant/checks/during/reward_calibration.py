@@ -68,6 +68,7 @@ def _margins(history: RunHistory, now: Snapshot) -> tuple[float, ...]:
 
 
 def _sure(margin: float) -> float:
+    # Of the answer it prefers, right or wrong: never below one half.
     return 1 / (1 + math.exp(-abs(margin)))
 
 

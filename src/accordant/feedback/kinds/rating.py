@@ -48,6 +48,7 @@ KIND = Kind(
     remarks=lambda record: (
         ("ratings", ", ".join(f"{name} {rate:g}" for name, rate in record.ratings.items())),
     ),
+    attributes=lambda record: record.ratings,
     becomes={
         "demonstration": "keep the rows rated highly and drop the ratings",
         "binary": "set `label` by a threshold on one rated attribute",

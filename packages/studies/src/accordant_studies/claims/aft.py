@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from accordant.checks.pairs import LOGPS, read_pairs
+from accordant.checks.pairs import read_pairs, summed_logps
 from accordant.checks.ranking import PairLogps
 from accordant.tokens.examples import Example
 from accordant_studies.laboratory.language import (
@@ -158,7 +158,7 @@ def _misranked(model: nn.Module, data: Sequence[Example]) -> float:
 
     The score is the mean log-probability of an answer's tokens, as in the loss.
     """
-    rows = read_pairs(model, data, {"logps": LOGPS}, row_tokens=4096)["logps"]
+    rows = read_pairs(model, data, {"logps": summed_logps}, row_tokens=4096)["logps"]
     return float((PairLogps.of(rows).gaps_per_token < 0).double().mean())
 
 

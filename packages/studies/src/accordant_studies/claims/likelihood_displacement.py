@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from accordant.checks.pairs import read_pairs
-from accordant.checks.similarity import CHES
+from accordant.checks.similarity import read_similarities
 from accordant.feedback.records import Message
 from accordant.models.loading import load_model
-from accordant.scoring.engine import score_all
+from accordant.scoring.engine import ScoreOptions, score_all
 from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.rendering import Rendering, encode_prompt
@@ -133,7 +133,8 @@ def _measure(seed: int) -> Measured:
     sentences = zip(*(draw.sample(part, PROMPTS) for part in (DECLINES, AGREES)), strict=True)
     dissimilar = _pairs(lab, prompts, list(sentences))
     mix = [*similar, *dissimilar]
-    scores = read_pairs(lab.start, mix, {"ches": CHES}, row_tokens=2048)["ches"][:, 0]
+    states, readings = ScoreOptions(logps=False, hidden=True), {"ches": read_similarities}
+    scores = read_pairs(lab.start, mix, readings, states, row_tokens=2048)["ches"][:, 0]
     kept = scores.argsort(stable=True)[: len(mix) // 2].tolist()
     conditions = {
         "No over Never": similar,

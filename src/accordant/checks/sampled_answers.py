@@ -28,59 +28,51 @@ if TYPE_CHECKING:
 
 Prompts = Annotated[int, Field(ge=2)]
 Samples = Annotated[int, Field(ge=3)]
-
-
-@dataclass(frozen=True, slots=True)
-class SampledAnswer:
-    """One sampled answer.
-
-    Args:
-        text: as a person would read it.
-        tokens: how many, the end of the turn counted.
-        score: its reward.
-        log_ratio: log model - log reference of the whole answer, nats.
-        divergence: sum over its tokens of exp(-d) - 1 + d, d the log-ratio of a token: averaged
-            over the model's own answers it estimates KL(model || reference) without ever being
-            negative (Schulman 2020, k3).
-    """
-
-    text: str
-    tokens: int
-    score: float
-    log_ratio: float
-    divergence: float
-
-
-Answers = tuple[SampledAnswer, ...]
-Listed = tuple[float, str, dict[str, SampledAnswer]]
+Listed = tuple[float, str, dict[str, str]]
 """What a row shows of a prompt: its number, a note, and answers by what each is called."""
 
 
 @dataclass(frozen=True, slots=True)
+class SampledAnswers:
+    """Answers of one model, `samples` to every prompt; numbers are float64 `[prompts, samples]`.
+
+    Args:
+        texts: as a person would read them.
+        tokens: of every answer, the end of the turn counted.
+        scores: their rewards.
+        log_ratios: log model - log reference of whole answers, nats.
+        divergences: k3 of the log-ratios, summed over an answer's tokens: averaged over the model's
+            own answers it estimates KL(model || reference), nats, and is never negative.
+    """
+
+    texts: tuple[tuple[str, ...], ...]
+    tokens: Floats
+    scores: Floats
+    log_ratios: Floats
+    divergences: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Sampled:
-    """Answers prompt by prompt, in the order of `prompts`; `judge` names the reward."""
+    """Answers of both models to the same prompts; `judge` names the reward."""
 
     judge: str
     prompts: tuple[str, ...]
-    by_model: tuple[Answers, ...]
-    by_reference: tuple[Answers, ...]
+    by_model: SampledAnswers
+    by_reference: SampledAnswers
 
-    def rows(self, listed: Callable[[Answers, Answers], Listed | None]) -> list[FindingRow]:
-        """List what is to be shown of the answers of both to each prompt, highest first."""
+    def rows(self, listed: Callable[[int], Listed | None]) -> list[FindingRow]:
+        """List what is to be shown of each prompt, by its place, the highest number first."""
         rows = []
-        sides = (self.prompts, self.by_model, self.by_reference)
-        for prompt, ours, theirs in zip(*sides, strict=True):
-            shown = listed(ours, theirs)
+        for place, prompt in enumerate(self.prompts):
+            shown = listed(place)
             if shown is not None:
                 value, note, answers = shown
-                texts = (Passage(name, answer.text) for name, answer in answers.items())
-                rows.append(FindingRow(value, (Passage("prompt", prompt), *texts), note=note))
+                texts = {"prompt": prompt, **answers}
+                rows.append(
+                    FindingRow(value, tuple(map(Passage, texts, texts.values())), note=note)
+                )
         return sorted(rows, key=lambda row: -row.value)
-
-
-def number_table(answers: Sequence[Answers], field: str) -> Floats:
-    """Return one number of every answer, `[prompts, samples]`."""
-    return np.array([[getattr(answer, field) for answer in group] for group in answers], np.float64)
 
 
 def _cost(_: CheckInputs, prompts: int, samples: int, max_new_tokens: int) -> float:
@@ -109,7 +101,6 @@ def _sample(
     asked = _prompts(inputs, prompts, max_new_tokens)
     if not asked:
         raise NotApplicableError("no prompt leaves room for an answer")
-    texts, tokens = zip(*asked, strict=True)
     options = SamplingOptions(
         max_new_tokens=max_new_tokens,
         samples_per_prompt=samples,
@@ -118,19 +109,19 @@ def _sample(
     )
     sides = []
     for model in (inputs.model, inputs.reference):
-        groups = LocalSampler(model).sample(tokens, options)
-        inputs.advance(sum(len(sample.completion) for group in groups for sample in group))
+        drawn = LocalSampler(model).sample(list(asked.values()), options)
+        inputs.advance(sum(len(sample.completion) for group in drawn for sample in group))
         sides.append(
             [
-                read_answer(text, sample, inputs.tokenizer, prompt)
-                for text, prompt, group in zip(texts, tokens, groups, strict=True)
+                read_answer(text, sample, inputs.tokenizer, tokens)
+                for (text, tokens), group in zip(asked.items(), drawn, strict=True)
                 for sample in group
             ]
         )
     # The reference's answers are at hand, so a reward that compares with them can.
     reward = with_reference_answers(inputs.reward, sides[1])
     ours, theirs = (_scored(inputs, reward, answers, samples) for answers in sides)
-    return Sampled(inputs.reward.name, tuple(texts), ours, theirs)
+    return Sampled(inputs.reward.name, tuple(map(flat, asked)), ours, theirs)
 
 
 SAMPLED = Pass(
@@ -141,32 +132,27 @@ SAMPLED = Pass(
 )
 
 
-def _prompts(
-    inputs: CheckInputs, count: int, max_new_tokens: int
-) -> list[tuple[str, tuple[int, ...]]]:
-    """Choose different prompts that leave room for an answer: as read, and in tokens."""
+def _prompts(inputs: CheckInputs, count: int, max_new_tokens: int) -> dict[Text, tuple[int, ...]]:
+    """Choose different prompts that leave room for an answer, each with its tokens."""
     from accordant.models.facts import position_limit
     from accordant.tokens.rendering import encode_prompt
 
     assert inputs.rendering is not None
     limit = position_limit(inputs.model)
     source = inputs.feedback if inputs.held_out is None else inputs.held_out
-    different: dict[Text, None] = {}
-    for record in source.records:
-        different |= dict.fromkeys(prompts_of(record))
-    asked: list[tuple[str, tuple[int, ...]]] = []
-    for text in different:
-        tokens = encode_prompt(text, inputs.tokenizer, inputs.rendering)
-        if limit is None or len(tokens) + max_new_tokens <= limit:
-            asked.append((flat(text), tokens))
+    asked: dict[Text, tuple[int, ...]] = {}
+    for text in dict.fromkeys(text for record in source.records for text in prompts_of(record)):
         if len(asked) == count:
             break
+        tokens = encode_prompt(text, inputs.tokenizer, inputs.rendering)
+        if limit is None or len(tokens) + max_new_tokens <= limit:
+            asked[text] = tokens
     return asked
 
 
 def _scored(
     inputs: CheckInputs, reward: Reward, answers: Sequence[Answer], samples: int
-) -> tuple[Answers, ...]:
+) -> SampledAnswers:
     """Score answers by both models and the reward, `samples` to each prompt in a row."""
     import torch
 
@@ -174,7 +160,7 @@ def _scored(
     from accordant.statistics.divergence import k3
     from accordant.tokens.trees import TokenTree
 
-    groups = [answers[at : at + samples] for at in range(0, len(answers), samples)]
+    groups = [answers[start : start + samples] for start in range(0, len(answers), samples)]
     trees = [
         TokenTree(group[0].prompt_tokens or (), tuple(answer.tokens or () for answer in group))
         for group in groups
@@ -183,11 +169,15 @@ def _scored(
         score_all(model, trees, inputs.token_budget, progress=inputs.advance)
         for model in (inputs.model, inputs.reference)
     )
-    ratio = ours.logps.double() - theirs.logps.double()
-    divergence = torch.from_numpy(k3(ratio.numpy()))
-    columns = (ours.sum_tokens(ratio).tolist(), ours.sum_tokens(divergence).tolist())
-    rows = zip(answers, score_single(reward, answers).tolist(), *columns, strict=True)
-    scored = [
-        SampledAnswer(answer.text, len(answer.tokens or ()), *numbers) for answer, *numbers in rows
-    ]
-    return tuple(tuple(scored[at : at + samples]) for at in range(0, len(scored), samples))
+    # Differences of nearly equal numbers: float32 would keep three digits of them.
+    ratios = ours.logps.double() - theirs.logps.double()
+    divergences = torch.from_numpy(k3(ratios.numpy()))
+    numbers = (
+        [len(answer.tokens or ()) for answer in answers],
+        score_single(reward, answers),
+        ours.sum_tokens(ratios).numpy(),
+        ours.sum_tokens(divergences).numpy(),
+    )
+    tables = (np.asarray(column, np.float64).reshape(-1, samples) for column in numbers)
+    texts = tuple(tuple(answer.text for answer in group) for group in groups)
+    return SampledAnswers(texts, *tables)
