@@ -18,7 +18,7 @@ from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
 from accordant.training.estimate import activation_bytes, estimate_memory, read_shapes
-from accordant.training.plan import make_plan
+from accordant.training.plan import EARNED, make_plan
 from tests.families import CONFIGS, tiny_model
 from tests.training.runs import make_config, make_examples
 
@@ -139,3 +139,26 @@ def test_a_configuration_is_read_from_a_folder(tmp_path: Path) -> None:
     tiny_model("llama").save_pretrained(tmp_path)
     config = read_model_config(str(tmp_path))
     assert read_shapes(config, AlignConfig()).layers == CONFIGS["llama"].num_hidden_layers
+
+
+def plan_of(folder: Path, **settings: object) -> str:
+    config = make_config(folder, max_steps=1000, **settings)
+    return make_plan(CONFIGS["llama"], config, make_examples("dpo", 4)).not_compiled
+
+
+def test_a_plan_says_whether_layers_are_compiled_and_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/c++")
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: True)
+    assert plan_of(tmp_path, compile="off") == "switched off"
+    assert plan_of(tmp_path, compile="on") == ""
+    assert plan_of(tmp_path) == "too short a run to earn it"
+    monkeypatch.setitem(EARNED, "cpu", 1e6)
+    assert plan_of(tmp_path) == ""
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+    assert plan_of(tmp_path) == "it gains little on this processor"
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert plan_of(tmp_path) == "there is no C++ compiler"
+    with pytest.raises(UserError, match="no C\\+\\+ compiler"):
+        plan_of(tmp_path, compile="on")

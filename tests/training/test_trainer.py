@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
+import io
+import logging
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from accordant.base.errors import UserError
 from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import evaluate
 from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import get_objective, objective, temporary_objectives
+from accordant.scoring.compilation import compiled_layers
 from accordant.scoring.engine import score, score_all
 from accordant.training.run import train
 from accordant.training.sources import DataSet, epoch_order
@@ -243,6 +248,31 @@ def test_gradient_checkpointing_does_not_change_the_run(tmp_path: Path) -> None:
     other, two = run(tmp_path / "b", gradient_checkpointing=True)
     assert curve(one) == pytest.approx(curve(two), abs=1e-6)
     assert (weights(plain) - weights(other)).abs().max() < 1e-6
+
+
+def test_compiled_layers_change_no_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In parts of a step, with held-out examples and recomputed activations."""
+    settings = {"eval_steps": 2, "gradient_accumulation_steps": 2}
+    _, expected = run(tmp_path / "a", **settings)
+    graphs = []
+
+    def count(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    eager = partial(compiled_layers, backend=count)
+    monkeypatch.setattr("accordant.training.run.compiled_layers", eager)
+    monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)
+    torch.compiler.reset()
+    said = io.StringIO()
+    config = make_config(tmp_path / "b", compile="on", gradient_checkpointing=True, **settings)
+    model = make_model()
+    task = make_task("dpo", model, tmp_path / "cache", batch_size=config.batch_size)
+    result = train(model, task, config, console=Console(file=said, width=200))
+    assert graphs
+    assert curve(result) == pytest.approx(curve(expected), abs=1e-5)
+    assert curve(result, "eval_loss") == pytest.approx(curve(expected, "eval_loss"), abs=1e-5)
+    assert said.getvalue().startswith("compiling the layers, about 10 s, once ...")
 
 
 def test_bf16_weights_learn_at_a_small_rate(tmp_path: Path) -> None:

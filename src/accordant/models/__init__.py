@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "heads": ("ValueHead", "load_head", "save_head"),
         "hooks": ("Edit", "LayerSite", "Site", "captured", "decoder_layers", "edited"),
         "identity": ("weights_identity",),
-        "loading": ("LoadedModel", "load", "load_model", "load_tokenizer"),
+        "loading": ("LoadedModel", "default_device", "load", "load_model", "load_tokenizer"),
         "precision": ("arithmetic",),
         "saving": ("check_output_folder", "export_merged", "save_model"),
         "settings": (

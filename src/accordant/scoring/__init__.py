@@ -10,6 +10,7 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "compilation": ("compiled_layers", "row_lengths", "static_lengths", "why_not_compilable"),
         "distributions": ("next_token_logps",),
         "engine": (
             "Policy",

@@ -56,7 +56,7 @@ def flex_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: TreeLayout, settings: AttentionSettings
 ) -> Tensor:
     """Compute tree attention by FlexAttention; arguments and result as `block_attention`."""
-    if query.device.type == "cuda":
+    if query.device.type == "cuda" and not torch.compiler.is_compiling():
         run = _compiled_flex()
     else:
         from torch.nn.attention.flex_attention import flex_attention as run

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
+from accordant.scoring.compilation import row_lengths
 from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.scores import EXTRAS, Scores, concatenate
@@ -81,9 +82,17 @@ class PackedTensors:
 
     @classmethod
     def of(
-        cls, row: PackedRow, device: torch.device | str, read: TokensRead = "predicting"
+        cls,
+        row: PackedRow,
+        device: torch.device | str,
+        read: TokensRead = "predicting",
+        *,
+        static: bool = False,
     ) -> PackedTensors:
-        """Put `row` on `device`, for who reads the last states of these of its tokens."""
+        """Put `row` on `device`, for who reads the last states of these of its tokens.
+
+        With `static`, the layers are not told which: their number is another in every row.
+        """
         segments = [row.segments[index] for index in row.continuations]
         sources = [source for index in row.continuations for source in row.sources(index)]
         places = [place for segment in segments for place in range(segment.start, segment.end)]
@@ -103,7 +112,8 @@ class PackedTensors:
             tree=row.trees,
             read=sorted(set(wanted)),
         )
-        layout = TreeLayout(sent.pop("end"), sent.pop("positions"), sent.pop("read"))
+        told = sent.pop("read")
+        layout = TreeLayout(sent.pop("end"), sent.pop("positions"), None if static else told)
         if read == "predicting":
             del sent["places"]
         return cls(sent.pop("input_ids")[None], layout, **sent)
@@ -160,6 +170,10 @@ def _head(base: Any, hidden: Tensor, targets: Tensor, settings: HeadSettings) ->
 
 def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> PackedOutput:
     """Run the backbone over a packed row and the head where a target is predicted."""
+    if packed.input_ids.device.type == "cuda":
+        # Before the layers, whose compiled code would make them again in each.
+        for window in {None, getattr(base.config, "sliding_window", None)}:
+            packed.layout.block_mask(window)
     backbone = getattr(base, base.base_model_prefix)
     output = backbone(
         input_ids=packed.input_ids,
@@ -214,13 +228,20 @@ def pack(
     """Lay `trees` out in one row on the model's device, to be scored with `options`."""
     has_head = options is not None and options.values is not None
     read: TokensRead = "continuations" if has_head else "predicting"
-    return PackedTensors.of(filled_row(trees), next(model.parameters()).device, read)
+    row, device = filled_row(model, trees), next(model.parameters()).device
+    return PackedTensors.of(row, device, read, static=bool(row_lengths(model)))
 
 
-def filled_row(trees: Sequence[TokenTree]) -> PackedRow:
-    """Lay `trees` out in one row of a length that products run well at."""
+def filled_row(model: nn.Module, trees: Sequence[TokenTree]) -> PackedRow:
+    """Lay `trees` out in one row, of a length that the model's code was made for or runs well at.
+
+    A row that is longer than all of these becomes a multiple of the longest.
+    """
     row = pack_row(trees)
-    return fill_row(row, -(-len(row.tokens) // TILE) * TILE)
+    tokens, lengths = len(row.tokens), row_lengths(model)
+    multiple = lengths[-1] if lengths else TILE
+    fitting = (length for length in lengths if length >= tokens)
+    return fill_row(row, next(fitting, -(-tokens // multiple) * multiple))
 
 
 def score_packed(

@@ -8,7 +8,7 @@ lists of blocks and a dense mask all follow. Knows nothing of token ids, models 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -30,12 +30,15 @@ class TreeLayout:
     Args:
         end: one past the last token that sees this one, int64 `[tokens]`.
         positions: position id of every token, int64 `[tokens]`.
-        read: tokens whose last state is read, int64 `[read]`, ascending.
+        read: tokens whose last state is read, int64 `[read]`, ascending; None where it is not told,
+            so that all are computed.
+        block_masks: FlexAttention's masks by window, as far as they have been made.
     """
 
     end: Tensor
     positions: Tensor
-    read: Tensor
+    read: Tensor | None = None
+    block_masks: dict[int | None, Any] = field(default_factory=dict)
 
     def mask(self, window: int | None = None) -> Tensor:
         """Return the dense visibility mask, bool `[tokens, tokens]` (query, key)."""
@@ -44,10 +47,9 @@ class TreeLayout:
 
     def block_mask(self, window: int | None = None) -> Any:
         """Return FlexAttention's block mask, made once."""
-        known: dict[int | None, Any] = self.__dict__.setdefault("_block_masks", {})
-        if window not in known:
-            known[window] = flex_block_mask(self.end, self.positions, window)
-        return known[window]
+        if window not in self.block_masks:
+            self.block_masks[window] = flex_block_mask(self.end, self.positions, window)
+        return self.block_masks[window]
 
 
 def sees(q: Tensor, k: Tensor, end: Tensor, positions: Tensor, window: int | None) -> Tensor:

@@ -60,7 +60,7 @@ def read_states(
     parts: dict[LayerSite, list[Tensor]] = {site: [] for site in sites}
     with evaluating(model), captured(model, sites) as states:
         for planned in plan_rows([tree.num_tokens for tree in trees], budget):
-            row = filled_row([trees[index] for index in planned])
+            row = filled_row(model, [trees[index] for index in planned])
             packed = PackedTensors.of(row, device, "all")
             score_packed(model, packed, ScoreOptions(logps=False))
             runs = _runs(row, of)

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
+from accordant.base.errors import UserError
+from accordant.models.loading import default_device
+from accordant.scoring.compilation import why_not_compilable
 from accordant.tokens.examples import Example
 from accordant.training.arguments import count_steps
 from accordant.training.batches import divide, make_rows
@@ -19,7 +24,11 @@ from accordant.training.estimate import (
     read_shapes,
 )
 from accordant.training.settings import TrainingSettings
-from accordant.training.sources import DataSet
+from accordant.training.sources import DataSet, Source
+
+# Operations of a run from which on compiled layers save more time than compiling takes: about a
+# minute's, in compiled layers about half of that (on a GPU) or three quarters.
+EARNED = {"cuda": 5e15, "cpu": 2e13}
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -39,6 +48,7 @@ class Plan:
         parameters: weights of the model.
         trained: weights that change.
         learning_rate: peak.
+        not_compiled: why layers run as they are; empty where they are compiled.
         memory: of one process.
         disk: bytes the run will write at most.
     """
@@ -52,6 +62,7 @@ class Plan:
     parameters: int
     trained: int
     learning_rate: float
+    not_compiled: str
     memory: MemoryEstimate
     disk: int
 
@@ -67,6 +78,9 @@ class Plan:
             f"{self.examples:,} examples, {self.held_out:,} held out; {self.tokens:,} tokens a pass"
             f" in {self.rows:,} rows of up to {self.largest_row:,}; {self.steps:,} steps",
             f"training {trained}; learning rate {self.learning_rate:g}",
+            f"layers not compiled: {self.not_compiled}"
+            if self.not_compiled
+            else "layers compiled once, before the first step",
             f"memory about {show_size(memory.total)}: weights {show_size(memory.weights)}, "
             f"gradients {show_size(memory.gradients)}, optimiser {show_size(memory.optimizer)}, "
             f"activations {show_size(memory.activations)}, temporary "
@@ -95,14 +109,9 @@ def make_plan(
     shapes = read_shapes(model, settings)
     source = DataSet(train, settings.batch_size, settings.seed)
     steps = count_steps(settings, source)
-    parts = settings.gradient_accumulation_steps
-    rows = [
-        row
-        for step in range(source.steps)
-        for share in divide(source.examples(step), parts, world=processes)
-        for row in make_rows(share, settings.token_budget)
-    ]
-    largest = max((row.num_tokens for row in rows), default=0)
+    rows = row_sizes(source, settings, processes)
+    largest = max(rows, default=0)
+    weights = shapes.parameters
     return Plan(
         examples=len(train),
         held_out=len(held_out),
@@ -110,12 +119,62 @@ def make_plan(
         steps=steps,
         rows=len(rows),
         largest_row=largest,
-        parameters=shapes.parameters,
-        trained=shapes.parameters if settings.is_full else shapes.adapter,
+        parameters=weights,
+        trained=weights if settings.is_full else shapes.adapter,
         learning_rate=settings.peak_learning_rate(train[0].kind),
+        not_compiled=why_not_compiled(settings, source, weights, _device(settings)),
         memory=estimate_memory(shapes, settings, largest, processes=processes),
         disk=disk_bytes(shapes, settings, steps),
     )
+
+
+def _device(settings: TrainingSettings) -> torch.device:
+    return torch.device("cpu") if settings.device == "cpu" else default_device()
+
+
+def row_sizes(source: Source, settings: TrainingSettings, processes: int = 1) -> list[int]:
+    """Count the tokens of every row of the first epoch; none where examples are yet to be made."""
+    if not isinstance(source, DataSet):
+        return []
+    parts = settings.gradient_accumulation_steps
+    return [
+        row.num_tokens
+        for step in range(source.steps)
+        for share in divide(source.examples(step), parts, world=processes)
+        for row in make_rows(share, settings.token_budget)
+    ]
+
+
+def why_not_compiled(
+    settings: TrainingSettings, source: Source, weights: int, device: torch.device
+) -> str:
+    """Explain why the layers of a run stay as they are; empty where they are to be compiled.
+
+    Args:
+        settings: of the run.
+        source: of its examples.
+        weights: of the model.
+        device: the model will be on.
+
+    Raises:
+        UserError: settings ask for what does not work here.
+    """
+    why = why_not_compilable(device)
+    if settings.compile == "on" and why:
+        raise UserError(f"layers cannot be compiled: {why}.", where="--compile", mend="Use auto.")
+    if settings.compile != "auto":
+        return "" if settings.compile == "on" else "switched off"
+    if why:
+        return why
+    if device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
+        # Products take most of a step there; what is left to fuse does not pay (dev/LOG.md).
+        return "it gains little on this processor"
+    steps = count_steps(settings, source)
+    tokens = steps * settings.token_budget
+    if source.steps:
+        tokens = steps * sum(example.num_tokens for example in source.known) // source.steps
+    # Six operations a weight and token for training, two for the reference.
+    return "" if 8 * weights * tokens > EARNED[device.type] else "too short a run to earn it"
 
 
 def show_size(count: int) -> str:

@@ -44,10 +44,16 @@ def says_how_far(line: str) -> bool:
 
 
 class ProgressReporter(TrainerCallback):
-    """Reports a run to `console`; silent in all but the main process."""
+    """Reports a run to `console`; silent in all but the main process.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where progress is shown.
+        first: what the first step waits for; nothing when empty.
+    """
+
+    def __init__(self, console: Console, first: str = "") -> None:
         self._console = console
+        self._first = first
         self._bar: Progress | None = None
         self._task: Any = None
         self._started = 0.0
@@ -58,7 +64,11 @@ class ProgressReporter(TrainerCallback):
     ) -> None:
         """Start the bar."""
         self._started, self._first_step = time.monotonic(), state.global_step
-        if not state.is_world_process_zero or not self._console.is_terminal:
+        if not state.is_world_process_zero:
+            return
+        if not self._console.is_terminal:
+            if self._first:
+                self._console.print(f"{self._first} ...", markup=False, highlight=False)
             return
         self._bar = Progress(
             TextColumn("training"),
@@ -69,7 +79,7 @@ class ProgressReporter(TrainerCallback):
             console=self._console,
         )
         self._task = self._bar.add_task(
-            "training", total=state.max_steps, completed=state.global_step, numbers=""
+            "training", total=state.max_steps, completed=state.global_step, numbers=self._first
         )
         self._bar.start()
 

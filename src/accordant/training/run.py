@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
 from accordant.base.errors import UserError
+from accordant.models.adapters import base_model_of
 from accordant.models.settings import AdapterSettings
 from accordant.objectives.feedback import check_sampling
+from accordant.scoring.compilation import compiled_layers, static_lengths
 from accordant.scoring.engine import is_installed
 from accordant.scoring.installation import install
 from accordant.training import checkpoints
 from accordant.training.arguments import count_steps, optimizer_choice, training_arguments
 from accordant.training.memory import peak_bytes
+from accordant.training.plan import row_sizes, why_not_compiled
 from accordant.training.progress import ProgressReporter
 from accordant.training.settings import OptimiserSettings, TrainingSettings
 from accordant.training.trainer import AlignTrainer, Task
@@ -101,7 +106,11 @@ def train(
     resumed = (
         checkpoints.last_checkpoint(settings.output_dir, identity) if settings.resume else None
     )
-    reporter = ProgressReporter(console) if console is not None else None
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    compiles = not why_not_compiled(settings, task.source, weights, args.device)
+    reporter = None
+    if console is not None:
+        reporter = ProgressReporter(console, _compiling(args.device) if compiles else "")
     if settings.gradient_checkpointing:
         _checkpoint_activations(model)
     trainer = AlignTrainer(
@@ -123,12 +132,33 @@ def train(
         )
     started = time.perf_counter()
     before = _tokens_of(resumed)
-    try:
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-    finally:
+    with ExitStack() as stack:
         if reporter is not None:
-            reporter.close()
+            stack.callback(reporter.close)
+        if compiles:
+            stack.enter_context(_compiled(model, task, settings, args))
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return _result(trainer, resumed, time.perf_counter() - started, before)
+
+
+def _compiling(device: torch.device) -> str:
+    seconds = {"cuda": 20, "cpu": 10}[device.type]
+    return f"compiling the layers, about {seconds} s, once"
+
+
+def _compiled(
+    model: nn.Module, task: Task, settings: TrainingSettings, args: TrainingArguments
+) -> AbstractContextManager[None]:
+    """Compile the layers of all models that a step runs."""
+    frozen = task.reference.source if task.reference is not None else None
+    models = [model]
+    if isinstance(frozen, nn.Module) and base_model_of(frozen) is not base_model_of(model):
+        models.append(frozen)
+    if args.device.type != "cuda":
+        # Filling rows up would cost what it is to save: one code for rows of any length.
+        return compiled_layers(models)
+    rows = row_sizes(task.source, settings, args.world_size)
+    return compiled_layers(models, static_lengths(max(rows, default=settings.token_budget)))
 
 
 def resume_settings(settings: TrainingSettings, task: Task) -> dict[str, Any]:

@@ -105,6 +105,12 @@ class MachineSettings(Settings):
     gradient_checkpointing: bool = setting(
         False, "Recompute activations in the backward pass: less memory, slower.", panel=MEMORY
     )
+    compile: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Compile the model's layers once before training; auto does where that is quicker and the "
+        "run long enough to earn it.",
+        panel=MEMORY,
+    )
     optimizer_moments: Literal["bf16", "float32"] = setting(
         "bf16",
         "Format of the optimiser's moments of bfloat16 weights: 6 or 10 bytes of state a weight.",
