@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_FEW_WORDS = 20
+_FEW_WORDS = 20  # a longer list nobody reads through
 
 
 class UserError(Exception):
@@ -42,6 +42,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return a question with the nearest known word where one is near, and then `otherwise`."""
     from difflib import get_close_matches
 
+    # A hyphen for an underscore is the commonest slip of all, and no difference to anybody.
     plain = {other.lower().replace("-", "_"): other for other in known}
     close = get_close_matches(word.lower().replace("-", "_"), plain, n=1, cutoff=0.6)
     question = [f"Did you mean '{plain[close[0]]}'?"] if close else []

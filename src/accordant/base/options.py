@@ -63,6 +63,7 @@ def _fields_of(function: Callable[..., Any]) -> dict[str, FieldInfo]:
             raise TypeError(f"option {name!r} needs an annotation and a default")
         annotation = parameter.annotation
         if isinstance(annotation, str):
+            # Postponed annotations are text until somebody needs them.
             annotation = eval(annotation, getattr(function, "__globals__", {}))
         # An annotated type may bring a help text of its own, which the docstring's beats.
         text: Any = {"description": helps[name]} if name in helps else {}

@@ -90,6 +90,7 @@ class _Given:
     def put(self, key: Key, value: Any, where: str, *, level: int) -> None:
         dotted = ".".join(key)
         origin = where if where.startswith("--") and where != "--set" else f"{where} {dotted}"
+        # Options and `--set` are one level: giving both is a slip and no override.
         if self._levels.get(key) == level:
             raise UserError(
                 f"'{dotted}' is set twice, here and by {self.origins[key]}.",
@@ -109,6 +110,7 @@ class _Given:
 
 def _leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
     for name, value in values.items():
+        # An empty mapping is a value: it says that there is nothing.
         if isinstance(value, dict) and value:
             yield from _leaves(value, (*prefix, name))
         else:

@@ -24,6 +24,8 @@ Kind = Literal["text", "switch", "path", "list", "mapping"]
 class Settings(BaseModel):
     """Base of every verb's settings: frozen, no unknown keys, no NaN."""
 
+    # Built when first used, so that help pays for no validator; and pydantic would keep names that
+    # begin with `model_` for itself.
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True, protected_namespaces=()
     )

@@ -35,12 +35,14 @@ _CORE_SCHEMA = (
 
 
 class _Loader(yaml.SafeLoader):
+    # Its own table: in that of the base stand the rules of YAML 1.1, shared by all loaders.
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
 
 class _Dumper(yaml.SafeDumper):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
+    # Equal values are written out: `*id001` tells a person nothing.
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
@@ -48,6 +50,7 @@ class _Dumper(yaml.SafeDumper):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
     """Read keys as words whatever they look like: `1: x` and `true: x` have '1' and 'true'."""
     values: dict[str, Any] = {}
+    # Handed over before it is filled, as PyYAML asks: a value may refer to its own mapping.
     yield values
     for key_node, value_node in node.value:
         values[str(key_node.value)] = loader.construct_object(value_node, deep=True)
@@ -81,6 +84,7 @@ def read_yaml(path: Path) -> YamlFile:
         UserError: the file cannot be read, is not YAML, repeats a key, or is not a mapping.
     """
     try:
+        # Some editors put a mark in front, which is no part of the first key.
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError("there is no such file.", where=str(path)) from None

@@ -58,6 +58,7 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except UserError as error:
+            # A developer wants the place, a user the sentence.
             if ctx.params.get("debug"):
                 raise
             print_error(str(error))

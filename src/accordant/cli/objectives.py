@@ -44,6 +44,7 @@ class _NameIsShow(TyperGroup):
     """`accordant objectives dpo` is `accordant objectives show dpo`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        # What is neither a command nor an option can only be a name.
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["show", *args]
         return super().resolve_command(ctx, args)
@@ -94,19 +95,19 @@ def objectives(
                 mend=f"Leave it out, or leave out '{context.invoked_subcommand}'.",
             )
         return
-    found = list_objectives()
+    shown = list_objectives()
     if feedback is not None:
         kind = one_of(feedback, tuple(KINDS), where="--feedback")
-        found = tuple(entry for entry in found if kind in entry.feedback)
+        shown = tuple(entry for entry in shown if kind in entry.feedback)
     if as_json:
-        print_json([objective_as_dict(entry) for entry in found])
-    elif not found:
+        print_json([objective_as_dict(entry) for entry in shown])
+    elif not shown:
         print_note("No objective matches.")
     else:
         columns = ("name", "feedback", "reference", "formula")
         rows = [
             (entry.name, ", ".join(entry.feedback), reference(entry), entry.formula)
-            for entry in found
+            for entry in shown
         ]
         print_table(columns, rows)
 

@@ -58,26 +58,28 @@ def options_from(
     """
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+        further = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
         fields = [*options_of(model)]
 
         @functools.wraps(verb)
         def run(**given: Any) -> None:
-            extra = {parameter.name: given.pop(parameter.name) for parameter in own}
+            extra = {parameter.name: given.pop(parameter.name) for parameter in further}
             switches = {o.name: _switches(o, given) for o in fields if o.kind == "switch"}
             config_file, assignments = given.pop("config_file_"), given.pop("assignments_")
             settings = load_settings(
                 model,
                 config_file=config_file,
+                # What nobody wrote is None or empty here, and must not hide what YAML says.
                 options={k: v for k, v in (given | switches).items() if v not in (None, [], ())},
                 assignments=assignments or (),
             )
             verb(settings, **extra)
 
+        # Typer reads annotations before the signature, which holds the options.
         run.__annotations__ = {}
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
-                *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+                *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in further),
                 *(p for option in fields for p in _parameters(option, suggest.get(option.name))),
                 _keyword("config_file_", _CONFIG),
                 _keyword("assignments_", _SET),

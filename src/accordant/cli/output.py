@@ -51,6 +51,7 @@ def console(*, to_error: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if to_error else sys.stdout
+    # A width that the user has set holds everywhere.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(highlight=False, stderr=to_error, width=width)
 
@@ -82,6 +83,7 @@ def print_json(value: Any) -> None:
     from accordant.reports.writing import to_plain
 
     text = json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    # Not through rich, which would break lines at the width of the terminal.
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

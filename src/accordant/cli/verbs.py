@@ -55,6 +55,7 @@ VERBS = {
 ELSEWHERE = {"reproduce": "accordant-studies"}
 
 
+# Entry points are looked up on the disk; once for a process is enough.
 @cache
 def list_verbs() -> dict[str, Verb]:
     """Return all verbs of all installed wheels by name, the core's first."""

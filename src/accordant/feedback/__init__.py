@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "kinds.judgment": ("JUDGMENT_PROMPT", "check_wording"),
         "kinds.ranking": ("ordered_places",),
         "loading": ("Feedback", "Rows", "is_conversational", "load_feedback"),
-        "reading": ("read_feedback",),
+        "reading": ("describe_reading", "read_feedback"),
         "recognition": ("recognise",),
         "records": (
             "Binary",

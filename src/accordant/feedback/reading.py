@@ -39,6 +39,16 @@ def read_feedback(
     return feedback, None
 
 
+def describe_reading(*sources: Feedback) -> list[str]:
+    """Say which rows were skipped and which columns were not used; empty where none was."""
+    lines = []
+    for feedback in sources:
+        lines += feedback.describe_skipped()
+        if feedback.ignored:
+            lines.append(f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}")
+    return lines
+
+
 def _read(
     settings: FeedbackSettings, source: str, split: str | None = None, subset: str | None = None
 ) -> Feedback:

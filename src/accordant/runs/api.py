@@ -264,6 +264,7 @@ def _open(model: Model, config: S, given: Mapping[str, Any]) -> Session:
     if isinstance(model, str | Path):
         return open_session(config.model_copy(update={"model": str(model)}))
     names = {"model": model.source.name}
+    # It was loaded in its own number format, which the settings must not contradict.
     if "bfloat16" not in str(model.model.dtype) and config.precision == "bf16":
         names["precision"] = "float32"
     return open_session(config.model_copy(update=names), given=model)

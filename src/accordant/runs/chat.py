@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
@@ -17,7 +18,6 @@ from accordant.feedback.records import Message, Text
 from accordant.models.loading import LoadedModel, load_model
 from accordant.runs.settings import ChatConfig
 from accordant.sampling.samples import SamplingOptions
-from accordant.sampling.stepper import Stepper
 from accordant.sampling.streaming import ResumingStepper, stream
 from accordant.tokens.rendering import Rendering, applies_template, encode_prompt, end_of_turn_ids
 
@@ -34,7 +34,7 @@ HELP = """\
 /help           this list"""
 
 
-@dataclass(slots=True)
+@dataclass
 class ChatSession:
     """One conversation."""
 
@@ -45,12 +45,11 @@ class ChatSession:
     rendering: Rendering = field(default_factory=Rendering)
     # messages so far, without the system message
     history: list[Message] = field(default_factory=list)
-    # who answers; by default the loaded model, which keeps the keys and values of what was rendered
-    # last and reuses them as far as the next prompt agrees
-    stepper: Stepper | None = None
 
-    def __post_init__(self) -> None:
-        self.stepper = self.stepper or ResumingStepper(self.loaded.model)
+    @cached_property
+    def stepper(self) -> ResumingStepper:
+        """Who answers: it keeps keys and values as far as the next prompt agrees with the last."""
+        return ResumingStepper(self.loaded.model)
 
     @property
     def has_template(self) -> bool:
@@ -86,7 +85,6 @@ class ChatSession:
         prompt: Text = tuple(asked) if self.has_template else text
         tokens = encode_prompt(prompt, self.loaded.tokenizer, self.rendering)
         options, turn = self._fit(len(tokens)), len(self.history) // 2
-        assert self.stepper is not None
         pieces = stream(self.stepper, self.loaded.tokenizer, tokens, options, ordinal=turn)
         return self._record(asked, pieces)
 
@@ -108,7 +106,6 @@ class ChatSession:
         known = configured if isinstance(configured, list) else [configured]
         written = end_of_turn_ids(self.loaded.tokenizer, self.rendering)
         ids = dict.fromkeys((*self.options.stop_ids, *written, *known))
-        assert self.stepper is not None
         most, limit = self.options.max_new_tokens, self.stepper.positions
         if limit is not None:
             most = min(most, limit - prompt_tokens)

@@ -18,9 +18,9 @@ from accordant.base.errors import UserError
 from accordant.checks.findings import Finding
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.feedback.bundled import bundled_path
+from accordant.feedback.reading import describe_reading
 from accordant.feedback.writing import check_target, write_without
 from accordant.reports.writing import write_report
-from accordant.runs.align.prepare import source_lines
 from accordant.runs.check_inputs import NO_MODEL, PreparedCheck, prepare_check
 from accordant.runs.check_report import CheckResults, NotRun, build_check_report, in_order
 from accordant.runs.settings import CheckConfig
@@ -102,7 +102,7 @@ def _file_of(config: CheckConfig) -> str:
 
 def _notes(inputs: CheckInputs) -> tuple[str, ...]:
     """Say how the feedback was read."""
-    lines = [*source_lines(filter(None, (inputs.feedback, inputs.held_out)))]
+    lines = describe_reading(*filter(None, (inputs.feedback, inputs.held_out)))
     if inputs.too_long:
         lines.append(
             f"{len(inputs.too_long):,} records are longer than {inputs.max_tokens:,} tokens: "

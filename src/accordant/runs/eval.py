@@ -188,7 +188,7 @@ def _run_inspect(suite: Suite, config: EvalConfig) -> EvalLog:
             max_tokens=config.max_new_tokens, temperature=config.temperature, seed=config.seed
         ),
         base_url=config.server,
-        memoize=False,
+        memoize=False,  # inspect would hand out the model of an earlier run, weights and all
         served=config.served,
         batch_size=config.batch_size,
         **config.model_dump(mode="json", include=fields),
@@ -201,6 +201,7 @@ def _run_inspect(suite: Suite, config: EvalConfig) -> EvalLog:
         model=model,
         limit=config.limit,
         display="none",
+        # An error of ours is no outage: the second attempt would end like the first.
         retry_attempts=0,
         retry_immediate=False,
     )

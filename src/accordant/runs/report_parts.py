@@ -45,7 +45,7 @@ def flatten(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         if isinstance(value, Mapping) and value:
             for key, inner in value.items():
                 yield from rows(inner, f"{name}.{key}" if name else str(key))
-        elif name:
+        elif name:  # an empty mapping at the top has no name and no row
             yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     return tuple(rows(values, ""))

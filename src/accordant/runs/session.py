@@ -133,6 +133,7 @@ def open_session(
     from rich.console import Console
 
     rendering = settings.rendering()
+    # A model in memory is what it is, whatever lies on the disk under its name.
     facts = ModelFacts(given.model.config, given.tokenizer) if given else read_facts(settings)
     if rendering.chat_template is not None:
         # Saved with the model, so that who talks to it later uses the template it learnt.

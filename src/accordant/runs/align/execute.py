@@ -104,6 +104,7 @@ def run_align(
     Raises:
         UserError: anything the user can mend.
     """
+    # Every process would say the same.
     console.quiet = console.quiet or not is_first_process()
     ready = prepare(config, console, data)
     for line in plan_lines(ready):

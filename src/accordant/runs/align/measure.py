@@ -78,8 +78,8 @@ def measure_change(ready: Prepared, start: Start | None, model: nn.Module) -> di
     after = _sample(ready, model, start.prompts)
     before, later = ([_as_text(ready, s) for s in samples] for samples in (start.answers, after))
     # The divergence is that of the policy itself, which the answers show at temperature 1 alone.
-    own = ready.config.temperature == 1
-    samples = after if own else _sample(ready, model, start.prompts, temperature=1.0)
+    at_one = ready.config.temperature == 1
+    samples = after if at_one else _sample(ready, model, start.prompts, temperature=1.0)
     return {
         "held_out": held_out,
         "win_rates": (compare_answers(start.texts, before, later, start.judge),),

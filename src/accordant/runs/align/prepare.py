@@ -6,13 +6,13 @@ Composes the rooms below. Whatever a user can mend is refused here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.feedback.kinds import KINDS
-from accordant.feedback.reading import read_feedback
+from accordant.feedback.reading import describe_reading, read_feedback
 from accordant.feedback.splitting import split_feedback
 from accordant.models.adapters import adapt
 from accordant.models.saving import check_output_folder
@@ -185,19 +185,11 @@ def data_lines(ready: Prepared) -> list[str]:
     """Return what was left out, cut or made of the feedback, in words."""
     limits = (each.describe_limits() for each in (ready.encoded, ready.encoded_held_out) if each)
     return [
-        *source_lines(ready.read),
+        *describe_reading(*ready.read),
         *(line for lines in limits for line in lines),
         *ready.relabelled.notes,
         *ready.encoded.notes,
     ]
-
-
-def source_lines(sources: Iterable[Feedback]) -> Iterator[str]:
-    """Yield how feedback was read, in words: skipped rows and columns that nothing reads."""
-    for feedback in sources:
-        yield from feedback.describe_skipped()
-        if feedback.ignored:
-            yield f"{feedback.source}: columns not used: {', '.join(feedback.ignored)}"
 
 
 def is_first_process() -> bool:

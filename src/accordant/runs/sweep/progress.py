@@ -37,6 +37,7 @@ class SweepProgress:
         if console.is_terminal and total:
             from rich.live import Live
 
+            # Transient, as the runs that have ended stand above it in lines of their own.
             self._live = Live(console=console, refresh_per_second=4, transient=True)
             self._live.start()
 
@@ -82,6 +83,7 @@ class SweepProgress:
         remaining = self._total - self._ended
         if not self._seconds or not remaining:
             return done
+        # Runs go side by side: what is left takes whole rounds of them.
         rounds = -(-remaining // self._parallel)
         left = rounds * sum(self._seconds) / len(self._seconds)
         return f"{done}, about {format_seconds(left)} left"

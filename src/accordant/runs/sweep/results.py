@@ -194,6 +194,7 @@ def _median(trials: Sequence[TrialResult], measure: RunMeasure) -> Interval:
     known = [trial for trial in trials if measure.name in trial.measures]
     if len(known) == 1:
         return known[0].get(measure)
+    # The same prompts in every run: drawn anew for all of them together, or not at all.
     units = [trial.units.get(measure.name, ()) for trial in known]
     if units[0] and len({len(values) for values in units}) == 1:
         return (median_share if measure.unit == "share" else bootstrap_median_of_means)(units)

@@ -81,14 +81,14 @@ def prepare_trials(trials: Sequence[Trial]) -> tuple[PreparedTrial, ...]:
             where = ": ".join(filter(None, (f"run {trial.label}", error.where)))
             raise UserError(error.message, where=where, mend=error.mend) from None
         # By identity: runs that share their records share the very object.
-        data = [part for part in (ready.encoded, ready.encoded_held_out) if part]
-        for part in data:
-            prints.setdefault(id(part), _fingerprint(part.examples))
+        data = [encoded for encoded in (ready.encoded, ready.encoded_held_out) if encoded]
+        for encoded in data:
+            prints.setdefault(id(encoded), _fingerprint(encoded.examples))
         identity = {
             **trial.config.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
             "method": ready.objective.name,
             "option": dict(ready.options),
-            "records": [prints[id(part)] for part in data],
+            "records": [prints[id(encoded)] for encoded in data],
         }
         prepared.append(PreparedTrial(trial, ready, identity))
     return tuple(prepared)
