@@ -247,12 +247,36 @@ def test_a_published_layout_is_read_as_what_it_means(
 
 def test_every_layout_has_its_row_here_and_in_the_guide() -> None:
     names = {name for name, *_ in ROWS}
+    names.add("OpenAssistant/oasst1")  # of several rows, below
     assert {name for layout in LAYOUTS for name in layout.data.split(", ")} <= names
     guide = PAGE.read_text(encoding="utf-8").partition("## Layouts of published data sets")[2]
     assert names <= {*re.findall(r"^\| (.+?) \|", guide, re.MULTILINE)}
 
 
 ARENA = {"prompt": "q", "response_a": "good", "response_b": "poor", "winner": "model_a"}
+
+
+def test_ranked_replies_of_a_tree_of_messages_are_rankings(tmp_path: Path) -> None:
+    def message(name: str, parent: str | None, role: str, rank: int | None = None) -> Any:
+        texts = {"message_id": name, "parent_id": parent, "role": role, "rank": rank}
+        return {**texts, "text": name, "lang": "en"}
+
+    rows = [
+        message("a1", "q", "assistant", 1),
+        message("q", None, "prompter"),
+        message("a0", "q", "assistant", 0),
+        message("again", "a0", "prompter"),
+        message("b0", "again", "assistant", 0),
+        message("b1", "again", "assistant", 1),
+        message("alone", "again", "assistant"),
+    ]
+    feedback = load(tmp_path, *rows)
+    first, second = (Message("user", "q"),), (Message("assistant", "a0"), Message("user", "again"))
+    answers = [(Message("assistant", name),) for name in ("a0", "a1", "b0", "b1")]
+    assert feedback.records == (
+        Ranking(first, tuple(answers[:2]), (-0.0, -1.0)),
+        Ranking(first + second, tuple(answers[2:]), (-0.0, -1.0)),
+    )
 
 
 def test_ties_are_left_out_and_counted_and_are_no_error(tmp_path: Path) -> None:

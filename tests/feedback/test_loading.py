@@ -191,6 +191,7 @@ BAD_ROWS = [
     (CHAT, {**CHAT, "prompt": [{**U, "content": ["x"]}]}, "prompt", "content is not text"),
     (CHAT, {**CHAT, "chosen": [{**A, "content": " "}]}, "chosen", "empty completion"),
     (CHAT, {**CHAT, "chosen": [{**A, "tool_calls": [1]}]}, "chosen", "unsupported message field"),
+    (CHAT, {**CHAT, "tools": [{"name": "search"}]}, "tools", "unsupported column"),
     ({"messages": [U, A]}, {"messages": [U]}, "messages", "wrong roles"),
     ({"messages": [U, A]}, {"messages": [A]}, "messages", "wrong roles"),
     ({"messages": [U, A]}, {"messages": []}, "messages", "wrong roles"),

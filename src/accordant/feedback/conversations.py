@@ -26,6 +26,8 @@ ROLES = {
     "gpt": "assistant",
     "chatgpt": "assistant",
     "observation": "tool",
+    # OpenAssistant's.
+    "prompter": "user",
 }
 # Message fields that change what the model would read; a `Message` cannot carry them.
 UNSUPPORTED_FIELDS = ("tool_calls", "function_call", "thinking", "reasoning_content", "images")

@@ -7,7 +7,7 @@ or records. A layout that only calls a column otherwise belongs in `recognition.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from accordant.feedback.rows import TIE, BadRow, RawRow, Row, RowError, excerpt, kind_of
@@ -24,6 +24,9 @@ WINNERS = {
 }
 
 
+Rewriting = Callable[[Iterable[RawRow | BadRow]], Iterator[RawRow | BadRow]]
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Columns that say in another way what those of a kind say.
@@ -31,7 +34,7 @@ class Layout:
     Args:
         data: data sets that come in it, for people.
         columns: names that are all there in it; the record is made of them.
-        rewrite: makes columns of a kind of a row; raises `RowError`.
+        rewrite: makes rows in the columns of a kind of all rows.
         without: names that are not there in it.
         when: tells it further by the first values of its columns.
         shown: what users are told of a column that the rewriting makes.
@@ -40,7 +43,7 @@ class Layout:
 
     data: str
     columns: frozenset[str]
-    rewrite: Callable[[Row], dict[str, object]]
+    rewrite: Rewriting
     without: frozenset[str] = PAIR
     when: Callable[[Values], bool] = lambda _: True
     shown: Mapping[str, str] = field(default_factory=dict)
@@ -51,16 +54,24 @@ class Layout:
         names = firsts.keys()
         return names >= self.columns and not names & self.without and self.when(firsts)
 
-    def apply(self, row: RawRow | BadRow) -> RawRow | BadRow:
-        """Return the row in the columns of a kind."""
-        if isinstance(row, BadRow):
-            return row
-        try:
-            made = self.rewrite(Row(row.values, {}))
-        except RowError as error:
-            return BadRow.of(row.origin, error)
-        others = {name: v for name, v in row.values.items() if name not in self.columns}
-        return RawRow(row.origin, others | made)
+
+def each(columns: frozenset[str], make: Callable[[Row], dict[str, object]]) -> Rewriting:
+    """Rewrite row by row: `make` gives columns of a kind in the place of `columns`."""
+
+    def rewrite(rows: Iterable[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
+        for row in rows:
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            try:
+                made = make(Row(row.values, {}))
+            except RowError as error:
+                yield BadRow.of(row.origin, error)
+                continue
+            others = {name: v for name, v in row.values.items() if name not in columns}
+            yield RawRow(row.origin, others | made)
+
+    return rewrite
 
 
 def two_answers(
@@ -85,7 +96,7 @@ def two_answers(
         read_whole: makes an answer's column, with the prompt, a whole conversation.
     """
 
-    def rewrite(row: Row) -> dict[str, object]:
+    def make(row: Row) -> dict[str, object]:
         read = read_whole or Row.require
         texts = [read(row, column) for column in answers]
         with row.at(verdict[0]):
@@ -105,17 +116,17 @@ def two_answers(
     either = " or ".join(answers)
     shown = {"prompt": prompt or either, "chosen": either, "rejected": either}
     columns = frozenset({*answers, *verdict, *filter(None, [prompt])})
-    return Layout(data, columns, rewrite, shown=shown, verdict=verdict)
+    return Layout(data, columns, each(columns, make), shown=shown, verdict=verdict)
 
 
 def renamed(data: str, *, without: str = "", **columns: str) -> Layout:
     """Make the layout of columns that only in each other's company mean what a kind's mean."""
 
-    def rewrite(row: Row) -> dict[str, object]:
+    def make(row: Row) -> dict[str, object]:
         return {name: row.values.get(column) for name, column in columns.items()}
 
     names = frozenset(columns.values())
-    return Layout(data, names, rewrite, frozenset(without.split()), shown=columns)
+    return Layout(data, names, each(names, make), frozenset(without.split()), shown=columns)
 
 
 def _find_winner(value: object) -> float:
@@ -158,7 +169,7 @@ def _read_turns(row: Row, column: str) -> list[dict[str, str]]:
     ]
 
 
-def _rewrite_scored_answers(row: Row) -> dict[str, object]:
+def _make_ranking(row: Row) -> dict[str, object]:
     """Read UltraFeedback's objects of an answer and what it was rated."""
     with row.at("completions"):
         answers = parse_list(row.require("completions"))
@@ -173,7 +184,7 @@ def _holds_objects(firsts: Values) -> bool:
     return isinstance(answers, list) and bool(answers) and isinstance(answers[0], dict)
 
 
-def _rewrite_pair_in_list(row: Row) -> dict[str, object]:
+def _make_pair(row: Row) -> dict[str, object]:
     with row.at("output"):
         answers = parse_list(row.require("output"))
         if len(answers) != 2:
@@ -182,6 +193,32 @@ def _rewrite_pair_in_list(row: Row) -> dict[str, object]:
     return {"chosen": answers[0], "rejected": answers[1]}
 
 
+def _gather_replies(rows: Iterable[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
+    """Make a ranking of every message of a user that several ranked answers reply to."""
+    messages: dict[object, Values] = {}
+    replies: dict[object, list[RawRow]] = {}
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        messages[row.values.get("message_id")] = row.values
+        if row.values.get("role") == "assistant" and row.values.get("rank") is not None:
+            replies.setdefault(row.values.get("parent_id"), []).append(row)
+    for asked, answers in replies.items():
+        turns: list[dict[str, object]] = []
+        at = asked
+        # Parents may stand behind their replies, so the path is walked when all have been read.
+        while (message := messages.get(at)) is not None and len(turns) < len(messages):
+            turns.insert(0, {"role": message.get("role"), "content": message.get("text")})
+            at = message.get("parent_id")
+        if len(answers) > 1:
+            texts = [{"role": "assistant", "content": row.values.get("text")} for row in answers]
+            ranks = [row.values.get("rank") for row in answers]
+            made = {"prompt": turns, "completions": texts, "ranks": ranks}
+            yield RawRow(answers[0].origin, made)
+
+
+SCORED, OUTPUT = frozenset({"instruction", "completions"}), frozenset({"output"})
 # The first that fits counts.
 LAYOUTS = (
     two_answers(
@@ -237,8 +274,8 @@ LAYOUTS = (
     ),
     Layout(
         "openbmb/UltraFeedback",
-        frozenset({"instruction", "completions"}),
-        _rewrite_scored_answers,
+        SCORED,
+        each(SCORED, _make_ranking),
         when=_holds_objects,
         shown={"prompt": "instruction", "rewards": "completions"},
     ),
@@ -248,9 +285,15 @@ LAYOUTS = (
         without="chosen rejected",
     ),
     Layout(
+        "OpenAssistant/oasst1",
+        frozenset({"message_id", "parent_id", "text", "role", "rank"}),
+        _gather_replies,
+        shown={"prompt": "text", "completions": "text", "ranks": "rank"},
+    ),
+    Layout(
         "LLaMA-Factory: a list of the better and the worse output",
-        frozenset({"output"}),
-        _rewrite_pair_in_list,
+        OUTPUT,
+        each(OUTPUT, _make_pair),
         when=lambda firsts: isinstance(firsts["output"], list),
         shown={"chosen": "output", "rejected": "output"},
     ),

@@ -31,6 +31,8 @@ from accordant.feedback.sources import read_rows
 
 # Where rows and records come from that no file holds.
 IN_MEMORY = "memory"
+# Columns of TRL's that a chat template would write into the prompt.
+UNREAD = ("tools", "chat_template_kwargs")
 # Rows looked at to recognise the columns; the rest streams by.
 HEAD_ROWS = 1000
 
@@ -123,7 +125,8 @@ def load_feedback(
     raw = islice(raw, limit)
     head = list(islice(raw, HEAD_ROWS))
     if (layout := find_layout(_first_values(head))) is not None:
-        head, raw = [layout.apply(row) for row in head], map(layout.apply, raw)
+        raw = layout.rewrite(chain(head, raw))
+        head = list(islice(raw, HEAD_ROWS))
     if not any(isinstance(row, RawRow) for row in head):
         bad = [row for row in head if isinstance(row, BadRow)]
         faults = [row for row in bad if row.reason != TIE]
@@ -242,6 +245,7 @@ def _build_rows(
             yield row
             continue
         try:
+            _check_unread(row)
             records = build(_canonical(row, plan), row.origin)
             form = is_conversational(records[0])
             if earlier not in (None, form):
@@ -254,6 +258,18 @@ def _build_rows(
             yield records
         except RowError as error:
             yield BadRow.of(row.origin, error)
+
+
+def _check_unread(row: RawRow) -> None:
+    """Refuse columns that change what the model would read, where a row makes use of them."""
+    for column in UNREAD:
+        if row.values.get(column):
+            raise RowError(
+                "unsupported column",
+                "what stands there would not reach the model.",
+                "Write it into the prompt as the model should read it, or leave the column out.",
+                column,
+            )
 
 
 def _canonical(row: RawRow, plan: _Plan) -> Row:
