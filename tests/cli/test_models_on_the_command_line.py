@@ -94,3 +94,37 @@ def test_a_dry_run_prints_its_plan_as_one_json_object(
     assert plan["train"] + plan["held_out"] == 20
     assert "dpo" in done.stderr
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["pairs.jsonl"]
+
+
+def test_scores_go_to_standard_output_and_a_merged_adapter_scores_alike(
+    model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    options = ("--precision", "float32", "--limit", "3")
+    trained = run(
+        tmp_path,
+        (
+            *("align", "--data", pairs, "--model", model, "--lora-rank", "2", "--max-steps", "2"),
+            *("--no-report", "--no-watch", "--learning-rate", "0.01", "--output-dir", "run"),
+            *options[:2],
+        ),
+    )
+    assert trained.returncode == 0, trained.stderr
+    merged = run(tmp_path, ("merge", "run/model", "--output-dir", "whole", "--json"))
+    assert merged.returncode == 0, merged.stderr
+    assert json.loads(merged.stdout) == {"folder": "whole"}
+    again = run(tmp_path, ("merge", "whole", "--output-dir", "twice"))
+    assert (again.returncode, "holds no adapter" in again.stderr) == (2, True)
+    scored = {
+        name: run(tmp_path, ("score", "--data", pairs, "--model", name, *options))
+        for name in ("run/model", "whole")
+    }
+    lines = {
+        name: [json.loads(line) for line in done.stdout.splitlines()]
+        for name, done in scored.items()
+    }
+    assert [line["row"] for line in lines["whole"]] == [1, 2, 3], scored["whole"].stderr
+    for adapted, whole in zip(lines["run/model"], lines["whole"], strict=True):
+        for one, other in zip(adapted["answers"], whole["answers"], strict=True):
+            assert one["logp"] == pytest.approx(other["logp"], abs=1e-3)
+    plan = run(tmp_path, ("score", "--data", pairs, "--model", model, "--dry-run"))
+    assert "answers: 40" in plan.stdout

@@ -11,15 +11,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from accordant.base.errors import UserError
 from accordant.models import saving
-from accordant.models.adapters import LoraOptions, attach_lora, merge_adapter
+from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.models.identity import weights_identity
 from accordant.models.loading import load_model, load_tokenizer
-from accordant.models.saving import (
-    check_output_folder,
-    export_merged,
-    save_model,
-    saved_bytes,
-)
+from accordant.models.merging import export_merged, merge_adapter
+from accordant.models.saving import check_output_folder, save_model, saved_bytes
 from accordant.models.sources import BASE_RECORD, resolve_source
 from accordant.scoring.installation import install
 from tests.families import CONFIGS, tiny_model
@@ -117,6 +113,40 @@ def test_a_merged_adapter_scores_as_the_adapted_model(tmp_path, family):
     torch.testing.assert_close(logits(whole), expected, atol=1e-4, rtol=1e-4)
     assert not (folder / BASE_RECORD).exists()
     assert type(whole) is type(tiny_model(family))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        LoraOptions(rank=2, target_modules=("lm_head", "q_proj")),
+        LoraOptions(rank=2, target_modules=("embed_tokens",)),
+        LoraOptions(rank=2, target_modules=("q_proj",), modules_to_save=("lm_head",)),
+    ],
+    ids=["head", "embeddings", "whole head"],
+)
+def test_an_adapter_on_tied_embeddings_merges_to_the_model_that_was_trained(tmp_path, options):
+    tokenizer = TOKENIZERS["chatml"]
+    base = save_model(tiny_model("llama-tied-bias"), tokenizer, tmp_path / "base", card=CARD)
+    loaded = load_model(str(base))
+    start = logits(loaded.model)
+    model = attach_lora(loaded.model, options)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and "lora_A" not in name:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    expected = logits(model)
+    assert (expected - start).abs().max() > 0.1
+    save_model(model, tokenizer, tmp_path / "adapter", card=CARD, source=loaded.source)
+    folder = export_merged(str(tmp_path / "adapter"), tmp_path / "whole", card=CARD)
+    whole = AutoModelForCausalLM.from_pretrained(folder)
+    torch.testing.assert_close(logits(whole), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_merge_that_is_another_model_is_refused(monkeypatch):
+    model = shaken_adapter(tiny_model("llama"))
+    monkeypatch.setattr(type(model.base_model), "merge_and_unload", lambda self: self.unload())
+    with pytest.raises(UserError, match="merging changed the model: log-probabilities differ"):
+        merge_adapter(model)
 
 
 def test_merging_rounds_once():

@@ -19,7 +19,7 @@ from accordant.catalogue.registry import list_systems
 from accordant.checks.registry import When, list_checks
 from accordant.cli.objective_text import reference
 from accordant.objectives.registry import list_objectives
-from accordant.runs.settings import AlignConfig, ChatConfig, CheckConfig, EvalConfig
+from accordant.runs.settings import AlignConfig, ChatConfig, CheckConfig, EvalConfig, ScoreConfig
 
 _PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -99,6 +99,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "checks during training": lambda: _checks("during"),
     "checks after training": lambda: _checks("after"),
     "eval options": lambda: options_table(EvalConfig),
+    "score options": lambda: options_table(ScoreConfig),
     "chat options": lambda: options_table(ChatConfig),
     "systems": _systems,
     "objectives": _objectives,

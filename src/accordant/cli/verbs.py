@@ -41,6 +41,14 @@ VERBS = {
     "eval": Verb(
         "Align", "Ask a finished model a suite of questions and count.", "accordant.cli.eval"
     ),
+    "score": Verb(
+        "Align",
+        "Score the answers of feedback exactly as training sees them.",
+        "accordant.cli.score",
+    ),
+    "merge": Verb(
+        "Use", "Merge an adapter into its base model, as an ordinary folder.", "accordant.cli.merge"
+    ),
     "chat": Verb("Use", "Talk to a model in the terminal.", "accordant.cli.chat"),
     "catalogue": Verb(
         "Look",

@@ -16,7 +16,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "attach_lora",
             "base_model_of",
             "is_adapted",
-            "merge_adapter",
             "reference_mode",
             "without_wrappers",
         ),
@@ -25,8 +24,9 @@ __getattr__, __dir__, __all__ = lazy_names(
         "hooks": ("Edit", "LayerSite", "Site", "captured", "decoder_layers", "edited"),
         "identity": ("weights_identity",),
         "loading": ("LoadedModel", "default_device", "load", "load_model", "load_tokenizer"),
+        "merging": ("export_merged", "merge_adapter"),
         "precision": ("arithmetic",),
-        "saving": ("check_output_folder", "export_merged", "save_model"),
+        "saving": ("check_output_folder", "save_model"),
         "settings": (
             "AdapterSettings",
             "HubSettings",

@@ -68,7 +68,7 @@ def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any
         raise UserError(
             "the model carries an adapter already.",
             where="model",
-            mend="Merge it first (merge_adapter), or start from its base model.",
+            mend="Merge it first (`accordant merge`), or start from its base model.",
         )
     targets = options.target_modules
     embeddings: Any = model
@@ -160,27 +160,3 @@ def reference_mode(model: nn.Module) -> Iterator[None]:
         finally:
             for module, training in flags:
                 module.training = training
-
-
-def merge_adapter(model: nn.Module) -> Any:
-    """Add the adapter's update to the weights it sits on: W + (alpha / rank) B A.
-
-    The sum is formed in float32 and rounded once to the type of the weights. The model that is
-    passed in is used up.
-
-    Args:
-        model: a PEFT model; a plain model is returned as it is.
-
-    Returns:
-        a plain transformers model.
-    """
-    import torch
-
-    inner = without_wrappers(model)
-    if not is_adapted(inner):
-        return inner
-    dtype = inner.get_base_model().dtype
-    with quiet_transformers(), torch.no_grad():
-        merged = inner.float().merge_and_unload().to(dtype)
-    merged.requires_grad_(True)
-    return merged

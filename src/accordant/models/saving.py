@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
 from accordant.base.files import whole_folder
-from accordant.models.adapters import is_adapted, merge_adapter, without_wrappers
-from accordant.models.loading import load_model
+from accordant.models.adapters import is_adapted, without_wrappers
 from accordant.models.quiet import quiet_transformers
 from accordant.models.sources import BASE_RECORD, ModelSource
 
@@ -82,33 +81,6 @@ def save_model(
             mend="Free space there or choose another folder; what was there is unchanged.",
         ) from error
     return target
-
-
-def export_merged(
-    adapter: str,
-    folder: str | Path,
-    *,
-    card: str,
-    stop_ids: Sequence[int] = (),
-    overwrite: bool = False,
-) -> Path:
-    """Load an adapter folder, merge it and write a plain model folder.
-
-    Raises:
-        UserError: `adapter` is no adapter folder, or `folder` cannot be written.
-    """
-    check_output_folder(folder, overwrite=overwrite)
-    loaded = load_model(adapter)
-    if loaded.source.kind != "adapter":
-        raise UserError(
-            f"{adapter!r} holds no adapter.",
-            where="model",
-            mend="Name a folder with adapter_config.json.",
-        )
-    model = merge_adapter(loaded.model)
-    return save_model(
-        model, loaded.tokenizer, folder, card=card, stop_ids=stop_ids, overwrite=overwrite
-    )
 
 
 def check_output_folder(folder: str | Path, *, overwrite: bool, bytes_needed: int = 0) -> None:

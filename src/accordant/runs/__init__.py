@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "check_report": ("build_check_report",),
         "eval": ("EvalResults", "plan_eval", "run_eval"),
         "session": ("Session", "open_session"),
-        "settings": ("AlignConfig", "ChatConfig", "CheckConfig", "EvalConfig"),
+        "settings": ("AlignConfig", "ChatConfig", "CheckConfig", "EvalConfig", "ScoreConfig"),
         "sweep.sweep": ("SweepOutcome", "run_sweep"),
     },
 )

@@ -174,7 +174,30 @@ class CheckConfig(
 
 
 class ScoreConfig(SessionSettings, FeedbackSettings):
-    """Settings of scoring the answers of feedback under a model."""
+    """Settings of `accordant score`."""
+
+    reference: str | None = setting(
+        None, "Model to compare with, for implicit rewards and margins.", panel=MODEL
+    )
+    beta: float = setting(
+        0.1, "Factor of the log-ratio in implicit rewards.", panel=EVALUATION, gt=0
+    )
+    reward: str | None = setting(
+        None,
+        "Reward that scores the answers' texts: rule:concise, shorter, path.py:function, or an "
+        "expression of them.",
+        panel=EVALUATION,
+    )
+    output: Path | None = setting(
+        None, "File for the lines.", panel=OUTPUT, default_text="standard output"
+    )
+    overwrite: bool = setting(False, "Replace the file of --output if it exists.", panel=OUTPUT)
+    resume: bool = setting(
+        False, "Go on where an interrupted run with the same settings stood.", panel=OUTPUT
+    )
+    dry_run: bool = setting(
+        False, "Check everything, print the plan and stop before loading weights.", panel=OUTPUT
+    )
 
 
 class ChatConfig(HubSettings, SamplingSettings):
