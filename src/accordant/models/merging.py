@@ -82,7 +82,7 @@ def export_merged(
     path = save_model(
         model, loaded.tokenizer, folder, card=card, stop_ids=stop_ids, overwrite=overwrite
     )
-    _refuse_other_scores(scores, _few_scores(load_model(path).model), f"{path} lost")
+    _refuse_other_scores(scores, _few_scores(load_model(str(path)).model), f"{path} lost")
     return path
 
 

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "check": ("plan_check", "run_check"),
         "check_report": ("build_check_report",),
         "eval": ("EvalResults", "plan_eval", "run_eval"),
+        "score": ("plan_score", "run_score"),
         "session": ("Session", "open_session"),
         "settings": ("AlignConfig", "ChatConfig", "CheckConfig", "EvalConfig", "ScoreConfig"),
         "sweep.sweep": ("SweepOutcome", "run_sweep"),

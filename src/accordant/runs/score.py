@@ -117,7 +117,7 @@ def _score(plan: ScorePlan, chunk: slice, config: ScoreConfig) -> Iterator[dict[
     from accordant.rewards.reward import Answer, score_answers
 
     records, examples = plan.records[chunk], plan.examples[chunk]
-    reference = plan.reference and plan.reference.score(examples)
+    reference = None if plan.reference is None else plan.reference.score(examples)
     scores = AnswerScores(examples, plan.session.score(examples), reference, config.beta)
     readings = [_readings(record) for record in records]
     values = None
@@ -164,7 +164,9 @@ def _readings(record: Record) -> list[tuple[str, Any, Any]]:
     ]
     # A judged answer is read twice: after its judgment, then as it was given.
     if kind_of_record(record).reread is not None:
-        return [(f"{name} after the judgment", *rest) for name, *rest in answers] + answers
+        return [
+            (f"{name} after the judgment", prompt, text) for name, prompt, text in answers
+        ] + answers
     return answers
 
 
