@@ -18,7 +18,8 @@ from transformers import (
 
 from accordant.base.errors import UserError
 from accordant.feedback.records import Message
-from accordant.models.adapters import LoraOptions, attach_lora, merge_adapter
+from accordant.models.adapters import LoraOptions, attach_lora
+from accordant.models.merging import merge_adapter
 from accordant.rewards.expression import find_reward
 from accordant.rewards.model import FILE, RewardModel, load_reward_model, make_reward_model
 from accordant.rewards.reward import Answer, Reward, score_answers

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from accordant.models.adapters import LoraOptions, attach_lora, base_model_of, merge_adapter
+from accordant.models.adapters import LoraOptions, attach_lora, base_model_of
+from accordant.models.merging import merge_adapter
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.rewards.model import make_reward_model
 from accordant.tokens.examples import Example, with_numbers
