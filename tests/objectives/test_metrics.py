@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accordant.objectives.batch import MetricTotals, family_metrics
 from accordant.objectives.inputs import LossOutput, Sequences
 from accordant.objectives.kinds.binary import BinaryScores
 from accordant.objectives.kinds.comparison import PairwiseScores
 from accordant.objectives.kinds.demonstration import DemonstrationScores
 from accordant.objectives.kinds.ranking import ListwiseScores
-from accordant.objectives.metrics import MetricTotals, family_metrics
 from accordant.scoring.scores import from_lists
 
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accordant.objectives.assembly import assemble
-from accordant.objectives.batch import evaluate, loss_totals
-from accordant.objectives.metrics import family_metrics
+from accordant.objectives.batch import evaluate, family_metrics, loss_totals
 from accordant.objectives.registry import Objective, bind_options, is_built_in, list_objectives
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from accordant.base.errors import UserError
-from accordant.objectives.batch import loss_totals
+from accordant.objectives.batch import family_metrics, loss_totals
 from accordant.objectives.feedback import check_sampling
 from accordant.objectives.inputs import Attached
-from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import get_objective, list_objectives, list_reward_losses
 from accordant.objectives.reward_inputs import PairRewards, RatedRewards
 from accordant.objectives.reward_losses.pairs import bt, margin_bt, scaled_bt

@@ -13,10 +13,9 @@ from torch import nn
 from accordant.base.errors import UserError
 from accordant.models.heads import ValueHead
 from accordant.objectives.assembly import assemble
-from accordant.objectives.batch import column_means, evaluate
+from accordant.objectives.batch import column_means, evaluate, family_metrics
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.comparison import PairwiseScores
-from accordant.objectives.metrics import family_metrics
 from accordant.objectives.registry import (
     Objective,
     bind_options,

@@ -16,8 +16,7 @@ from rich.console import Console
 
 from accordant.base.errors import UserError
 from accordant.objectives.assembly import assemble
-from accordant.objectives.batch import evaluate
-from accordant.objectives.metrics import family_metrics
+from accordant.objectives.batch import evaluate, family_metrics
 from accordant.objectives.registry import get_objective, objective, temporary_objectives
 from accordant.scoring.compilation import compiled_layers
 from accordant.scoring.engine import score, score_all

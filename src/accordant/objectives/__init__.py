@@ -12,7 +12,14 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "assembly": ("assemble",),
-        "batch": ("column_means", "column_totals", "evaluate", "loss_totals"),
+        "batch": (
+            "MetricTotals",
+            "column_means",
+            "column_totals",
+            "evaluate",
+            "family_metrics",
+            "loss_totals",
+        ),
         "feedback": ("check_feedback", "check_labels", "check_sampling"),
         "held_out": ("HeldOutLogps",),
         "inputs": ("Attached", "ExtraAnswers", "LossOutput", "Sequences"),
@@ -23,7 +30,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "kinds.demonstration": ("DemonstrationScores",),
         "kinds.judgment": ("JudgmentScores",),
         "kinds.ranking": ("ListwiseScores",),
-        "metrics": ("MetricTotals", "family_metrics"),
         "preparations": (
             "Baselines",
             "DETAILS",

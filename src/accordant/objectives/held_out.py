@@ -83,6 +83,7 @@ def logp_change(
         in_figures: whether the movement stands among the key figures.
     """
     old, new, tokens = paired(before=before, after=after, lengths=lengths)
+    # Paired: each completion against itself, which leaves out how much completions differ.
     moved = new - old
     return LogpChange(
         name=name,
@@ -127,7 +128,8 @@ def histogram_of(
 
 
 def exponential(interval: Interval) -> Interval:
-    """Return the interval of exp(x): monotone, so the ends map to the ends."""
+    """Return the interval of exp(x)."""
+    # Monotone, so the ends of the interval map to the ends.
     ends = np.exp([interval.estimate, interval.low, interval.high]).tolist()
     return Interval(ends[0], ends[1], ends[2], interval.count, interval.level)
 

@@ -36,6 +36,7 @@ class ScoredKind(ABC):
     """
 
     feedback: ClassVar[tuple[str, ...]]
+    # By keyword, so that a kind's own fields need no defaults after it.
     attached: Attached = field(default=Attached(), kw_only=True)
 
     @classmethod

@@ -146,6 +146,7 @@ class objective(Declaration):  # noqa: N801 - a decorator, called like a functio
         # The same function of the same file may come again: a notebook cell or a file re-run.
         if taken is not None and _source(taken.function) != _source(function):
             raise ValueError(f"the name {name!r} is taken by {_source(taken.function)[0]}")
+        # Not `asdict`, which would make dicts of the preparations.
         completed = {
             "name": name,
             "slug": self.slug or name.replace("_", "-"),
@@ -212,6 +213,7 @@ def load_objective_file(path: str | Path) -> tuple[Objective, ...]:
         raise UserError(
             "this is not a Python file.", where=str(path), mend="Give the path of a .py file."
         )
+    # A file that fails half-way registers nothing.
     before = dict(_registered)
     try:
         # Not `__main__`: what a file does only when it is run as a program is not done here.
@@ -219,6 +221,7 @@ def load_objective_file(path: str | Path) -> tuple[Objective, ...]:
     except Exception as error:
         _restore(before)
         frames = traceback.extract_tb(error.__traceback__)
+        # The last line of the file itself: the error may have been raised further down.
         lines = [frame.lineno for frame in frames if frame.filename == str(file)]
         if isinstance(error, SyntaxError):
             lines = [error.lineno]
@@ -258,6 +261,7 @@ def _listed(feedback: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _load_losses() -> None:
+    # When first asked for: the losses' files import the decorator from this one.
     for folder in ("losses", "reward_losses"):
         importlib.import_module(f"accordant.objectives.{folder}")
 
@@ -289,17 +293,3 @@ def _inputs_of(function: Callable[..., Any], kind: str = "") -> type[ScoredKind]
     if not (isinstance(annotation, type) and issubclass(annotation, ScoredKind)):
         raise TypeError("annotate the first parameter with the record of scores it takes")
     return annotation
-
-
-__all__ = [
-    "Beta",
-    "Objective",
-    "bind_options",
-    "get_objective",
-    "is_built_in",
-    "list_objectives",
-    "list_reward_losses",
-    "load_objective_file",
-    "objective",
-    "temporary_objectives",
-]

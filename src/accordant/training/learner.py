@@ -16,9 +16,14 @@ from torch import Tensor
 from accordant.base.errors import UserError
 from accordant.models.heads import ValueHead
 from accordant.objectives.assembly import assemble
-from accordant.objectives.batch import column_totals, evaluate, loss_totals
+from accordant.objectives.batch import (
+    MetricTotals,
+    column_totals,
+    evaluate,
+    family_metrics,
+    loss_totals,
+)
 from accordant.objectives.inputs import LossOutput
-from accordant.objectives.metrics import MetricTotals, family_metrics
 from accordant.objectives.registry import Objective
 from accordant.scoring.engine import Policy, ScoreOptions, device_of, lay_out
 from accordant.scoring.frozen import Frozen

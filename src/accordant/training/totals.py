@@ -10,7 +10,7 @@ import time
 import torch
 from torch import Tensor
 
-from accordant.objectives.metrics import MetricTotals
+from accordant.objectives.batch import MetricTotals
 from accordant.tokens.examples import Example
 from accordant.training.batches import BatchRow
 from accordant.training.processes import gather_objects

@@ -31,8 +31,7 @@ from transformers import (
 
 from accordant.base.errors import UserError
 from accordant.models.heads import ValueHead
-from accordant.objectives.batch import column_means
-from accordant.objectives.metrics import MetricTotals
+from accordant.objectives.batch import MetricTotals, column_means
 from accordant.objectives.registry import Objective
 from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example

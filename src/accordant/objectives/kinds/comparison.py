@@ -50,6 +50,7 @@ class PairwiseScores(ScoredKind):
             yield "rewards/chosen", chosen, ones
             yield "rewards/rejected", rejected, ones
             yield "rewards/margins", chosen - rejected, ones
+            # As in TRL: a tie, such as every pair before the first step, is not a half but wrong.
             yield "rewards/accuracies", (chosen > rejected).to(ones.dtype), ones
         yield "logps/chosen", self.chosen.policy.sum(), ones
         yield "logps/rejected", self.rejected.policy.sum(), ones

@@ -41,6 +41,7 @@ class JudgmentScores(ScoredKind):
     def assemble(cls, scores: Sequences, examples: Sequence[Example]) -> JudgmentScores:
         """Take both readings of every answer, and its verdict."""
         judged, plain = split_pairs(scores, examples)
+        # Losses compare token by token, so a reading that is tokenised otherwise is useless.
         if not judged.policy.lengths.equal(plain.policy.lengths):
             raise ValueError("a judged answer has other tokens with its judgment than without")
         good = judged.policy.lengths.new_tensor(thumbs_of(examples)).bool()

@@ -89,6 +89,7 @@ def _order_metrics(rewards: Tensor, labels: Tensor, present: Tensor) -> Iterator
     `rewards/top_accuracies` of rankings whose highest reward is on a best answer;
     `rewards/rank_correlation` is Kendall's tau over the pairs that are not tied in the data.
     """
+    # Every pair stands once, from its better answer; ties, and the diagonal, never do.
     pair = present.unsqueeze(1) & present.unsqueeze(2)
     ordered = (pair & (labels.unsqueeze(2) > labels.unsqueeze(1))).to(rewards.dtype)
     signs = (rewards.unsqueeze(2) - rewards.unsqueeze(1)).sign()
@@ -131,6 +132,7 @@ def measure_rankings(
         raise ValueError("a ranking needs at least two completions")
     orders = [_order_of(rewards[row], worth[row]) for row in rows]
     ordered = [order for order in orders if order.pairs]
+    # One answer a ranking: those that share the first place would make margins among equals.
     best = np.zeros(len(rewards), bool)
     best[[row[order.best] for row, order in zip(rows, orders, strict=True)]] = True
     gaps = np.array([order.gap for order in orders])
@@ -202,6 +204,7 @@ def _order_of(rewards: Floats, labels: Floats) -> _Order:
     pairs = len(agreement)
     if pairs == 0:
         return _Order(best, gap, 0, np.nan, np.nan, np.nan)
+    # tau-b corrects for ties of either order; pairs tied by the labels are left out above.
     spread = np.sqrt(pairs * np.count_nonzero(given))
     # A constant reward orders nothing, which is a correlation of 0.
     tau = float(agreement.sum() / spread) if spread else 0.0

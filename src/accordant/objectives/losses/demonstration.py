@@ -20,11 +20,11 @@ from accordant.objectives.registry import objective
 def sft(demonstrations: DemonstrationScores) -> LossOutput:
     """Supervised fine-tuning: the mean negative log-probability of an answer's tokens.
 
-    Averaged over all tokens of the global batch, as elsewhere, not over answers: every example's
-    loss is the mean over its own tokens and weighs as many as it has, so that neither packing nor
-    gradient accumulation changes the average.
+    Averaged over all tokens of the global batch, as elsewhere, not over answers.
     """
     policy = demonstrations.completion.policy
+    # A mean that weighs as many as it has tokens, so that neither packing nor gradient
+    # accumulation changes the average over all of them.
     losses = -policy.mean()
     return LossOutput(losses, weights=policy.lengths.to(losses.dtype))
 
@@ -46,10 +46,10 @@ def poft(demonstrations: DemonstrationScores) -> LossOutput:
     demonstrations, which they hold unlikely, are soon passed and then weigh little.
 
     Log-probabilities are averaged over tokens, each model's over its own, so that models with
-    other tokenizers can be compared with; the scores of several baselines are averaged before
-    the sigmoid. Every example weighs the same.
+    other tokenizers can be compared with. Every example weighs the same.
     """
     baselines = demonstrations.attached.row("baseline").unbind(1)
+    # Averaged before the sigmoid, not after.
     mean = sum(baselines[1:], baselines[0]) / len(baselines)
     margins = demonstrations.completion.policy.mean() - mean
     lead = margins.detach()

@@ -32,18 +32,18 @@ def retain_dpo(pairs: PairwiseScores, *, beta: Positive = 2.0) -> LossOutput:
     where policy and reference agree; once the rejected answer is well below the reference's
     probability it is let go, and the chosen one alone is raised.
 
-    Probabilities are per token (geometric mean). For whole answers 1 - p would be 1, and the
-    rejected answer would be let go after a few nats.
-
     Args:
         beta: scale of the log-ratio of the two counts; as in `ln_dpo`, larger than DPO's, since a
             mean over tokens moves less than a sum.
     """
+    # Probabilities per token (geometric means): of whole answers 1 - p would be 1, and the rejected
+    # answer would be let go after a few nats.
     chosen, rejected = pairs.chosen.policy.mean(), pairs.rejected.policy.mean()
     moved_chosen, moved_rejected = (
         side.log_ratio() / side.policy.lengths for side in (pairs.chosen, pairs.rejected)
     )
-    accepted = (rejected - moved_rejected).detach()  # log r_l
+    # log r_l, from what the pairs already have; the reference gets no gradient.
+    accepted = (rejected - moved_rejected).detach()
     refused = log_complement(chosen) + log_complement(rejected)
     fails = log_add(rejected, accepted + refused)
     losses = -log_sigmoid(beta * (moved_chosen + accepted - fails))

@@ -59,6 +59,7 @@ def lipo_lambda(
     gains = 2 ** _labels(rankings, labels)
     # Natural logarithms, as in the paper's code; base 2 would multiply all losses by 0.69.
     discounts = 1 / (1 + _places(grid.detach(), rankings)).log()
+    # Without gradient: the places come from a detached grid and the gains from the data.
     weights = _differences(gains).abs() * _differences(discounts).abs()
     losses = -log_sigmoid(_differences(grid)) * weights
     return LossOutput(_over_pairs(losses, better), scores.detach())
@@ -117,13 +118,13 @@ def lipo_softmax(
 ) -> LossOutput:
     """LiPO's softmax loss (ListNet): the distribution of rewards is drawn to that of the labels.
 
-    Both distributions are a softmax over the answers of a ranking, as in ListNet. It is least at
-    rewards that differ as the labels do, so that, unlike in pairwise losses, no answer is pushed
-    without end.
+    It is least at rewards that differ as the labels do, so that, unlike in pairwise losses, no
+    answer is pushed without end.
     """
     scores, grid, _ = _scores(rankings, beta)
     _, present = to_grid(scores, rankings.ranking)
     absent = -float("inf")
+    # Softmax of labels in [0, 1], as in ListNet: even the best answer's share stays well below 1.
     targets = _labels(rankings, labels).masked_fill(~present, absent).softmax(dim=1)
     logs = grid.masked_fill(~present, absent).log_softmax(dim=1).masked_fill(~present, 0.0)
     return LossOutput(-(targets * logs).sum(dim=1), scores.detach())
@@ -156,6 +157,7 @@ def _labels(rankings: ListwiseScores, labels: str) -> Tensor:
     lowest = rewards.masked_fill(~present, float("inf")).amin(dim=1, keepdim=True)
     above = (rewards - lowest).masked_fill(~present, 0.0)
     highest = above.amax(dim=1, keepdim=True)
+    # A ranking that is tied throughout has no scale: all its labels are 0.
     return above / highest.masked_fill(highest == 0, 1.0)
 
 

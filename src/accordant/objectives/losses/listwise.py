@@ -69,6 +69,7 @@ def pro(
     grid, present = to_grid(scores, rankings.ranking)
     rewards, _ = to_grid(rankings.rewards, rankings.ranking)
     better = better_than(rankings)
+    # The authors' temperatures: T_ki multiplies the worse answer's score, its largest the better's.
     gaps = (rewards.unsqueeze(2) - rewards.unsqueeze(1)).masked_fill(~better, 0.0)
     if temperature == "constant":
         gaps = better.to(grid.dtype)
@@ -107,8 +108,8 @@ def aft(
 
     With rewards of two values, as for right and wrong solutions, this is the paper's boundary form;
     with more it is its ranking form, over all ordered pairs. `threshold` makes two of many. The
-    best answers, all that share the highest reward, are imitated, with equal weight and per token,
-    so a list without any good answer needs a threshold to be left out. An implicit reward is p_i.
+    best answers, all that share the highest reward, are imitated, with equal weight and per token.
+    An implicit reward is p_i.
 
     Args:
         constraint: what keeps worse answers from being pushed away without end.
@@ -124,6 +125,7 @@ def aft(
     better = strictly_above(rewards, present)
     best = present & ~better.any(dim=1)
     if threshold is not None:
+        # In a list without any good answer the best is not good: nothing there is imitated.
         best = best & (rewards > 0)
     imitation = -(grid * best).sum(dim=1) / best.sum(dim=1).clamp(min=1)
     worse = grid.detach() if constraint == "detached" else grid
@@ -159,6 +161,7 @@ def better_than(rankings: ListwiseScores) -> Tensor:
 
 def strictly_above(values: Tensor, present: Tensor) -> Tensor:
     """Find where value i exceeds value j of `[rankings, longest]`, both present; `[.., i, j]`."""
+    # Where a shorter ranking has ended the grid holds zeros, which are no rewards.
     both = present.unsqueeze(1) & present.unsqueeze(2)
     return both & (values.unsqueeze(2) > values.unsqueeze(1))
 

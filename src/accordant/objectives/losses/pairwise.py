@@ -50,6 +50,7 @@ def dpo(pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: Smoothing =
     """
     chosen, rejected = pairs.log_ratios()
     logits = beta * (chosen - rejected)
+    # The cross-entropy with a label that is right with probability 1 - e.
     losses = -(1 - label_smoothing) * log_sigmoid(logits) - label_smoothing * log_sigmoid(-logits)
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
@@ -65,14 +66,13 @@ def ipo(
 ) -> LossOutput:
     """Identity preference optimisation: the margin is drawn to 1 / (2 tau), and not beyond.
 
-    Log-ratios are summed over tokens, as the equation has them. TRL divides each by its answer's
-    length first, after the authors' own practice; `length_normalised` does the same. The same
-    number then draws a mean per token, not a sum, to the target.
+    With `length_normalised` the same tau draws a mean per token, not a sum, to the target.
 
     Args:
         tau: strength of the pull towards the reference; the target margin is 1 / (2 tau) nats.
         length_normalised: divide each log-ratio by its answer's tokens.
     """
+    # Sums over tokens, as the equation has them; TRL takes means, after the authors' own practice.
     chosen, rejected = pairs.log_ratios()
     if length_normalised:
         chosen, rejected = pairs.per_token(chosen, rejected)
@@ -152,6 +152,7 @@ def robust_dpo(
     """
     chosen, rejected = pairs.log_ratios()
     logits, e = beta * (chosen - rejected), label_smoothing
+    # The noise mixes two losses, [1 - e, e; e, 1 - e]; this is a row of that matrix's inverse.
     losses = (-(1 - e) * log_sigmoid(logits) + e * log_sigmoid(-logits)) / (1 - 2 * e)
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
@@ -175,6 +176,7 @@ def exo(pairs: PairwiseScores, *, beta: Beta = 0.1, label_smoothing: Doubt = 0.0
     """
     chosen, rejected = pairs.log_ratios()
     logits = beta * (chosen - rejected)
+    # q log q as sigmoid times log-sigmoid: no logarithm of a q that has become 0.
     right = logits.sigmoid() * (log_sigmoid(logits) - math.log1p(-label_smoothing))
     wrong = (-logits).sigmoid() * (log_sigmoid(-logits) - math.log(label_smoothing))
     return LossOutput(right + wrong, implicit_rewards(chosen, rejected, beta))
@@ -211,6 +213,7 @@ def dove_joint(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     All tokens of prompt and answer are trained but the first, which follows nothing. Where the two
     prompts are the same their terms cancel and it is DPO.
     """
+    # The preparation has put the prompts among the scored tokens: h is already that of exchanges.
     return dpo(pairs, beta=beta)
 
 
@@ -224,11 +227,9 @@ def tdpo(pairs: PairwiseScores, *, beta: Beta = 0.1, alpha: Fraction = 0.5) -> L
     """Token-level DPO: DPO that keeps the rejected answer's divergence near the chosen one's.
 
     This is TDPO2, whose D is the KL from the reference to the policy at every position of the
-    answer, summed. The paper takes it over the whole vocabulary, which needs both models' logits
-    at once; here it is estimated from the answers' own tokens by r - 1 - log r, which needs only
-    log-probabilities, so cached references work. The estimate is never negative and, for answers
-    sampled from the reference, unbiased; for others it is a measure of divergence along the
-    answer.
+    answer, summed. It is estimated from the answers' own tokens by r - 1 - log r, which is never
+    negative and, for answers sampled from the reference, unbiased; for others it is a measure of
+    divergence along the answer.
 
     Args:
         alpha: weight of the difference in divergence; 0 is DPO.
@@ -243,6 +244,8 @@ def tdpo(pairs: PairwiseScores, *, beta: Beta = 0.1, alpha: Fraction = 0.5) -> L
 
 def _divergence(answers: Sequences) -> Tensor:
     """Sum r - 1 - log r over tokens, r = policy / reference, `[n]`: k3 of Schulman (2020)."""
+    # From the answer's tokens alone: the paper's sum over the vocabulary needs both models' logits
+    # at once, which a cached reference does not have.
     ratios = answers.token_log_ratios()
     return answers.policy.sum_tokens(bounded_exp(ratios) - 1 - ratios)
 

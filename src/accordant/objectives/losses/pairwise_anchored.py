@@ -32,6 +32,7 @@ def apo_zero(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     that are better than what the model says itself.
     """
     chosen, rejected = pairs.log_ratios()
+    # 1 - sigmoid(x) = sigmoid(-x), without the cancellation.
     losses = (-beta * chosen).sigmoid() + (beta * rejected).sigmoid()
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
@@ -68,6 +69,7 @@ def sppo(pairs: PairwiseScores, *, beta: Positive = 0.001) -> LossOutput:
         beta: strength of the pull towards the reference; the targets are +-1 / (2 beta) nats.
     """
     chosen, rejected = pairs.log_ratios()
+    # Win rates of 1 and 0 for an estimate by a preference model: the paper's eta (P - 1/2).
     losses = (chosen - 0.5 / beta) ** 2 + (rejected + 0.5 / beta) ** 2
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))
 
@@ -85,6 +87,7 @@ def nca(pairs: PairwiseScores, *, beta: Beta = 0.1) -> LossOutput:
     is `nca_pair`.
     """
     chosen, rejected = pairs.log_ratios()
+    # Each answer stands as a noise sample too, which bounds the chosen one's reward.
     losses = -log_sigmoid(beta * chosen)
     losses = losses - 0.5 * (log_sigmoid(-beta * chosen) + log_sigmoid(-beta * rejected))
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta))

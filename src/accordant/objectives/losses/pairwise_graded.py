@@ -30,10 +30,8 @@ def irepo(pairs: PairwiseScores, *, beta: Beta = 0.1, smoothing: Positive = 1.0)
     """Regression on soft preferences: the margin of implicit rewards becomes the votes' log-odds.
 
     The share of people who preferred the chosen answer is smoothed, since one voice would ask for
-    an infinite margin; a pair without votes counts as one vote for its choice. The published scale
-    is (m - logit p / beta)^2; this is beta^2 times that, so that beta does not change the size of
-    a step. Train in rounds, each with answers of the policy of the round before, which becomes the
-    reference.
+    an infinite margin; a pair without votes counts as one vote for its choice. Train in rounds,
+    each with answers of the policy of the round before, which becomes the reference.
 
     Args:
         smoothing: votes added to each side (Laplace); larger trusts few votes less.
@@ -41,10 +39,12 @@ def irepo(pairs: PairwiseScores, *, beta: Beta = 0.1, smoothing: Positive = 1.0)
     chosen, rejected = pairs.log_ratios()
     votes = pairs.attached.numbers.get("votes")
     if votes is None:
+        # No pair of the batch has votes: one for the choice, log((1 + s) / s).
         target = chosen.new_tensor(math.log1p(1 / smoothing)).expand_as(chosen)
     else:
         shares = (votes + smoothing).log()
         target = shares[:, 0] - shares[:, 1]
+    # beta^2 times the published (m - logit p / beta)^2: beta does not change the size of a step.
     losses = (beta * (chosen - rejected) - target) ** 2
     metrics = {"target": target.detach()}
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)
@@ -75,8 +75,10 @@ def mm_dpo(
         rate: how fast it grows with the gap, per unit of the scores.
     """
     chosen, rejected = pairs.log_ratios()
+    # A pair rated the other way round keeps beta, rather than one below it.
     gaps = pairs.attached.number("reward_gap").clamp(min=0)
     scaled = beta * (1 - weight * (-rate * gaps).expm1())
+    # The scale carries no gradient, as gaps are data; rewards are reported at it.
     losses = -log_sigmoid(scaled * (chosen - rejected))
     metrics = {"beta": scaled.detach()}
     return LossOutput(losses, implicit_rewards(chosen, rejected, scaled), metrics)

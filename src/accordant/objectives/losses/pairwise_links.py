@@ -27,9 +27,10 @@ Link = Literal["logistic", "exponential", "truncated_quadratic", "squared", "hin
 Divergence = Literal["js_divergence", "reverse_kl", "forward_kl", "alpha_divergence"]
 Order = Annotated[float, Field(gt=0.0, le=1.0)]
 
+# Their slopes at 0 differ, so that the same beta is not comparable across links.
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "logistic": lambda z: -log_sigmoid(z),
-    "exponential": lambda z: bounded_exp(-z),
+    "exponential": lambda z: bounded_exp(-z),  # a line beyond exp(30), whose gradient is finite
     "truncated_quadratic": lambda z: (1 - z).clamp(min=0) ** 2,
     "squared": lambda z: (1 - z) ** 2,
     "hinge": lambda z: (1 - z).clamp(min=0),
@@ -39,6 +40,7 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 # f'(u) as a function of log u, without constants (they cancel between the two answers).
 DERIVATIVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "reverse_kl": lambda h, _: h,
+    # As the limit of the last at alpha = 1; powers of u are lines beyond exp(30).
     "forward_kl": lambda h, _: 1 - bounded_exp(-h),
     "js_divergence": lambda h, _: math.log(2) + log_sigmoid(h),
     "alpha_divergence": lambda h, alpha: (1 - bounded_exp(-alpha * h)) / alpha,
@@ -57,8 +59,7 @@ def gpo(pairs: PairwiseScores, *, link: Link = "logistic", beta: Beta = 0.1) -> 
 
     In the order of the formula the links are logistic (DPO), exponential, truncated_quadratic,
     squared (beta^2 times IPO at tau = beta / 2), hinge (SLiC with a reference) and savage, which is
-    bounded: pairs that are badly misordered lose their influence. The exponential is continued
-    along its tangent beyond exp(30).
+    bounded: pairs that are badly misordered lose their influence.
 
     Args:
         link: which function of the scaled margin is minimised.
@@ -104,6 +105,7 @@ def discopo(pairs: PairwiseScores, *, beta: Beta = 0.1, tau: Positive = 0.05) ->
     """
     chosen, rejected = pairs.log_ratios()
     logits = beta * (chosen - rejected)
+    # 1 - g, the switch, as a sigmoid of its own: exact where g is 1 to the last bit.
     logistic = -log_sigmoid(logits) * (-logits / tau).sigmoid()
     # One exponent: exp(-z) alone overflows where the switch has long closed.
     exponential = bounded_exp(log_sigmoid(logits / tau) - logits)
@@ -128,13 +130,13 @@ def f_dpo(
 
     The implicit reward of an answer is beta f'(u), where f generates the divergence that holds the
     policy to the reference. reverse_kl is DPO. The alpha-divergence lies between: towards 0 it is
-    the reverse KL, at 1 the forward KL. TRL's coefficient is 1 - alpha. Powers of u are
-    continued along their tangent beyond exp(30).
+    the reverse KL, at 1 the forward KL. TRL's coefficient is 1 - alpha.
 
     Args:
         divergence: which divergence; the names are TRL's.
         alpha: order of the alpha-divergence; without effect on the others.
     """
+    # At the optimum f'(u) = (r - l) / beta, with an l of the prompt that cancels between answers.
     derivative = DERIVATIVES[divergence]
     chosen = derivative(pairs.chosen.log_ratio(), alpha)
     rejected = derivative(pairs.rejected.log_ratio(), alpha)

@@ -49,14 +49,13 @@ def simpo(pairs: PairwiseScores, *, beta: Positive = 2.0, gamma: NonNegative = 1
 def orpo(pairs: PairwiseScores, *, beta: NonNegative = 0.1) -> LossOutput:
     """Odds-ratio preference optimisation: fine-tuning on the chosen answer plus the odds ratio.
 
-    The first term is the mean over the chosen answer's tokens. TRL takes it over prompt and
-    answer, averaged over all tokens of the batch; its odds-ratio term is the same as here.
-
     Args:
         beta: weight of the odds-ratio term, the paper's lambda.
     """
     chosen, rejected = pairs.chosen.policy.mean(), pairs.rejected.policy.mean()
+    # Odds of means per token: of whole answers 1 - p would be 1 to the last bit.
     log_odds = _log_odds(chosen) - _log_odds(rejected)
+    # TRL's first term is over prompt and answer, averaged over all tokens of the batch.
     losses = -chosen - beta * log_sigmoid(log_odds)
     metrics = {"nll/chosen": -chosen.detach(), "log_odds": log_odds.detach()}
     return LossOutput(losses, implicit_rewards(chosen, rejected, beta), metrics)
@@ -112,6 +111,7 @@ def slic(
         sft_weight: weight of the chosen answer's negative log-likelihood, summed over tokens.
     """
     chosen, rejected = pairs.chosen.policy.sum(), pairs.rejected.policy.sum()
+    # Sums, as the paper has sequence log-likelihoods; a pair beyond delta trains the anchor alone.
     losses = (delta - chosen + rejected).clamp(min=0) - sft_weight * chosen
     metrics = {"nll/chosen": -pairs.chosen.policy.mean().detach()}
     return LossOutput(losses, implicit_rewards(chosen, rejected, 1.0), metrics)
@@ -130,8 +130,7 @@ def mapo(pairs: PairwiseScores, *, beta: NonNegative = 0.1, scale: Positive = 10
     The loss of diffusion models with the error of an image replaced by an answer's negative
     log-likelihood per token, e. phi falls from 1 where every token is certain to 0, so answers the
     model finds impossible stop counting. beta stands outside the sigmoid: without it this is
-    fine-tuning on the chosen answer. The scale of diffusion is its 1000 steps; for text, whose e
-    is around 1 and not around 0.001, 10 is our choice.
+    fine-tuning on the chosen answer.
 
     Args:
         beta: weight of the margin.
@@ -139,6 +138,8 @@ def mapo(pairs: PairwiseScores, *, beta: NonNegative = 0.1, scale: Positive = 10
     """
     chosen, rejected = -pairs.chosen.policy.mean(), -pairs.rejected.policy.mean()
     good, bad = bose(chosen), bose(rejected)
+    # The scale of diffusion is its 1000 steps; for text, whose e is around 1 and not around 0.001,
+    # 10 is our choice.
     losses = chosen - beta * log_sigmoid(scale * (good - bad))
     metrics = {"nll/chosen": chosen.detach()}
     return LossOutput(losses, implicit_rewards(good, bad, scale), metrics)

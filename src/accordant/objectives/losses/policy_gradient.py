@@ -70,8 +70,9 @@ class Divergence:
     slope: Callable[[Tensor], Tensor]
 
 
-# Another f-divergence is another entry, and another word in `f_dpg`'s option.
-DIVERGENCES: Mapping[str, Divergence] = {
+Name = Literal["reverse_kl", "forward_kl", "total_variation", "jensen_shannon"]
+
+DIVERGENCES: Mapping[Name, Divergence] = {
     # f(t) = t log t: KL(pi || p).
     "reverse_kl": Divergence(lambda u: u, lambda u: u + 1),
     # f(t) = -log t: KL(p || pi).
@@ -97,9 +98,7 @@ DIVERGENCES: Mapping[str, Divergence] = {
 def f_dpg(
     rankings: ListwiseScores,
     *,
-    divergence: Literal[
-        "reverse_kl", "forward_kl", "total_variation", "jensen_shannon"
-    ] = "jensen_shannon",
+    divergence: Name = "jensen_shannon",
     target: Literal["posterior", "log_probability"] = "posterior",
     beta: Positive = 0.1,
     normalise: bool = True,
@@ -142,6 +141,7 @@ def f_dpg(
         # log Z, from the mean of p Z / pi over the prompt's own samples.
         inverse = (-log_t).masked_fill(~present, -float("inf"))
         log_t = log_t + inverse.logsumexp(dim=1, keepdim=True) - counts.log()
+    # exp(-log t) of one sample the target loves would otherwise be the whole step.
     log_t = log_t.clamp(-clip, clip)
     chosen = DIVERGENCES[divergence]
     estimates, slopes = (
