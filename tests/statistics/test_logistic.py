@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from accordant.statistics.logistic import (
+    draw_sparse_weights,
     draw_weights,
     fit_grouped,
     fit_logistic,
@@ -202,3 +203,33 @@ def test_what_does_not_fit_is_refused() -> None:
         fit_logistic(np.ones((3, 2)), np.array([0.0, 1.0, 2.0]))
     with pytest.raises(ValueError, match="negative"):
         fit_logistic(np.ones((1, 1)), np.ones(1), [-1.0])
+
+
+def test_draws_under_the_published_prior_have_the_moments_of_quadrature() -> None:
+    """Laplace(0, 0.1) on columns as they are is the posterior that the authors draw from."""
+    x = rows(3, 60, 2)
+    y = labels(3, x, np.array([0.8, 0.0]))
+    axis = np.linspace(-1.2, 1.8, 401)
+    first, second = np.meshgrid(axis, axis, indexing="ij")
+    margins = first[..., None] * x[:, 0] + second[..., None] * x[:, 1]
+    density = (y * margins - np.logaddexp(0, margins)).sum(-1)
+    density -= (np.abs(first) + np.abs(second)) / 0.1
+    mass = np.exp(density - density.max())
+    mass /= mass.sum()
+    drawn = draw_sparse_weights(x, y, scale=0.1, draws=20_000, seed=0)
+    for column, grid in enumerate((first, second)):
+        mean = float((mass * grid).sum())
+        spread = float(np.sqrt((mass * (grid - mean) ** 2).sum()))
+        assert drawn[:, column].mean() == pytest.approx(mean, abs=0.01)
+        assert drawn[:, column].std() == pytest.approx(spread, rel=0.06)
+    # The prior pulls a weight of 0.8 far in on 60 rows, and alone has its own deviation.
+    alone = draw_sparse_weights(np.zeros((5, 1)), np.ones(5), scale=0.1, draws=20_000)
+    assert alone.std() == pytest.approx(0.1 * 2**0.5, rel=0.06)
+
+
+def test_swapping_the_two_things_negates_nothing_but_the_row() -> None:
+    x = rows(4, 80, 3)
+    y = labels(4, x, np.array([0.5, -0.5, 0.0]))
+    turned = np.where(np.arange(80) % 2, -1.0, 1.0)
+    swapped = draw_sparse_weights(x * turned[:, None], np.where(turned < 0, 1 - y, y))
+    np.testing.assert_allclose(swapped, draw_sparse_weights(x, y), atol=1e-12)

@@ -17,13 +17,21 @@ import numpy as np
 from accordant.statistics.corrections import holm
 from accordant.statistics.estimates import wilson_interval
 from accordant.statistics.interval import Interval
-from accordant.statistics.logistic import Weights, draw_weights, fit_logistic, probability_draws
+from accordant.statistics.logistic import (
+    Weights,
+    draw_sparse_weights,
+    draw_weights,
+    fit_logistic,
+    probability_draws,
+    sigmoid,
+)
 
 if TYPE_CHECKING:
     from accordant.statistics.arrays import Flags, Floats, Integers
 
 ALIKE = 0.95  # correlation from which on two properties cannot be told apart
 FOLDS = 5
+FOLD_DRAWS = 500  # only the sign of their mean counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +76,22 @@ def unit_weights(units: Integers) -> Floats:
     return np.asarray(1.0 / counts[place])
 
 
-def fit_side(signs: Floats, preferred: Floats, weights: Floats, *, exact: bool) -> Side:
+def fit_side(
+    signs: Floats, preferred: Floats, weights: Floats, *, scale: float | None, exact: bool = True
+) -> Side:
     """Fit one who prefers.
 
     Args:
         signs: -1, 0 or 1, `[n, k]`.
         preferred: 1 where the first thing of a row is preferred, 0 where the other is, `[n]`.
         weights: of the rows, `[n]`.
-        exact: whether probabilities come from draws of the posterior, not from its Laplace
-            approximation.
+        scale: of the Laplace prior of signs as they are; the Normal(0, 1) of signs divided by their
+            root mean square when None.
+        exact: whether probabilities under the Normal come from draws of the posterior, not from its
+            Laplace approximation.
     """
+    if scale is not None:
+        return _sparse_side(signs, preferred, weights, scale)
     fitted = fit_logistic(signs, preferred, weights)
     tails = [2 * NormalDist().cdf(-abs(z)) for z in fitted.mean / fitted.deviations]
     if exact:
@@ -86,14 +100,38 @@ def fit_side(signs: Floats, preferred: Floats, weights: Floats, *, exact: bool) 
     return Side(fitted, fitted.probabilities(), holm(tails))
 
 
-def unseen_accuracy(signs: Floats, weights: Floats, units: Integers) -> Interval:
+def _sparse_side(signs: Floats, preferred: Floats, weights: Floats, scale: float) -> Side:
+    drawn = draw_sparse_weights(signs, preferred, weights, scale=scale)
+    mean = drawn.mean(0)
+    # The published probability is that of the mean weight; its ends are those of the draws.
+    probabilities = tuple(
+        Interval(float(estimate), interval.low, interval.high, interval.count)
+        for estimate, interval in zip(
+            sigmoid(mean), probability_draws(drawn, len(signs)), strict=True
+        )
+    )
+    above = (drawn > 0).mean(0)
+    # A tail without a draw is not 0: it is less than one draw in all.
+    tails = 2 * np.maximum(np.minimum(above, 1 - above), 0.5 / len(drawn))
+    covariance = np.atleast_2d(np.cov(drawn.T))
+    posterior = Weights(mean, covariance, float("nan"), len(signs))
+    return Side(posterior, probabilities, holm(tails.tolist()))
+
+
+def unseen_accuracy(
+    signs: Floats, weights: Floats, units: Integers, *, scale: float | None
+) -> Interval:
     """Return the share of units whose preference the rest of the data tells right, ties half."""
     # By unit: pairs of one ranking on both sides would tell each other.
     right, folds = 0.0, units % FOLDS
     for fold in range(FOLDS):
         out = folds == fold
-        fitted = fit_logistic(signs[~out], np.ones(int((~out).sum())), weights[~out])
-        right += float(weights[out] @ (0.5 * (1 + np.sign(signs[out] @ fitted.mean))))
+        rest, ones, counts = signs[~out], np.ones(int((~out).sum())), weights[~out]
+        if scale is None:
+            mean = fit_logistic(rest, ones, counts).mean
+        else:
+            mean = draw_sparse_weights(rest, ones, counts, scale=scale, draws=FOLD_DRAWS).mean(0)
+        right += float(weights[out] @ (0.5 * (1 + np.sign(signs[out] @ mean))))
     count = len(np.unique(units))
     # Weights of a unit's rows sum to 1, but for rounding.
     return wilson_interval(min(right, count), count)

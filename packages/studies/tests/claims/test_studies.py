@@ -124,6 +124,7 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
     "preference-dissection": (
         {"REPEATS": 2, "PAIRS": 300, "FEW": 60, "EACH": 60, "DRAWS": 200, "MANY_DRAWS": 200},
         {preference_dissection.WHOLE, preference_dissection.GROUPS, preference_dissection.SMALL}
+        | {preference_dissection.SPARSE}
         | {preference_dissection.APART.format(n) for n in (60, 300)},
     ),
     "pro": (

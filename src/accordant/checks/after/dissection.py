@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from accordant.base.options import Count
+from accordant.base.options import Count, Positive
 from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.property_differences import (
@@ -107,7 +108,7 @@ class _Dissected:
     paper="arXiv:2402.11296 Dissecting Human and LLM Preferences",
     scale=Scale(
         "one half says nothing; raised where the posterior leaves it out at 5 % over all "
-        "properties (Holm 1979). Model and prior as in Li et al. 2024, weights standardised",
+        "properties (Holm 1979). Model, prior and exact sampling as in Li et al. 2024",
         threshold=0.5,
     ),
     shown=(50, "pairs to list at most, those the properties speak against most."),
@@ -118,6 +119,8 @@ def dissection(
     *,
     least: Count = 20,
     by: Literal["auto", "file", "prompt", "none"] = "auto",
+    prior: Literal["laplace", "normal"] = "laplace",
+    scale: Positive = 0.1,
     exact: bool = False,
 ) -> Outcome:
     """How probable an answer is to be preferred for one property when nothing else differs.
@@ -125,20 +128,26 @@ def dissection(
     Every pair becomes a row of -1, 0 and 1: which answer has more of each property. A Bayesian
     logistic regression without an intercept tells the preferred answer from it, and sigmoid(w_j) is
     the probability of preferring the answer with more of property j when only this differs, with a
-    95 % interval. The same is fitted to the model's own preferences. Scenarios share a mean and
-    differ from it as far as the data ask for (partial pooling). The pairs of a ranking count as one
-    together. Only what is measured can be told apart: a property may stand for another that is not.
+    95 % interval. The same is fitted to the model's own preferences. Scenarios are fitted apart, as
+    published; under the Normal prior they share a mean and differ from it as far as the data ask
+    for (partial pooling). The pairs of a ranking count as one together. Only what is measured can
+    be told apart: a property may stand for another that is not.
 
     Args:
         least: records that must differ in a property for it to be in the regression.
         by: what makes a scenario: the file a record was read from, the length of its prompt in
             three classes, or none; auto takes the file where there are a few.
-        exact: whether probabilities come from draws of the posterior and not from its Laplace
-            approximation; slow on large data. The two differ by a few points where few pairs do.
+        prior: of the weights: the published Laplace prior, under which the posterior is drawn
+            from, or Normal(0, 1) of properties divided by their root mean square.
+        scale: of the Laplace prior; smaller keeps probabilities nearer to one half.
+        exact: whether probabilities under the Normal prior come from draws of the posterior and not
+            from its Laplace approximation; slow on large data. The two differ by a few points where
+            few pairs do.
     """
     kept, left_out = _columns(differences, least)
     groups = scenarios_of(inputs.feedback.records, differences, by)
-    dissected = _dissect(differences, kept, left_out, groups, exact)
+    prior_scale = scale if prior == "laplace" else None
+    dissected = _dissect(differences, kept, left_out, groups, prior_scale, exact)
     order, people = dissected.order, dissected.people
     return Outcome(
         "probability of preferring the answer with more when only this differs: "
@@ -191,9 +200,11 @@ def _dissect(
     kept: list[int],
     left_out: tuple[str, ...],
     groups: tuple[tuple[str, ...], Integers] | None,
+    scale: float | None,
     exact: bool,
 ) -> _Dissected:
     """Fit the regression to the labels, to the model's preferences, and by scenario."""
+    fit = partial(fit_side, scale=scale, exact=exact)
     x, weights = differences.signs[:, kept], unit_weights(differences.records)
     ones, model = np.ones(len(x)), None
     gaps = np.zeros(len(x)) if differences.gaps is None else np.nan_to_num(differences.gaps)
@@ -201,16 +212,20 @@ def _dissect(
     prefers = gaps != 0
     if prefers.any():
         chosen = (gaps[prefers] > 0).astype(float)
-        model = fit_side(x[prefers], chosen, weights[prefers], exact=exact)
+        model = fit(x[prefers], chosen, weights[prefers])
     scenarios: Probabilities = {}
-    if groups is not None:
+    if groups is not None and scale is None:
         fits = zip(groups[0], fit_grouped(x, ones, groups[1], weights).groups, strict=True)
         scenarios = {name: group.probabilities() for name, group in fits}
+    elif groups is not None:
+        members = [groups[1] == number for number in range(len(groups[0]))]
+        apart = [fit(x[rows], ones[rows], weights[rows]).probabilities for rows in members]
+        scenarios = dict(zip(groups[0], apart, strict=True))
     return _Dissected(
         tuple(differences.names[place] for place in kept),
-        fit_side(x, ones, weights, exact=exact),
+        fit(x, ones, weights),
         model,
-        unseen_accuracy(x, weights, differences.records),
+        unseen_accuracy(x, weights, differences.records, scale=scale),
         scenarios,
         left_out,
     )
