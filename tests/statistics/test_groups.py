@@ -16,6 +16,7 @@ from accordant.statistics.groups import (
     GroupDifference,
     agree_with_groups,
     compare_groups,
+    correct_together,
 )
 
 
@@ -220,3 +221,34 @@ def test_more_comparisons_widen_every_interval() -> None:
     (same,) = [one for one in three if {one.first, one.second} == {"a", "b"}]
     assert alone.number.estimate == same.number.estimate
     assert alone.number.high < same.number.high
+
+
+def test_r_and_its_correction_are_those_of_the_authors_code() -> None:
+    """Rounded group means, then p times the groups of all axes (Santy et al., nlpositionality)."""
+    draw = np.random.default_rng(0)
+    items = np.repeat(np.arange(60), 12)
+    annotators = np.tile(np.arange(12), 60)
+    label = draw.integers(-1, 2, 60).astype(float)
+    values = np.clip(label[items] + draw.integers(-1, 2, len(items)), -1, 1).astype(float)
+    ratings = Ratings(items, annotators, values)
+    axes = [["a", "b"] * 6, ["young"] * 6 + ["old"] * 6]
+    sizes = {"annotators": 2, "items": 10, "resamples": 20}
+    found = correct_together(
+        [
+            agreement
+            for groups in axes
+            for agreement in agree_with_groups(
+                ratings, groups, {"label": label}, rounded=True, **sizes
+            )
+        ]
+    )
+    assert len(found) == 4
+    slow = []
+    for groups in axes:
+        for name in sorted(set(groups)):
+            own = np.array([groups[person] == name for person in annotators])
+            means = [round(float(values[own & (items == item)].mean())) for item in range(60)]
+            slow.append(pearsonr(means, label))
+    for agreement, (r, p) in zip(found, slow, strict=True):
+        assert agreement.r.estimate == pytest.approx(r)
+        assert agreement.corrected == pytest.approx(min(1.0, 4 * p))

@@ -51,6 +51,7 @@ class RatingTable:
         values: `[n]`.
         counts: ratings of every item, `[m]`.
         people: annotators.
+        centre: what was taken off `values`.
     """
 
     pool: Integers
@@ -59,6 +60,7 @@ class RatingTable:
     values: Floats
     counts: Floats
     people: int
+    centre: float = 0.0
 
 
 def table_of(
@@ -72,8 +74,9 @@ def table_of(
     people, annotators = np.unique(ratings.annotators[rows], return_inverse=True)
     values = ratings.values[rows]
     # Squares of numbers far from 0 would lose digits; r does not depend on the centre.
-    centred = values - values.mean() if len(values) else values
-    return RatingTable(pool, items, annotators, centred, counts.astype(np.float64), len(people))
+    centre = float(values.mean()) if len(values) else 0.0
+    numbers = counts.astype(np.float64)
+    return RatingTable(pool, items, annotators, values - centre, numbers, len(people), centre)
 
 
 def shared_tables(

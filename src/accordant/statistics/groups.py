@@ -4,17 +4,17 @@ Knows arrays of ratings, who gave them and which group they belong to. Knows not
 what was rated, or of what a group is. float64 throughout.
 
 The measure is that of Santy et al. 2023 (NLPositionality): r between a group's mean rating of every
-item and the item's label or a model's prediction. Means of few ratings are noisy, which pulls r
-towards 0; so a small group seems to agree less. A group's table r is reported as it is, with its
-size. Two groups are compared on the items that both rated and as if both had given as many ratings
-of each (`compare_groups`).
+item, rounded, and the item's label or a model's prediction. Means of few ratings are noisy, which
+pulls r towards 0; so a small group seems to agree less. A group's table r is reported as it is,
+with its size. Two groups are compared on the items that both rated and as if both had given as many
+ratings of each (`compare_groups`): that test is not theirs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,7 @@ def agree_with_groups(
     *,
     annotators: int = ANNOTATORS,
     items: int = ITEMS,
+    rounded: bool = False,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> tuple[GroupAgreement, ...]:
@@ -99,7 +100,8 @@ def agree_with_groups(
 
     r = corr_i(mean rating of item i by the group, number of item i), every item weighing the same;
     p is scipy's `pearsonr`. All tests of the axis, groups times numbers, are corrected for
-    together; groups that are too small are no tests. The interval is tanh(artanh r +- t s), with s
+    together (`correct_together` takes those of several); groups that are too small are no tests.
+    The interval is tanh(artanh r +- t s), with s
     from `standard_error`; t has one degree of freedom less than there are annotators or items,
     whichever are fewer.
 
@@ -109,6 +111,8 @@ def agree_with_groups(
         targets: by name, a number of every item, `[items]`; NaN where there is none.
         annotators: a group needs so many.
         items: and has to have rated so many.
+        rounded: whether means are rounded to whole numbers before r, as in the authors' code; the
+            interval keeps the width that unrounded means have.
         resamples: bootstrap samples of each of the three variances.
         seed: of the bootstrap.
 
@@ -124,9 +128,27 @@ def agree_with_groups(
     least = annotators, max(items, 3)
     tested = [key for key, table in tables.items() if _is_tested(table, targets[key[1]], least)]
     return tuple(
-        _agreement(table, *key, targets[key[1]], len(tested) * (key in tested), (resamples, seed))
+        _agreement(
+            table,
+            *key,
+            targets[key[1]],
+            len(tested) * (key in tested),
+            (resamples, seed),
+            rounded=rounded,
+        )
         for key, table in tables.items()
     )
+
+
+def correct_together(agreements: Sequence[GroupAgreement]) -> list[GroupAgreement]:
+    """Correct for all tests of several axes at once, as the authors do for eight of them."""
+    tests = sum(agreement.tested for agreement in agreements)
+    return [
+        replace(agreement, corrected=bonferroni(agreement.p, tests))
+        if agreement.tested
+        else agreement
+        for agreement in agreements
+    ]
 
 
 def compare_groups(
@@ -183,6 +205,8 @@ def _agreement(
     values: Floats,
     tests: int,
     drawing: tuple[int, int],
+    *,
+    rounded: bool,
 ) -> GroupAgreement:
     """Measure one group's agreement, tested as one of so many; not at all as one of none."""
     from scipy.stats import pearsonr
@@ -192,7 +216,13 @@ def _agreement(
         unknown, p = Interval.unknown(size), math.nan
         return GroupAgreement(group, target, unknown, p, p, table.people, ratings, tested=False)
     numbers, nothing = values[table.pool], np.zeros(size)
-    r, p = map(float, pearsonr(item_means(table), numbers))
+    means = item_means(table)
+    # Half to even, as Python's round; sums may leave a half a bit beside itself. Means that all
+    # round alike have no r: they stay as they are.
+    whole = np.rint((means + table.centre).round(9))
+    if rounded and np.ptp(whole) > 0:
+        means = whole
+    r, p = map(float, pearsonr(means, numbers))
 
     def statistic(weights: Sequence[Floats]) -> Floats:
         drawn = weighted_r(table, weights[0], numbers, nothing)

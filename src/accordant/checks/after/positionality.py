@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import Field
 
 from accordant.checks.annotations import Annotations, read_annotations
@@ -15,7 +16,7 @@ from accordant.checks.inputs import CheckInputs, NotApplicableError
 from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Series
-from accordant.statistics.groups import agree_with_groups, compare_groups
+from accordant.statistics.groups import agree_with_groups, compare_groups, correct_together
 from accordant.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ ANNOTATIONS = Pass("annotations", _read)
     paper="arXiv:2306.01943 NLPositionality: Characterizing Design Biases of Datasets and Models",
     scale=Scale(
         "no difference; each comparison's interval is widened by the number of comparisons of its "
-        "property (Bonferroni, as in Santy et al. 2023)",
+        "property (Bonferroni). The comparison is accordant's own: Santy et al. 2023 report each "
+        "group's r, starred where its p, corrected over all groups of all properties, is under "
+        "0.001",
         threshold=0.0,
     ),
     shown=(50, "groups to list at most."),
@@ -72,25 +75,35 @@ def positionality(
     *,
     min_annotators: People = 10,
     min_items: Items = 30,
+    rounded: bool = True,
 ) -> Outcome:
     """Groups of people whose ratings agree most and least with the labels or predictions.
 
     For every group of every property of the annotators: Pearson's r between the group's mean rating
-    of an item and the item's label or prediction, its two-sided p times the number of tests of the
-    property (Bonferroni), and an interval that counts what other annotators and other items would
-    change. Raised where the interval of the difference between two groups of one property excludes
-    0. Two groups are compared on the items both rated and at equal numbers of ratings per item, as
-    means of few ratings agree less with anything.
+    of an item, rounded, and the item's label or prediction, its two-sided p times the number of
+    tests of all properties (Bonferroni), and an interval that counts what other annotators and
+    other items would change. Raised where the interval of the difference between two groups of one
+    property excludes 0. Two groups are compared on the items both rated and at equal numbers of
+    ratings per item, as means of few ratings agree less with anything.
 
     Args:
         min_annotators: people a group needs to be tested.
         min_items: items it has to have rated.
+        rounded: whether means are rounded to whole numbers for r, as published; means of ratings
+            that are no whole numbers themselves are not.
     """
     arguments = {"annotators": min_annotators, "items": min_items, "seed": inputs.seed}
-    agreements = [
+    whole = rounded and bool((table.ratings.values == np.rint(table.ratings.values)).all())
+    by_axis = [
         (axis, agreement)
         for axis, groups in table.axes.items()
-        for agreement in agree_with_groups(table.ratings, groups, table.targets, **arguments)
+        for agreement in agree_with_groups(
+            table.ratings, groups, table.targets, rounded=whole, **arguments
+        )
+    ]
+    corrected = correct_together([agreement for _, agreement in by_axis])
+    agreements = [
+        (axis, agreement) for (axis, _), agreement in zip(by_axis, corrected, strict=True)
     ]
     compared = [
         (axis, difference)

@@ -193,7 +193,7 @@ def _covered(intervals: tuple[Interval, ...], planted: Floats) -> float:
 
 def _sparse(draw: np.random.Generator, seed: int) -> dict[str, float]:
     """Plant weights from the published prior, of columns as they are, and draw the posterior."""
-    planted = draw.laplace(0, SCALE, _signs().shape[1])
+    planted = np.asarray(draw.laplace(0, SCALE, _signs().shape[1]))
     rows = _draw_rows(draw, FEW)
     drawn = draw_sparse_weights(
         rows, _prefer(draw, rows, planted), scale=SCALE, draws=DRAWS, seed=seed
