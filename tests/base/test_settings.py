@@ -55,6 +55,11 @@ def test_an_option_adds_to_a_mapping_of_the_file(tmp_path: Path) -> None:
     assert run.options == {"beta": 0.2, "smooth": True, "name": "x=y"}
 
 
+def test_an_option_adds_to_what_a_file_leaves_empty(tmp_path: Path) -> None:
+    file = write(tmp_path, "options:\n")
+    assert load_settings(Run, config_file=file, options={"options": ["a=1"]}).options == {"a": 1}
+
+
 def test_dotted_assignments_reach_the_entries_of_mappings(tmp_path: Path) -> None:
     file = write(tmp_path, "options:\n  smooth: true\n")
     run = load_settings(Run, config_file=file, assignments=["options.beta=1e-3"])

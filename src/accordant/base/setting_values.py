@@ -40,23 +40,25 @@ def load_settings(
         UserError: unreadable file, unknown key, wrong type, a key given twice, a missing value;
             names the file and line or the option, what was found and what was expected.
     """
-    given = _Given(model)
+    flags = {option.name: option for option in options_of(model)}
+    given: list[tuple[int, str, Key, Any]] = []
     if config_file is not None:
         file = read_yaml(config_file)
         for key, value in _leaves(file.values):
-            where = f"{config_file}, line {file.lines.get(key, 1)}, key"
-            given.put(key, _as_list(model, key, value), where, level=0)
+            where = f"{config_file}, line {file.lines.get(key, 1)}, key {'.'.join(key)}"
+            given.append((0, where, key, _as_list(model, key, value)))
+    # Options and `--set` are one level: giving both is a slip and no override.
     for text in assignments:
-        given.put(*_assignment(model, text), "--set", level=1)
-    flags = {option.name: option for option in options_of(model)}
+        key, value = _assignment(model, text)
+        given.append((1, f"--set {'.'.join(key)}", key, value))
     for name, value in (options or {}).items():
-        option = flags[name]
-        for key, item in _explicit(model, option, value):
-            given.put(key, item, option.flag, level=1)
+        entries = _explicit(model, flags[name], value)
+        given += [(1, flags[name].flag, key, entry) for key, entry in entries]
+    values, origins = _gather(given)
     try:
-        return model.model_validate(given.values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise explain(error, model, given.origins) from None
+        raise explain(error, model, origins) from None
 
 
 def change_settings(settings: M, changes: Mapping[str, Any], where: Mapping[str, str]) -> M:
@@ -78,34 +80,37 @@ def change_settings(settings: M, changes: Mapping[str, Any], where: Mapping[str,
         raise explain(error, model, {(name,): place for name, place in where.items()}) from None
 
 
-class _Given:
-    """Values gathered so far, with where each came from; a later level replaces an earlier one."""
+def _gather(
+    given: Iterable[tuple[int, str, Key, Any]],
+) -> tuple[dict[str, Any], dict[Key, str]]:
+    """Put values where their keys say, later levels over earlier ones.
 
-    def __init__(self, model: type[BaseModel]) -> None:
-        self.model = model
-        self.values: dict[str, Any] = {}
-        self.origins: dict[Key, str] = {}
-        self._levels: dict[Key, int] = {}
+    Args:
+        given: level, place that errors name, key and value.
 
-    def put(self, key: Key, value: Any, where: str, *, level: int) -> None:
-        dotted = ".".join(key)
-        origin = where if where.startswith("--") and where != "--set" else f"{where} {dotted}"
-        # Options and `--set` are one level: giving both is a slip and no override.
-        if self._levels.get(key) == level:
+    Returns:
+        the values, and where each came from.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[Key, str] = {}
+    levels: dict[Key, int] = {}
+    for level, origin, key, value in given:
+        if levels.get(key) == level:
             raise UserError(
-                f"'{dotted}' is set twice, here and by {self.origins[key]}.",
+                f"'{'.'.join(key)}' is set twice, here and by {origins[key]}.",
                 where=origin,
                 mend="Keep one of them.",
             )
-        self._levels[key] = level
-        self.origins[key] = origin
-        place = self.values
+        levels[key], origins[key] = level, origin
+        place = values
         for name in key[:-1]:
-            inner = place.setdefault(name, {})
+            # A file may say that there is nothing, and an option add to it.
+            inner = place[name] = {} if place.get(name) is None else place[name]
             if not isinstance(inner, dict):
                 raise UserError(f"'{name}' is {inner!r} elsewhere and has no parts.", where=origin)
             place = inner
         place[key[-1]] = value
+    return values, origins
 
 
 def _leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:

@@ -22,29 +22,14 @@ from accordant.base.setting_values import load_settings
 from accordant.base.settings import Option, options_of
 
 _OFF = "no_"  # before the field's name: the parameter of `--no-field`
-
-_CONFIG = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="YAML file with any of these settings; explicit options beat it.",
-        rich_help_panel="Configuration",
-    ),
-]
-_SET = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Any setting by its name in YAML; repeatable.",
-        rich_help_panel="Configuration",
-    ),
-]
+_PANEL = "Configuration"
+_CONFIG_HELP = "YAML file with any of these settings; explicit options beat it."
+_SET_HELP = "Any setting by its name in YAML; repeatable."
+Suggest = Callable[[], list[str]]
 
 
 def options_from(
-    model: type[BaseModel], suggest: Mapping[str, Callable[[], list[str]]] = MappingProxyType({})
+    model: type[BaseModel], suggest: Mapping[str, Suggest] = MappingProxyType({})
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorate a verb `f(settings, ...)`: every field of `model` becomes an option of the verb.
 
@@ -77,12 +62,14 @@ def options_from(
 
         # Typer reads annotations before the signature, which holds the options.
         run.__annotations__ = {}
+        config = typer.Option("--config", metavar="FILE", help=_CONFIG_HELP, rich_help_panel=_PANEL)
+        sets = typer.Option("--set", metavar="KEY=VALUE", help=_SET_HELP, rich_help_panel=_PANEL)
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in further),
                 *(p for option in fields for p in _parameters(option, suggest.get(option.name))),
-                _keyword("config_file_", _CONFIG),
-                _keyword("assignments_", _SET),
+                _keyword("config_file_", Annotated[Path | None, config]),
+                _keyword("assignments_", Annotated[list[str] | None, sets]),
             ]
         )
         return run
@@ -96,40 +83,26 @@ def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramet
     )
 
 
-def _parameters(
-    option: Option, suggest: Callable[[], list[str]] | None
-) -> Iterator[inspect.Parameter]:
+def _parameters(option: Option, suggest: Suggest | None) -> Iterator[inspect.Parameter]:
     """Make typer's parameters, all of text: the settings' model reads them, as from any source."""
+    shown: dict[str, Any] = {
+        "help": _help(option),
+        "show_default": False,
+        "rich_help_panel": option.panel or None,
+    }
     if option.kind == "switch":
-        yield from _switch(option)
+        on, off = option.flag, f"--no-{option.flag.removeprefix('--')}"
+        for flag, name in ((on, option.name), (off, _OFF + option.name)):
+            # Help shows the form that changes the default; the other is taken all the same.
+            hidden = (flag == on) == (option.default_text == "on")
+            switch = typer.Option(flag, hidden=hidden, **shown)
+            yield _keyword(name, Annotated[bool, switch], default=False)
         return
     types: dict[str, Any] = {"path": Path | None, "text": str | None}
-    information = typer.Option(
-        option.flag,
-        help=_help(option),
-        metavar=_metavar(option),
-        show_default=False,
-        rich_help_panel=option.panel or None,
-        autocompletion=_completion(option, suggest),
-    )
     annotation = types.get(option.kind, list[str] | None)
-    yield _keyword(option.name, Annotated[annotation, information])
-
-
-def _switch(option: Option) -> Iterator[inspect.Parameter]:
-    """Declare a switch's forms, `--x` and `--no-x`; help shows what changes the default."""
-    on, off = option.flag, f"--no-{option.flag.removeprefix('--')}"
-    shown, hidden = (off, on) if option.default_text == "on" else (on, off)
-    for flag, is_hidden in ((shown, False), (hidden, True)):
-        information = typer.Option(
-            flag,
-            help=_help(option),
-            show_default=False,
-            hidden=is_hidden,
-            rich_help_panel=option.panel or None,
-        )
-        name = option.name if flag == on else _OFF + option.name
-        yield _keyword(name, Annotated[bool, information], default=False)
+    complete = _completion(option, suggest)
+    value = typer.Option(option.flag, metavar=_metavar(option), autocompletion=complete, **shown)
+    yield _keyword(option.name, Annotated[annotation, value])
 
 
 def _switches(option: Option, given: dict[str, Any]) -> bool | None:
@@ -159,14 +132,9 @@ def _metavar(option: Option) -> str:
     return names.get(option.type_name.partition(",")[0], "VALUE")
 
 
-def _completion(
-    option: Option, suggest: Callable[[], list[str]] | None
-) -> Callable[[str], list[str]] | None:
+def _completion(option: Option, suggest: Suggest | None) -> Callable[[str], list[str]] | None:
     if suggest is None and not option.choices:
         return None
-
-    def complete(incomplete: str) -> list[str]:
-        words = list(option.choices) if suggest is None else suggest()
-        return [word for word in words if word.startswith(incomplete)]
-
-    return complete
+    # Looked up when somebody presses the key: a registry may have to be imported for it.
+    words = suggest or (lambda: list(option.choices))
+    return lambda incomplete: [word for word in words() if word.startswith(incomplete)]

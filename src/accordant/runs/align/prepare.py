@@ -18,6 +18,7 @@ from accordant.models.adapters import adapt
 from accordant.models.saving import check_output_folder
 from accordant.objectives.feedback import check_feedback, check_labels, check_sampling
 from accordant.objectives.registry import bind_options, get_objective, load_objective_file
+from accordant.objectives.settings import ObjectiveSettings
 from accordant.rewards.expression import find_reward
 from accordant.runs.align.relabel import Relabelled, relabel
 from accordant.runs.session import Session, open_session
@@ -148,15 +149,15 @@ def plan_run(config: AlignConfig, session: Session, parts: Parts) -> Plan:
     return make_plan(model, config, parts.train, parts.held_out, processes=processes)
 
 
-def choose_objective(config: AlignConfig, feedback: Feedback) -> Objective:
+def choose_objective(settings: ObjectiveSettings, feedback: Feedback) -> Objective:
     """Return the objective that is named, or the usual one for this kind of feedback.
 
     Raises:
         UserError: there is none, or it cannot be trained on this feedback.
     """
-    if config.objective_file is not None:
-        load_objective_file(config.objective_file)
-    name = config.method or KINDS[feedback.record_type].usual
+    if settings.objective_file is not None:
+        load_objective_file(settings.objective_file)
+    name = settings.method or KINDS[feedback.record_type].usual
     if not name:
         raise UserError(
             f"no objective is the usual one for {feedback.record_type} records.",
