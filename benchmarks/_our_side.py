@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
+from accordant.models import LoraOptions, attach_lora
 from accordant.objectives.registry import bind_options, get_objective
 from accordant.runs.settings import AlignConfig
 from accordant.scoring.frozen import Frozen, cache_scores, freeze
@@ -30,6 +31,9 @@ class StepTimer(TrainerCallback):
         self.marks.append(time.perf_counter())
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
+        if torch.cuda.is_available():
+            # Steps are launched ahead; the last mark waits for all of them.
+            torch.cuda.synchronize()
         self.marks.append(time.perf_counter())
 
     def seconds(self, warmup: int) -> list[float]:
@@ -39,10 +43,14 @@ class StepTimer(TrainerCallback):
 
 
 def run(
-    folder: str, examples: list[Example], batch: int, steps: int, *, cached: bool
+    folder: str, examples: list[Example], batch: int, steps: int, *, cached: bool, lora: int = 0
 ) -> tuple[StepTimer, torch.nn.Module]:
-    """Train `steps` steps of `batch` examples; `cached` takes the reference from disk."""
-    model = install(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16))
+    """Train `steps` steps of `batch` examples; `cached` takes the reference from disk.
+
+    With `lora`, an adapter of that rank is trained.
+    """
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    model = install(attach_lora(model, LoraOptions(lora)) if lora else model)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     objective = get_objective("plackett_luce" if examples[0].kind == "ranking" else "dpo")
     with tempfile.TemporaryDirectory() as output:

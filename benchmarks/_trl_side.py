@@ -8,6 +8,7 @@ default). Padding-free batches are switched off in this release; its Liger path 
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -17,9 +18,18 @@ from benchmarks._our_side import StepTimer
 
 
 def run(
-    folder: str, pairs: list[tuple[list[int], list[int], list[int]]], batch: int, steps: int
+    folder: str,
+    pairs: list[tuple[list[int], list[int], list[int]]],
+    batch: int,
+    steps: int,
+    *,
+    lora: int = 0,
+    liger: bool = False,
 ) -> tuple[StepTimer, torch.nn.Module]:
-    """Train `steps` steps of `batch` pairs (prompt, chosen, rejected token ids)."""
+    """Train `steps` steps of `batch` pairs (prompt, chosen, rejected token ids).
+
+    With `lora`, an adapter of that rank is trained; with `liger`, by Liger's kernels.
+    """
     from trl import DPOConfig, DPOTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -41,6 +51,7 @@ def run(
             disable_tqdm=True,
             max_length=None,
             seed=0,
+            use_liger_kernel=liger,
         )
         timer = StepTimer()
         text = Dataset.from_dict({"prompt": ["a"], "chosen": [" b"], "rejected": [" c"]})
@@ -50,6 +61,7 @@ def run(
             train_dataset=text,
             processing_class=tokenizer,
             callbacks=[timer],
+            peft_config=_lora(lora),
         )
         # The rows as TRL's own tokenisation would leave them, with exact lengths.
         columns = zip(*pairs, strict=True)
@@ -59,3 +71,12 @@ def run(
         )
         trainer.train()
     return timer, trainer.model
+
+
+def _lora(rank: int) -> Any:
+    """Return the adapter that `accordant` puts on by default, at this rank; None for none."""
+    if not rank:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(r=rank, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")

@@ -95,6 +95,11 @@ class Batch:
         batch._draw()
         return batch
 
+    @property
+    def captured(self) -> bool:
+        """Whether its step is replayed as one graph."""
+        return self._graph is not None
+
     @torch.inference_mode()
     def step(self) -> None:
         """Append every row's last token and draw the next."""
