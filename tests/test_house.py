@@ -39,9 +39,7 @@ AMBIGUOUS = {"suites.suite"}
 # Docstrings of functions that begin with no verb, by room.
 NO_VERB = dict.fromkeys(ROOMS, 0) | {
     "checks": 8,
-    "feedback": 1,
     "reports": 8,
-    "tokens": 6,
 }
 WORDS = """
 Accept Adapt Add Advance Align Allow Answer Append Apply Ask Assemble Attach Average Begin Bend

@@ -31,6 +31,7 @@ ROLES = {
 }
 # Message fields that change what the model would read; a `Message` cannot carry them.
 UNSUPPORTED_FIELDS = ("tool_calls", "function_call", "thinking", "reasoning_content", "images")
+# After a blank line alone: "Human:" within a turn is what somebody wrote.
 TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 
@@ -62,6 +63,7 @@ def _parse_message(item: object, number: int) -> Message:
             f"item {number} is {kind_of(item)}, expected a message with a role and a content.",
             "Write messages as [{'role': 'user', 'content': '...'}, ...].",
         )
+    # Parquet gives every message the fields of all, null where it has none.
     role = item.get("role", item.get("from"))
     content = item.get("content", item.get("value"))
     if extra := next((field for field in UNSUPPORTED_FIELDS if item.get(field)), None):

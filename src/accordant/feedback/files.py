@@ -25,8 +25,8 @@ TEXT = (
 )
 TEXT_COLUMNS = frozenset(TEXT.split())
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Rows of a Parquet file that are made Python objects at once.
 BATCH = 1000
-"""Rows of a Parquet file held in memory at once."""
 
 Numbered = Iterator[tuple[int, object]]
 """Numbers of rows, from 1, with what stands there: values by column, or a `RowError`."""
@@ -119,6 +119,7 @@ def _read_json(file: BinaryIO) -> Numbered:
     except UnicodeDecodeError as error:
         raise UserError(f"byte {error.start + 1} is not UTF-8.") from None
     except json.JSONDecodeError as error:
+        # Pandas and others write JSON lines under this name.
         if error.msg == "Extra data" and content.lstrip().startswith(b"{"):
             yield from _read_json_lines(io.BytesIO(content))
             return
@@ -142,6 +143,7 @@ def _read_json(file: BinaryIO) -> Numbered:
 def _read_table(binary: BinaryIO, delimiter: str) -> Numbered:
     """Read a table with a header; rows are counted from 1 below it."""
     # No table library: those read the completion "42" as a number and "None" as a missing value.
+    # Python's own limit of 128 KiB a cell is less than a long conversation; more overflows Windows.
     csv.field_size_limit(2**31 - 1)
     file = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
     reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -178,6 +180,7 @@ def _parse_cell(name: str, cell: object) -> object:
         return value if is_messages else cell
     if not cell.strip():
         return None
+    # Python and R write booleans with a capital, which JSON does not know.
     lowered = cell.strip().lower()
     return lowered == "true" if lowered in ("true", "false") else _json_or_text(cell)
 

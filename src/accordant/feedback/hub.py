@@ -50,6 +50,7 @@ def read_dataset(
             table = load(datasets)
         except Exception as error:  # the library raises many kinds for what a user can mend
             raise _dataset_error(source, error) from None
+    # Several splits come as a dict of tables, one split as a table.
     if hasattr(table, "keys"):
         split = choose_split(source, list(table.keys()), split)
         table, source = table[split], f"{source} ({split})"

@@ -56,7 +56,7 @@ class Layout:
 
 
 def each(columns: frozenset[str], make: Callable[[Row], dict[str, object]]) -> Rewriting:
-    """Rewrite row by row: `make` gives columns of a kind in the place of `columns`."""
+    """Make a rewriting row by row: `make` gives columns of a kind in the place of `columns`."""
 
     def rewrite(rows: Iterable[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
         for row in rows:

@@ -119,24 +119,22 @@ def load_feedback(
     elif source and {type(row) for row in source} <= {kind.record for kind in KINDS.values()}:
         return _as_feedback(cast("Sequence[Record]", source[:limit]))
     else:
-        places = (Origin(IN_MEMORY, number) for number in range(1, len(source) + 1))
-        raw = (as_row(*row, names.visible) for row in zip(source, places, strict=True))
+        raw = (as_row(row, Origin(IN_MEMORY, n), names.visible) for n, row in enumerate(source, 1))
         source = IN_MEMORY
     raw = islice(raw, limit)
     head = list(islice(raw, HEAD_ROWS))
     if (layout := find_layout(_first_values(head))) is not None:
         raw = layout.rewrite(chain(head, raw))
         head = list(islice(raw, HEAD_ROWS))
-    if not any(isinstance(row, RawRow) for row in head):
-        bad = [row for row in head if isinstance(row, BadRow)]
-        faults = [row for row in bad if row.reason != TIE]
-        raise faults[0].as_error(len(faults) - 1) if faults else _nothing_left(source, bad)
+    bad = [row for row in head if isinstance(row, BadRow)]
+    if len(bad) == len(head):
+        _raise_first(bad)
+        raise _nothing_left(source, bad)
     plan = _plan(head, source, record_type, names, layout)
     outcomes = list(_build_rows(chain(head, raw), plan))
     bad = [outcome for outcome in outcomes if isinstance(outcome, BadRow)]
-    faults = [row for row in bad if row.reason != TIE]
-    if faults and on_bad_row == "error":
-        raise faults[0].as_error(len(faults) - 1)
+    if on_bad_row == "error":
+        _raise_first(bad)
     records = tuple(record for built in outcomes if isinstance(built, tuple) for record in built)
     if not records:
         raise _nothing_left(source, bad)
@@ -205,6 +203,7 @@ def _plan(
         names = canonical_columns(present, firsts, record_type)
     except UserError as error:
         raise error.at(source) from None
+    # Of all columns, also of those that most rows lack: details may be missing from a row.
     names |= KINDS[record_type].find_details(list(firsts), firsts)
     fields = {name: c if isinstance(c, str) else "" for name, c in names.items()}
     fields |= {key: key for c in names.values() if isinstance(c, tuple) for key in c}
@@ -285,6 +284,13 @@ def _canonical(row: RawRow, plan: _Plan) -> Row:
 def is_conversational(record: Record) -> bool:
     """Tell whether a record's texts are lists of messages."""
     return not isinstance(prompts_of(record)[0], str)
+
+
+def _raise_first(bad: Sequence[BadRow]) -> None:
+    """Raise the first bad row that is more than a tie, saying how many follow."""
+    faults = [row for row in bad if row.reason != TIE]
+    if faults:
+        raise faults[0].as_error(len(faults) - 1)
 
 
 def _nothing_left(source: str, bad: Sequence[BadRow]) -> UserError:

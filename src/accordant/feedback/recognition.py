@@ -144,6 +144,7 @@ def canonical_columns(
     answered = not names.keys().isdisjoint(("completion", "chosen", "completions"))
     if "messages" in names and "prompt" not in names and answered:
         messages = first_row.get(str(names["messages"]))
+        # LLaMA-Factory's comparisons: messages up to the user's last, answers apart.
         last = role_of(messages[-1]) if isinstance(messages, list) and messages else None
         if last in ("user", "tool"):
             names["prompt"] = names.pop("messages")
@@ -197,6 +198,7 @@ def _unknown_numbers(
         for column in columns
         if type(first_row.get(column)) in (int, float)
         and column not in known
+        # Identifiers, and the index that pandas writes.
         and not column.endswith(("_id", "_idx", "_index", "_index_level_0__"))
     ]
 

@@ -56,6 +56,7 @@ class Demonstration:
 
     prompt: Text
     completion: Text
+    # Not compared, here and below: the same text read elsewhere is the same feedback.
     origin: Origin | None = field(default=None, compare=False)
 
 

@@ -24,6 +24,7 @@ def read_prompt(row: Row) -> Text:
     prompt = row.read("prompt", parse_prompt)
     if not isinstance(prompt, str):
         return prompt
+    # Only Alpaca's `input` goes on from the instruction; elsewhere it may be anything.
     is_alpaca = row.name("prompt") == "instruction"
     further = row.values.get("input") if is_alpaca else None
     if isinstance(further, str) and further.strip():
@@ -94,6 +95,7 @@ def check_different(chosen: Text, rejected: Text) -> None:
     """Refuse two answers that are the same after the same turns."""
     if not chosen or not rejected:
         return
+    # The same words after other turns are another answer.
     turns = [None if isinstance(text, str) else text[:-1] for text in (chosen, rejected)]
     if turns[0] == turns[1] and bare_answer(chosen) == bare_answer(rejected):
         raise RowError(

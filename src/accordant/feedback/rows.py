@@ -113,10 +113,10 @@ class Row:
         """Return the value of a column, or say that it is missing."""
         value = self.values.get(column)
         if value is None:
-            found = "is null" if column in self.values else "is missing from this row"
+            problem = "is null" if column in self.values else "is missing from this row"
             raise RowError(
                 "missing value",
-                f"the value {found}.",
+                f"the value {problem}.",
                 "Give every row a value in this column.",
                 self.name(column),
             )

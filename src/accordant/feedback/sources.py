@@ -79,6 +79,7 @@ def _check_single_file(path: Path, split: str | None, subset: str | None) -> Non
 
 def _split_of(name: str) -> str | None:
     """Tell the split from a file's or folder's name, by its last word that names one."""
+    # The last one, as in `eval_harness_train`: what comes before says what the set is for.
     words = re.split(r"[^a-z]+", name.lower())
     return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
 
@@ -89,9 +90,10 @@ def _read_folder(
     if subset is not None:
         folders = sorted(place.name for place in path.iterdir() if place.is_dir())
         if subset not in folders:
-            found = ", ".join(folders) or "no folders"
-            raise UserError(f"there is no subset '{subset}'; found {found}.", where=str(path))
+            names = ", ".join(folders) or "no folders"
+            raise UserError(f"there is no subset '{subset}'; found {names}.", where=str(path))
         path = path / subset
+    # What `save_to_disk` wrote is Arrow under names of its own, which the library alone can read.
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return read_dataset(
             str(path), split, lambda datasets: datasets.load_from_disk(str(path)), visible

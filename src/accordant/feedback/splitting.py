@@ -81,6 +81,7 @@ def _groups(records: tuple[Record, ...]) -> dict[str, list[int]]:
     def root(key: str) -> str:
         parent.setdefault(key, key)
         while parent[key] != key:
+            # Halving the path keeps the walks short where all rows share one prompt.
             parent[key] = parent[parent[key]]
             key = parent[key]
         return key
@@ -102,5 +103,6 @@ def _keys(record: Record) -> Iterator[str]:
             yield f"prompt:{json.dumps(prompt.strip())}"
         else:
             yield f"prompt:{json.dumps([(m.role, m.content.strip()) for m in prompt])}"
+    # The turns of one conversation are records of one row, with prompts that contain each other.
     if record.origin is not None:
         yield f"row:{record.origin}"

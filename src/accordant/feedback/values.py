@@ -37,6 +37,7 @@ def parse_number(value: object, of: str = "") -> float:
     """Read a finite number; `of` says what it is the value of, as in `of wit `."""
     if value is None:
         raise RowError("missing value", f"the value {of}is null, expected a number.")
+    # To Python true is a number.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RowError("not a number", f"the value {of}is {_show(value)}, expected a number.")
     # A whole number beyond the range of floats makes math.isfinite itself overflow.

@@ -52,6 +52,7 @@ def check_target(target: Path, source: str, *, overwrite: bool) -> None:
             mend=f"Let the name end in one of {', '.join(READERS)}.",
         )
     read = Path(source).expanduser()
+    # A file within the folder that is read would be read as feedback the next time.
     if target.exists() and read.exists() and target.resolve().is_relative_to(read.resolve()):
         raise UserError(
             "this would replace the feedback itself.",

@@ -149,6 +149,7 @@ def reference_mode(model: nn.Module) -> Iterator[None]:
     """
     import torch
 
+    # One by one: parts of a model may be kept in evaluation mode while it trains.
     flags = [(module, module.training) for module in model.modules()]
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())

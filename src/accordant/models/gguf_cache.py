@@ -22,8 +22,8 @@ from accordant.models.quiet import quiet_transformers
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# Raised whenever the conversion writes something else, so that older caches are not used.
 FORMAT = 1
-"""Raised whenever the conversion writes something else, so that older caches are not used."""
 
 MANIFEST = "accordant_cache.json"
 
@@ -48,12 +48,14 @@ def dequantised_folder(gguf: Path) -> Path:
     """
     from filelock import FileLock
 
+    # By content: a file that was replaced under its old name is another model.
     folder = cache_root() / "models" / f"{gguf.stem}-{file_digest(gguf)[:16]}-v{FORMAT}"
     if is_sound(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(folder) + ".lock"):
+            # Another process may have built it while this one waited.
             if not is_sound(folder):
                 _build(gguf, folder)
     except OSError as error:

@@ -50,8 +50,8 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
     """Return the decoder layers inside any wrappers, first to last; none in an unknown family."""
     base = base_model_of(model)
     backbone = getattr(base, getattr(base, "base_model_prefix", ""), base)
-    found = next((getattr(backbone, n) for n in _LAYERS if hasattr(backbone, n)), None)
-    return list(found) if isinstance(found, nn.ModuleList) else []
+    layers = next((getattr(backbone, n) for n in _LAYERS if hasattr(backbone, n)), None)
+    return list(layers) if isinstance(layers, nn.ModuleList) else []
 
 
 @contextmanager
@@ -80,17 +80,17 @@ def captured(model: nn.Module, sites: Sequence[LayerSite]) -> Iterator[dict[Laye
     Raises:
         UserError: the model has no such layer or site.
     """
-    found: dict[LayerSite, Tensor] = {}
+    states_at: dict[LayerSite, Tensor] = {}
 
     def keeper(site: LayerSite) -> Callable[[Tensor], Tensor]:
         def keep(states: Tensor) -> Tensor:
-            found[site] = states
+            states_at[site] = states
             return states
 
         return keep
 
     with edited(model, [Edit(*site, keeper(site)) for site in sites]):
-        yield found
+        yield states_at
 
 
 def _attach(model: nn.Module, edit: Edit) -> RemovableHandle:
@@ -111,6 +111,7 @@ def _attach(model: nn.Module, edit: Edit) -> RemovableHandle:
         return changed if rest is None else (changed, *rest)
 
     if edit.site == "heads":
+        # What the heads say is what their output projection is given, before it mixes them.
         return module.register_forward_pre_hook(lambda _, args: edit_first(args))
     return module.register_forward_hook(lambda _, _args, output: edit_first(output))
 

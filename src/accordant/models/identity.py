@@ -27,7 +27,7 @@ ADAPTER_SCALES = ("r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "
 
 
 def weights_identity(model: nn.Module, *, base_only: bool = False) -> str:
-    """Hash of every weight's bytes, type, shape and name, and of the configuration.
+    """Hash every weight's bytes, type, shape and name, and of the configuration.
 
     Each tensor is hashed whole (blake2b, in threads: hashlib releases the interpreter lock), so any
     changed bit changes the result; 135M bfloat16 weights take about a quarter of a second on two
@@ -41,6 +41,7 @@ def weights_identity(model: nn.Module, *, base_only: bool = False) -> str:
     Returns:
         32 hexadecimal digits.
     """
+    # By name: the order of a state dict depends on how a model was made.
     named = sorted(_weights(model, base_only=base_only))
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(lambda item: _digest(*item), named))
@@ -48,8 +49,8 @@ def weights_identity(model: nn.Module, *, base_only: bool = False) -> str:
     digest.update(_config_text(model).encode())
     if not base_only:
         digest.update(_adapter_text(model).encode())
-    for part in digests:
-        digest.update(part)
+    for weight in digests:
+        digest.update(weight)
     return digest.hexdigest()
 
 
@@ -76,7 +77,7 @@ def _digest(name: str, tensor: Tensor) -> bytes:
     import torch
 
     tensor = tensor.detach()
-    if hasattr(tensor, "full_tensor"):
+    if hasattr(tensor, "full_tensor"):  # sharded
         tensor = tensor.full_tensor()
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

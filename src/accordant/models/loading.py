@@ -182,6 +182,7 @@ def _model(
             where=source.name,
             mend="Use a folder that holds a complete model of this kind.",
         )
+    # Training in float16 would need loss scaling.
     is_half = dtype == "auto" and model.dtype == torch.float16
     return model.to(torch.bfloat16) if is_half else model
 

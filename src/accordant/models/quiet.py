@@ -19,6 +19,7 @@ def quiet_transformers() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
+        # Of transformers' own calls: a user can do nothing about them.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             yield

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
 
+# Bytes kept free beyond what is written: tokenizer, report, and other programs' needs.
 MARGIN = 64 * 1024 * 1024
-"""Bytes kept free beyond what is written: tokenizer, report, and other programs' needs."""
 
 
 def save_model(

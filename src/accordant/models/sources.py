@@ -107,6 +107,7 @@ def _find_embedded() -> Path:
 
 
 def _resolve_gguf(name: str, path: Path) -> ModelSource:
+    # Read, not told by its name: a download that failed is a page of HTML under the right one.
     with path.open("rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def fingerprint_examples(examples: Sequence[Example]) -> str:
-    """Hex digest of the token ids of all examples and how they are divided into trees.
+    """Digest the token ids of all examples and how they are divided into trees.
 
     Order counts. Labels, rewards and `index` do not: they do not change what a model says of the
     tokens, so relabelled data finds its reference scores again.
@@ -39,7 +39,7 @@ def fingerprint_examples(examples: Sequence[Example]) -> str:
 
 
 def fingerprint_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hex digest of what decides a tokenizer's output: rules, vocabulary, special tokens, template.
+    """Digest what decides a tokenizer's output: rules, vocabulary, special tokens, template.
 
     The same whether it was loaded from a folder, a GGUF file or a hub id, and whatever padding and
     truncation earlier calls left behind.

@@ -95,7 +95,7 @@ class PackedRow:
         return sum(self.segments[i].length for i in self.continuations)
 
     def sources(self, index: int) -> tuple[int, ...]:
-        """The token that predicts each token of segment `index`: what stands before it."""
+        """Return the token that predicts each token of segment `index`: what stands before it."""
         segment = self.segments[index]
         return (self.segments[segment.parent].end - 1, *range(segment.start, segment.end - 1))
 
@@ -167,7 +167,7 @@ def _lay_out(row: _Row, trees: Sequence[TokenTree], places: range, used: int, pa
 
 
 def _neighbours(trees: Sequence[TokenTree], places: range, used: int) -> tuple[int, int]:
-    """Where the trees end that share prompt tokens with the first of `places`, and up to where.
+    """Return where the trees end that share tokens with the first of `places`, and up to where.
 
     Each shares at least `SHARED` tokens behind the first `used`. A tree that shares with none is
     alone with its whole prompt.
@@ -182,12 +182,12 @@ def _neighbours(trees: Sequence[TokenTree], places: range, used: int) -> tuple[i
     return stop, shared
 
 
-def _common(one: tuple[int, ...], other: tuple[int, ...], used: int, limit: int) -> int:
-    """Up to where two prompts are equal, of which the first `used` tokens are known to be."""
-    end = min(limit, len(other))
-    if one[used:end] == other[used:end]:
+def _common(first: tuple[int, ...], second: tuple[int, ...], used: int, limit: int) -> int:
+    """Return up to where two prompts are equal, which their first `used` tokens are known to be."""
+    end = min(limit, len(second))
+    if first[used:end] == second[used:end]:
         return end
-    return next(place for place in range(used, end) if one[place] != other[place])
+    return next(place for place in range(used, end) if first[place] != second[place])
 
 
 @dataclass(slots=True)
@@ -201,7 +201,7 @@ class _Row:
     trees: list[int] = field(default_factory=list)
 
     def append(self, run: Sequence[int], parent: int) -> int:
-        """Put `run` behind its parent's last token; the index of its segment."""
+        """Put `run` behind its parent's last token and return the index of its segment."""
         before = self.segments[parent] if parent >= 0 else Segment(0, 0, -1, 0)
         position = before.position + before.length
         self.segments.append(Segment(len(self.tokens), len(run), parent, position))

@@ -43,6 +43,7 @@ SENTENCE_END = re.compile(r"[.?!](?=\s)")
 def build(row: Row, origin: Origin) -> tuple[Comparison, ...]:
     """Make a comparison; without a `prompt` column the prompt is what both answers begin with."""
     wholes = row.require("chosen"), row.require("rejected")
+    # Tulu 3 and UltraFeedback repeat the first question as a string beside whole conversations.
     if "prompt" in row.values and not _repeats_prompt(row.values["prompt"], wholes):
         prompt = read_prompt(row)
         chosen, rejected = (read_completion(row, name, prompt) for name in ("chosen", "rejected"))
@@ -143,6 +144,7 @@ def _votes(row: Row) -> tuple[int, int] | None:
 
     Votes against the choice are refused: the two counts were most likely exchanged.
     """
+    # What is at fault is shown at the second count, wherever it was written.
     columns = ("votes_chosen", "votes_rejected")
     if row.has("votes"):
         columns = ("votes", "votes")

@@ -24,6 +24,7 @@ def build(row: Row, origin: Origin) -> tuple[Rating, ...]:
     prompt, completion = read_prompt_and_completion(row)
     value = row.require("ratings")
     column = row.name("ratings")
+    # Of a field over several columns the name is empty, and each attribute has a column of its own.
     ratings: dict[str, float] = {}
     if isinstance(value, Mapping):
         for key, rate in value.items():
