@@ -58,8 +58,6 @@ def test_a_grid_in_a_file_and_in_the_configuration(cli: Any, data: Path) -> None
     ("axis", "message"),
     [
         ("option.tau=1", "--sweep option.tau: objective 'dpo': there is no option 'tau'."),
-        ("method=dpo,dop", "there is no objective 'dop'"),
-        ("judge=shorter,finished", "a sweep cannot vary 'judge'"),
         ("other.yaml", "other.yaml: there is no such file"),
     ],
 )

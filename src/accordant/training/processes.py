@@ -76,3 +76,20 @@ def reshard(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
+
+
+def gather_weights(model: nn.Module) -> dict[str, Tensor] | None:
+    """Return all weights of a model in full where they are sharded, else None.
+
+    Every process must call it: each holds a share of what the others are to see.
+    """
+    from torch.distributed.tensor import DTensor
+
+    from accordant.models.adapters import base_model_of
+
+    if not is_sharded(model):
+        return None
+    return {
+        name: (weight.full_tensor() if isinstance(weight, DTensor) else weight).detach().cpu()
+        for name, weight in base_model_of(model).state_dict().items()
+    }

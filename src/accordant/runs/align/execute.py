@@ -128,7 +128,7 @@ def execute(ready: Prepared, planned: AlignOutcome) -> AlignedModel:
     from accordant.runs.align.measure import measure_start
     from accordant.training.arguments import training_arguments
     from accordant.training.preparations.mechanism import run_preparations
-    from accordant.training.processes import is_main_process, leave_processes
+    from accordant.training.processes import gather_weights, is_main_process, leave_processes
     from accordant.training.run import train
 
     config, session = ready.config, ready.session
@@ -152,7 +152,7 @@ def execute(ready: Prepared, planned: AlignOutcome) -> AlignedModel:
         console=session.console,
     )
     # Every process takes part in gathering, so it comes before they part.
-    weights = _gather_weights(result.model)
+    weights = gather_weights(result.model)
     main = is_main_process()
     leave_processes()
     folder = config.output_dir / RUN_MODEL
@@ -259,21 +259,6 @@ def _monitor(ready: Prepared) -> Monitor | None:
         file=config.output_dir / "watch.json",
     )
     return Monitor(monitored, settings, session.say)
-
-
-def _gather_weights(model: nn.Module) -> Mapping[str, Tensor] | None:
-    """Return all weights in full where they are sharded, else None."""
-    from torch.distributed.tensor import DTensor
-
-    from accordant.models.adapters import base_model_of
-    from accordant.training.processes import is_sharded
-
-    if not is_sharded(model):
-        return None
-    return {
-        name: (weight.full_tensor() if isinstance(weight, DTensor) else weight).detach().cpu()
-        for name, weight in base_model_of(model).state_dict().items()
-    }
 
 
 def _save(

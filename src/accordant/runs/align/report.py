@@ -61,10 +61,10 @@ def align_report(results: AlignResults) -> Report:
                 shown(Findings(results.findings, least="warning")),
                 "What the checks of this run noticed, each number against its threshold.",
             ),
-            _held_out_section(results.held_out),
+            *(_held_out_section(held_out) for held_out in [results.held_out] if held_out),
             _training_section(results),
-            _answers_section(results.win_rates),
-            _kl_section(results.kl),
+            *([_answers_section(results.win_rates)] if results.win_rates else ()),
+            *(_kl_section(kl) for kl in [results.kl] if kl),
             _data_section(results.data),
             Section("run", "Run", run),
         ),
@@ -158,10 +158,7 @@ def _kl_figure(kl: KlEstimate) -> KeyFigure:
     )
 
 
-def _held_out_section(held_out: HeldOut | None) -> Section:
-    name = "Held-out results"
-    if held_out is None:
-        return Section("held-out", name, ())
+def _held_out_section(held_out: HeldOut) -> Section:
     measures = tuple(
         (
             (m.label or m.name) + ("" if m.unit in ("share", "number") else f", {m.unit}"),
@@ -191,7 +188,7 @@ def _held_out_section(held_out: HeldOut | None) -> Section:
         ),
     )
     lead = f"Measured on {held_out.count:,} records that the model was not trained on."
-    return Section("held-out", name, shown(*parts), lead)
+    return Section("held-out", "Held-out results", shown(*parts), lead)
 
 
 def _training_section(results: AlignResults) -> Section:
@@ -209,8 +206,6 @@ def _training_section(results: AlignResults) -> Section:
 
 
 def _answers_section(rates: tuple[WinRate, ...]) -> Section:
-    if not rates:
-        return Section("answers", "Answers", ())
     headings = columns(
         *("judge", "#win rate", ENDS, "#won / tied / lost", "#sign test p"),
         *("#mean score before → after", "#ended cleanly before → after"),
@@ -242,10 +237,7 @@ def _win_row(rate: WinRate) -> tuple[Cell | str, ...]:
     )
 
 
-def _kl_section(kl: KlEstimate | None) -> Section:
-    name = "Distance from the reference"
-    if kl is None:
-        return Section("kl", name, ())
+def _kl_section(kl: KlEstimate) -> Section:
     rows = (
         ("per sequence, mean log-ratio", *number_cells(kl.per_sequence)),
         ("per sequence, low variance (k3)", *number_cells(kl.k3_per_sequence)),
@@ -256,7 +248,7 @@ def _kl_section(kl: KlEstimate | None) -> Section:
     plots = Plots({"kl": kl_chart(kl)} if kl.log_ratios.values else {})
     return Section(
         "kl",
-        name,
+        "Distance from the reference",
         shown(plots, Table("KL estimates", headings, rows, wide=False)),
         f"KL divergence estimated on {kl.sequences} answers ({kl.tokens:,} tokens) sampled from "
         "the trained model. Zero means the model has not moved.",
