@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from accordant.base.errors import UserError
-from accordant.catalogue import System, get_system, list_systems, read_systems, rooms
+from accordant.catalogue import AXES, System, get_system, list_systems, read_systems, rooms
 from accordant.catalogue.registry import ALL
 
 PLAN = Path(__file__).parents[3] / "shared" / "SYSTEMS.md"
@@ -26,10 +26,15 @@ RENAMED = {
 }
 
 
+LOSSES = {"binary", "demonstration", "listwise", "pairwise", "policy_gradient", "token"}
+
+
 def in_the_house(rooms_of_the_plan: str) -> str:
     renamed = []
     for room in rooms_of_the_plan.split(" + "):
         first, slash, rest = room.partition("/")
+        if first == "objectives" and rest in LOSSES:
+            first = "objectives/losses"
         renamed.append(RENAMED.get(first, first) + slash + rest)
     return " + ".join(renamed)
 
@@ -62,6 +67,21 @@ def test_a_record_is_complete_and_claims_only_what_it_can_show(system: System) -
 TABLE = '[S99]\nslug = "toy"\ntitle = "Toy"\nroom = "rewards"\nworks = "It plays."\n'
 
 
+AXES_LINE = (
+    'axes = { goal = "value", direction = "both", locus = "outer", data_origin = "humans", '
+    'training_family = "sft", paradigm = "none" }'
+)
+
+
+def test_every_system_has_its_place_in_every_survey() -> None:
+    for system in ALL:
+        assert system.axes is not None
+        # A survey's paradigm is its subject; a method's claim is judged somehow.
+        assert system.kind == "taxonomy" or system.axes.paradigm != "none"
+    surveys = {s.how_to_run.rpartition(" ")[2] for s in ALL if s.kind == "taxonomy"}
+    assert surveys <= {name.replace("_", "-") for name in AXES}
+
+
 def test_a_record_is_a_table_of_the_file() -> None:
     paper = 'paper = { title = "Play", year = 1938 }\n'
     (system,) = read_systems(TABLE + paper)
@@ -82,6 +102,8 @@ def test_a_record_is_a_table_of_the_file() -> None:
         ("claim = 3", "S99: claim = 3 is not of type str"),
         ('paper = "Play"', "S99: paper"),
         ('kind = "game"', "kind 'game'"),
+        ('axes = { goal = "fun" }', "S99, axes: "),
+        (AXES_LINE.replace("outer", "upper"), "locus 'upper' is none of outer, inner, both, none"),
     ],
 )
 def test_a_mistake_in_the_file_is_an_error_that_names_the_system(line: str, says: str) -> None:

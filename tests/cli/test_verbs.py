@@ -86,3 +86,14 @@ def test_objectives_lists_those_of_a_users_file(cli: Any, tmp_path: Path) -> Non
     missing = cli("objectives", "--objective-file", str(tmp_path / "none.py"))
     assert missing.exit_code == 2
     assert "none.py" in missing.stderr
+
+
+def test_catalogue_by_a_category_shows_every_system_once_and_gaps(cli: Any) -> None:
+    table = cli("catalogue", "--by", "direction").stdout
+    assert "a gap: no system here" in table
+    groups = json.loads(cli("catalogue", "--by", "training-family", "--json").stdout)
+    assert sum(map(len, groups.values())) == 75
+    assert "bco" in groups["offline rank-based"]
+    wrong = cli("catalogue", "--by", "goals")
+    assert wrong.exit_code == 2
+    assert "Did you mean 'goal'?" in wrong.stderr

@@ -18,6 +18,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "rooms",
             "slugs",
         ),
-        "system": ("Paper", "Part", "Result", "System"),
+        "system": ("AXES", "Axes", "Paper", "Part", "Result", "System"),
     },
 )

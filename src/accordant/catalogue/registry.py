@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from accordant.base.errors import UserError, nearest
-from accordant.catalogue.system import Paper, Part, Result, State, System
+from accordant.catalogue.system import AXES, Axes, Paper, Part, Result, State, System
 
 
 def read_systems(text: str) -> tuple[System, ...]:
@@ -32,19 +32,29 @@ def _record(id_: str, table: Mapping[str, Any]) -> System:
     values = dict(table)
     if isinstance(values.get("paper"), dict):
         values["paper"] = _make(Paper, f"{id_}, paper", values["paper"])
+    if isinstance(values.get("axes"), dict):
+        values["axes"] = _axes(f"{id_}, axes", values["axes"])
     system = _make(System, id_, {"id": id_, **values})
     if system.kind not in ("method", "taxonomy"):
         raise ValueError(f"{id_}: kind '{system.kind}' is neither method nor taxonomy")
     return system
 
 
+def _axes(where: str, values: Mapping[str, Any]) -> Axes:
+    axes: Axes = _make(Axes, where, values)
+    for name, value in values.items():
+        if value not in AXES[name]:
+            raise ValueError(f"{where}: {name} '{value}' is none of {', '.join(AXES[name])}")
+    return axes
+
+
 def _make(record: type[Any], where: str, values: Mapping[str, Any]) -> Any:
-    """Make a record whose fields are all text, but for the paper and its year."""
+    """Make a record whose fields are all text, but for year, paper and axes."""
     names = [field.name for field in fields(record) if field.name != "result"]
     for name, value in values.items():
         if name not in names:
             raise ValueError(f"{where}: there is no field '{name}'. {nearest(name, names)}")
-        expected = {"year": int, "paper": Paper}.get(name, str)
+        expected = {"year": int, "paper": Paper, "axes": Axes}.get(name, str)
         if not isinstance(value, expected):
             raise ValueError(f"{where}: {name} = {value!r} is not of type {expected.__name__}")
     try:

@@ -6,7 +6,7 @@ Knows words alone. Imports none of the code the systems are made of, and not the
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 State = Literal["works", "planned"]
 Method = Literal["complete", "partial"]
@@ -24,6 +24,41 @@ class Paper:
     def __str__(self) -> str:
         who = ", ".join(part for part in (self.authors, str(self.year or "")) if part)
         return f"{self.title} ({who})" if who else self.title
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Where a system stands in the surveys' categories; `none` where one does not apply.
+
+    Args:
+        goal: what is aligned to, the deepest it speaks of (Yao et al. 2023, S10).
+        direction: who is aligned with whom (Shen et al. 2024, S13).
+        locus: whether the objective is right, or the model's own is it (Shen et al. 2023, S23).
+        data_origin: who makes its data (Wang et al. 2023, S75).
+        training_family: how it trains (S75).
+        paradigm: how its claim is judged, here or in what is planned (S75).
+    """
+
+    goal: Literal["instruction", "preference", "value", "none"]
+    direction: Literal["ai-to-human", "human-to-ai", "both", "none"]
+    locus: Literal["outer", "inner", "both", "none"]
+    data_origin: Literal["humans", "strong models", "management", "none"]
+    training_family: Literal[
+        "sft",
+        "online",
+        "offline rank-based",
+        "offline language-based",
+        "parameter-efficient",
+        "architecture",
+        "none",
+    ]
+    paradigm: Literal["closed-set", "open-set", "human-based", "llm-based", "none"]
+
+
+AXES: dict[str, tuple[str, ...]] = {
+    name: get_args(kind) for name, kind in get_type_hints(Axes).items()
+}
+"""The values that each of the categories has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +114,11 @@ class System:
         room: folder of accordant it lives in, or wheel under `packages/`; ` + ` joins several.
         works: what has to work for it.
         claim: the finding that `accordant reproduce` looks for in miniature; empty for a taxonomy.
-        kind: `taxonomy` for surveys and positions, whose categories the catalogue carries.
+        kind: `taxonomy` for surveys, whose categories are fields of every system: `axes`.
         paper: where it was published.
         how_to_run: a command; empty while the system is planned. A system that can be run has a
             study of its claim under its slug.
+        axes: where it stands in the surveys' categories; None in records of other wheels.
         lacks: what of the published method is not there; empty where it is complete.
         not_shown: why something of the claim did not show, in a sentence; empty where all did.
         result: what the last full run of its study found; None before there was one.
@@ -97,6 +133,7 @@ class System:
     kind: Literal["method", "taxonomy"] = "method"
     paper: Paper | None = None
     how_to_run: str = ""
+    axes: Axes | None = None
     lacks: str = ""
     not_shown: str = ""
     result: Result | None = None
@@ -146,5 +183,6 @@ class System:
             "verdict": self.verdict,
             "not_shown": self.not_shown,
             "result": None if self.result is None else asdict(self.result),
-            "reproduce": f"accordant reproduce {self.slug}" if self.how_to_run else None,
+            "reproduce": f"accordant reproduce {self.slug}" if self.verdict else None,
+            **({} if self.axes is None else asdict(self.axes)),
         }

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from accordant.catalogue.registry import get_system, list_systems, rooms, slugs
-from accordant.catalogue.system import Part, System
+from accordant.catalogue.system import AXES, Axes, Part, System
 from accordant.cli.output import console, examples, one_of, print_json, print_note, print_table
 
 STATES = ("works", "planned")
+FIELDS = {name.replace("_", "-"): name for name in AXES}
 _ROOM_FOR_ROOMS = 110  # columns of a terminal that shows the rooms too
 
 
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
             "accordant catalogue steer",
             "accordant catalogue --room objectives --state planned",
             "accordant catalogue --search 'reward model' --json",
+            "accordant catalogue --by training-family",
         ),
     )(catalogue)
 
@@ -54,6 +56,14 @@ def catalogue(
     search: Annotated[
         str | None, typer.Option(help="Only systems in whose text all these words occur.")
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Group the systems by a category of the surveys; what no system has is a gap.",
+            metavar="|".join(FIELDS),
+            autocompletion=lambda: list(FIELDS),
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")] = False,
 ) -> None:
     """List the published systems: what works and what is planned."""
@@ -63,7 +73,9 @@ def catalogue(
     if system is not None:
         wanted = get_system(system)
         found = tuple(entry for entry in found if entry is wanted)
-    if as_json:
+    if by is not None:
+        _print_by(found, one_of(by, tuple(FIELDS), where="--by"), as_json=as_json)
+    elif as_json:
         print_json([entry.as_dict() for entry in found])
     elif not found:
         print_note("No system matches.")
@@ -84,6 +96,22 @@ def _print_systems(systems: tuple[System, ...]) -> None:
     print_table(columns, rows, title=title, wrap=("slug",))
 
 
+def _print_by(systems: tuple[System, ...], field: str, *, as_json: bool) -> None:
+    """Print the systems of every value of a category."""
+    groups: dict[str, list[str]] = {value: [] for value in AXES[FIELDS[field]]}
+    for entry in systems:
+        if entry.axes is not None:
+            groups[getattr(entry.axes, FIELDS[field])].append(entry.slug)
+    if as_json:
+        print_json(groups)
+        return
+    rows = [
+        (value, str(len(slugs)), ", ".join(slugs) or "a gap: no system here")
+        for value, slugs in groups.items()
+    ]
+    print_table((field, "systems", "which"), rows, title=f"{len(systems)} systems by {field}")
+
+
 def _print_system(system: System) -> None:
     planned = "planned: nothing to run yet"
     rows = [
@@ -93,10 +121,11 @@ def _print_system(system: System) -> None:
         ("room", system.room),
         ("what works" if system.state == "works" else "what will work", system.works),
         *([("method", _method(system))] if system.method else []),
-        ("claim", system.claim or "none: a taxonomy"),
+        ("claim", system.claim or "none: a survey, whose categories are fields of every system"),
         *([("verdict", _verdict(system))] if system.verdict else []),
         *([("why not", system.not_shown)] if system.not_shown else []),
         ("paper", str(system.paper or "")),
+        *([("categories", _categories(system.axes))] if system.axes else []),
         ("how to run", system.how_to_run or planned),
     ]
     print_table(("", ""), rows, title=system.slug)
@@ -128,3 +157,8 @@ def _part(part: Part) -> str:
     must = f", must stay above {part.threshold:g}" if part.threshold else ""
     control = "control: " if part.control else ""
     return f"{'yes' if part.holds else 'NO'}: {control}{part.statement}: {shown}{must}"
+
+
+def _categories(axes: Axes) -> str:
+    named = ((field, getattr(axes, name)) for field, name in FIELDS.items())
+    return ", ".join(f"{field} {value}" for field, value in named if value != "none")

@@ -29,8 +29,13 @@ def get_study(system: System) -> Study:
     """Return the study of a system's claim.
 
     Raises:
-        UserError: the system is planned: there is nothing to run yet.
+        UserError: the system is planned, or a survey, which claims nothing that could be run.
     """
+    if system.kind == "taxonomy":
+        raise UserError(
+            f"{system.id} {system.slug} is a survey: it claims nothing that could be reproduced.",
+            mend=f"`{system.how_to_run}` shows its categories.",
+        )
     module = list_studies().get(system.slug)
     if module is None:
         raise UserError(
