@@ -19,6 +19,15 @@ def example(kind: str, answers: int, **fields: object) -> Example:
     return Example(kind, (TokenTree((1,), ((2,),) * answers),), 0, **fields)
 
 
+# Its prompt has two tokens: the second should be scored, and stand with the answers.
+UNSCORED = Example("comparison", (TokenTree((1, 2), ((2,), (3,))),), 0)
+
+SAMPLED_AND_NOT = [
+    example("binary", 2, label=False, extra_answers={"self_samples": 1}),
+    example("binary", 1, label=False),
+]
+
+
 def numbered(count: int, tokens: int = 1):
     """Scores whose sums are -1, -2, ... in order."""
     return from_lists([[-(i + 1) / tokens] * tokens for i in range(count)])
@@ -71,6 +80,10 @@ def test_a_reference_the_objective_does_not_need_is_left_out():
         ("dpo", numbered(2), numbered(2, 2), [example("comparison", 2)], "different"),
         ("dpo", numbered(3), numbered(3), [example("comparison", 3)], "3 answers where 2"),
         ("kto", numbered(1), numbered(1), [example("binary", 1, label=True)], "mismatched"),
+        ("d2o", numbered(3), numbered(3), SAMPLED_AND_NOT, "needs self-samples in every example"),
+        ("poft", numbered(1), None, [example("demonstration", 1)], "needs scores of baselines in"),
+        ("mm_dpo", numbered(2), numbered(2), [example("comparison", 2)], "needs a reward gap in"),
+        ("dove_joint", numbered(2), numbered(2), [UNSCORED], "needs prompts scored"),
         (
             "kto",
             numbered(2),

@@ -150,13 +150,6 @@ def _kto_example() -> Example:
     return Example("binary", (tree,), 0, label=True, extra_answers=extra)
 
 
-def test_self_samples_that_are_missing_are_a_bug():
-    with pytest.raises(ValueError, match="needs self-samples in every example"):
-        assemble(
-            get_objective("d2o"), numbered(3), numbered(3), [example(False, 1), example(False, 0)]
-        )
-
-
 def test_wanted_answers_are_refused_with_row_count_and_a_way_out():
     with pytest.raises(UserError) as error:
         assemble(

@@ -1,4 +1,4 @@
-"""The LiPO family against slow references in float64, worked numbers and DPO."""
+"""The LiPO family and Plackett-Luce against slow references in float64, worked numbers and DPO."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from accordant.objectives.losses.listwise import plackett_luce
 from accordant.objectives.losses.pairwise import dpo
 from tests.objectives.test_listwise import rankings, scores_of_one
 
-FAMILY = (lipo_lambda, lipo_pairwise, lipo_hinge, lipo_pointwise, lipo_softmax, lipo_listmle)
+FAMILY = (
+    *(lipo_lambda, lipo_pairwise, lipo_hinge, lipo_pointwise, lipo_softmax, lipo_listmle),
+    plackett_luce,
+)
 SCORES, LABELS = [0.3, 0.5, -0.2], [1.0, 0.5, 0.0]
 member = pytest.mark.parametrize("loss", FAMILY, ids=[f.__name__ for f in FAMILY])
 
@@ -34,6 +37,7 @@ member = pytest.mark.parametrize("loss", FAMILY, ids=[f.__name__ for f in FAMILY
         (lipo_pairwise, 1.675402),
         (lipo_softmax, 1.071269),
         (lipo_listmle, 1.442732),
+        (plackett_luce, 1.442732),
         (lipo_hinge, 1.2 + 0.5 + 0.3),
         (lipo_pointwise, 0.7**2 + 0.2**2),
     ],
@@ -111,7 +115,7 @@ def test_with_lists_of_two_the_logistic_ones_are_dpo(pairs):
         both.select(torch.arange(0, 2 * m, 2)), both.select(torch.arange(1, 2 * m, 2))
     )
     expected = dpo(paired, beta=0.3).losses
-    for loss in (lipo_pairwise, lipo_listmle):
+    for loss in (lipo_pairwise, lipo_listmle, plackett_luce):
         torch.testing.assert_close(loss(listed, beta=0.3).losses, expected)
     # The weights of the only pair: its labels are 1 and 0, its places 1 and 2.
     weight = 1 / math.log(2) - 1 / math.log(3)
@@ -152,7 +156,9 @@ def test_longer_and_shorter_rankings_do_not_touch_each_other(loss):
     torch.testing.assert_close(loss(rankings(list(rows))).losses, torch.cat(alone))
 
 
-@pytest.mark.parametrize("loss", [lipo_lambda, lipo_pairwise, lipo_hinge, lipo_listmle])
+@pytest.mark.parametrize(
+    "loss", [lipo_lambda, lipo_pairwise, lipo_hinge, lipo_listmle, plackett_luce]
+)
 def test_a_ranking_without_any_difference_costs_nothing(loss):
     assert loss(rankings([[0.4, -0.3, 1.1]], [[1.0] * 3])).losses.item() == 0.0
 
