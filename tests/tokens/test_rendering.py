@@ -209,8 +209,6 @@ def test_a_named_end_of_turn_replaces_the_templates(chatml: Any) -> None:
     assert encoded.end_of_turn_ids == (named, chatml.eos_token_id)
     continuation = encoded.examples[0].trees[0].continuations[0]
     assert chatml.decode(continuation) == "yes<|endoftext|>"
-    with pytest.raises(UserError, match="expected one"):
-        end_of_turn_ids(chatml, Rendering(end_of_turn="two words"))
 
 
 def test_a_template_without_an_end_token_gets_end_of_sequence_in_place_of_its_tail(
@@ -237,12 +235,6 @@ def test_a_generation_prompt_that_opens_a_thought_is_trained_and_generated_witho
     assert "<think>" in encoded.notes[0]
 
 
-def test_a_template_that_rewrites_history_is_refused(raw: Any) -> None:
-    record = Demonstration("hi", "yes", Origin("a.jsonl", 7))
-    with pytest.raises(UserError, match="differently once the answer follows"):
-        encode([record], raw, Rendering(chat_template=REWRITING), max_tokens=None)
-
-
 def test_earlier_thinking_that_a_template_drops_only_from_the_whole_is_refused_by_row(
     raw: Any,
 ) -> None:
@@ -257,6 +249,61 @@ def test_earlier_thinking_that_a_template_drops_only_from_the_whole_is_refused_b
     with pytest.raises(UserError, match="thinking") as error:
         encode([good, bad], raw, Rendering(chat_template=template), max_tokens=None)
     assert error.value.where == "a.jsonl, row 2"
+
+
+ROW = Origin("a.jsonl", 3)
+TALK = Demonstration((user("a"),), assistant("b"), ROW)
+PLAIN_ROW = Demonstration("hi", "yes", ROW)
+RENDERED = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+CUTTING = Rendering(chat_template=CHATML.replace("m['content']", "m['content'].split('#')[0]"))
+# Record, tokenizer (None: one without a template), rendering, message, what place or mend say.
+REFUSED: list[tuple[Demonstration, str | None, Rendering, str, str]] = [
+    (TALK, None, Rendering(), "no chat template", "a.jsonl, row 3"),
+    (TALK, None, Rendering(), "no chat template", "--chat-template"),
+    (PLAIN_ROW, None, Rendering(chat="always"), "no chat template", "--chat always"),
+    (TALK, None, PLAIN, "cannot be kept as plain text", "a.jsonl, row 3"),
+    (PLAIN_ROW, None, Rendering(system_prompt="s"), "no place for a system prompt", ""),
+    (PLAIN_ROW, None, Rendering(chat_template=REWRITING), "differently once the answer", ""),
+    (Demonstration("hi", "yes # no", ROW), None, CUTTING, "leaves out a part", "a.jsonl, row 3"),
+    (PLAIN_ROW, "chatml", Rendering(end_of_turn="two words"), "expected one", "--end-of-turn"),
+    (
+        Demonstration((Message("system", "s"), user("a")), assistant("b"), ROW),
+        *("gemma", Rendering(), "System role not supported", "a.jsonl, row 3"),
+    ),
+    *(
+        (
+            Demonstration("hi", "yes<|im_end|> and no", ROW),
+            *("chatml", rendering, "before its end", "a.jsonl, row 3"),
+        )
+        for rendering in (Rendering(), PLAIN)
+    ),
+    (Demonstration(RENDERED, "yes"), "chatml", Rendering(), "already holds", "--chat never"),
+]
+
+
+@pytest.mark.parametrize(("record", "family", "rendering", "message", "hint"), REFUSED)
+def test_what_cannot_be_written_as_it_is_meant_is_refused(
+    raw: Any,
+    record: Demonstration,
+    family: str | None,
+    rendering: Rendering,
+    message: str,
+    hint: str,
+) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        encode([record], TOKENIZERS[family] if family else raw, rendering, max_tokens=None)
+    assert hint in str(error.value)
+
+
+def test_a_tokenizer_without_end_of_sequence_is_refused() -> None:
+    endless = byte_level(SPECIAL["chatml"])
+    with pytest.raises(UserError, match="never end"):
+        encode([Demonstration("a", "b")], endless, Rendering(), max_tokens=None)
+
+
+def test_text_that_was_rendered_before_is_kept_on_request(chatml: Any) -> None:
+    (example,) = encode([Demonstration(RENDERED, "yes")], chatml, PLAIN, max_tokens=None).examples
+    assert chatml.decode(example.trees[0].prompt) == RENDERED
 
 
 def test_thoughts_that_a_template_drops_from_answers_are_trained_as_they_stand(raw: Any) -> None:
@@ -286,14 +333,6 @@ def test_a_thought_that_the_prompt_opens_goes_on_in_the_answer(raw: Any) -> None
     assert raw.decode(tree.continuations[0]) == "sum\n</think>\n\n4<|im_end|>"
 
 
-def test_an_answer_that_a_template_cuts_is_refused_by_row(raw: Any) -> None:
-    template = CHATML.replace("{{ m['content'] }}", "{{ m['content'].split('#')[0] }}")
-    record = Demonstration("hi", "yes # no", Origin("a.jsonl", 3))
-    with pytest.raises(UserError, match="leaves out a part of the answer") as error:
-        encode([record], raw, Rendering(chat_template=template), max_tokens=None)
-    assert error.value.where == "a.jsonl, row 3"
-
-
 def test_what_a_template_writes_before_every_answer_is_told(raw: Any) -> None:
     template = CHATML.replace(
         "{{ m['content'] }}",
@@ -316,26 +355,6 @@ def test_a_template_that_ends_what_is_no_generation_prompt_is_read(raw: Any) -> 
     assert raw.decode(encoded.examples[0].trees[0].continuations[0]) == "yes<|im_end|>"
 
 
-def test_conversations_without_a_template_are_refused_with_a_mend(raw: Any) -> None:
-    record = Demonstration((user("a"),), assistant("b"), Origin("a.jsonl", 3))
-    with pytest.raises(UserError, match="no chat template") as error:
-        encode([record], raw, Rendering(), max_tokens=None)
-    assert error.value.where == "a.jsonl, row 3"
-    assert "--chat-template" in error.value.mend
-    with pytest.raises(UserError, match="no chat template"):
-        encode([Demonstration("a", "b")], raw, Rendering(chat="always"), max_tokens=None)
-    with pytest.raises(UserError, match="cannot be kept as plain text"):
-        encode([record], raw, PLAIN, max_tokens=None)
-
-
-def test_a_template_that_refuses_a_role_names_the_row() -> None:
-    prompt = (Message("system", "s"), user("a"))
-    record = Demonstration(prompt, assistant("b"), Origin("a.jsonl", 3))
-    with pytest.raises(UserError, match="System role not supported") as error:
-        encode([record], TOKENIZERS["gemma"], Rendering(), max_tokens=None)
-    assert error.value.where == "a.jsonl, row 3"
-
-
 def test_the_system_prompt_goes_before_conversations_that_have_none(chatml: Any) -> None:
     rendering = Rendering(system_prompt="Be brief.")
     own = (Message("system", "Be long."), user("hi"))
@@ -345,35 +364,6 @@ def test_the_system_prompt_goes_before_conversations_that_have_none(chatml: Any)
     assert given.startswith("<|im_start|>system\nBe brief.<|im_end|>")
     assert kept.startswith("<|im_start|>system\nBe long.<|im_end|>")
     assert "brief" not in kept
-
-
-def test_a_system_prompt_that_would_not_be_read_is_refused(raw: Any) -> None:
-    with pytest.raises(UserError, match="no place for a system prompt"):
-        encode_prompt("hi", raw, Rendering(system_prompt="Be brief."))
-
-
-@pytest.mark.parametrize("rendering", [Rendering(), PLAIN])
-def test_an_answer_that_holds_the_end_of_turn_is_refused(chatml: Any, rendering: Rendering) -> None:
-    record = Demonstration("hi", "yes<|im_end|> and no", Origin("a.jsonl", 4))
-    with pytest.raises(UserError, match="before its end") as error:
-        encode([record], chatml, rendering, max_tokens=None)
-    assert error.value.where == "a.jsonl, row 4"
-
-
-def test_plain_text_that_was_rendered_before_is_refused_under_a_template(chatml: Any) -> None:
-    rendered = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-    record = Demonstration(rendered, "yes", Origin("a.jsonl", 4))
-    with pytest.raises(UserError, match="already holds") as error:
-        encode([record], chatml, Rendering(), max_tokens=None)
-    assert "--chat never" in error.value.mend
-    (example,) = encode([record], chatml, PLAIN, max_tokens=None).examples
-    assert chatml.decode(example.trees[0].prompt) == rendered
-
-
-def test_a_tokenizer_without_end_of_sequence_is_refused() -> None:
-    endless = byte_level(SPECIAL["chatml"])
-    with pytest.raises(UserError, match="never end"):
-        encode([Demonstration("a", "b")], endless, Rendering(), max_tokens=None)
 
 
 def test_special_tokens_that_swallow_blanks_leave_none_before_the_end() -> None:
