@@ -26,28 +26,34 @@ from accordant.statistics.wording import number
 def sweep_charts(results: SweepResults) -> dict[str, Chart]:
     """Return spread over the grid, gain against divergence and length, log-probs, and effects."""
     ranked = measure_called(results.ranked_by)
-    shown = {measure.name: measure for measure in shown_measures(results)}
-    made = {"robustness": _spread(results, ranked)}
-    for slug, x, y, title, note in (
-        (
-            *("frontier", KL, ranked, "Gain against distance"),
+    made = {
+        "robustness": _spread(results, ranked),
+        "frontier": _against(
+            results,
+            KL,
+            ranked,
+            "Gain against distance",
             "Up and to the left is better: more gained for less moved away from the start.",
         ),
-        (
-            *("length", LENGTH, ranked, "Gain against length"),
+        "length": _against(
+            results,
+            LENGTH,
+            ranked,
+            "Gain against length",
             "Whether runs win by longer answers; the dotted line is the length before training.",
         ),
-        (
-            *("logps", WANTED, UNWANTED, "Where the probability went"),
+        "logps": _against(
+            results,
+            WANTED,
+            UNWANTED,
+            "Where the probability went",
             "Left of the dotted line wanted answers became less likely, below it unwanted ones.",
         ),
-    ):
-        if x.name in shown and y.name in shown:
-            made[slug] = _against(results, shown[x.name], shown[y.name], title, note)
+    }
     for name in dict.fromkeys(name for trial in results.trials for name in trial.varied):
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower())
         made[f"effect-{slug}"] = _effect(results, ranked, name)
-    return {slug: chart for slug, chart in made.items() if chart.series}
+    return {slug: chart for slug, chart in made.items() if chart is not None and chart.series}
 
 
 def _effect(results: SweepResults, measure: RunMeasure, name: str) -> Chart:
@@ -92,7 +98,8 @@ def _spread(results: SweepResults, measure: RunMeasure) -> Chart:
             replace(points, x_low=(), x_high=(), look=look, style="points"),
             Series(
                 f"median of {objective.method}",
-                *((height,), (middle.estimate,)),
+                (height,),
+                (middle.estimate,),
                 x_low=(middle.low,),
                 x_high=(middle.high,),
                 look=look,
@@ -114,8 +121,15 @@ def _spread(results: SweepResults, measure: RunMeasure) -> Chart:
     )
 
 
-def _against(results: SweepResults, x: RunMeasure, y: RunMeasure, title: str, note: str) -> Chart:
-    """Draw runs by two measures, with the intervals of both."""
+def _against(
+    results: SweepResults, x: RunMeasure, y: RunMeasure, title: str, note: str
+) -> Chart | None:
+    """Draw runs by two measures, with the intervals of both; None where one was not taken."""
+    named = {measure.name: measure for measure in shown_measures(results)}
+    if x.name not in named or y.name not in named:
+        return None
+    # Under the names that this kind of feedback has for them.
+    x, y = named[x.name], named[y.name]
     series = []
     for method in (objective.method for objective in results.objectives):
         runs = [run for run in _measured(results, method, x) if y.name in run.measures]
@@ -132,8 +146,8 @@ def _against(results: SweepResults, x: RunMeasure, y: RunMeasure, title: str, no
         *_chance(y, vertical=False),
         *([Mark(0.0, vertical=False)] if y.name == UNWANTED.name else ()),
     )
-    axes = (_axis_title(x), _axis_title(y))
-    return Chart("points", title, note, *axes, tuple(series), marks, height=380)
+    across, upwards = _axis_title(x), _axis_title(y)
+    return Chart("points", title, note, across, upwards, tuple(series), marks, height=380)
 
 
 def _series(
