@@ -31,7 +31,16 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, body, self.headers.get("Authorization")))
         if self.server.failures:
-            self.answer(self.server.failures.pop(0), {"error": {"message": "not now"}})
+            code = self.server.failures.pop(0)
+            if code is None:
+                # Gone in the middle of an answer.
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"{")
+                self.close_connection = True
+                return
+            self.answer(code, {"error": {"message": "not now"}}, wait="0")
             return
         time.sleep(self.server.delay)
         prompt = body["prompt"]
@@ -52,20 +61,30 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"choices": choices[::-1]})
 
     def choice(self, index, sample, body):
+        nulls = [None] * self.server.missing
         choice = {
             "index": index,
             "text": TOKENIZER.decode(sample.tokens),
             "finish_reason": "stop" if sample.finished else "length",
-            "logprobs": {"token_logprobs": list(sample.logps)},
+            "logprobs": {"token_logprobs": [*sample.logps[: -self.server.missing or None], *nulls]},
         }
         if body.get("return_token_ids") and self.server.ids:
             choice["token_ids"] = list(sample.completion)
         return choice
 
-    def answer(self, code, content):
+    def do_GET(self):
+        pages = {
+            "/v1/models": {"data": [{"id": "tiny", "root": "me/tiny", "created": 7}]},
+            "/version": {"version": "0.22"},
+        }
+        self.answer(200 if self.path in pages else 404, pages.get(self.path, {}))
+
+    def answer(self, code, content, wait=None):
         data = json.dumps(content).encode() if not self.server.babble else b"<html>hello"
         self.send_response(code)
         self.send_header("Content-Length", str(len(data)))
+        if wait is not None:
+            self.send_header("Retry-After", wait)
         self.end_headers()
         self.wfile.write(data)
 
@@ -77,6 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found.asked, found.failures, found.delay, found.ids, found.babble = [], [], 0.0, True, False
+    found.missing = 0
     thread = threading.Thread(target=found.serve_forever, daemon=True)
     thread.start()
     yield found
@@ -140,6 +160,42 @@ def test_a_busy_server_is_asked_again(server):
     server.failures = [503] * 9
     with pytest.raises(UserError, match="503"):
         sampler(server, retries=1).sample([[5, 9]], OPTIONS)
+
+
+def test_a_server_that_says_when_it_has_time_is_asked_then(server):
+    server.failures = [429, 503]
+    # The pause of our own would take half a minute.
+    assert sampler(server, pause=15.0).sample([[5, 9]], OPTIONS) == LOCAL.sample([[5, 9]], OPTIONS)
+
+
+def test_a_server_that_goes_away_in_the_middle_is_asked_again(server):
+    server.failures = [None]
+    assert sampler(server).sample([[5, 9]], OPTIONS) == LOCAL.sample([[5, 9]], OPTIONS)
+    server.failures = [None, None]
+    with pytest.raises(UserError, match="no answer after 2 tries"):
+        sampler(server, retries=1).sample([[5, 9]], OPTIONS)
+
+
+def test_log_probabilities_that_are_not_complete_are_none(server):
+    server.missing = 1
+    (row,) = sampler(server).sample([[5, 9]], OPTIONS)
+    assert all(sample.completion and sample.logps == () for sample in row)
+
+
+def test_a_server_tells_its_version(server):
+    assert sampler(server).version() == "tiny me/tiny 7 0.22"
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    with pytest.raises(UserError, match=r"no model 'other'.*\n?.*It holds tiny"):
+        ServerSampler(url, "other").version()
+
+
+def test_it_stops_at_texts_and_sends_biases_that_json_can_hold(server):
+    bias = ((7, 2.5), (8, -float("inf")))
+    options = SamplingOptions(4, stop_strings=("\n\n",), stop_ids=(65,), logit_bias=bias)
+    sampler(server, tokenizer=TOKENIZER).sample([[5, 9]], options)
+    ((_, body, _),) = server.asked
+    assert body["stop"] == ["\n\n", TOKENIZER.decode([65])]
+    assert body["logit_bias"] == {"7": 2.5, "8": -100.0}
 
 
 def test_a_refusal_is_told_at_once(server):

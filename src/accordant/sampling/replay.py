@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from accordant.base.files import write_whole
 from accordant.sampling.sampler import Sampler
@@ -20,6 +21,7 @@ from accordant.sampling.samples import Prompt, Sample, SamplingOptions
 from accordant.scoring.shards import fill_shards
 
 Rows = list[list[Sample]]
+_ROWS = TypeAdapter(Rows)
 
 VERSION = 3
 """Of the sampler's numbers and of the files: another one draws anew."""
@@ -50,7 +52,7 @@ class SampleKey:
     @property
     def digest(self) -> str:
         """Name of the cache folder, 32 hexadecimal digits."""
-        return hashlib.sha256(self.as_json().encode()).hexdigest()[:32]
+        return _digest(self.as_json().encode())[:32]
 
 
 @dataclass(frozen=True)
@@ -114,40 +116,26 @@ class Replay:
 
 
 def _write(home: Path, prompts: Sequence[Prompt], rows: Rows) -> None:
-    answers = [[asdict(sample) for sample in row] for row in rows]
-    content = {"checksum": _checksum(answers), "answers": answers}
-    write_whole(_path(home, prompts), json.dumps(content).encode())
+    content = _ROWS.dump_json(rows)
+    write_whole(_path(home, prompts), f"{_digest(content)}\n".encode() + content)
 
 
 def _read(home: Path, prompts: Sequence[Prompt], count: int) -> Rows | None:
     """Read the shard in a file; None where there is none or it is not what was written."""
     try:
-        content = json.loads(_path(home, prompts).read_bytes())
-        answers = content["answers"]
-        if content["checksum"] != _checksum(answers) or len(answers) != len(prompts):
-            return None
-        rows = [[_sample(**fields) for fields in row] for row in answers]
-    except (OSError, ValueError, KeyError, TypeError):
+        digest, content = _path(home, prompts).read_bytes().split(b"\n", 1)
+    except (OSError, ValueError):
         return None
-    return rows if all(len(row) == count for row in rows) else None
-
-
-def _sample(
-    completion: list[int],
-    logps: list[float],
-    drawn_logps: list[float],
-    finished: bool,
-    stop_id: int | None,
-) -> Sample:
-    return Sample(tuple(completion), tuple(logps), tuple(drawn_logps), finished, stop_id)
+    if digest.decode(errors="replace") != _digest(content):
+        return None
+    rows = _ROWS.validate_json(content)
+    # A digest only says that a file is whole: another version may have written it.
+    return rows if [len(row) for row in rows] == [count] * len(prompts) else None
 
 
 def _path(home: Path, prompts: Sequence[Prompt]) -> Path:
-    digest = hashlib.sha256(b"accordant prompts 1")
-    for prompt in prompts:
-        digest.update(array("q", [len(prompt), *prompt]).tobytes())
-    return home / f"{digest.hexdigest()}.json"
+    return home / f"{_digest(json.dumps([list(prompt) for prompt in prompts]).encode())}.json"
 
 
-def _checksum(answers: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(answers).encode()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from accordant.base.chance import hashed_uniform
 from accordant.sampling.generation import Decoder, Progress, generate
-from accordant.sampling.samples import Prompt, Sample, SamplingOptions
+from accordant.sampling.samples import Prompt, Sample, SamplingOptions, grouped
 from accordant.sampling.stepper import ModelStepper, Stepper
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ class TokenDrawer(Protocol):
 
     def stepper(self) -> Stepper:
         """Return a stepper over the policy as it stands whenever it is asked."""
-        ...
 
 
 def as_stepper(model: nn.Module | Stepper, *, adapter: bool = True) -> Stepper:
@@ -110,32 +109,16 @@ class Mixture:
     def sample(self, prompts: Sequence[Prompt], options: SamplingOptions) -> list[list[Sample]]:
         """Continue every prompt; who draws a sample depends on seed, prompt and its number only."""
         copies = options.samples_per_prompt
-        asked = Counter(map(tuple, prompts))
-        drawers = {
-            prompt: [self._drawer(options.seed, prompt, n) for n in range(times * copies)]
-            for prompt, times in asked.items()
-        }
-        drawn = {prompt: dict[int, Sample]() for prompt in asked}
-        for index, sampler in enumerate(self.samplers):
-            places = {
-                prompt: [n for n, drawer in enumerate(row) if drawer == index]
-                for prompt, row in drawers.items()
-            }
-            # A call asks for one number of samples: prompts that need the same share one.
-            for count in sorted({len(numbers) for numbers in places.values()} - {0}):
-                alike = [prompt for prompt, numbers in places.items() if len(numbers) == count]
-                found = sampler.sample(alike, replace(options, samples_per_prompt=count))
-                for prompt, samples in zip(alike, found, strict=True):
-                    drawn[prompt] |= zip(places[prompt], samples, strict=True)
-        series = {p: iter([rows[n] for n in sorted(rows)]) for p, rows in drawn.items()}
-        return [[next(series[prompt]) for _ in range(copies)] for prompt in map(tuple, prompts)]
-
-    def _drawer(self, seed: int, prompt: tuple[int, ...], number: int) -> int:
-        """Choose who draws a sample, so that no batch can change it."""
-        text = f"mixture {seed} {number} " + " ".join(map(str, prompt))
-        left = hashed_uniform(text) * sum(self.weights)
-        for index, weight in enumerate(self.weights):
-            left -= weight
-            if left < 0:
-                return index
-        return max(i for i, weight in enumerate(self.weights) if weight > 0)
+        known: Counter[tuple[int, ...]] = Counter()
+        order = []
+        for prompt in (tuple(prompt) for prompt in prompts for _ in range(copies)):
+            chance = Random(f"mixture {options.seed} {known[prompt]} {prompt}")
+            order.append((chance.choices(range(len(self.weights)), self.weights)[0], prompt))
+            known[prompt] += 1
+        # One sample a time: a prompt that comes again gets the next of its series.
+        one = replace(options, samples_per_prompt=1)
+        drawn = [
+            iter(sampler.sample([prompt for drawer, prompt in order if drawer == index], one))
+            for index, sampler in enumerate(self.samplers)
+        ]
+        return grouped([next(drawn[drawer])[0] for drawer, _ in order], copies)

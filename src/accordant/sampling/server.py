@@ -6,6 +6,7 @@ numbers of its own: the same seed repeats its samples only as far as the server 
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -13,7 +14,8 @@ import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP states that may pass: too many requests, a server that starts or restarts."""
+
+MOST_STOPS = 4
+"""Texts to stop at that the protocol allows."""
+
+_UNBENT: dict[str, Any] = {
+    "temperature": 1,
+    "top_k": 0,
+    "top_p": 1,
+    "min_p": 0,
+    "repetition_penalty": 1,
+    "logit_bias": (),
+}
+"""Options under which tokens are drawn from the model's own distribution."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +84,32 @@ class ServerSampler:
             bodies.append(self._body(prompt, options, places[prompt]))
             places[prompt] += 1
         with ThreadPoolExecutor(self.connections) as pool:
-            answers = list(pool.map(self._post, bodies))
+            answers = list(pool.map(partial(self._request, "/v1/completions"), bodies))
         return [self._samples(answer, options) for answer in answers]
+
+    def version(self) -> str:
+        """Name what answers: the server's software and model, as far as it tells.
+
+        Samples that are kept are known by it: another version may draw others.
+
+        Raises:
+            UserError: the server cannot be reached, or holds no such model.
+        """
+        models = {entry["id"]: entry for entry in self._request("/v1/models")["data"]}
+        if self.model not in models:
+            raise UserError(
+                f"the server holds no model {self.model!r}.",
+                where=self.url,
+                mend=f"It holds {', '.join(sorted(models))}.",
+            )
+        try:
+            # vLLM's own; the protocol has no place for it.
+            software = self._request("/version").get("version", "")
+        except UserError:
+            software = ""
+        entry = models[self.model]
+        parts = (self.model, *(entry.get(key) for key in ("root", "created")), software)
+        return " ".join(str(part) for part in parts if part)
 
     def _body(
         self, prompt: tuple[int, ...], options: SamplingOptions, place: int
@@ -86,15 +125,18 @@ class ServerSampler:
             "logprobs": 0,
         }
         # Beyond the protocol: sent only where they are asked for, as a strict server refuses them.
-        if options.top_k:
-            body["top_k"] = options.top_k
-        if options.min_p:
-            body["min_p"] = options.min_p
-        if options.repetition_penalty != 1:
-            body["repetition_penalty"] = options.repetition_penalty
-        if options.stop_ids and self.tokenizer is not None:
+        for name in ("top_k", "min_p", "repetition_penalty"):
+            if getattr(options, name) != _UNBENT[name]:
+                body[name] = getattr(options, name)
+        if options.logit_bias:
+            # The protocol's range; minus infinity is no number of JSON.
+            body["logit_bias"] = {str(i): max(-100.0, min(v, 100.0)) for i, v in options.logit_bias}
+        stops = list(options.stop_strings)
+        if self.tokenizer is not None:
             # Servers stop at texts; vLLM at ids too, also where a special token has no text.
-            body["stop"] = [self._text((i,)) for i in options.stop_ids][:4]
+            stops += [self._text((i,)) for i in options.stop_ids]
+        if stops:
+            body["stop"] = stops[:MOST_STOPS]
         if not self.send_text:
             body |= {"stop_token_ids": list(options.stop_ids), "return_token_ids": True}
         return body
@@ -108,43 +150,51 @@ class ServerSampler:
             )
         return str(self.tokenizer.decode(list(ids)))
 
-    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Send a request until it is answered or out of tries."""
+    def _request(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a request until it is answered or out of tries; without a body, ask for a page."""
+        pause = self.pause
         for attempt in range(self.retries + 1):
             try:
-                return self._post_once(body)
+                return self._request_once(path, body)
             except urllib.error.HTTPError as error:
                 if error.code not in RETRIED or attempt == self.retries:
                     raise self._refused(error) from error
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+                # A server that says when it has time knows best.
+                after = error.headers.get("Retry-After", "")
+                wait = float(after) if after.isdigit() else pause
+            except (OSError, http.client.HTTPException) as error:
+                # Absent, too slow, or gone in the middle of its answer.
                 if attempt == self.retries:
                     raise UserError(
                         f"no answer after {attempt + 1} tries: {getattr(error, 'reason', error)}.",
                         where=self.url,
                         mend="Start the server, or give it more time (timeout, retries).",
                     ) from error
-            time.sleep(self.pause * 2**attempt)
+                wait = pause
+            time.sleep(wait)
+            pause *= 2
         raise AssertionError("unreachable")
 
-    def _post_once(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _request_once(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         root = self.url.rstrip("/").removesuffix("/v1")
         headers = {"Content-Type": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
-        request = urllib.request.Request(
-            f"{root}/v1/completions", json.dumps(body).encode(), headers
-        )
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(root + path, data, headers)
         with urllib.request.urlopen(request, timeout=self.timeout) as answer:
             content = answer.read()
         try:
             read = json.loads(content)
-            return {"choices": sorted(read["choices"], key=lambda c: c.get("index", 0))}
+            if body is not None:
+                read["choices"].sort(key=lambda choice: choice.get("index", 0))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"the answer is no completion: {content[:200]!r}.",
                 where=self.url,
                 mend="Give the address of an OpenAI-compatible server.",
             ) from error
+        return dict(read)
 
     def _refused(self, error: urllib.error.HTTPError) -> UserError:
         text = error.read().decode(errors="replace")[:500]
@@ -178,20 +228,13 @@ class ServerSampler:
                     mend="Give the tokenizer of the served model.",
                 )
             ids = self.tokenizer(choice["text"], add_special_tokens=False)["input_ids"]
-        logps = (choice.get("logprobs") or {}).get("token_logprobs") or []
-        # Text that is read again may fall into other tokens: then no number belongs to any.
-        known = tuple(map(float, logps)) if len(logps) == len(ids) else ()
         finished = choice.get("finish_reason") == "stop"
         stop_id = ids[-1] if finished and ids and ids[-1] in options.stop_ids else None
-        return Sample(tuple(ids), known, known if _unbent(options) else (), finished, stop_id)
-
-
-def _unbent(options: SamplingOptions) -> bool:
-    """Say whether tokens are drawn from the model's own distribution."""
-    return (
-        options.temperature == 1
-        and options.top_k == 0
-        and options.top_p == 1
-        and options.min_p == 0
-        and options.repetition_penalty == 1
-    )
+        logps = (choice.get("logprobs") or {}).get("token_logprobs") or []
+        # Text that is read again may fall into other tokens, and a number may be missing (null):
+        # half of the log-probs would pass for all of them.
+        whole = len(logps) == len(ids) and None not in logps
+        known = tuple(map(float, logps)) if whole else ()
+        # Of a distribution that was bent the server says nothing.
+        unbent = replace(options, **_UNBENT) == options
+        return Sample(tuple(ids), known, known if unbent else (), finished, stop_id)

@@ -7,6 +7,7 @@ of conversations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,7 +60,7 @@ class ResumingStepper(ModelStepper):
             raise ValueError("a kept cache holds one sequence")
         prompt = list(prompts[0])
         # The last token is always fed again: its logits are not kept.
-        known = min(_common_prefix(self.tokens, prompt), len(prompt) - 1)
+        known = min(_common(self.tokens, prompt), len(prompt) - 1)
         state = self.state
         if state is None or not known or not state.cache.shorten(known, len(prompt) + room):
             self.clear()
@@ -163,6 +164,8 @@ def _new_text(tokenizer: PreTrainedTokenizerBase, before: list[int], held: list[
     return both[len(known) :]
 
 
-def _common_prefix(left: list[int], right: list[int]) -> int:
-    pairs = zip(left, right, strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
+def _common(left: list[int], right: list[int]) -> int:
+    """Count the tokens that two texts begin with alike."""
+    return sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+    )
