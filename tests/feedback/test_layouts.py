@@ -306,6 +306,18 @@ def test_faults_of_a_layout_name_the_columns_of_the_file(
     assert error.value.where.endswith(f"row 2, column '{column}'")
 
 
+def test_the_arena_is_read_from_a_table_whatever_its_cells_look_like(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    head = "id,prompt,response_a,response_b,winner_model_a,winner_model_b,winner_tie\n"
+    path.write_text(
+        head + '1,"[""2+2?""]","[""4""]","[""5""]",1,0,0\n2,"[""a""]","[""b""]",x,0,0,1\n'
+    )
+    (record,) = load_feedback(str(path), on_bad_row="skip").records
+    assert record.chosen == (Message("assistant", "4"),)  # type: ignore[union-attr]
+    path.write_text("prompt,response_0,response_1,better_response_id\n2+2?,5,4,1\n")
+    assert load_feedback(str(path)).records == (Comparison("2+2?", "4", "5"),)
+
+
 def test_another_column_can_give_the_verdict(tmp_path: Path) -> None:
     _, row, _ = next(entry for entry in ROWS if "PKU" in entry[0])
     feedback = load(tmp_path, row, columns={"better_response_id": "safer_response_id"})

@@ -21,7 +21,9 @@ from accordant.feedback.rows import BadRow, RawRow, RowError, excerpt, kind_of
 # Cells of these columns are text in a CSV file even where they look like numbers.
 TEXT = (
     "prompt completion chosen rejected chosen_prompt rejected_prompt messages conversations "
-    "conversation judgment critique instruction input output system question query response answer"
+    "conversation judgment critique instruction input output system question query response answer "
+    "chosen_response rejected_response response_a response_b response_0 response_1 response_2 "
+    "response1 response2 answer_0 answer_1 human_ref_A human_ref_B"
 )
 TEXT_COLUMNS = frozenset(TEXT.split())
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

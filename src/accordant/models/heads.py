@@ -80,9 +80,9 @@ def load_head(folder: Path) -> ValueHead:
     """
     file = folder / FILE
     try:
-        with safe_open(file, framework="pt") as found:
-            attributes = json.loads(found.metadata()["attributes"])
-            weights = {name: found.get_tensor(name) for name in found.keys()}  # noqa: SIM118
+        with safe_open(file, framework="pt") as saved:
+            attributes = json.loads(saved.metadata()["attributes"])
+            weights = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
         head = ValueHead(weights["weight"].shape[1], attributes, bias="bias" in weights)
         head.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
