@@ -85,7 +85,7 @@ def test_the_version_is_printed(cli: Any) -> None:
         (["catalogue", "nudgin"], "Did you mean 'nudging'?"),
         (["reproduce", "nudgin"], "Did you mean 'nudging'?"),
         (["reproduce", "nudging"], "planned"),
-        (["reproduce", "nudging", "--seeds", "1"], "--seeds"),
+        (["reproduce", "dove", "--seeds", "1"], "--seeds"),
         (["reproduce"], "SLUG"),
         (["objectives", "dpp"], "dpo"),
         (["objectives", "--feedback", "binry"], "Did you mean 'binary'?"),
