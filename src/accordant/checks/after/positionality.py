@@ -93,18 +93,7 @@ def positionality(
             that are no whole numbers themselves are not.
     """
     arguments = {"annotators": min_annotators, "items": min_items, "seed": inputs.seed}
-    whole = rounded and bool((table.ratings.values == np.rint(table.ratings.values)).all())
-    by_axis = [
-        (axis, agreement)
-        for axis, groups in table.axes.items()
-        for agreement in agree_with_groups(
-            table.ratings, groups, table.targets, rounded=whole, **arguments
-        )
-    ]
-    corrected = correct_together([agreement for _, agreement in by_axis])
-    agreements = [
-        (axis, agreement) for (axis, _), agreement in zip(by_axis, corrected, strict=True)
-    ]
+    agreements = _agree(table, rounded, arguments)
     compared = [
         (axis, difference)
         for axis, groups in table.axes.items()
@@ -136,6 +125,21 @@ def positionality(
         },
         charts=[chart for chart in charts if chart.series],
     )
+
+
+def _agree(table: Annotations, rounded: bool, arguments: dict[str, int]) -> Agreements:
+    """Measure the agreement of every group, corrected over all groups of all properties."""
+    # Rounded means of ratings between whole numbers would be all that is left of them.
+    whole = rounded and bool((table.ratings.values == np.rint(table.ratings.values)).all())
+    found = [
+        (axis, agreement)
+        for axis, groups in table.axes.items()
+        for agreement in agree_with_groups(
+            table.ratings, groups, table.targets, rounded=whole, **arguments
+        )
+    ]
+    corrected = correct_together([agreement for _, agreement in found])
+    return list(zip([axis for axis, _ in found], corrected, strict=True))
 
 
 def _between(compared: Differences) -> str:
