@@ -256,6 +256,13 @@ TALK = Demonstration((user("a"),), assistant("b"), ROW)
 PLAIN_ROW = Demonstration("hi", "yes", ROW)
 RENDERED = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
 CUTTING = Rendering(chat_template=CHATML.replace("m['content']", "m['content'].split('#')[0]"))
+UNTHINKING = Rendering(
+    chat_template=CHATML.replace(
+        "{{ m['content'] }}",
+        "{% if m['role'] == 'assistant' and '</think>' not in m['content'] %}<think></think>"
+        "{% endif %}{{ m['content'] }}",
+    ).replace("assistant\n{% endif %}", "assistant\n<think></think>{% endif %}")
+)
 # Record, tokenizer (None: one without a template), rendering, message, what place or mend say.
 REFUSED: list[tuple[Demonstration, str | None, Rendering, str, str]] = [
     (TALK, None, Rendering(), "no chat template", "a.jsonl, row 3"),
@@ -265,6 +272,10 @@ REFUSED: list[tuple[Demonstration, str | None, Rendering, str, str]] = [
     (PLAIN_ROW, None, Rendering(system_prompt="s"), "no place for a system prompt", ""),
     (PLAIN_ROW, None, Rendering(chat_template=REWRITING), "differently once the answer", ""),
     (Demonstration("hi", "yes # no", ROW), None, CUTTING, "leaves out a part", "a.jsonl, row 3"),
+    (
+        Demonstration("hi", "<think>sum</think>4", ROW),
+        *(None, UNTHINKING, "another prompt before an answer with thoughts", "a.jsonl, row 3"),
+    ),
     (PLAIN_ROW, "chatml", Rendering(end_of_turn="two words"), "expected one", "--end-of-turn"),
     (
         Demonstration((Message("system", "s"), user("a")), assistant("b"), ROW),

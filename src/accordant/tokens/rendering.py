@@ -225,6 +225,13 @@ def _render_tree(prompt: Text, answers: tuple[Text, ...], form: Format) -> Rende
         turns = (*messages, *turn)
         whole = apply_template(turns, form.tokenizer, form.rendering, for_answer=False)
         if not whole.startswith(text):
+            if END_OF_THOUGHT in content:
+                raise UserError(
+                    "the chat template writes another prompt before an answer with thoughts than "
+                    "generation is given.",
+                    mend="Give a template for thinking with `--chat-template FILE`, or leave the "
+                    "thoughts out of the answers.",
+                )
             raise rewrites_history()
         # From the last special token on: a prompt may open the thought that the answer begins with.
         begin = text.rfind(form.border[0]) if form.border else 0
