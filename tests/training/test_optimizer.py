@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -120,3 +124,60 @@ def test_arrays_longer_than_a_chunk_are_updated_whole(monkeypatch: pytest.Monkey
     monkeypatch.setattr("accordant.training.optimizer.CPU_CHUNK", 96)
     run(CompensatedAdamW([many], lr=1e-4), many, 5)
     assert torch.equal(one, many)
+
+
+def test_a_factor_on_gradients_is_multiplied_in_float32() -> None:
+    ours, theirs = torch.nn.Parameter(start_of()), torch.nn.Parameter(start_of().float())
+    optimizer = CompensatedAdamW([ours], lr=1e-5, moments=torch.float32)
+    optimizer.scale = torch.tensor(0.37)
+    gradient = torch.randn(400, generator=torch.Generator().manual_seed(4)).bfloat16()
+    ours.grad, theirs.grad = gradient, gradient.float() * 0.37
+    optimizer.step()
+    torch.optim.AdamW([theirs], lr=1e-5, weight_decay=0.0, fused=True).step()
+    assert torch.equal(exact_weights(optimizer, ours), theirs.detach())
+
+
+KERNEL = """
+import copy, sys, torch
+from accordant.training import optimizer
+from accordant.training.optimizer import CompensatedAdamW
+
+moments = getattr(torch, sys.argv[1])
+draw = torch.Generator().manual_seed(0)
+start = (0.02 * torch.randn(4096, generator=draw)).bfloat16()
+both = [torch.nn.Parameter(start.clone()) for _ in range(2)]
+options = {"lr": 1e-4, "weight_decay": 0.1, "moments": moments}
+paths = [CompensatedAdamW([param], **options) for param in both]
+for step in range(6):
+    gradient = (torch.randn(4096, generator=draw) * 10.0 ** -step).bfloat16()
+    for kernel, (param, path) in enumerate(zip(both, paths)):
+        optimizer.has_kernel = lambda _: bool(kernel)
+        param.grad, path.scale = gradient.clone(), torch.tensor(1 / (step + 1.5))
+        path.step()
+        if kernel:
+            before = [param.clone(), *(t.clone() for t in path.state[param].values())]
+            path.scale = torch.tensor(float("nan"))
+            path.step()
+            path.state[param]["step"] -= 1
+            after = [param, *path.state[param].values()]
+            assert all(torch.equal(one, two) for one, two in zip(before, after))
+    assert torch.equal(*both), step
+    for name, value in paths[0].state[both[0]].items():
+        assert torch.equal(value, paths[1].state[both[1]][name]), (step, name)
+print("equal")
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.parametrize("moments", ["bfloat16", "float32"])
+def test_the_kernel_gives_the_same_bits(moments: str) -> None:
+    """In Triton's interpreter, which is chosen when Triton is imported; whole vectors, as torch
+    rounds what is left of an array otherwise."""
+    done = subprocess.run(
+        [sys.executable, "-c", KERNEL, moments],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "equal\n", done.stderr[-2000:]

@@ -201,9 +201,9 @@ def test_an_infinite_gradient_stops_the_run_before_the_weights_change(
     before = weights(model).clone()
     finish = AlignTrainer._finish_step
 
-    def overflow(self, wrapped, part):
-        next(wrapped.parameters()).grad[0] = math.inf
-        return finish(self, wrapped, part)
+    def overflow(self, part):
+        next(self.model.parameters()).grad[0] = math.inf
+        return finish(self, part)
 
     monkeypatch.setattr(AlignTrainer, "_finish_step", overflow)
     with pytest.raises(UserError, match="gradient norm of step 1"):

@@ -5,6 +5,7 @@ Knows both vocabularies. Knows nothing of models or losses.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ def training_arguments(
         adam_beta2=settings.adam_beta2,
         adam_epsilon=settings.adam_epsilon,
         max_grad_norm=settings.max_grad_norm,
-        optim="adamw_torch_fused",
+        optim="adamw_torch_8bit" if settings.optimizer == "adamw-8bit" else "adamw_torch_fused",
         seed=settings.seed,
         bf16=settings.precision == "bf16-mixed",
         use_cpu=settings.device == "cpu",
@@ -98,24 +99,44 @@ def training_arguments(
 def optimizer_choice(
     settings: TrainingSettings, args: TrainingArguments
 ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]] | None:
-    """Choose the optimiser that keeps small updates of bfloat16 weights, where there are any.
+    """Choose the optimiser and its arguments; None leaves transformers the one `args` names.
 
-    None leaves transformers its fused AdamW: with float32 weights, with a float32 adapter, and with
-    DeepSpeed, which keeps float32 weights of its own.
+    Unless one is named it is the one that keeps small updates of bfloat16 weights, where there are
+    any: not with float32 weights, with a float32 adapter, or with DeepSpeed, which keeps float32
+    weights of its own.
+
+    Raises:
+        UserError: there is no optimiser of that name, or its package is missing.
     """
-    if settings.precision != "bf16" or not settings.is_full or args.deepspeed:
-        return None
     import torch
 
     from accordant.training.optimizer import CompensatedAdamW
 
-    moments = torch.float32 if settings.optimizer_moments == "float32" else torch.bfloat16
-    return CompensatedAdamW, {
-        "lr": args.learning_rate,
-        "betas": (settings.adam_beta1, settings.adam_beta2),
-        "eps": settings.adam_epsilon,
-        "moments": moments,
-    }
+    name = "adamw" if args.deepspeed and not settings.optimizer else settings.optimizer_name
+    if name == "adamw-8bit" and importlib.util.find_spec("torchao") is None:
+        raise UserError(
+            "8-bit AdamW is torchao's, which is not installed.",
+            where="--optimizer",
+            mend="pip install 'accordant[8bit]'",
+        )
+    if name in ("adamw", "adamw-8bit"):
+        return None
+    if name == "compensated":
+        return CompensatedAdamW, {
+            "lr": args.learning_rate,
+            "betas": (settings.adam_beta1, settings.adam_beta2),
+            "eps": settings.adam_epsilon,
+            "moments": torch.float32 if settings.optimizer_moments == "float32" else torch.bfloat16,
+        }
+    found = getattr(torch.optim, name.removeprefix("torch:"), None)
+    if not (name.startswith("torch:") and isinstance(found, type)):
+        raise UserError(
+            f"there is no optimiser {name!r}.",
+            where="--optimizer",
+            mend="Use adamw, compensated, adamw-8bit, or torch: and a name in torch.optim, such as "
+            "torch:Adafactor.",
+        )
+    return found, {"lr": args.learning_rate}
 
 
 def _sharding(settings: TrainingSettings, processes: int) -> dict[str, Any]:

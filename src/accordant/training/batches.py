@@ -40,6 +40,7 @@ class StepShare:
         rows: passes to run, at least one.
         step_rows: passes of this process in all parts of the step, in order.
         step_examples: examples of the step over all processes and parts.
+        step_tokens: their tokens.
         is_first: whether the step begins with it.
         is_alone: whether its single row is the whole step, on all processes.
     """
@@ -47,6 +48,7 @@ class StepShare:
     rows: tuple[BatchRow, ...]
     step_rows: tuple[BatchRow, ...]
     step_examples: int
+    step_tokens: int
     is_first: bool
     is_alone: bool
 

@@ -120,7 +120,10 @@ def estimate_memory(
     weight = 2 if settings.precision == "bf16" else 4
     trained = shapes.parameters if settings.is_full else shapes.adapter
     halved = settings.precision == "bf16" and settings.is_full
-    moment = 2 if halved and settings.optimizer_moments == "bf16" else 4
+    state = {
+        "compensated": 6 if settings.optimizer_moments == "bf16" else 10,
+        "adamw-8bit": 2,
+    }.get(settings.optimizer_name, 4)
     copies = 2 if settings.reference == "online" and settings.is_full else 1
     shards = processes if settings.sharding == "fsdp2" else 1
     arithmetic = 4 if settings.precision == "float32" else 2
@@ -129,7 +132,7 @@ def estimate_memory(
     return MemoryEstimate(
         weights=(shapes.parameters * weight * copies + shapes.adapter * 4) // shards,
         gradients=trained * (2 if halved else 4) // shards,
-        optimizer=trained * (2 * moment + (2 if halved else 0)) // shards,
+        optimizer=trained * (state if halved else 8) // shards,
         activations=row_tokens * activation_bytes(shapes, settings),
         temporary=temporary,
         process=PROCESS_BYTES if settings.device == "cpu" or not torch.cuda.is_available() else 0,

@@ -9,6 +9,7 @@ Knows parameters and gradients. Knows nothing of losses, schedules or the traine
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,9 @@ class CompensatedAdamW(torch.optim.Optimizer):
         moments: torch.dtype = torch.bfloat16,
     ) -> None:
         self.moments = moments
+        # What the next step multiplies gradients by, a float32 scalar on their device; NaN leaves
+        # weights and state as they are. Read where it is, so that the host need not wait for it.
+        self.scale: Tensor | None = None
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
@@ -94,18 +98,66 @@ class CompensatedAdamW(torch.optim.Optimizer):
             if halved:
                 state["low"] = torch.zeros_like(param, dtype=torch.int16)
         state["step"] += 1
-        arrays = [param, param.grad, state["exp_avg"], state["exp_avg_sq"]]
-        if not halved:
-            weight, grad, mean, square = (_flat(array) for array in arrays)
-            _adamw(weight, grad, mean, square, group, int(state["step"]))
+        names = ("low",) if halved else ()
+        kept = [state[name] for name in (*names, "exp_avg", "exp_avg_sq")]
+        *low, mean, square = (_flat(array) for array in kept)
+        weight, grad = _flat(param), _flat(param.grad)  # type: ignore[arg-type]
+        scale = self.scale
+        if halved and has_kernel(weight.device):
+            from accordant.training.optimizer_kernel import step_halves
+
+            scale = torch.ones((), device=weight.device) if scale is None else scale
+            choices = {name: group[name] for name in ("betas", "eps", "weight_decay")}
+            step_halves(
+                (weight, low[0], grad, mean, square),
+                scale,
+                lr=float(group["lr"]),
+                step=int(state["step"]),
+                **choices,
+            )
             return
-        flat = [_flat(array) for array in [*arrays, state["low"]]]
-        size = CPU_CHUNK if param.device.type == "cpu" else DEVICE_CHUNK
-        size = min(size, flat[0].numel())
-        scratch = _Scratch.make(size, flat[0].device)
-        for start in range(0, flat[0].numel(), max(size, 1)):
-            upper, grad, mean, square, low = (array[start : start + size] for array in flat)
-            _update_halves(upper, grad, mean, square, low, group, int(state["step"]), scratch)
+        size = CPU_CHUNK if weight.device.type == "cpu" else DEVICE_CHUNK
+        size = max(1, min(size, weight.numel())) if halved else max(1, weight.numel())
+        scratch = _Scratch.make(size, weight.device) if halved else None
+        for start in range(0, weight.numel(), size):
+            part = [array[start : start + size] for array in (weight, grad, mean, square, *low)]
+            if scratch is not None:
+                _update_halves(part, scale, group, int(state["step"]), scratch)
+                continue
+            if scale is not None:
+                part[1].mul_(scale)
+            _adamw(part[0], part[1], part[2], part[3], group, int(state["step"]))
+
+
+def scale_next_step(optimizer: torch.optim.Optimizer, factor: Tensor) -> bool:
+    """Let the next step take gradients times `factor`, without waiting for it where that works.
+
+    Args:
+        optimizer: of any class.
+        factor: float32 scalar on the gradients' device; NaN where nothing may change.
+
+    Returns:
+        whether a factor of NaN leaves weights and state as they are.
+    """
+    if isinstance(optimizer, CompensatedAdamW):
+        optimizer.scale = factor
+        return all(has_kernel(p.device) for g in optimizer.param_groups for p in g["params"])
+    if optimizer.defaults.get("fused") and factor.device.type == "cuda":
+        # Attributes of torch's own optimisers, which their fused kernels read on the device.
+        fused: Any = optimizer
+        fused.grad_scale, fused.found_inf = 1 / factor, factor.isnan().float()
+        return True
+    params = (p for group in optimizer.param_groups for p in group["params"])
+    gradients = [p.grad for p in params if p.grad is not None]
+    # On a processor a look at the factor costs nothing, and mostly spares a pass.
+    if gradients and (factor.device.type != "cpu" or factor.item() != 1):
+        torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+    return False
+
+
+def has_kernel(device: torch.device) -> bool:
+    """Tell whether weights on `device` are updated by one kernel a parameter."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +210,10 @@ def _adamw(
 
 
 def _update_halves(
-    upper: Tensor,
-    grad: Tensor,
-    mean: Tensor,
-    square: Tensor,
-    low: Tensor,
-    group: dict[str, Any],
-    step: int,
-    scratch: _Scratch,
+    arrays: list[Tensor], scale: Tensor | None, group: dict[str, Any], step: int, scratch: _Scratch
 ) -> None:
-    """Update a chunk of weights in two halves: `upper` (bfloat16) and `low` (int16)."""
+    """Update a chunk: upper halves (bfloat16), gradients, moments, lower halves (int16)."""
+    upper, grad, mean, square, low = arrays
     count = upper.shape[0]
     exact, g, m, v = (
         buffer[:count] for buffer in (scratch.exact, scratch.grad, scratch.mean, scratch.square)
@@ -176,6 +222,8 @@ def _update_halves(
     join_halves(upper, low, exact, bits)
     for buffer, values in ((g, grad), (m, mean), (v, square)):
         buffer.copy_(values)
+    if scale is not None:
+        g.mul_(scale)
     _adamw(exact, g, m, v, group, step)
     split_halves(exact, upper, low, bits)
     mean.copy_(m)

@@ -138,6 +138,7 @@ def train(
         if compiles:
             stack.enter_context(_compiled(model, task, settings, args))
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        trainer.check_steps()
     return _result(trainer, resumed, time.perf_counter() - started, before)
 
 

@@ -70,6 +70,13 @@ class OptimiserSettings(Settings):
         panel=TRAINING,
         ge=1,
     )
+    optimizer: str | None = setting(
+        None,
+        "adamw; compensated (AdamW that loses no update of bfloat16 weights); adamw-8bit (needs "
+        "torchao); or torch:NAME, an optimiser of torch.optim.",
+        panel=TRAINING,
+        default_text="compensated for bfloat16 weights, else adamw",
+    )
     learning_rate: float | None = setting(
         None,
         "Peak learning rate.",
@@ -171,6 +178,12 @@ class TrainingSettings(
     def cache_folder(self) -> Path:
         """Folder of scores and samples that are computed once."""
         return self.cache_dir or self.output_dir / "cache"
+
+    @property
+    def optimizer_name(self) -> str:
+        """The optimiser as given, or its default."""
+        halved = self.precision == "bf16" and self.is_full
+        return self.optimizer or ("compensated" if halved else "adamw")
 
     def peak_learning_rate(self, feedback: str) -> float:
         """Return the learning rate as given, or its default.

@@ -6,6 +6,7 @@ Knows losses, weights, metrics and the clock. Knows nothing of models or of the 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,30 +17,34 @@ from accordant.training.batches import BatchRow
 from accordant.training.processes import gather_objects
 
 
+@dataclass(slots=True)
 class StepTotals:
-    """Sums of the losses of one step's rows in this process."""
+    """Sums of the losses of one step's rows, which stay where they were computed.
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[BatchRow, Tensor, Tensor]] = []
+    Args:
+        number: of the step in the run, from 1.
+        rows: of this process, each with its weighted sum of losses and its sum of weights.
+        loss: of the step over all processes, scalar; known after its last row.
+        norm: of its gradients, scalar; known after that.
+    """
 
-    def add(self, row: BatchRow, loss: Tensor, weight: Tensor) -> None:
-        """Take in a row's weighted sum of losses and sum of weights, scalars without gradient."""
-        self._rows.append((row, loss, weight))
+    number: int
+    rows: list[tuple[BatchRow, Tensor, Tensor]] = field(default_factory=list)
+    loss: Tensor | None = None
+    norm: Tensor | None = None
 
     def totals(self, device: torch.device) -> Tensor:
-        """Return summed losses, weights and tokens, float64 `[3]`."""
-        totals = torch.zeros(3, dtype=torch.float64, device=device)
-        for row, loss, weight in self._rows:
-            totals[0] += loss
-            totals[1] += weight
-            totals[2] += row.num_tokens
+        """Return summed losses and weights of this process, float64 `[2]`."""
+        totals = torch.zeros(2, dtype=torch.float64, device=device)
+        for _, loss, weight in self.rows:
+            totals += torch.stack([loss, weight])
         return totals
 
     def suspects(self) -> list[Example]:
         """Return examples of the rows whose loss is not finite; of all rows where every loss is."""
-        rows = [row for row, _, _ in self._rows]
-        bad = [row for row, loss, _ in self._rows if not bool(torch.isfinite(loss))]
-        return [example for row in bad or rows for example in row.examples]
+        bad = [row for row, loss, _ in self.rows if not bool(torch.isfinite(loss))]
+        rows = bad or [row for row, _, _ in self.rows]
+        return [example for row in rows for example in row.examples]
 
 
 class Window:

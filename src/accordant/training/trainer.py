@@ -38,6 +38,7 @@ from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
 from accordant.training.batches import BatchRow, StepShare, divide, make_rows, pad_rows
 from accordant.training.learner import Learner
+from accordant.training.optimizer import scale_next_step
 from accordant.training.processes import gather_objects, reshard, sum_over_processes
 from accordant.training.sources import Source
 from accordant.training.totals import StepTotals, Window
@@ -111,7 +112,11 @@ class AlignTrainer(Trainer):
         self._staging: Path | None = None
         self._means: Tensor | None = None
         self._window: Window | None = None
-        self._step = StepTotals()
+        self._step = StepTotals(1)
+        self._factor = torch.ones((), device=args.device)
+        # Steps whose numbers nobody has looked at yet, and whether one of them was bad.
+        self._unseen: list[StepTotals] = []
+        self._is_bad = torch.zeros((), dtype=torch.bool, device=args.device)
 
     # Data: which rows a step runs.
 
@@ -140,11 +145,17 @@ class AlignTrainer(Trainer):
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         shares = divide(examples, num_batches, rank=rank, world=world)
         rows = [self._rows(share, examples) for share in shares]
-        step_rows = tuple(row for part in rows for row in part)
-        count = torch.tensor(sum(row.counts for row in step_rows))
-        is_alone = int(sum_over_processes(count)) == 1
+        # Two examples are given to two shares where there are two.
+        is_alone = len(examples) == 1 or (len(shares) * world == 1 and len(rows[0]) == 1)
         parts = [
-            StepShare(tuple(part), step_rows, len(examples), is_first=index == 0, is_alone=is_alone)
+            StepShare(
+                rows=tuple(part),
+                step_rows=tuple(row for part in rows for row in part),
+                step_examples=len(examples),
+                step_tokens=sum(example.num_tokens for example in examples),
+                is_first=index == 0,
+                is_alone=is_alone,
+            )
             for index, part in enumerate(rows)
         ]
         return parts, None
@@ -187,7 +198,7 @@ class AlignTrainer(Trainer):
         if self._window is None:
             self._window = Window(seen=self.state.num_input_tokens_seen)
         if inputs.is_first:
-            self._step = StepTotals()
+            self._step = StepTotals(self.state.global_step + 1)
             self._means = self._batch_means(inputs)
         model.train()
         for index, row in enumerate(inputs.rows):
@@ -195,7 +206,7 @@ class AlignTrainer(Trainer):
                 self._run_row(model, row, inputs.step_examples)
         if not self.accelerator.sync_gradients:
             return torch.zeros((), device=self.args.device)
-        return self._finish_step(model, inputs)
+        return self._finish_step(inputs)
 
     def _synchronised(self, model: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
         """Average gradients over processes with the last row only.
@@ -217,7 +228,7 @@ class AlignTrainer(Trainer):
         scale = self.accelerator.num_processes / step_examples
         self.accelerator.backward(loss.total * (scale if row.counts else 0.0))
         if row.counts:
-            self._step.add(row, loss.total.detach(), loss.weight.detach())
+            self._step.rows.append((row, loss.total.detach(), loss.weight.detach()))
             if self._window is not None:
                 self._window.add(loss.metrics())
 
@@ -242,31 +253,58 @@ class AlignTrainer(Trainer):
         totals = [learner.statistics(inputs) * float(row.counts) for row, inputs in scored]
         return column_means(sum_over_processes(torch.stack(totals).sum(0)))
 
-    def _finish_step(self, model: nn.Module, part: StepShare) -> Tensor:
-        """Turn summed gradients into those of the step's loss, or stop the run."""
-        totals = sum_over_processes(self._step.totals(self.args.device))
-        loss, weight, tokens = totals.tolist()
-        value = loss / weight if weight else 0.0
-        if not math.isfinite(value):
-            self._stop(f"the loss of step {self.state.global_step + 1} is {value}")
-        self.state.num_input_tokens_seen += int(tokens)
-        if weight != part.step_examples:
-            factor = part.step_examples / weight if weight else 0.0
-            gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    def _finish_step(self, part: StepShare) -> Tensor:
+        """Take up the loss of the step, and what makes its gradients of the summed ones."""
+        loss, weight = sum_over_processes(self._step.totals(self.args.device))
+        self.state.num_input_tokens_seen += part.step_tokens
+        nothing = torch.zeros_like(weight)
+        self._step.loss = torch.where(weight == 0, nothing, loss / weight)
+        self._factor = torch.where(weight == 0, nothing, part.step_examples / weight).float()
+        return self._step.loss.float()
+
+    def _clip_grad_norm(self, model: nn.Module) -> None:
+        """Leave gradients as they are: the optimiser multiplies them by what clips them."""
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Tensor:  # noqa: ARG002
+        """Return the norm of the step's gradients, and have them scaled and clipped."""
+        limit = self.args.max_grad_norm or math.inf
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             for gradient in gradients:
-                gradient.mul_(factor)
-        return torch.tensor(value, device=self.args.device)
+                gradient.mul_(self._factor)
+            norm = self.accelerator.clip_grad_norm_(model.parameters(), limit)
+            norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+            norm, factor = torch.as_tensor(norm), torch.ones_like(self._factor)
+        else:
+            norm = nn.utils.get_total_norm(gradients) * self._factor
+            factor = self._factor * (limit / (norm + 1e-6)).clamp(max=1.0)
+        self._step.norm = norm
+        assert self._step.loss is not None
+        self._is_bad = self._is_bad | ~(self._step.loss.isfinite() & norm.isfinite())
+        optimizer: Any = getattr(self.optimizer, "optimizer", self.optimizer)
+        # From a bad step on the weights stay as they are, so that the host need not wait to see it.
+        stays = scale_next_step(optimizer, factor.masked_fill(self._is_bad, math.nan))
+        self._unseen.append(self._step)
+        if not stays:
+            self.check_steps()
+        return norm
 
-    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> float:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        value = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
-        if not math.isfinite(value):
-            self._stop(f"the gradient norm of step {self.state.global_step + 1} is {value}")
-        return value
+    def check_steps(self) -> None:
+        """Stop the run if a loss or a gradient of the steps since the last look was no number.
 
-    def _stop(self, what: str) -> None:
-        """Stop the run before the weights are touched, in every process."""
-        suspects = gather_objects([e.id for e in self._step.suspects()])
+        Raises:
+            UserError: one was; names the rows.
+        """
+        steps, self._unseen = self._unseen, []
+        numbers = [torch.stack([s.loss.double(), s.norm.double()]) for s in steps]  # type: ignore[union-attr]
+        for step, found in zip(steps, torch.stack(numbers).tolist() if steps else (), strict=True):
+            for what, value in zip(("loss", "gradient norm"), found, strict=True):
+                if not math.isfinite(value):
+                    self._stop(step, f"the {what} of step {step.number} is {value}")
+
+    def _stop(self, step: StepTotals, what: str) -> None:
+        """Stop the run in every process; weights are as they were before `step`."""
+        suspects = gather_objects([example.id for example in step.suspects()])
         names = [name for part in suspects for name in part]
         shown = "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         kept = checkpoints.list_checkpoints(Path(self.args.output_dir))
@@ -286,6 +324,7 @@ class AlignTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Measure loss and metrics of held-out examples, exact over rows and processes."""
+        self.check_steps()
         started = time.perf_counter()
         examples = self.task.held_out if eval_dataset is None else eval_dataset
         share = examples[self.accelerator.process_index :: self.accelerator.num_processes]
@@ -314,6 +353,7 @@ class AlignTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the window's averages and speed to transformers' own line of a training step."""
         seen = self.state.num_input_tokens_seen
+        self.check_steps()
         if "loss" in logs and self._window is not None:
             logs |= self._window.averages()
             logs["num_tokens"] = float(seen)
@@ -332,6 +372,7 @@ class AlignTrainer(Trainer):
         return str(self._staging) if self._staging is not None else super()._get_output_dir(trial)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self.check_steps()
         folder = Path(self.args.output_dir)
         staged = partial(checkpoints.staged_checkpoint, is_main=self.args.should_save)
         with staged(folder, f"checkpoint-{self.state.global_step}", self.settings) as staging:
