@@ -81,20 +81,18 @@ def _read(name: str, bench: Workbench, parts: Parts) -> Baseline:
     if fingerprint != fingerprint_tokenizer(bench.tokenizer):
         # A template and its end of turn belong to the tokenizer they were given for.
         rendering = replace(rendering, chat_template=None, end_of_turn=None)
-    examples: list[Example] = []
-    for feedback, part in zip(bench.feedback, (parts.train, parts.held_out), strict=False):
-        records = [feedback.records[example.index] for example in part]
-        try:
-            examples += encode(
-                records, facts.tokenizer, rendering, max_tokens=facts.positions
-            ).examples
-        except UserError as error:
-            raise UserError(
-                f"baseline {name} cannot read this row: {error.message}",
-                where=error.where,
-                mend="Leave the row out, or compare with a model that can read it.",
-            ) from None
-    return Baseline(name, fingerprint, rendering, tuple(examples))
+    sides = zip(bench.feedback, (parts.train, parts.held_out), strict=False)
+    # In the order of the policy's examples, which may be a choice of the records, or shuffled.
+    records = [feedback.records[e.index] for feedback, part in sides for e in part]
+    try:
+        read = encode(records, facts.tokenizer, rendering, max_tokens=facts.positions)
+    except UserError as error:
+        raise UserError(
+            f"baseline {name} cannot read this row: {error.message}",
+            where=error.where,
+            mend="Leave the row out, or compare with a model that can read it.",
+        ) from None
+    return Baseline(name, fingerprint, rendering, tuple(read.examples))
 
 
 def score_records(need: Baselines, bench: Workbench, parts: Parts) -> Parts:
