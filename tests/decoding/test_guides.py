@@ -126,7 +126,7 @@ P, T, S = log([0.5, 0.3, 0.2]), log([0.2, 0.6, 0.2]), log([0.4, 0.4, 0.2])
 
 
 def weight(large, shift, base, largest=2.0):
-    (found,) = fusion_weights(large, [shift], base, "centroid", largest)
+    (found,) = fusion_weights(large, shift[None], base, "centroid", largest)
     return float(found)
 
 
@@ -157,7 +157,7 @@ def test_the_equation_holds_wherever_its_weight_is_allowed(scale):
     large, base, noise = random_views(3, rows=200, vocabulary=400, scale=scale)
     expert = base + 0.3 * noise
     base, expert = base.log_softmax(-1), expert.log_softmax(-1)
-    (alpha,) = fusion_weights(large.log_softmax(-1), [expert - base], base, "centroid", 2.0)
+    (alpha,) = fusion_weights(large.log_softmax(-1), (expert - base)[None], base, "centroid", 2.0)
     moved = divergence(large + alpha[:, None] * (expert - base), large)
     inside = alpha < 1.999
     assert inside.double().mean() > 0.9
@@ -169,9 +169,9 @@ def test_the_equation_holds_wherever_its_weight_is_allowed(scale):
 
 def test_mixtures_of_experts_are_their_definitions():
     large, base, first, second = (view.log_softmax(-1) for view in random_views(4, scale=0.7))
-    shifts = [first - base, second - base]
+    shifts = torch.stack([first - base, second - base])
     targets = [divergence(first, base), divergence(second, base)]
-    single = [fusion_weights(large, [d], base, "centroid", 9.0)[0] for d in shifts]
+    single = [fusion_weights(large, d[None], base, "centroid", 9.0)[0] for d in shifts]
     for mine, exact in zip(
         fusion_weights(large, shifts, base, "independent", 9.0), single, strict=True
     ):

@@ -34,57 +34,50 @@ def logit_fusion(
             `independent` adds the solutions, `marginal` solves for each given all others.
         largest: weight an expert may have at most.
     """
+    import torch
+
     large, base, *experts = (row.log_softmax(-1) for row in logits)
-    shifts = [expert - base for expert in experts]
-    weights = fusion_weights(large, shifts, base, mix, largest)
-    moves = (a[..., None] * shift for a, shift in zip(weights, shifts, strict=True))
-    return sum(moves, start=large)
+    shifts = torch.stack(experts) - base
+    return large + (fusion_weights(large, shifts, base, mix, largest)[..., None] * shifts).sum(0)
 
 
-def fusion_weights(
-    large: Tensor, shifts: Sequence[Tensor], base: Tensor, mix: Mix, largest: float
-) -> list[Tensor]:
-    """Return every expert's weight, `[rows]`, from log-probs `[rows, vocabulary]` and shifts."""
-    targets = [((base + shift).exp() * shift).sum(-1) for shift in shifts]
-    weights = [_solve(large, d, c, largest) for d, c in zip(shifts, targets, strict=True)]
+def fusion_weights(large: Tensor, shifts: Tensor, base: Tensor, mix: Mix, largest: float) -> Tensor:
+    """Return weights `[experts, rows]` from log-probs `[rows, vocabulary]` and their shifts."""
+    targets = ((base + shifts).exp() * shifts).sum(-1)
+    weights = _solve(large, shifts, targets, largest)
     if mix == "centroid":
         # The sum of squared errors over experts is one equation for all weights: ill-posed.
-        total = sum(targets, start=targets[0].new_tensor(FLAT * FLAT))
-        return [a * c / total for a, c in zip(weights, targets, strict=True)]
+        return weights * targets / (targets.sum(0) + FLAT * FLAT)
     for _ in range(ROUNDS if mix == "marginal" and len(shifts) > 1 else 0):
         for t, (shift, target) in enumerate(zip(shifts, targets, strict=True)):
-            moves = (a[..., None] * d for a, d in zip(weights, shifts, strict=True))
-            others = sum(moves, start=large) - weights[t][..., None] * shift
+            others = large + (weights[..., None] * shifts).sum(0) - weights[t][..., None] * shift
             weights[t] = _solve(others.log_softmax(-1), shift, target, largest)
     return weights
 
 
 def _solve(start: Tensor, shift: Tensor, target: Tensor, largest: float) -> Tensor:
-    """Solve KL(P_a || P) = target for a, `[rows]`, with P_a proportional to P exp(a shift).
-
-    The divergence rises with a, so that Newton's steps inside a closing bracket find the root;
-    where `largest` falls short of it, that is the answer.
-    """
-    low, high, most = target * 0, target * 0 + largest, target.new_tensor(largest)
-    within = _divergence(start, shift, high)[0] > target
-    weight = high.clamp(max=1.0)
+    """Solve KL(P_a || P) = target for a, like `target`, with P_a proportional to P exp(a shift)."""
+    low, high = target * 0, target * 0 + largest
+    # The divergence rises with a: where it falls short there, `largest` is the answer.
+    within, weight = _divergence(start, shift, high)[0] > target, high.clamp(max=1.0)
     for _ in range(STEPS):
         divergence, slope = _divergence(start, shift, weight)
         error = divergence - target
         done = (error.abs() <= FLAT + FLAT * target) | ~within
-        # Three steps do, and each is a softmax: worth asking the device how far it is.
-        if bool(done.all()):
+        # Three steps do, and each is a softmax; a device would have to be waited for to see it.
+        if weight.device.type == "cpu" and bool(done.all()):
             break
         low, high = low.where(error > 0, weight), weight.where(error > 0, high)
         step = weight - error / slope.clamp(min=FLAT * FLAT)
         step = step.where((step >= low) & (step <= high), (low + high) / 2)
         # A row that is done stays: no other row's steps may change what is drawn in it.
         weight = weight.where(done, step)
-    return weight.where(within, most).where(target >= FLAT, most.clamp(max=1.0))
+    weight = weight.where(within, largest)
+    return weight.where(target >= FLAT, min(1.0, largest))
 
 
 def _divergence(start: Tensor, shift: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return KL(P_a || P) = a E_a[d] - log Z(a) and its slope a Var_a[d], both `[rows]`."""
+    """Return KL(P_a || P) = a E_a[d] - log Z(a) and its slope a Var_a[d], both like `weight`."""
     tilted = start + weight[..., None] * shift
     chances = tilted.softmax(-1)
     mean = (chances * shift).sum(-1)
