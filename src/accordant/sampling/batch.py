@@ -134,7 +134,8 @@ class Batch:
         self.drawn_logps.scatter_(1, place, drawn_logps[:, None])
         if self.seen is not None:
             self.seen.scatter_(1, tokens[:, None], True)
-        self.ended |= torch.isin(tokens, self.stops)
+        # Not `isin`: it sorts, and asks the device, where there are many.
+        self.ended |= (tokens[:, None] == self.stops).any(1)
         self.written += 1
         self.last.copy_(tokens)
 

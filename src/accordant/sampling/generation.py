@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import torch
@@ -98,7 +99,7 @@ def generate(
                 samples[place] = sample
                 finished, tokens = finished + 1, tokens + len(sample.completion)
             if progress is not None:
-                progress(finished, len(samples), tokens + run.written())
+                progress(finished, len(samples), tokens + sum(map(run.length, run.places)))
             if run.places:
                 run.shrink(waiting)
                 run.step()
@@ -126,10 +127,6 @@ class _Run:
     def length(self, row: int) -> int:
         """Return how many tokens a row has drawn; some may lie behind its end."""
         return min(self.clock - self.born[row] + 1, self.options.max_new_tokens)
-
-    def written(self) -> int:
-        """Count the tokens of sequences under way."""
-        return sum(map(self.length, self.places))
 
     def refill(self, waiting: deque[Waiting]) -> None:
         """Let waiting sequences enter, where enough rows are free."""
@@ -230,12 +227,11 @@ def _waiting(prompts: Sequence[Prompt], options: SamplingOptions) -> Iterator[Wa
 
 def _take(waiting: deque[Waiting], most: int) -> list[Waiting]:
     """Take from the queue what fits into `most` rows: prompts of equally many sequences."""
-    lot: list[Waiting] = []
-    while waiting and (not lot or len(waiting[0].keys) == len(lot[0].keys)):
-        if (len(lot) + 1) * len(waiting[0].keys) > most:
-            break
-        lot.append(waiting.popleft())
-    return lot
+    if not waiting:
+        return []
+    each = len(waiting[0].keys)
+    alike = takewhile(lambda item: len(item.keys) == each, islice(waiting, most // each))
+    return [waiting.popleft() for _ in list(alike)]
 
 
 def _holds(text: str, options: SamplingOptions) -> bool:

@@ -1,23 +1,65 @@
-"""Sequences padded on the left over the cache that a family asks for: slots' slower stand-in.
+"""One pass of a model, and batches padded on the left over the cache that its family asks for.
 
-Knows padding and transformers' caches. For families whose layers keep other things than keys and
-values (states of a recurrence, chunks): rows leave, but none can enter.
+Knows transformers' forward, head and caches. The batches stand in for `slots` in families whose
+layers keep other things than keys and values (states of a recurrence, chunks).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.cache_utils import DynamicCache
 
-from accordant.sampling.forward import next_logits
+from accordant.models.adapters import base_model_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accordant.sampling.samples import Prompt
+
+
+ONE_PASS = threading.RLock()
+"""Held for a pass: hooks and attention are the model's, which a server's threads share."""
+
+
+def next_logits(
+    model: nn.Module,
+    tokens: Tensor,
+    positions: Tensor,
+    cache: Any,
+    last: Tensor | int = -1,
+    **options: Any,
+) -> Tensor:
+    """Feed tokens into a cache; returns logits after one token of every row.
+
+    Args:
+        model: a transformers causal language model, or a PEFT model around one.
+        tokens: int64 `[rows, new]`.
+        positions: their position ids, `[rows, new]`.
+        cache: is extended in place.
+        last: which token of a row, int64 `[rows]`, or of all rows.
+        options: further arguments of the model's forward.
+    """
+    rows = torch.arange(len(tokens), device=tokens.device)
+    # The head is the dearest layer of a small model: it is given one state a row, whatever its
+    # family calls the argument for that, or if it has none.
+    head: Any = base_model_of(model).get_output_embeddings()
+    with ONE_PASS, ExitStack() as stack:
+        if tokens.shape[1] > 1:
+            pick = head.register_forward_pre_hook(lambda _, a: (a[0][rows, last][:, None],))
+            stack.callback(pick.remove)
+        logits: Tensor = model(
+            input_ids=tokens,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            **options,
+        ).logits
+    return logits[:, 0] if logits.shape[1] == 1 else logits[rows, last]
 
 
 class Padded:
@@ -39,15 +81,12 @@ class Padded:
         """Feed prompts, one a row; returns the batch and logits."""
         del room
         device = next(model.parameters()).device
-        longest = max(map(len, prompts))
-        tokens = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=device)
-        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
-        batch = cls(
-            DynamicCache(config=model.config),
-            torch.empty(len(prompts), 0, dtype=torch.long, device=device),
-            torch.zeros(len(prompts), dtype=torch.long, device=device),
-        )
-        return batch, batch.feed(model, tokens, mask=mask.to(device))
+        gaps = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
+        tokens = [[0] * gap + list(prompt) for gap, prompt in zip(gaps, prompts, strict=True)]
+        mask = [[0] * gap + [1] * len(prompt) for gap, prompt in zip(gaps, prompts, strict=True)]
+        ids, seen = (torch.tensor(rows, device=device) for rows in (tokens, mask))
+        batch = cls(DynamicCache(config=model.config), seen[:, :0], seen.new_zeros(len(prompts)))
+        return batch, batch.feed(model, ids, mask=seen)
 
     def feed(
         self, model: nn.Module, tokens: Tensor, last: int = -1, mask: Tensor | None = None

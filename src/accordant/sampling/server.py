@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
@@ -84,8 +83,15 @@ class ServerSampler:
             bodies.append(self._body(prompt, options, places[prompt]))
             places[prompt] += 1
         with ThreadPoolExecutor(self.connections) as pool:
-            answers = list(pool.map(partial(self._request, "/v1/completions"), bodies))
-        return [self._samples(answer, options) for answer in answers]
+            answers = list(pool.map(self._choices, bodies))
+        for choices in answers:
+            if len(choices) != options.samples_per_prompt:
+                raise UserError(
+                    f"{len(choices)} samples of a prompt, expected {options.samples_per_prompt}.",
+                    where=self.url,
+                    mend="Take a server that knows `n`, or ask for one sample a prompt.",
+                )
+        return [[self._sample(choice, options) for choice in choices] for choices in answers]
 
     def version(self) -> str:
         """Name what answers: the server's software and model, as far as it tells.
@@ -142,13 +148,23 @@ class ServerSampler:
         return body
 
     def _text(self, ids: Sequence[int]) -> str:
+        return str(self._known_tokenizer("prompts are to be sent as text").decode(list(ids)))
+
+    def _known_tokenizer(self, why: str) -> PreTrainedTokenizerBase:
         if self.tokenizer is None:
             raise UserError(
-                "prompts are to be sent as text, but there is no tokenizer.",
+                f"{why}, and there is no tokenizer.",
                 where=self.url,
                 mend="Give the tokenizer of the served model.",
             )
-        return str(self.tokenizer.decode(list(ids)))
+        return self.tokenizer
+
+    def _choices(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        answer = self._request("/v1/completions", body)
+        try:
+            return sorted(answer["choices"], key=lambda choice: choice.get("index", 0))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._unreadable(answer) from error
 
     def _request(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a request until it is answered or out of tries; without a body, ask for a page."""
@@ -185,16 +201,16 @@ class ServerSampler:
         with urllib.request.urlopen(request, timeout=self.timeout) as answer:
             content = answer.read()
         try:
-            read = json.loads(content)
-            if body is not None:
-                read["choices"].sort(key=lambda choice: choice.get("index", 0))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"the answer is no completion: {content[:200]!r}.",
-                where=self.url,
-                mend="Give the address of an OpenAI-compatible server.",
-            ) from error
-        return dict(read)
+            return dict(json.loads(content))
+        except (ValueError, TypeError) as error:
+            raise self._unreadable(content) from error
+
+    def _unreadable(self, content: object) -> UserError:
+        return UserError(
+            f"the answer is no completion: {str(content)[:200]}.",
+            where=self.url,
+            mend="Give the address of an OpenAI-compatible server.",
+        )
 
     def _refused(self, error: urllib.error.HTTPError) -> UserError:
         text = error.read().decode(errors="replace")[:500]
@@ -208,26 +224,11 @@ class ServerSampler:
             mend=mends.get(error.code, "Change what it names."),
         )
 
-    def _samples(self, answer: dict[str, Any], options: SamplingOptions) -> list[Sample]:
-        choices = answer["choices"]
-        if len(choices) != options.samples_per_prompt:
-            raise UserError(
-                f"{len(choices)} samples of a prompt, expected {options.samples_per_prompt}.",
-                where=self.url,
-                mend="Take a server that knows `n`, or ask for one sample a prompt.",
-            )
-        return [self._sample(choice, options) for choice in choices]
-
     def _sample(self, choice: dict[str, Any], options: SamplingOptions) -> Sample:
         ids = choice.get("token_ids")
         if ids is None:
-            if self.tokenizer is None:
-                raise UserError(
-                    "the server answers with text alone, and there is no tokenizer.",
-                    where=self.url,
-                    mend="Give the tokenizer of the served model.",
-                )
-            ids = self.tokenizer(choice["text"], add_special_tokens=False)["input_ids"]
+            tokenizer = self._known_tokenizer("the server answers with text alone")
+            ids = tokenizer(choice["text"], add_special_tokens=False)["input_ids"]
         finished = choice.get("finish_reason") == "stop"
         stop_id = ids[-1] if finished and ids and ids[-1] in options.stop_ids else None
         logps = (choice.get("logprobs") or {}).get("token_logprobs") or []

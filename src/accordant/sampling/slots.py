@@ -7,7 +7,7 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from transformers.cache_utils import Cache
 
 from accordant.models.adapters import base_model_of
 from accordant.models.facts import text_config
-from accordant.sampling.forward import ONE_PASS, next_logits
+from accordant.sampling.padded import ONE_PASS, next_logits
 from accordant.scoring.engine import evaluating
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class Slots(Cache):
         device = next(model.parameters()).device
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         longest = int(lengths.max())
-        slots = cls(len(prompts), _capacity(longest, room, device), device)
+        # On a device all places at once: a captured graph knows its buffers by their addresses.
+        ahead = 1 if device.type == "cpu" else room + 1
+        slots = cls(len(prompts), -(-(longest + ahead) // ROOM) * ROOM, device)
         slots.most, slots.even = longest + room, bool((lengths == longest).all())
         # Padded on the right: behind its last token nothing is seen, and causal attention needs no
         # mask, for which kernels are slower.
@@ -105,10 +107,9 @@ class Slots(Cache):
         return logits
 
     def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Write new states `[rows, heads, new, width]`; returns what there is to attend to."""
-        del args, kwargs
         states = (key_states, value_states)
         if layer_idx not in self._buffers:
             # Zeros, not any memory: a masked place still enters a product, and NaN times 0 is NaN.
@@ -194,21 +195,12 @@ class Slots(Cache):
         self.longest, self.most = min(self.longest, length), most
         return True
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
+    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
         """Return the tokens of the longest row."""
-        del layer_idx
         return self.longest
 
-    def _map(self, change: Any) -> None:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> None:
         self._buffers = {n: [change(b) for b in pair] for n, pair in self._buffers.items()}
-
-
-def _capacity(longest: int, room: int, device: torch.device) -> int:
-    """Return places of a row: few on a processor, where they grow; all on a device, at once."""
-    # A captured graph knows its buffers by their addresses, and a device computes on what it holds
-    # faster than it would copy.
-    length = longest + (1 if device.type == "cpu" else room + 1)
-    return -(-length // ROOM) * ROOM
 
 
 def attend(
@@ -294,14 +286,11 @@ def has_slots(model: nn.Module) -> bool:
     base: Any = base_model_of(model)
     known = vars(base).get("_accordant_slots")
     if known is None:
-        known = base._accordant_slots = _keeps_plain_states(base) and _agrees(model)
+        kinds = set(getattr(text_config(base), "layer_types", None) or ())
+        plain = kinds <= {"full_attention", "sliding_attention"}
+        attends = getattr(base, "_supports_attention_backend", False)
+        known = base._accordant_slots = plain and attends and _agrees(model)
     return bool(known)
-
-
-def _keeps_plain_states(base: Any) -> bool:
-    kinds = set(getattr(text_config(base), "layer_types", None) or ())
-    attends = getattr(base, "_supports_attention_backend", False)
-    return attends and kinds <= {"full_attention", "sliding_attention"}
 
 
 @torch.inference_mode()

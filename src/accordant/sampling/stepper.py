@@ -35,13 +35,10 @@ State = Any
 class Stepper(Protocol):
     """Something that gives the logits of the next token and takes the token chosen."""
 
-    @property
-    def vocabulary(self) -> int:
-        """Number of token ids, the width of its logits."""
-
-    @property
-    def positions(self) -> int | None:
-        """Most tokens of a prompt and its answer together; None for no limit."""
+    # Token ids, and so the width of its logits.
+    vocabulary: int
+    # Most tokens of a prompt and its answer together; None for no limit.
+    positions: int | None
 
     @property
     def device(self) -> torch.device:
@@ -53,34 +50,27 @@ class Stepper(Protocol):
 
     def evaluating(self) -> AbstractContextManager[None]:
         """Keep its models in evaluation mode inside the block; everything below runs in one."""
-        ...
 
     def start(self, prompts: Sequence[Prompt], copies: int, room: int) -> State:
         """Read prompts (token ids) and stand after them, each in `copies` neighbouring rows.
 
         `room` is the most tokens that a row will be advanced by.
         """
-        ...
 
     def logits(self, state: State) -> Tensor:
         """Return the logits to draw every row's next token from, float32 `[rows, vocabulary]`."""
-        ...
 
     def model_logits(self, state: State) -> Tensor:
         """Return the same before any guide: what `Sample.logps` are under."""
-        ...
 
     def advance(self, state: State, tokens: Tensor) -> None:
         """Append a token to every row, int64 `[rows]`."""
-        ...
 
     def keep(self, state: State, rows: Tensor) -> None:
         """Let row i be what row `rows[i]` was, int64 `[kept]`: drops, repeats or forks rows."""
-        ...
 
     def enter(self, state: State, rows: Tensor, entering: State) -> None:
         """Let row `rows[i]` be row i of another state of this stepper's."""
-        ...
 
 
 @dataclass(slots=True)
