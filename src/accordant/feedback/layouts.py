@@ -76,11 +76,10 @@ def each(columns: frozenset[str], make: Callable[[Row], dict[str, object]]) -> R
 
 def two_answers(
     data: str,
-    prompt: str,
-    answers: tuple[str, str],
-    verdict: tuple[str, ...],
+    columns: str,
     judge: Callable[..., float],
     *,
+    prompt: str = "prompt",
     is_margin: bool = False,
     read_whole: Callable[[Row, str], object] | None = None,
 ) -> Layout:
@@ -88,17 +87,18 @@ def two_answers(
 
     Args:
         data: data sets that come in it.
-        prompt: its column; empty where both answers are whole conversations.
-        answers: their columns.
-        verdict: columns that `judge` takes the values of.
+        columns: names of those of both answers, then of those that `judge` takes the values of.
         judge: gives a positive number where the first answer is better, negative for the second.
+        prompt: its column; empty where both answers are whole conversations.
         is_margin: whether the size of that number says by how much.
         read_whole: makes an answer's column, with the prompt, a whole conversation.
     """
+    first, second, *verdict = columns.split()
+    either = f"{first} or {second}"
 
     def make(row: Row) -> dict[str, object]:
         read = read_whole or Row.require
-        texts = [read(row, column) for column in answers]
+        texts = [read(row, column) for column in (first, second)]
         with row.at(verdict[0]):
             lead = judge(*(row.require(column) for column in verdict))
             if not lead:
@@ -113,10 +113,9 @@ def two_answers(
             made["prompt"] = asked.get("full_text") if isinstance(asked, dict) else asked
         return made | ({"margin": abs(lead)} if is_margin else {})
 
-    either = " or ".join(answers)
     shown = {"prompt": prompt or either, "chosen": either, "rejected": either}
-    columns = frozenset({*answers, *verdict, *filter(None, [prompt])})
-    return Layout(data, columns, each(columns, make), shown=shown, verdict=verdict)
+    names = frozenset(f"{prompt} {columns}".split())
+    return Layout(data, names, each(names, make), shown=shown, verdict=tuple(verdict))
 
 
 def renamed(data: str, *, without: str = "", **columns: str) -> Layout:
@@ -223,53 +222,60 @@ SCORED, OUTPUT = frozenset({"instruction", "completions"}), frozenset({"output"}
 LAYOUTS = (
     two_answers(
         "lmsys/chatbot_arena_conversations, lmarena-ai/arena-human-preference-100k",
-        *("", ("conversation_a", "conversation_b"), ("winner",), _find_winner),
+        "conversation_a conversation_b winner",
+        _find_winner,
+        prompt="",
     ),
     two_answers(
         "lmarena-ai/arena-human-preference-55k",
-        *("prompt", ("response_a", "response_b"), ("winner_model_a", "winner_model_b"), _subtract),
+        "response_a response_b winner_model_a winner_model_b",
+        _subtract,
         read_whole=_read_turns,
     ),
+    two_answers("two answers and a winner", "response_a response_b winner", _find_winner),
     two_answers(
-        "two answers and a winner",
-        *("prompt", ("response_a", "response_b"), ("winner",), _find_winner),
-    ),
-    two_answers(
-        "PKU-Alignment/PKU-SafeRLHF",
-        *("prompt", ("response_0", "response_1"), ("better_response_id",), _find_index),
+        "PKU-Alignment/PKU-SafeRLHF", "response_0 response_1 better_response_id", _find_index
     ),
     two_answers(
         "stanfordnlp/SHP",
-        *("history", ("human_ref_A", "human_ref_B"), ("labels",)),
+        "human_ref_A human_ref_B labels",
         # There 1 means that the first answer was preferred.
         lambda label: -_find_index(label),
+        prompt="history",
     ),
     two_answers(
         "nvidia/HelpSteer3",
-        *("context", ("response1", "response2"), ("overall_preference",)),
+        "response1 response2 overall_preference",
         # From -3, the first answer is much better, to 3, the second is.
         lambda preference: -parse_number(preference),
+        prompt="context",
         is_margin=True,
     ),
     two_answers(
         "nvidia/HelpSteer2 (preference)",
-        *("prompt", ("response_1", "response_2"), ("preference_strength",)),
+        "response_1 response_2 preference_strength",
         lambda preference: -parse_number(preference),
         is_margin=True,
     ),
     two_answers(
         "openai/webgpt_comparisons",
-        *("question", ("answer_0", "answer_1"), ("score_0", "score_1"), _subtract),
+        "answer_0 answer_1 score_0 score_1",
+        _subtract,
+        prompt="question",
         is_margin=True,
     ),
     renamed(
         "argilla/ultrafeedback-binarized-preferences",
-        **{"prompt": "instruction", "chosen": "chosen_response", "rejected": "rejected_response"},
+        prompt="instruction",
+        chosen="chosen_response",
+        rejected="rejected_response",
         without="chosen rejected",
     ),
     renamed(
         "argilla/distilabel-intel-orca-dpo-pairs",
-        **{"prompt": "input", "chosen": "chosen", "rejected": "rejected"},
+        prompt="input",
+        chosen="chosen",
+        rejected="rejected",
         without="prompt question query instruction messages conversations conversation",
     ),
     Layout(
@@ -281,7 +287,9 @@ LAYOUTS = (
     ),
     renamed(
         "distilabel: generations and ratings",
-        **{"prompt": "instruction", "completions": "generations", "rewards": "ratings"},
+        prompt="instruction",
+        completions="generations",
+        rewards="ratings",
         without="chosen rejected",
     ),
     Layout(

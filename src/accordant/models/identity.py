@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 # Entries of a configuration that never change a score: where it was read, who wrote it, which ids
 # generation pads or stops with; dropout, which no score is computed with, is left out by its name.
-IGNORED_CONFIG = (
-    *("_name_or_path", "architectures", "bos_token_id", "dtype", "eos_token_id", "pad_token_id"),
-    *("torch_dtype", "transformers_version", "unk_token_id", "use_cache"),
+IGNORED = (
+    "_name_or_path architectures bos_token_id dtype eos_token_id pad_token_id torch_dtype "
+    "transformers_version unk_token_id use_cache"
 )
+IGNORED_CONFIG = frozenset(IGNORED.split())
 ADAPTER_PARTS = ("lora_", "modules_to_save", "ia3_", "adapter_")
 ADAPTER_SCALES = ("r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern")
 

@@ -24,18 +24,14 @@ from accordant.feedback.values import parse_answer, parse_count, parse_list, par
 # What a comparison may say beyond which answer is better, with other tools' names for it. Of
 # several spellings the first is taken: who does not need them must not stumble over them.
 DETAILS = {
-    "votes": (),
-    "votes_chosen": ("chosen_votes",),
-    "votes_rejected": ("rejected_votes",),
-    "score_chosen": (
-        *("chosen_score", "chosen_rating", "rating_chosen", "chosen_reward", "chosen-rating"),
-        "chosen_avg_rating",
-    ),
-    "score_rejected": (
-        *("rejected_score", "rejected_rating", "rating_rejected", "rejected_reward"),
-        *("rejected-rating", "rejected_avg_rating"),
-    ),
-    "margin": (),
+    "votes": "",
+    "votes_chosen": "chosen_votes",
+    "votes_rejected": "rejected_votes",
+    "score_chosen": "chosen_score chosen_rating rating_chosen chosen_reward chosen-rating "
+    "chosen_avg_rating",
+    "score_rejected": "rejected_score rejected_rating rating_rejected rejected_reward "
+    "rejected-rating rejected_avg_rating",
+    "margin": "",
 }
 SENTENCE_END = re.compile(r"[.?!](?=\s)")
 
@@ -183,7 +179,8 @@ def find_details(columns: Collection[str], first_row: Mapping[str, object]) -> d
     columns_of = {}
     for name, aliases in DETAILS.items():
         types = (list, tuple, dict) if name == "votes" else (int, float)
-        fitting = [c for c in (name, *aliases) if c in columns and type(first_row.get(c)) in types]
+        spellings = (name, *aliases.split())
+        fitting = [c for c in spellings if c in columns and type(first_row.get(c)) in types]
         if fitting:
             columns_of[name] = fitting[0]
     for pair in ({"votes_chosen", "votes_rejected"}, {"score_chosen", "score_rejected"}):
