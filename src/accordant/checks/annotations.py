@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from accordant.base.errors import UserError, nearest
+from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.passes import Pass
 from accordant.checks.tables import TableRow, read_table
 from accordant.statistics.crossed import Ratings
 
@@ -135,3 +137,23 @@ def _once(
         if known != value:
             raise row.error(clash.format(name, value, known, earlier.origin.row), column, mend)
     return {name: value for name, (_, value) in first.items()}
+
+
+def _read(_: CheckInputs, *, annotations: str = "", axes: str = "") -> Annotations:
+    """Read who rated what how.
+
+    Args:
+        annotations: table with the columns item, annotator, rating, and label or prediction (or
+            both); every further column is a property of the annotators.
+        axes: columns that are properties, separated by commas; empty for all further columns.
+    """
+    if not annotations:
+        raise NotApplicableError(
+            "it needs ratings by people whose groups are known "
+            "(`--option positionality.annotations=FILE`)"
+        )
+    names = [name.strip() for name in axes.split(",") if name.strip()]
+    return read_annotations(annotations, names)
+
+
+ANNOTATIONS = Pass("annotations", _read)

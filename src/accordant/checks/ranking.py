@@ -69,6 +69,28 @@ def ideal_gaps(gaps: Tensor, preferred: Tensor, beta: float) -> Tensor:
     return gaps + torch.logit(preferred.double()) / beta
 
 
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """DPO's optimum: its beta, and the share of people who prefer each chosen answer, `[pairs]`.
+
+    `shares` is NaN where nobody counted, and the assumed share stands there.
+    """
+
+    beta: float
+    shares: Tensor
+    assumed: float
+
+    @property
+    def unknown(self) -> int:
+        """Pairs whose share is assumed."""
+        return int(self.shares.isnan().sum())
+
+    def right(self, gaps: Tensor, assumed: float | None = None) -> Tensor:
+        """Tell which pairs it ranks right, from the gaps of the model now, `[pairs]`."""
+        filled = self.shares.nan_to_num(nan=self.assumed if assumed is None else assumed)
+        return ranked_right(ideal_gaps(gaps, filled, self.beta))
+
+
 def needed_loss(gaps: Tensor, beta: float) -> Tensor:
     """Return DPO's loss under which a pair is ranked right: -log sigmoid(beta c), `[n]`.
 

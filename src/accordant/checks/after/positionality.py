@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from accordant.checks.annotations import Annotations, read_annotations
+from accordant.checks.annotations import ANNOTATIONS, Annotations
 from accordant.checks.findings import FindingRow, Outcome, Passage, Scale, Severity
-from accordant.checks.inputs import CheckInputs, NotApplicableError
-from accordant.checks.passes import Pass
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Series
 from accordant.statistics.groups import agree_with_groups, compare_groups, correct_together
@@ -32,26 +31,6 @@ People = Annotated[int, Field(ge=2)]
 
 SMALL = 0.1  # a difference of correlations that Cohen 1988 (chapter 4) calls small
 NAMED = 8  # groups that a sentence lists at most
-
-
-def _read(_: CheckInputs, *, annotations: str = "", axes: str = "") -> Annotations:
-    """Read who rated what how.
-
-    Args:
-        annotations: table with the columns item, annotator, rating, and label or prediction (or
-            both); every further column is a property of the annotators.
-        axes: columns that are properties, separated by commas; empty for all further columns.
-    """
-    if not annotations:
-        raise NotApplicableError(
-            "it needs ratings by people whose groups are known "
-            "(`--option positionality.annotations=FILE`)"
-        )
-    names = [name.strip() for name in axes.split(",") if name.strip()]
-    return read_annotations(annotations, names)
-
-
-ANNOTATIONS = Pass("annotations", _read)
 
 
 @check(

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Literal
 
-from pydantic import Field
-
-from accordant.base.errors import UserError
-from accordant.base.options import Count, Fraction, Positive
-from accordant.checks.assumed_objective import pair_objective
+from accordant.base.options import Fraction
 from accordant.checks.findings import Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
-from accordant.checks.passes import Pass, count_tokens
+from accordant.checks.probe_run import PROBE, ProbeRun
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
 from accordant.statistics.rank_correlation import spearman
 
-StepCount = Annotated[int, Field(ge=0)]
 Score = Literal["length-normalised", "plain"]
 
 COLUMN = {"length-normalised": "length-normalised CHES", "plain": "CHES"}
@@ -30,75 +25,6 @@ PROBED = Scale(
     surely_above={0.0: "info"},
 )
 UPPER = 0.25  # share of pairs with the highest scores whose chosen answers are looked at
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    """What a probe run did: places of its pairs, and the changes of their chosen answers."""
-
-    places: tuple[int, ...]
-    changes: tuple[float, ...]
-    words: str
-
-
-def _run_probe(
-    inputs: CheckInputs,
-    *,
-    probe_steps: StepCount = 0,
-    probe_pairs: Count = 64,
-    probe_rate: Positive = 1e-5,
-    method: str | None = None,
-) -> _Probe | None:
-    """Train a copy of the model for a few steps, and measure what the pairs lose.
-
-    Args:
-        probe_steps: optimiser steps of the probe run; 0 for none.
-        probe_pairs: pairs of the probe run, drawn at random.
-        probe_rate: its learning rate (AdamW in float32).
-        method: objective of the probe run; the usual one for the feedback when none.
-    """
-    if not probe_steps:
-        return None
-    import torch
-
-    from accordant.checks.trial_steps import trial_changes
-
-    examples = examples_of(inputs)
-    # Of pairs alone, the place of an example is that of its pair.
-    if any(example.kind == "ranking" for example in examples):
-        raise UserError(
-            "the probe run trains on pairs, and these are rankings.",
-            where="ches.probe_steps",
-            mend="Leave it out, or write each ranking as comparisons.",
-        )
-    objective, bound = pair_objective(method, None, inputs.feedback.record_type)
-    generator = torch.Generator().manual_seed(inputs.seed)
-    places = torch.randperm(len(examples), generator=generator)[:probe_pairs].tolist()
-    changes = trial_changes(
-        inputs.model,
-        [examples[place] for place in places],
-        objective,
-        bound,
-        probe_steps,
-        learning_rate=probe_rate,
-        token_budget=inputs.token_budget,
-        advance=inputs.advance,
-    )
-    words = f"{probe_steps} steps of {objective.name} on {len(places):,} pairs"
-    return _Probe(tuple(places), tuple(changes[:, 0].tolist()), words)
-
-
-def _probe_cost(inputs: CheckInputs, probe_steps: int, probe_pairs: int) -> float:
-    if not probe_steps:
-        return 0.0
-    from accordant.checks.trial_steps import trial_cost
-
-    count = len(examples_of(inputs))
-    tokens = min(1.0, probe_pairs / max(count, 1)) * count_tokens(inputs)
-    return trial_cost(tokens, min(probe_pairs, count), probe_steps)
-
-
-PROBE = Pass("probe run", _run_probe, _probe_cost, needs=("model",))
 
 
 @check(
@@ -114,7 +40,7 @@ PROBE = Pass("probe run", _run_probe, _probe_cost, needs=("model",))
 def ches(
     inputs: CheckInputs,
     by_model: PairPass,
-    probe: _Probe | None,
+    probe: ProbeRun | None,
     *,
     score: Score = "length-normalised",
     drop: Fraction = 0.1,
@@ -196,7 +122,7 @@ def _by_scores(columns: dict[str, list[float]], score: Score) -> Outcome:
     )
 
 
-def _by_probe(columns: dict[str, list[float]], score: Score, probe: _Probe) -> Outcome:
+def _by_probe(columns: dict[str, list[float]], score: Score, probe: ProbeRun) -> Outcome:
     """Hold the scores against what happened to the chosen answers of the probe run."""
     scores, changes = columns[COLUMN[score]], probe.changes
     falls = {

@@ -98,6 +98,16 @@ def format_bias(inputs: CheckInputs, *, least: Count = 20) -> Outcome:
     # Beyond chance first: a rare form may look further off than it is.
     biases.sort(key=lambda bias: (bias.form not in sure, -bias.share.distance(0.5)))
     raised = [bias for bias in biases if _severity(bias, sure) != "ok"]
+    shares, forms = [bias.share for bias in biases], [bias.form for bias in biases]
+    chart = Chart(
+        "bars",
+        "Preference by form",
+        "Of pairs in which one answer has the form: how often it is the preferred one.",
+        "",
+        "share preferred",
+        (Series.of_intervals("preferred", shares, forms),),
+        (Mark(0.5, "no bias", vertical=False),),
+    )
     return Outcome(
         f"preferences for the answer with: {biases[0].form}",
         biases[0].share,
@@ -108,7 +118,7 @@ def format_bias(inputs: CheckInputs, *, least: Count = 20) -> Outcome:
         rows=_rows(records, raised),
         row_unit="forms",
         measures={f"{b.form} (differs in {b.share.count:,})": b.share for b in biases},
-        charts=(_chart(biases),),
+        charts=(chart,),
     )
 
 
@@ -150,25 +160,7 @@ def _says(raised: Sequence[_Bias], judged: int) -> str:
 
 def _rows(records: Sequence[Record], raised: Sequence[_Bias]) -> list[FindingRow]:
     """List rows whose label goes with a form, those that follow most of them first."""
-    forms = {
-        place: [bias.form for bias in raised if place in bias.rows]
-        for place in sorted(frozenset().union(*(bias.rows for bias in raised)))
-    }
-    ordered = sorted(forms.items(), key=lambda item: -len(item[1]))
-    return [
-        record_row(records[place], float(len(followed)), ", ".join(followed))
-        for place, followed in ordered
-    ]
-
-
-def _chart(biases: Sequence[_Bias]) -> Chart:
-    shares, forms = [bias.share for bias in biases], [bias.form for bias in biases]
-    return Chart(
-        "bars",
-        "Preference by form",
-        "Of pairs in which one answer has the form: how often it is the preferred one.",
-        "",
-        "share preferred",
-        (Series.of_intervals("preferred", shares, forms),),
-        (Mark(0.5, "no bias", vertical=False),),
-    )
+    places = sorted(frozenset().union(*(bias.rows for bias in raised)))
+    forms = {place: [bias.form for bias in raised if place in bias.rows] for place in places}
+    rows = (record_row(records[at], float(len(of)), ", ".join(of)) for at, of in forms.items())
+    return sorted(rows, key=lambda row: -row.value)

@@ -2,111 +2,22 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from accordant.base.options import Count
-from accordant.checks.assumed_objective import pair_objective
 from accordant.checks.findings import FindingRow, Outcome, Scale
-from accordant.checks.inputs import CheckInputs, NotApplicableError
+from accordant.checks.gradient_pass import GRADIENTS, TOKEN_COSTS, PairGradients, Tokens
+from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import examples_of, pair_row
-from accordant.checks.passes import Pass
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark, Series
 from accordant.statistics.estimates import bootstrap_mean, wilson_interval
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from accordant.checks.gradients import Changes, Products
+    from accordant.checks.gradients import Changes
     from accordant.tokens.examples import Example
 
-Layers = Count | None
-Tokens = Literal["last-layer", "all", "none"]
-
-# Forward passes of a listed pair per token, by how its tokens are told apart.
-_TOKENS = {"last-layer": 1.0, "all": 7.0, "none": 0.0}
 _NAMED = 3  # tokens named in a row
-
-
-@dataclass(frozen=True, slots=True)
-class _Gradients:
-    """The pairs that were looked at, and what a step on each would do to it.
-
-    Args:
-        places: of the pairs among all examples.
-        parameters: whose gradients were compared; `weights` says so in words.
-        products: of the gradients.
-        slopes: of the loss, `[pairs, 2]`.
-        changes: that both imply.
-    """
-
-    places: tuple[int, ...]
-    parameters: list[nn.Parameter]
-    weights: str
-    products: Products
-    slopes: Tensor
-    changes: Changes
-
-    def notes(self) -> list[list[str]]:
-        """Say of every pair which conditions it breaks."""
-        sides = {
-            "chosen would not rise": self.changes.breaks_chosen,
-            "rejected would not fall": self.changes.breaks_rejected,
-        }
-        places = range(len(self.places))
-        return [[words for words, broken in sides.items() if broken[at]] for at in places]
-
-
-def _sample(inputs: CheckInputs, pairs: int) -> tuple[int, ...]:
-    """Draw places of the pairs to look at, by the seed."""
-    count = len(examples_of(inputs))
-    # In the order of the feedback, however they were drawn.
-    return tuple(sorted(random.Random(inputs.seed).sample(range(count), min(pairs, count))))
-
-
-def _measure(
-    inputs: CheckInputs,
-    *,
-    method: str | None = None,
-    beta: float | None = None,
-    pairs: Count = 32,
-    layers: Layers = None,
-) -> _Gradients:
-    """Compare the gradients of both answers of a sample of pairs.
-
-    Args:
-        method: the objective that will be trained; the usual one for the feedback when none.
-        beta: its beta, where it has one; its default when none.
-        pairs: pairs to look at, drawn at random.
-        layers: the last so many layers, whose gradients stand for all; all weights when none.
-    """
-    from accordant.checks.gradients import loss_slopes, pair_products, parameters_of, predict
-
-    examples = examples_of(inputs)
-    if not examples:
-        raise NotApplicableError("no record became a pair in tokens")
-    parameters = parameters_of(inputs.model, layers)
-    objective, bound = pair_objective(method, beta, inputs.feedback.record_type)
-    places = _sample(inputs, pairs)
-    sample = tuple(examples[place] for place in places)
-    products, scores = pair_products(inputs.model, sample, parameters, advance=inputs.advance)
-    slopes = loss_slopes(objective, bound, scores, sample)
-    weights = "all weights" if layers is None else f"the last {layers} layers"
-    return _Gradients(places, parameters, weights, products, slopes, predict(products, slopes))
-
-
-def _cost(inputs: CheckInputs, pairs: int, tokens: Tokens, shown: int) -> float:
-    from accordant.checks.gradients import COST
-
-    examples = examples_of(inputs)
-    sizes = [examples[place].num_tokens for place in _sample(inputs, pairs)]
-    return COST * sum(sizes) + _TOKENS[tokens] * sum(sizes[:shown])
-
-
-GRADIENTS = Pass("gradients", _measure, _cost, needs=("model",))
 
 
 @check(
@@ -126,7 +37,7 @@ GRADIENTS = Pass("gradients", _measure, _cost, needs=("model",))
     shown=(8, "pairs to list at most."),
 )
 def gradient_entanglement(
-    inputs: CheckInputs, gradients: _Gradients, *, tokens: Tokens = "last-layer"
+    inputs: CheckInputs, gradients: PairGradients, *, tokens: Tokens = "last-layer"
 ) -> Outcome:
     """Pairs on which a small step would lower the chosen answer, or raise the rejected one.
 
@@ -181,7 +92,7 @@ def gradient_entanglement(
     )
 
 
-def _rows(inputs: CheckInputs, gradients: _Gradients, tokens: Tokens) -> Iterator[FindingRow]:
+def _rows(inputs: CheckInputs, gradients: PairGradients, tokens: Tokens) -> Iterator[FindingRow]:
     """List the broken pairs; each takes passes of its own where its tokens are told apart."""
     from accordant.checks.gradients import last_layer_token_changes, token_changes
     from accordant.checks.pairs import Pair
@@ -196,7 +107,7 @@ def _rows(inputs: CheckInputs, gradients: _Gradients, tokens: Tokens) -> Iterato
                 moved = token_changes(inputs.model, example, gradients.parameters, slopes)
             else:
                 moved = last_layer_token_changes(inputs.model, example, slopes)
-            inputs.advance(int(_TOKENS[tokens] * example.num_tokens))
+            inputs.advance(int(TOKEN_COSTS[tokens] * example.num_tokens))
             notes.append(_tokens_note(inputs.tokenizer, example, moved))
         pair = Pair(gradients.places[place], 0, 1)
         yield pair_row(inputs, pair, cosines[place], "; ".join(notes))

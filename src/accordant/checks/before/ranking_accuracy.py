@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -13,7 +12,7 @@ from accordant.base.options import Positive
 from accordant.checks.findings import FindingRow, Outcome, Scale
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.pair_pass import PAIRS, PairPass, examples_of, origins_of, pair_row
-from accordant.checks.ranking import ideal_gaps, needed_loss, ranked_right, vote_shares
+from accordant.checks.ranking import Optimum, needed_loss, ranked_right, vote_shares
 from accordant.checks.registry import check
 from accordant.statistics.charts import Chart, Mark
 from accordant.statistics.estimates import proportion, wilson_interval
@@ -27,28 +26,6 @@ if TYPE_CHECKING:
 
 # An assumed share of people; at 0 or 1 every pair would be learnt.
 Assumed = Annotated[float, Field(gt=0.0, lt=1.0)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Optimum:
-    """DPO's optimum: its beta, and the share of people who prefer each chosen answer, `[pairs]`.
-
-    `shares` is NaN where nobody counted, and the assumed share stands there.
-    """
-
-    beta: float
-    shares: Tensor
-    assumed: float
-
-    @property
-    def unknown(self) -> int:
-        """Pairs whose share is assumed."""
-        return int(self.shares.isnan().sum())
-
-    def right(self, gaps: Tensor, assumed: float | None = None) -> Tensor:
-        """Tell which pairs it ranks right, from the gaps of the model now, `[pairs]`."""
-        filled = self.shares.nan_to_num(nan=self.assumed if assumed is None else assumed)
-        return ranked_right(ideal_gaps(gaps, filled, self.beta))
 
 
 @check(
@@ -100,7 +77,7 @@ def ranking_accuracy(
         )
     examples, gaps = examples_of(inputs), by_model.logps.gaps
     votes = [examples[pair.example].numbers.get("votes") for pair in by_model.pairs]
-    optimum = _Optimum(beta, vote_shares(votes), preferred)
+    optimum = Optimum(beta, vote_shares(votes), preferred)
     wrong = optimum.right(gaps) < 1
     # The hardest pair to turn has the lowest gap.
     places: list[int] = gaps.argsort(stable=True).tolist()
@@ -134,7 +111,7 @@ def _rows(
             yield pair_row(inputs, by_model.pairs[place], -float(gaps[place]), note)
 
 
-def _says(by_model: PairPass, number: Interval, optimum: _Optimum) -> str:
+def _says(by_model: PairPass, number: Interval, optimum: Optimum) -> str:
     pairs, unknown = len(by_model.pairs), optimum.unknown
     right = float(by_model.logps.right.mean())
     if unknown == pairs:
@@ -155,7 +132,7 @@ def _says(by_model: PairPass, number: Interval, optimum: _Optimum) -> str:
 
 
 def _measures(
-    by_model: PairPass, optimum: _Optimum, assumed: tuple[float, ...]
+    by_model: PairPass, optimum: Optimum, assumed: tuple[float, ...]
 ) -> dict[str, Interval]:
     logps = by_model.logps
     kinds = {"": logps.gaps, ", per token": logps.gaps_per_token}
@@ -173,7 +150,7 @@ def _measures(
     return numbers | {"ties, counted half": wilson_interval(ties, len(logps.gaps))}
 
 
-def _chart(gaps: Tensor, optimum: _Optimum) -> Chart:
+def _chart(gaps: Tensor, optimum: Optimum) -> Chart:
     marks = [Mark(0.0, "as likely")]
     if optimum.unknown:
         share = optimum.assumed
