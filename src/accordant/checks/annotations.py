@@ -152,6 +152,7 @@ def _read(_: CheckInputs, *, annotations: str = "", axes: str = "") -> Annotatio
             "it needs ratings by people whose groups are known "
             "(`--option positionality.annotations=FILE`)"
         )
+    # An option of the command line is one text.
     names = [name.strip() for name in axes.split(",") if name.strip()]
     return read_annotations(annotations, names)
 

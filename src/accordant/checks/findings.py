@@ -62,6 +62,7 @@ class FindingRow:
     @property
     def excerpt(self) -> str:
         """The beginning of its texts on one line."""
+        # Texts may hold line breaks, and a terminal shows a row in one line.
         line = " | ".join(" ".join(passage.text.split()) for passage in self.passages)
         return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
 

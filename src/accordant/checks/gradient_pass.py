@@ -89,6 +89,7 @@ def _measure(
     places = _sample(inputs, pairs)
     sample = tuple(examples[place] for place in places)
     products, scores = pair_products(inputs.model, sample, parameters, advance=inputs.advance)
+    # With no reference given the model is its own, as before the first step.
     slopes = loss_slopes(objective, bound, scores, sample)
     weights = "all weights" if layers is None else f"the last {layers} layers"
     return PairGradients(places, parameters, weights, products, slopes, predict(products, slopes))

@@ -132,6 +132,7 @@ def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None
     """Let gradients flow to `parameters` and no others, so that no more is kept than they need."""
     wanted = {id(parameter) for parameter in parameters}
     still = [p for p in model.parameters() if p.requires_grad and id(p) not in wanted]
+    # Gradients of the others would be kept as well, and nobody reads them.
     for parameter in still:
         parameter.requires_grad = False
     try:
@@ -244,6 +245,7 @@ def loss_slopes(
             where="method",
             mend="Choose an objective of summed or averaged log-probabilities.",
         )
+    # A loss falls with the chosen answer's log-probability, and rises with the other's.
     return torch.stack([-per_answer[0::2], per_answer[1::2]], dim=1)
 
 
@@ -297,6 +299,7 @@ def token_changes(
         up, down = (float(slope) for slope in slopes)
         update = [up * w - down * v for w, v in zip(chosen, rejected, strict=True)]
         fastest = max(abs(_dot(update, chosen)), abs(_dot(update, rejected)))
+        # Pairs with large gradients take smaller steps, so that all stay on the straight line.
         distance = _MOVE / fastest if fastest else 1.0
         ahead, behind = (
             _logps_at(model, example, parameters, update, sign * distance) for sign in (1, -1)

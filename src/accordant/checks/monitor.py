@@ -105,6 +105,7 @@ class Monitor(TrainerCallback):
         _, state, control = event
         if model is None:
             return
+        # Trainers of other libraries hand over a model that the engine has not prepared.
         if not is_installed(model):
             install(model)
         # A run that goes on is held against its own start, not against its checkpoint.
@@ -146,6 +147,7 @@ class Monitor(TrainerCallback):
         if self._snapshots and self._snapshots[-1].step == state.global_step:
             return
         fresh = answer(model, self.monitored)
+        # The start's answers are scored at every look, to see how far the policy has gone.
         if not self._snapshots:
             self._answers = fresh
         self._snapshots.append(

@@ -108,6 +108,7 @@ def _candidates(
         # Alike texts share at least `least` of the runs of either, so that they cannot do without
         # one of these; the rarest are taken, as what many texts share finds too many candidates.
         rarest = hashes[np.argsort(counts[np.searchsorted(known, hashes)], kind="stable")]
+        # Before it is rounded up: 0.07 of 100 runs is 7.000000000000001 of them to a float.
         needed = rarest[: len(hashes) - math.ceil(least * len(hashes) - 1e-9) + 1].tolist()
         for earlier in {other for run in needed for other in texts_with[run]}:
             shorter, longer = sorted((len(runs[earlier]), len(hashes)))

@@ -48,6 +48,7 @@ def _read(_: CheckInputs, *, predictions: str = "") -> list[PredictedItem]:
                 "Give every item one row.",
             )
         right = _label(row)
+        # Turned once here, so that nobody after this needs to know the label.
         weak, alone, conflict = (_probability(row, column, right) for column in COLUMNS[1:])
         items[name] = PredictedItem(weak, alone, conflict, name, row.origin)
     return list(items.values())

@@ -61,6 +61,7 @@ def _run(
         )
     objective, bound = pair_objective(method, None, inputs.feedback.record_type)
     generator = torch.Generator().manual_seed(inputs.seed)
+    # Drawn, as the first rows of a file may all be of one kind.
     places = torch.randperm(len(examples), generator=generator)[:probe_pairs].tolist()
     changes = trial_changes(
         inputs.model,

@@ -244,6 +244,7 @@ _OURS = (
         "apologies (sorry, I apologise, afraid)",
         r"sorry|apolog\w+|I'm afraid|I am afraid|regret\w*|forgive me",
     ),
+    # The pronoun is a capital: an i that counts items is not meant.
     _rated("speaks of itself", "I, me and my", r"(?-i:I)|me|my|mine|myself|(?-i:I)'(?:m|ll|ve|d)"),
     _rated(
         "gives examples",

@@ -172,6 +172,7 @@ def scenarios_of(
         names, scenario = _short(files), np.array([files.index(source) for source in sources])
     else:
         lengths = [len(words_of(flat(prompts_of(record)[0]))) for record in records]
+        # Where many prompts are equally long, two ends may be one.
         ends = np.unique(np.quantile(lengths, np.arange(1, CLASSES) / CLASSES).round())
         names = _length_names([int(end) for end in ends])
         scenario = np.searchsorted(ends, lengths)

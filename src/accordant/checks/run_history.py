@@ -96,4 +96,5 @@ class RunHistory:
 
 def changes(now: tuple[float, ...], start: tuple[float, ...]) -> tuple[float, ...]:
     """Subtract log-probabilities, item by item, nats."""
+    # Strict: a snapshot of other answers would be no change at all.
     return tuple(a - b for a, b in zip(now, start, strict=True))

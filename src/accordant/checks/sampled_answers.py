@@ -77,6 +77,7 @@ class Sampled:
 
 def _cost(_: CheckInputs, prompts: int, samples: int, max_new_tokens: int) -> float:
     """Count tokens sampled by both models, and scored by both; prompts not counted."""
+    # Sampled once and scored by two models, for either side.
     return 2.0 * prompts * samples * max_new_tokens * 3
 
 
@@ -141,6 +142,7 @@ def _prompts(inputs: CheckInputs, count: int, max_new_tokens: int) -> dict[Text,
     limit = position_limit(inputs.model)
     source = inputs.feedback if inputs.held_out is None else inputs.held_out
     asked: dict[Text, tuple[int, ...]] = {}
+    # In the order of the records, so that the same prompts are asked of every checkpoint.
     for text in dict.fromkeys(text for record in source.records for text in prompts_of(record)):
         if len(asked) == count:
             break

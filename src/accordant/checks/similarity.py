@@ -96,4 +96,5 @@ def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
 
 def edit_similarity(chosen: Sequence[int], rejected: Sequence[int]) -> float:
     """Return minus the edit distance by the longer answer's tokens: in [-1, 0], 0 if equal."""
+    # Minus, so that more is more alike as in the other scores.
     return -edit_distance(chosen, rejected) / max(len(chosen), len(rejected))

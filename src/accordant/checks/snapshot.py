@@ -97,6 +97,7 @@ def take_snapshot(
         stays = _entangled(model, monitored.pairs)
     return Snapshot(
         step=step,
+        # Trees score their answers in turn, the chosen one first.
         chosen=pairs[0::2],
         rejected=pairs[1::2],
         start_answers=_summed(model, start, monitored.token_budget),

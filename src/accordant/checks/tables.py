@@ -91,6 +91,7 @@ def read_table(path: str, required: Collection[str]) -> list[TableRow]:
 
 
 def _rows(path: str) -> Iterator[TableRow]:
+    # Columns keep their names: other tools' names are for feedback alone.
     for row in read_rows(path):
         if isinstance(row, BadRow):
             raise UserError(row.message, where=row.where, mend=row.mend)
@@ -100,6 +101,7 @@ def _rows(path: str) -> Iterator[TableRow]:
 
 def _known(value: object) -> object:
     """Return the value, or None where it says that there is none."""
+    # CSV writes nothing for nothing, and Parquet NaN.
     if isinstance(value, float) and math.isnan(value):
         return None
     return None if isinstance(value, str) and not value.strip() else value

@@ -15,6 +15,7 @@ from accordant.feedback.records import Record, Text, flat
 def key_of(text: Text) -> str:
     """Return a key that is the same for texts that differ in white space alone."""
     if isinstance(text, str):
+        # White space is what editors and exports change.
         return " ".join(text.split())
     return "\n".join(f"{message.role}: {' '.join(message.content.split())}" for message in text)
 

@@ -58,6 +58,7 @@ def trial_changes(
     trained = copy.deepcopy(model).float().eval()
     trees = [tree for example in examples for tree in example.trees]
     start = score_all(trained, trees, token_budget, progress=advance)
+    # The reference is the start itself, which has just been scored.
     learner = Learner(objective, bound, trained, Frozen(keep_scores(examples, start)))
     parameters = [p for p in trained.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0)

@@ -71,6 +71,7 @@ def best_of_win_rates(scores: ArrayLike) -> Floats:
         # Whole numbers throughout: binomials of a hundred answers lose digits as floats.
         for k in range(1, rest + 1):
             total = math.comb(rest, k)
+            # A tie is half a win: the mean of the chances to be at most it and below it.
             wins[k - 1] += 1 - (math.comb(at_most, k) + math.comb(below, k)) / (2 * total)
     return wins / len(values)
 

@@ -44,6 +44,7 @@ class Series:
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers, without how they look."""
+        # How a chart looks is no result, and may change without one.
         shown = ("name", "values", "xs", "low", "high", "labels")
         return {name: getattr(self, name) for name in shown}
 

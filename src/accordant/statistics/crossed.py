@@ -112,12 +112,14 @@ def weighted_r(table: RatingTable, weights: Floats, numbers: Floats, extra: Floa
     known = np.where(counts > 0, counts, 1.0)
     means = _sum_by_item(table, weights * table.values) / known
     shares = counts / table.counts
+    # A resample may hold no item at all.
     shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
     centred = means - (shares * means).sum(axis=1, keepdims=True)
     others = numbers - (shares * numbers).sum(axis=1, keepdims=True)
     variance = (shares * centred**2).sum(axis=1)
     if extra.any():
         squares = _sum_by_item(table, weights * table.values**2) / known
+        # Of a single rating the spread is 0, whatever it is multiplied by.
         unbiased = table.counts / np.maximum(table.counts - 1, 1)
         within = np.maximum(squares - means**2, 0) * unbiased
         variance = variance + (shares * within * extra).sum(axis=1)

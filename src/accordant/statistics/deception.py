@@ -168,6 +168,7 @@ def _bins(sure: Floats) -> Integers:
     """Number the bin of every item by S's probability, from 0; equal ones share a bin."""
     if not len(sure):
         return np.zeros(0, np.int64)
+    # Of a model that is sure of everything all quantiles are one.
     edges = np.unique(np.quantile(sure, np.linspace(0, 1, BINS + 1)[1:-1]))
     _, bins = np.unique(np.searchsorted(edges, sure), return_inverse=True)
     return bins.astype(np.int64)

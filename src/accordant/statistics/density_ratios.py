@@ -82,6 +82,7 @@ def estimate_density_ratios(
     return DensityRatios(
         train=tuple(np.exp(odds).tolist()),
         others=tuple(np.exp(beyond).tolist()),
+        # Balanced, so that naming the commoner label is no merit.
         accuracy=_balanced((odds > 0) == labels, labels),
     )
 

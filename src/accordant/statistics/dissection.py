@@ -93,6 +93,7 @@ def fit_side(
     if scale is not None:
         return _sparse_side(signs, preferred, weights, scale)
     fitted = fit_logistic(signs, preferred, weights)
+    # On both sides: a property may be avoided as well as preferred.
     tails = [2 * NormalDist().cdf(-abs(z)) for z in fitted.mean / fitted.deviations]
     if exact:
         drawn = probability_draws(draw_weights(signs, preferred, weights), len(signs))

@@ -153,6 +153,7 @@ def _sum_units(outcomes: Floats, units: Integers) -> Floats:
     """Sum concordant minus discordant pairs of every unit, then their number, `[u, 2 k]`."""
     columns = np.hstack([outcomes, np.abs(outcomes)])
     sums = np.zeros((int(units.max(initial=-1)) + 1, columns.shape[1]))
+    # Not `sums[units] +=`, which adds one row of those with the same unit.
     np.add.at(sums, units, columns)
     return sums
 

@@ -228,6 +228,7 @@ def _agreement(
         drawn = weighted_r(table, weights[0], numbers, nothing)
         return np.arctanh(np.clip(drawn, -_NEARLY_ONE, _NEARLY_ONE))
 
+    # By artanh: r near 1 has a skew that its own scale would ignore.
     half = standard_error((table,), statistic, drawing) * t_quantile((table,), LEVEL)
     centre = math.atanh(min(max(r, -_NEARLY_ONE), _NEARLY_ONE))
     # Rounding must not put the estimate outside at r = 1.

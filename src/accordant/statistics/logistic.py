@@ -362,5 +362,6 @@ def _slice(
         proposed = away * np.cos(angle) + other * np.sin(angle)
         if ratio(proposed) > level:
             return proposed
+        # The bracket shrinks to 0, where it is now and which is above the level: this ends.
         low, high = (angle, high) if angle < 0 else (low, angle)
         angle = low + generator.random() * (high - low)

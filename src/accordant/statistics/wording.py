@@ -13,6 +13,7 @@ from accordant.statistics.interval import Interval
 
 def percent(share: float, count: int = 0) -> str:
     """Write a share as `81 %`; with a decimal when it rests on a thousand units or more."""
+    # With fewer units a tenth of a percent is far within the error.
     return "unknown" if math.isnan(share) else f"{100 * share:.{1 if count >= 1000 else 0}f} %"
 
 

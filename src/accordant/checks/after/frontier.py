@@ -24,6 +24,7 @@ SCALE = Scale(
     "divergence after Beirami et al. 2024)",
     surely_below={0.0: "warning"},
 )
+# No option: these rows illustrate the number, and none is to be left out of the feedback.
 _SHOWN = 10
 _ENDS = {
     "warning": " So the model is further from its reference than this approval needs.",

@@ -141,6 +141,7 @@ def _most_gained(sampled: Sampled, place: int) -> Listed:
 
 def _chart(inputs: CheckInputs, change: Tensor, title: str, tokens: int) -> Chart:
     """Draw the tokens that gained most and those that lost most."""
+    # In a tiny vocabulary no token may stand on both sides.
     count = min(tokens, change.shape[0] // 2)
     gained, lost = change.topk(count), (-change).topk(count)
     places = [*gained.indices.tolist(), *reversed(lost.indices.tolist())]

@@ -27,6 +27,7 @@ ENDS = {
     "info": "Whether the reward agrees with the judge is not measurable with so many prompts.",
     "ok": "More of the reward is more of what the judge wants, as far as it was tried.",
 }
+# No option: these rows illustrate the number, and none is to be left out of the feedback.
 _SHOWN = 10
 
 

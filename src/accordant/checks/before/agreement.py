@@ -54,6 +54,7 @@ def agreement(inputs: CheckInputs) -> Outcome:
     groups = {name: items for name, items in _groups(records).items() if items}
     if not groups:
         raise NotApplicableError("nobody judged the same item twice, and no row has several votes")
+    # Ratings are numbers, of which 4 is nearer to 5 than 1 is; all else agrees or does not.
     metric: Metric = "interval" if inputs.feedback.record_type == "rating" else "nominal"
     alphas = {
         name: krippendorff_alpha([item.values for item in items], metric)
@@ -129,6 +130,7 @@ def _votes(record: Record) -> Iterator[tuple[str, tuple[str, ...], float]]:
             item, first_won = (prompt, *sorted((won, lost))), float(_digest(won) < _digest(lost))
             counts = kind.numbers(record).get("votes", (1, 0))
             for value, count in zip((first_won, 1 - first_won), counts, strict=True):
+                # Every vote is one person's word, so that alpha is over people and not over rows.
                 yield from [("", item, value)] * int(count)
     label = kind.label(record)
     if label is not None:

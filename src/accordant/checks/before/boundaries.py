@@ -93,6 +93,7 @@ def _says(rows: int, total: int, kinds: Counter[str]) -> str:
 def _in_tokens(example: Example, record: Record, inputs: CheckInputs) -> Iterator[str]:
     tokenizer: Any = inputs.tokenizer
     assert inputs.rendering is not None
+    # Kinds that read an answer with a second prompt have more trees than prompts.
     if len(example.trees) == len(prompts_of(record)):
         for prompt, tree in zip(prompts_of(record), example.trees, strict=True):
             if encode_prompt(prompt, tokenizer, inputs.rendering) != tree.prompt:
@@ -107,6 +108,7 @@ def _in_tokens(example: Example, record: Record, inputs: CheckInputs) -> Iterato
     # Answers to different prompts may well be the same: they teach something all the same.
     if any(len({*tree.continuations}) < len(tree.continuations) for tree in example.trees):
         yield SAME
+    # The end token is all there is.
     if any(len(answer) <= 1 for answer in continuations):
         yield "an empty answer"
 

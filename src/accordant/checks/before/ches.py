@@ -97,6 +97,7 @@ def _columns(inputs: CheckInputs, by_model: PairPass) -> dict[str, list[float]]:
     from accordant.checks.similarity import COLUMNS, edit_similarity
 
     examples = examples_of(inputs)
+    # Of tokens alone: no pass is needed for it.
     edits = [
         edit_similarity(*(tokens_of(examples[p.example], a) for a in (p.chosen, p.rejected)))
         for p in by_model.pairs

@@ -99,6 +99,7 @@ def _edges(records: Sequence[Record]) -> Iterator[tuple[Key, Key, int]]:
     for place, record in enumerate(records):
         asked = [key_of(prompt) for prompt in prompts_of(record)]
         for better, worse in preferences_of(record):
+            # A joint pair has a prompt for each answer, all others one for both.
             yield (asked[0], key_of(better)), (asked[-1], key_of(worse)), place
 
 
@@ -159,5 +160,6 @@ def _row(records: Sequence[Record], conflict: _Conflict) -> FindingRow:
         float(len(conflict.rows)),
         conflict.note,
         also=others,
+        # A cycle may run through hundreds of rows, and a page shows a few.
         passages=(text for record in (first, *others[:5]) for text in passages_of(record)),
     )

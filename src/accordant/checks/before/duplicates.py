@@ -14,6 +14,7 @@ from accordant.feedback.kinds import answers_of, prompts_of
 from accordant.feedback.records import Record, Text, flat
 from accordant.statistics.estimates import wilson_interval
 
+# Remarks that texts do not imply: the same answer may be liked once and not again.
 LABELS = ("label", "judgment", "ratings")
 
 

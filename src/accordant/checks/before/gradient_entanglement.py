@@ -109,6 +109,7 @@ def _rows(inputs: CheckInputs, gradients: PairGradients, tokens: Tokens) -> Iter
                 moved = last_layer_token_changes(inputs.model, example, slopes)
             inputs.advance(int(TOKEN_COSTS[tokens] * example.num_tokens))
             notes.append(_tokens_note(inputs.tokenizer, example, moved))
+        # Of comparisons and joint pairs, whose only pair this is.
         pair = Pair(gradients.places[place], 0, 1)
         yield pair_row(inputs, pair, cosines[place], "; ".join(notes))
 

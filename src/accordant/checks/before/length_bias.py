@@ -152,6 +152,7 @@ def _by_ratio(pairs: Sequence[tuple[int, int]]) -> Chart:
     ratios = np.array([abs(math.log((a + 1) / (b + 1))) for a, b in differ])
     won = np.array([float(a > b) for a, b in differ])
     order = np.argsort(ratios, kind="stable")
+    # Twenty pairs in a bin at least: with fewer its interval spans everything.
     bins = [b for b in np.array_split(order, min(BINS, max(1, len(order) // 20))) if len(b)]
     shares = [wilson_interval(float(won[places].sum()), len(places)) for places in bins]
     xs = [float(np.exp(ratios[places].mean())) for places in bins]

@@ -139,7 +139,10 @@ def _piles(counts: Counter[int]) -> set[int]:
         around = sum(
             counts[tokens + step] for step in range(-AROUND - 1, AROUND + 2) if abs(step) > 1
         )
+        # Three lengths count together, so three are expected; half a one where there are none
+        # around.
         expected = max(3 * around / (2 * AROUND), 0.5)
+        # A tail of the Poisson distribution, as answers that lack a stop come one by one.
         if tokens >= SHORTEST and poisson.sf(pile - 1, expected) < CHANCE:
             piles.add(tokens)
     return piles
