@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "score_packed",
         ),
         "frozen": ("Frozen", "cache_scores", "freeze"),
-        "head": ("CHUNK_ELEMENTS",),
+        "head": ("chunk_elements",),
         "installation": ("install",),
         "pooling": ("prompt_states",),
         "residuals": ("head_products",),

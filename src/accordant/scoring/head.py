@@ -9,19 +9,23 @@ recomputed in the backward pass. Reductions are float32.
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-# Logits are handled in chunks of about this many elements (tokens x vocabulary). In bf16 a chunk
-# takes 64 MiB; much smaller chunks spend their time adding up the weight gradient.
+# Logits are handled in chunks of at least about this many elements (tokens x vocabulary). In bf16 a
+# chunk takes 64 MiB; much smaller chunks spend their time adding up the weight gradient.
 CHUNK_ELEMENTS = 1 << 25
 # Matrix products of this many rows, or a multiple, run at full rate; one of 682 rows of 49,152
 # columns runs at three quarters of it (dev/LOG.md).
 TILE = 16
-# Within a chunk, float32 copies exist for about this many elements, small enough for the caches.
+# Within a chunk, on a processor, float32 copies exist for about this many elements, small enough
+# for its caches. A GPU takes whole chunks, and its kernels make no copies.
 PIECE_ELEMENTS = 1 << 20
 
 
@@ -53,8 +57,37 @@ class HeadOutput(NamedTuple):
     top_entropy: Tensor | None
 
 
-def _chunk_size(settings: HeadSettings, vocabulary: int) -> int:
-    return settings.chunk or max(1, CHUNK_ELEMENTS // vocabulary // TILE) * TILE
+def chunk_elements(device: torch.device) -> int:
+    """Return how many logits exist at a time: of a GPU's memory about a hundredth in bf16."""
+    if device.type != "cuda":
+        return CHUNK_ELEMENTS
+    return max(CHUNK_ELEMENTS, torch.cuda.get_device_properties(device).total_memory // 256)
+
+
+def _chunk_size(settings: HeadSettings, vocabulary: int, device: torch.device) -> int:
+    return settings.chunk or max(1, chunk_elements(device) // vocabulary // TILE) * TILE
+
+
+def fuses(device: torch.device) -> bool:
+    """Tell whether what follows the head's product is compiled to kernels of its own."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+@cache
+def _fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function)
+
+
+def _any_rows(*arrays: Tensor) -> tuple[Tensor, ...]:
+    """Tell the compiler that rows vary in number, while the vocabulary does not."""
+    for array in arrays:
+        torch._dynamo.maybe_mark_dynamic(array, 0)
+    return arrays
+
+
+def _pieces(logits: Tensor) -> list[slice]:
+    rows = max(1, PIECE_ELEMENTS // logits.shape[1])
+    return [slice(start, start + rows) for start in range(0, logits.shape[0], rows)]
 
 
 def bend(logits: Tensor, settings: HeadSettings) -> Tensor:
@@ -68,11 +101,19 @@ def bend(logits: Tensor, settings: HeadSettings) -> Tensor:
 
 
 def _reduce(logits: Tensor, targets: Tensor, settings: HeadSettings) -> tuple[Tensor, ...]:
-    """Reduce a piece of raw logits `[tokens, vocab]` to log-probs and the wanted extras."""
+    """Reduce raw logits `[tokens, vocab]` to log-probs and the wanted extras."""
     # torch's fused kernel takes 0.4 of the time of logsumexp and a subtraction.
     everything = torch.log_softmax(bend(logits, settings), dim=-1)
     logps = everything.gather(1, targets[:, None])[:, 0]
     return (logps, *_extras(everything.detach(), settings))
+
+
+def _reduce_chunk(
+    logits: Tensor, targets: Tensor, settings: HeadSettings
+) -> list[tuple[Tensor, ...]]:
+    if fuses(logits.device):
+        return [_fused(_reduce)(*_any_rows(logits, targets), settings)]
+    return [_reduce(logits[part], targets[part], settings) for part in _pieces(logits)]
 
 
 def _extras(everything: Tensor, settings: HeadSettings) -> list[Tensor]:
@@ -98,16 +139,21 @@ def _slope(settings: HeadSettings, bent: Tensor) -> Tensor | float | None:
 
 
 def _d_logits(
-    logits: Tensor,
-    targets: Tensor,
-    gradient: Tensor,
-    settings: HeadSettings,
-    out: Tensor,
+    logits: Tensor, targets: Tensor, gradient: Tensor, settings: HeadSettings, *, keep: bool
 ) -> Tensor:
-    """Write `gradient * d logp / d logits` `[tokens, vocab]` into `out`, which may be `logits`."""
-    rows = max(1, PIECE_ELEMENTS // logits.shape[1])
-    for start in range(0, logits.shape[0], rows):
-        part = slice(start, start + rows)
+    """Return `gradient * d logp / d logits` `[tokens, vocab]`, in place of the logits if not kept.
+
+    Args:
+        logits: of a chunk, `[tokens, vocab]`.
+        targets: int64 `[tokens]`.
+        gradient: of the log-probs, float32 `[tokens]`.
+        keep: whether the logits are to stay as they are.
+    """
+    if fuses(logits.device):
+        gradients: Tensor = _fused(_change)(*_any_rows(logits, targets, gradient), settings)
+        return gradients
+    out = torch.empty_like(logits) if keep else logits
+    for part in _pieces(logits):
         bent = bend(logits[part], settings)
         slope = _slope(settings, bent)
         change = torch.softmax(bent, dim=-1)
@@ -116,6 +162,15 @@ def _d_logits(
         change[index, targets[part]] += gradient[part]
         out[part] = change if slope is None else change * slope
     return out
+
+
+def _change(logits: Tensor, targets: Tensor, gradient: Tensor, settings: HeadSettings) -> Tensor:
+    """Compute the same in one expression: one kernel when compiled, many passes when not."""
+    bent = bend(logits, settings)
+    slope = _slope(settings, bent)
+    is_target = torch.arange(bent.shape[1], device=bent.device) == targets[:, None]
+    change = (is_target.float() - torch.softmax(bent, dim=-1)) * gradient[:, None]
+    return (change if slope is None else change * slope).to(logits.dtype)
 
 
 class _ChunkedLogps(torch.autograd.Function):
@@ -131,16 +186,11 @@ class _ChunkedLogps(torch.autograd.Function):
         settings: HeadSettings,
     ) -> tuple[Tensor, ...]:
         """Take states `[tokens, width]`, weight `[vocab, width]`, targets int64 `[tokens]`."""
-        size = _chunk_size(settings, weight.shape[0])
-        rows = max(1, PIECE_ELEMENTS // weight.shape[0])
+        size = _chunk_size(settings, weight.shape[0], weight.device)
         pieces = []
         for start in range(0, hidden.shape[0], size):
             logits = nn.functional.linear(hidden[start : start + size], weight, bias)
-            wanted = targets[start : start + size]
-            pieces += [
-                _reduce(logits[at : at + rows], wanted[at : at + rows], settings)
-                for at in range(0, logits.shape[0], rows)
-            ]
+            pieces += _reduce_chunk(logits, targets[start : start + size], settings)
         logps, *extras = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         # The backward pass begins with the last chunk and would compute its logits at once, so
         # they are kept: for a step of one chunk that spares one of the head's five products.
@@ -157,20 +207,15 @@ class _ChunkedLogps(torch.autograd.Function):
         d_hidden = torch.empty_like(hidden) if need_hidden else None
         d_weight = torch.empty_like(weight) if need_weight else None
         d_bias = torch.zeros_like(bias, dtype=torch.float32) if need_bias else None
-        size = _chunk_size(ctx.settings, weight.shape[0])
+        size = _chunk_size(ctx.settings, weight.shape[0], weight.device)
         starts = range(0, hidden.shape[0], size)
         for start in reversed(starts):
             part = slice(start, start + size)
             is_kept = start == starts[-1]
             logits = kept if is_kept else nn.functional.linear(hidden[part], weight, bias)
-            change = _d_logits(
-                logits,
-                targets[part],
-                gradients[0][part],
-                ctx.settings,
-                # A graph that is kept is walked again: what was saved stays as it is.
-                out=torch.empty_like(logits) if is_kept else logits,
-            )
+            # A graph that is kept is walked again: what was saved stays as it is.
+            wanted, gradient = targets[part], gradients[0][part]
+            change = _d_logits(logits, wanted, gradient, ctx.settings, keep=is_kept)
             if d_hidden is not None:
                 torch.mm(change, weight, out=d_hidden[part])
             if d_weight is not None:
@@ -235,7 +280,7 @@ def module_logps(
     def run(part: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
         return _reduce(head(part), wanted, settings)
 
-    size = max(16, _chunk_size(settings, 50_000) // 4)
+    size = max(16, _chunk_size(settings, 50_000, hidden.device) // 4)
     pieces = [
         checkpoint(run, hidden[at : at + size], targets[at : at + size], use_reentrant=False)
         for at in range(0, hidden.shape[0], size)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from accordant.models.settings import AdapterSettings
-from accordant.scoring.head import CHUNK_ELEMENTS
+from accordant.models.loading import default_device
+from accordant.models.settings import AdapterSettings, ModelSettings
+from accordant.scoring.head import chunk_elements
 from accordant.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def estimate_memory(
     copies = 2 if settings.reference == "online" and settings.is_full else 1
     shards = processes if settings.sharding == "fsdp2" else 1
     arithmetic = 4 if settings.precision == "float32" else 2
-    chunk = max(16, CHUNK_ELEMENTS // shapes.vocabulary) * shapes.vocabulary
+    device = planned_device(settings)
+    chunk = max(16, chunk_elements(device) // shapes.vocabulary) * shapes.vocabulary
     temporary = 2 * chunk * arithmetic + (shapes.largest * weight if settings.is_full else 0)
     return MemoryEstimate(
         weights=(shapes.parameters * weight * copies + shapes.adapter * 4) // shards,
@@ -135,8 +137,13 @@ def estimate_memory(
         optimizer=trained * (state if halved else 8) // shards,
         activations=row_tokens * activation_bytes(shapes, settings),
         temporary=temporary,
-        process=PROCESS_BYTES if settings.device == "cpu" or not torch.cuda.is_available() else 0,
+        process=PROCESS_BYTES if device.type == "cpu" else 0,
     )
+
+
+def planned_device(settings: ModelSettings) -> torch.device:
+    """Return the device that a run of these settings will be on."""
+    return torch.device("cpu") if settings.device == "cpu" else default_device()
 
 
 def activation_bytes(shapes: Shapes, settings: TrainingSettings) -> int:

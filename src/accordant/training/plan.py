@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from accordant.base.errors import UserError
-from accordant.models.loading import default_device
 from accordant.scoring.compilation import why_not_compilable
 from accordant.tokens.examples import Example
 from accordant.training.arguments import count_steps
@@ -21,6 +20,7 @@ from accordant.training.estimate import (
     MemoryEstimate,
     disk_bytes,
     estimate_memory,
+    planned_device,
     read_shapes,
 )
 from accordant.training.settings import TrainingSettings
@@ -122,14 +122,10 @@ def make_plan(
         parameters=weights,
         trained=weights if settings.is_full else shapes.adapter,
         learning_rate=settings.peak_learning_rate(train[0].kind),
-        not_compiled=why_not_compiled(settings, source, weights, _device(settings)),
+        not_compiled=why_not_compiled(settings, source, weights, planned_device(settings)),
         memory=estimate_memory(shapes, settings, largest, processes=processes),
         disk=disk_bytes(shapes, settings, steps),
     )
-
-
-def _device(settings: TrainingSettings) -> torch.device:
-    return torch.device("cpu") if settings.device == "cpu" else default_device()
 
 
 def row_sizes(source: Source, settings: TrainingSettings, processes: int = 1) -> list[int]:
