@@ -173,7 +173,9 @@ def test_prompt_weights_weigh_unwanted_answers_alone_and_within_limits():
         attached=Attached({"prompt_weight": weights}),
     )
     plain, matched = (run_bco(batch, match_prompts=choice).losses for choice in (False, True))
-    assert (matched / plain).tolist() == pytest.approx([1.0, 0.5, 2.0, 10.0])
+    assert (matched / plain).tolist() == pytest.approx([1.0, 0.1, 2.0, 10.0])
+    narrow = run_bco(batch, match_prompts=True, min_density_ratio=0.5)
+    assert (narrow.losses / plain).tolist() == pytest.approx([1.0, 0.5, 2.0, 10.0])
     wider = run_bco(batch, match_prompts=True, min_density_ratio=0.05, max_density_ratio=200.0)
     assert (wider.losses / plain).tolist() == pytest.approx([1.0, 0.1, 2.0, 99.0])
 

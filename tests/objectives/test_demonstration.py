@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accordant.base.errors import UserError
 from accordant.objectives.assembly import assemble
 from accordant.objectives.batch import loss_totals
 from accordant.objectives.inputs import Sequences
@@ -129,3 +130,13 @@ def test_baselines_score_every_answer_of_a_record_and_no_extra_one():
     first, second = with_baselines([with_answers(pair, "self_samples", [(4,)]), pair], both)
     assert first.numbers["baseline"] == (-1.0, -6.0, -2.0, -6.0)
     assert second.numbers["baseline"] == (-3.0, -6.0, -4.0, -6.0)
+
+
+def test_baselines_weigh_as_they_are_told_to():
+    scores = against([[-1.0]], [[-2.0]], [[-4.0]])
+    for text, mean in (("equal", -3.0), ("1,1", -3.0), ("3,1", -2.5), ("0, 2", -4.0)):
+        loss = poft(scores, baseline_weights=text).losses.item()
+        assert loss == pytest.approx(math.log1p(math.exp(1.0 + mean)))
+    for wrong in ("1", "1,1,1", "a,b", "-1,2", "0,0", "nan,1"):
+        with pytest.raises(UserError, match="no weights of 2 baselines"):
+            poft(scores, baseline_weights=wrong)

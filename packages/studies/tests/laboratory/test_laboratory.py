@@ -279,3 +279,11 @@ def test_between_two_points_of_a_frontier_gold_is_interpolated_and_beyond_it_unk
     assert exact.at_distance(frontier, 0.1) == pytest.approx(1.5)
     assert exact.at_distance(frontier, 0.5) == pytest.approx(3.5)
     assert math.isnan(exact.at_distance(frontier, 0.7))
+
+
+def test_every_vote_is_a_comparison_for_the_answer_it_went_to() -> None:
+    pairs = labelling.Pairs(torch.tensor([0, 1]), torch.tensor([2, 0]), torch.tensor([3, 1]))
+    voted = labelling.every_vote(pairs, torch.tensor([2, 0]), voters=3)
+    assert voted.contexts.tolist() == [0, 0, 0, 1, 1, 1]
+    assert voted.first.tolist() == [2, 2, 3, 1, 1, 1]
+    assert voted.second.tolist() == [3, 3, 2, 0, 0, 0]

@@ -94,7 +94,7 @@ def bco(
     beta: Beta = 0.1,
     shift: bool = True,
     match_prompts: bool = False,
-    min_density_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5,
+    min_density_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1,
     max_density_ratio: Annotated[float, Field(ge=1.0)] = 10.0,
     desirable_weight: NonNegative = 1.0,
     undesirable_weight: NonNegative = 1.0,
@@ -105,14 +105,16 @@ def bco(
     bounds the preference loss tightly, and what both labels have in common cancels. It is the mean
     of the global batch, without memory of earlier ones: the loss of a batch then depends on that
     batch alone, so a resumed run needs no hidden state and an evaluation has the same meaning at
-    every step; accumulate to larger batches to make it steadier.
+    every step; accumulate to larger batches to make it steadier. (The authors keep a running mean;
+    TRL 1.16 has no BCO trainer any more, and its `bco_pair` has no shift at all.)
 
     Where thumbs up and thumbs down came for different kinds of prompts, the label can be told from
     the prompt alone and the classifier learns that. Prompt weights multiply every unwanted answer's
     loss by how much commoner its prompt is among wanted answers; the density ratios are estimated
     before training by logistic regression on mean hidden states of the start model, every prompt's
-    by a classifier that has not seen it. The losses are averaged over all answers, whatever their
-    weight.
+    by a classifier that has not seen it. The smallest ratio lets a mismatch of ten to one through:
+    with the usual one half, matching did not measurably help at nine to one. The losses are
+    averaged over all answers, whatever their weight.
 
     Args:
         means: mean reward of wanted and of unwanted answers over the global batch, `[2]`.

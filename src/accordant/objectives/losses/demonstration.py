@@ -5,6 +5,9 @@ Knows scores. Knows nothing of models, tokenizers or trainers.
 
 from __future__ import annotations
 
+import math
+
+from accordant.base.errors import UserError
 from accordant.objectives.inputs import LossOutput
 from accordant.objectives.kinds.demonstration import DemonstrationScores
 from accordant.objectives.numerics import log_sigmoid
@@ -34,10 +37,10 @@ def sft(demonstrations: DemonstrationScores) -> LossOutput:
     prepare=(Baselines(),),
     paper="arXiv:2412.12865 Preference-Oriented Supervised Fine-Tuning: Favoring Target Model Over "
     "Aligned Large Language Models",
-    formula="-log sigmoid(S - mean_k S_k), S = mean_t log pi(y_t | x, y_<t), S_k the same under "
+    formula="-log sigmoid(S - sum_k w_k S_k), S = mean_t log pi(y_t | x, y_<t), S_k the same under "
     "baseline k",
 )
-def poft(demonstrations: DemonstrationScores) -> LossOutput:
+def poft(demonstrations: DemonstrationScores, *, baseline_weights: str = "equal") -> LossOutput:
     """Preference-oriented fine-tuning: find an answer likelier than baselines find it.
 
     The baselines, aligned models named by `--baseline-model`, are frozen; the policy is preferred
@@ -47,11 +50,37 @@ def poft(demonstrations: DemonstrationScores) -> LossOutput:
 
     Log-probabilities are averaged over tokens, each model's over its own, so that models with
     other tokenizers can be compared with. Every example weighs the same.
+
+    Args:
+        baseline_weights: weights of the baselines in their order, such as `0.7,0.3`, made to sum to
+            1; or `equal`.
     """
-    baselines = demonstrations.attached.row("baseline").unbind(1)
+    baselines = demonstrations.attached.row("baseline")
+    shares = baselines.new_tensor(_shares(baseline_weights, baselines.shape[1]))
     # Averaged before the sigmoid, not after.
-    mean = sum(baselines[1:], baselines[0]) / len(baselines)
-    margins = demonstrations.completion.policy.mean() - mean
+    margins = demonstrations.completion.policy.mean() - baselines @ shares
     lead = margins.detach()
     logged = {"baseline/margins": lead, "baseline/weights": (-lead).sigmoid()}
     return LossOutput(-log_sigmoid(margins), metrics=logged)
+
+
+def _shares(text: str, count: int) -> list[float]:
+    """Return shares of so many baselines from weights in words.
+
+    Raises:
+        UserError: they are not as many positive numbers.
+    """
+    if text == "equal":
+        return [1 / count] * count
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != count or min(weights) < 0 or not 0 < sum(weights) < math.inf:
+        raise UserError(
+            f"'{text}' are no weights of {count} baselines.",
+            where="--option baseline_weights",
+            mend="Give a number for each, not negative, such as "
+            f"{','.join(['1'] * count)}, in the order of --baseline-model.",
+        )
+    return [weight / sum(weights) for weight in weights]

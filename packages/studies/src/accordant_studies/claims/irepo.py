@@ -1,14 +1,16 @@
 """S04: regression on vote shares against hard labels, on a bandit whose annotators disagree.
 
 Knows the laboratory. Annotators vote by Bradley-Terry on gold rewards, so many votes go to the
-worse answer. Every method has as many votes in every round: irepo sees their shares, the others
-only the majority. Rounds as published: the policy's own answers are labelled, trained on, and the
-trained policy becomes the reference and the sampler of the next round.
+worse answer. Every method has as many votes in every round: irepo sees their shares, hard labels
+are the majority, and the rival of equal information takes every vote as a comparison. Rounds as
+published: the policy's own answers are labelled, trained on, and the trained policy becomes the
+reference and the sampler of the next round.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -17,7 +19,8 @@ from accordant_studies.laboratory.training import Batch, train
 from accordant_studies.laboratory.worlds import TabularPolicy, World
 from accordant_studies.study import Claim, Measured, Study, fresh_seeds
 
-SEEDS = fresh_seeds(10)
+SEEDS = fresh_seeds(24)  # as many as the lead over equal information may take
+Labels = Literal["shares", "majorities", "votes"]
 ARMS, CONTEXTS = 6, 10
 PAIRS = 150  # a round; every pair of answers about once
 VOTERS = 5
@@ -26,7 +29,15 @@ ROUNDS = 2
 BETAS = {"irepo": (0.35, 0.7, 1.4, 2.8), "dpo": (1.0, 2.0, 4.0, 8.0, 16.0)}
 DISTANCES = (0.3, 0.5)  # KL from the start in nats at which methods are compared
 SHARES, MAJORITIES, DPO = "irepo, shares", "irepo, majorities", "dpo, majorities"
-METHODS = {SHARES: ("irepo", True), MAJORITIES: ("irepo", False), DPO: ("dpo", False)}
+EVERY = "dpo, every vote a comparison"
+METHODS: dict[str, tuple[str, Labels]] = {
+    SHARES: ("irepo", "shares"),
+    MAJORITIES: ("irepo", "majorities"),
+    DPO: ("dpo", "majorities"),
+    EVERY: ("dpo", "votes"),
+}
+# The lead over it in earlier seeds, and their standard deviation, at either distance.
+EXPECTED = {0.3: (0.010, 0.009), 0.5: (0.010, 0.016)}
 FEW, MANY = "irepo, 1 voter", "irepo, 25 voters"
 
 
@@ -42,6 +53,16 @@ def study() -> Study:
                     f"shares beat {other} {_at(distance)}", _at(distance), higher=SHARES, than=other
                 )
                 for other in (DPO, MAJORITIES)
+                for distance in DISTANCES
+            ),
+            *(
+                Claim(
+                    f"shares beat every vote as a comparison {_at(distance)}",
+                    _at(distance),
+                    higher=SHARES,
+                    than=EVERY,
+                    expected=EXPECTED.get(distance),
+                )
                 for distance in DISTANCES
             ),
             Claim("five voters recover gold better than one", error, lower=SHARES, than=FEW),
@@ -66,51 +87,54 @@ def _measure(seed: int) -> Measured:
     start = worlds.random_policy(world, seed, scale=0.5)
     rewards = worlds.random_policy(world, seed + 1000).logits.detach()[:, 0]
     measured: dict[str, dict[str, float]] = {}
-    for name, (objective, shares) in METHODS.items():
+    for name, (objective, labels) in METHODS.items():
         frontier = [(0.0, exact.expectation(start.logps(), rewards))]
         for beta in BETAS[objective]:
-            labels = _Labels(rewards, VOTERS, shares)
-            end = _rounds(world, start, labels, objective, beta, seed).logps().detach()
+            voted = _Votes(rewards, VOTERS, labels)
+            end = _rounds(world, start, voted, objective, beta, seed).logps().detach()
             divergence = exact.kl(end, start.logps().detach())
             frontier.append((divergence, exact.expectation(end, rewards)))
         measured[name] = {_at(d): exact.at_distance(frontier, d) for d in DISTANCES}
         distances = [divergence for divergence, _ in frontier[1:]]
         measured[name] |= {"nearest, nats": min(distances), "furthest, nats": max(distances)}
     for name, voters in ((SHARES, VOTERS), (FEW, 1), (MANY, 25), (DPO, VOTERS)):
-        labels = _Labels(rewards, voters, name != DPO)
-        policy = _train(world, start, labels, METHODS.get(name, METHODS[SHARES])[0], 1.0, seed)
+        objective, labels = METHODS.get(name, METHODS[SHARES])
+        voted = _Votes(rewards, voters, labels)
+        policy = _train(world, start, voted, objective, 1.0, seed)
         measured.setdefault(name, {})["reward error"] = _reward_error(policy, start, rewards)
     return measured
 
 
 @dataclass(frozen=True, eq=False)
-class _Labels:
-    """Who labels: by which rewards, how many vote on a pair, and whether their votes are kept."""
+class _Votes:
+    """Who labels: by which rewards, how many vote on a pair, and what becomes of their votes."""
 
     rewards: Tensor
     voters: int
-    shares: bool
+    labels: Labels
 
 
 def _rounds(
-    world: World, start: TabularPolicy, labels: _Labels, objective: str, beta: float, seed: int
+    world: World, start: TabularPolicy, voted: _Votes, objective: str, beta: float, seed: int
 ) -> TabularPolicy:
     policy = start
     for number in range(ROUNDS):
-        policy = _train(world, policy, labels, objective, beta, seed + 100 * number)
+        policy = _train(world, policy, voted, objective, beta, seed + 100 * number)
     return policy
 
 
 def _train(
-    world: World, sampler: TabularPolicy, labels: _Labels, objective: str, beta: float, seed: int
+    world: World, sampler: TabularPolicy, voted: _Votes, objective: str, beta: float, seed: int
 ) -> TabularPolicy:
     """Label the sampler's own answers and train a copy of it on them: one round."""
     pairs = labelling.draw_pairs(world, sampler.logps(), PAIRS, seed)
-    votes = labelling.vote(pairs, labels.rewards, seed + 1, voters=labels.voters)
-    if labels.shares:
-        examples = labelling.voted_comparisons(world, pairs, votes, labels.voters)
+    votes = labelling.vote(pairs, voted.rewards, seed + 1, voters=voted.voters)
+    if voted.labels == "shares":
+        examples = labelling.voted_comparisons(world, pairs, votes, voted.voters)
+    elif voted.labels == "votes":
+        examples = labelling.comparisons(world, labelling.every_vote(pairs, votes, voted.voters))
     else:
-        examples = labelling.comparisons(world, labelling.majority(pairs, votes, labels.voters))
+        examples = labelling.comparisons(world, labelling.majority(pairs, votes, voted.voters))
     policy = TabularPolicy(world, sampler.logits.detach())
     train(policy, objective, [Batch(examples)], steps=100, lr=0.05, options={"beta": beta})
     return policy

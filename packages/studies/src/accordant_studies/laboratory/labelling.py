@@ -121,6 +121,16 @@ def majority(pairs: Pairs, votes: Tensor, voters: int, seed: int = 0) -> Pairs:
     )
 
 
+def every_vote(pairs: Pairs, votes: Tensor, voters: int) -> Pairs:
+    """Return one pair for every vote, the answer first that it was for."""
+    for_first = torch.arange(voters) < votes.unsqueeze(1)
+    first, second = (
+        torch.where(for_first, ours.unsqueeze(1), theirs.unsqueeze(1)).flatten()
+        for ours, theirs in ((pairs.first, pairs.second), (pairs.second, pairs.first))
+    )
+    return Pairs(pairs.contexts.repeat_interleave(voters), first, second)
+
+
 def comparisons(world: World, pairs: Pairs, rewards: Tensor | None = None) -> list[Example]:
     """Return comparisons with the first answer of every pair chosen.
 
