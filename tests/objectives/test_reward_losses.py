@@ -95,4 +95,4 @@ def test_rewards_are_no_objectives_of_align() -> None:
     assert not losses & {entry.name for entry in list_objectives()}
     with pytest.raises(UserError, match="trains a reward") as caught:
         check_sampling(get_objective("bt"))
-    assert "head" in caught.value.mend
+    assert "accordant reward train --loss bt" in caught.value.mend

@@ -19,6 +19,11 @@ from accordant.catalogue.registry import list_systems
 from accordant.checks.registry import When, list_checks
 from accordant.cli.objective_text import reference
 from accordant.objectives.registry import list_objectives
+from accordant.runs.reward_settings import (
+    RewardEvaluateConfig,
+    RewardScoreConfig,
+    RewardTrainConfig,
+)
 from accordant.runs.settings import AlignConfig, ChatConfig, CheckConfig, EvalConfig, ScoreConfig
 
 _PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -101,6 +106,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "eval options": lambda: options_table(EvalConfig),
     "score options": lambda: options_table(ScoreConfig),
     "chat options": lambda: options_table(ChatConfig),
+    "reward train options": lambda: options_table(RewardTrainConfig),
+    "reward score options": lambda: options_table(RewardScoreConfig),
+    "reward evaluate options": lambda: options_table(RewardEvaluateConfig),
     "systems": _systems,
     "objectives": _objectives,
 }

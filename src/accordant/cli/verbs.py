@@ -49,6 +49,11 @@ VERBS = {
     "merge": Verb(
         "Use", "Merge an adapter into its base model, as an ordinary folder.", "accordant.cli.merge"
     ),
+    "reward": Verb(
+        "Align",
+        "Train a reward model, score answers by a reward, measure it and calibrate it.",
+        "accordant.cli.reward",
+    ),
     "chat": Verb("Use", "Talk to a model in the terminal.", "accordant.cli.chat"),
     "catalogue": Verb(
         "Look",

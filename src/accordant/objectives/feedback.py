@@ -27,7 +27,7 @@ def check_sampling(objective: Objective) -> None:
             f"objective {objective.name!r} trains a reward, which reads values off a model; it "
             "says nothing of how likely answers are.",
             where="--method",
-            mend="Train it from Python, with the head it reads: Task(..., head=model.score).",
+            mend=f"Use `accordant reward train --loss {objective.name}`.",
         )
     if objective.on_policy:
         raise UserError(

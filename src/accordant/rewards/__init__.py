@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "honest_answers": ("Answered", "Question", "REFUSAL", "build_honesty_data"),
         "honesty": ("honesty_reward", "label_answer"),
         "implicit": ("ImplicitReward",),
-        "model": ("RewardModel", "load_reward_model", "make_reward_model"),
+        "model": ("RewardModel", "load_reward_model", "make_reward_model", "record_calibration"),
         "preference": ("Preference", "RewardPreference", "symmetric_preference"),
         "registry": ("FunctionReward", "list_rewards", "register_reward"),
         "reward": ("Answer", "Reward", "Rewards", "read_answer", "score_answers", "score_single"),

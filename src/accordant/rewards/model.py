@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accordant.base.errors import UserError
+from accordant.base.files import write_whole
 from accordant.feedback.records import Message, Text
 from accordant.models.adapters import base_model_of
 from accordant.models.heads import ValueHead
@@ -98,6 +99,13 @@ class RewardModel:
         values[order] = scores.last_tokens(scores.values).double().numpy() / self.temperature
         return Rewards(values)
 
+    def tokens_of(self, answer: Answer) -> list[int]:
+        """Return the tokens of an answer with its prompt, to be read at the last."""
+        texts = [_as_answer(answer.prompt, answer.text)]
+        shape = (self.tokenizer, self.rendering, self.max_tokens)
+        (tree,) = encode_whole(answer.prompt, texts, *shape)
+        return [*tree.prompt, *tree.continuations[0]]
+
     def save(self, folder: str | Path, *, card: str, overwrite: bool = False) -> Path:
         """Write a folder that transformers loads and that gives the same numbers there.
 
@@ -108,6 +116,11 @@ class RewardModel:
         pad = self._padding()
         base.config.pad_token_id = self.tokenizer.pad_token_id = pad
         target = save_model(self.model, self.tokenizer, folder, card=card, overwrite=overwrite)
+        self.write_record(target)
+        return target
+
+    def write_record(self, folder: Path) -> None:
+        """Write what is kept beside the weights; see `FILE`."""
         record = {
             "version": VERSION,
             "read": "last",
@@ -117,8 +130,7 @@ class RewardModel:
             "chat": self.rendering.chat,
             "system_prompt": self.rendering.system_prompt,
         }
-        (target / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        return target
+        write_whole(folder / FILE, f"{json.dumps(record, indent=1)}\n".encode())
 
     def _padding(self) -> int:
         """Choose a token to pad with that no conversation ends with.
@@ -126,8 +138,7 @@ class RewardModel:
         transformers reads a row at its last token that is not padding: where a conversation ended
         with the padding token, as with the usual pad = eos, it would read one too early.
         """
-        (tree,) = encode_whole("a", [_as_answer("a", "b")], self.tokenizer, self.rendering)
-        ends = {*tree.continuations[0][-1:], self.tokenizer.eos_token_id}
+        ends = {self.tokens_of(Answer("a", "b"))[-1], self.tokenizer.eos_token_id}
         known = (self.tokenizer.pad_token_id, self.tokenizer.unk_token_id, *range(len(ends) + 1))
         return next(token for token in known if token is not None and token not in ends)
 
@@ -220,6 +231,23 @@ def load_reward_model(name: str, *, trust_remote_code: bool = False, **fields: A
         model.config.id2label = {0: "reward"}
     reward = RewardModel(install(model), loaded.tokenizer, name)
     return replace(reward, **(_read_record(source.path) | fields))
+
+
+def record_calibration(
+    reward: RewardModel, *, temperature: float, residual_sd: tuple[float, ...]
+) -> RewardModel:
+    """Keep a calibration beside the weights of a loaded reward model, and return it so.
+
+    Args:
+        reward: loaded from a folder, which its name names.
+        temperature: see `RewardModel`.
+        residual_sd: see `RewardModel`.
+    """
+    calibrated = replace(reward, temperature=temperature, residual_sd=residual_sd)
+    folder = resolve_source(reward.name).path
+    assert folder is not None
+    calibrated.write_record(folder)
+    return calibrated
 
 
 def _read_record(folder: Path | None) -> dict[str, Any]:
