@@ -22,13 +22,12 @@ from accordant.training.sources import DataSet
 from accordant.training.trainer import Task
 from tests.families import tiny_model
 from tests.loops.test_loop import Interrupt
+from tests.rewards.test_model import clone
 from tests.training.runs import make_config, make_examples, weights
-
-UNUSED: Any = None  # no text is read here
 
 
 def make_model(attributes: Sequence[str] = ("reward",)) -> Any:
-    return make_reward_model(tiny_model("llama"), UNUSED, attributes).model
+    return make_reward_model(tiny_model("llama"), clone("chatml"), attributes).model
 
 
 def make_task(model: Any, loss: str, examples: Sequence[Example], **options: object) -> Task:

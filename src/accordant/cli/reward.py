@@ -34,6 +34,14 @@ def loss_names() -> list[str]:
 
 def register(app: typer.Typer) -> None:
     """Add the verb's commands to the command line."""
+    app.callback(
+        no_args_is_help=True,
+        epilog=examples(
+            "accordant reward train --data bundled --output-dir runs/concise",
+            "accordant reward evaluate runs/concise --data pairs.jsonl",
+            "accordant reward score runs/concise --data pairs.jsonl --out scored.jsonl",
+        ),
+    )(reward)
     app.command(
         "train",
         epilog=examples(
@@ -43,7 +51,7 @@ def register(app: typer.Typer) -> None:
             "--attributes verbosity",
             "accordant reward train --data pairs.jsonl --dry-run",
         ),
-    )(options_from(RewardTrainConfig, suggest={"loss": loss_names})(train))
+    )(options_from(RewardTrainConfig, suggest={"loss": loss_names})(run_train))
     app.command(
         "score",
         epilog=examples(
@@ -64,7 +72,14 @@ def register(app: typer.Typer) -> None:
     )(options_from(RewardEvaluateConfig)(calibrate))
 
 
-def train(
+def reward() -> None:
+    """Train a reward model, score answers by a reward, measure it and calibrate it.
+
+    Wherever a reward is named, an expression may stand: `runs/rated[helpfulness] - 0.1*shorter`.
+    """
+
+
+def run_train(
     config: RewardTrainConfig, as_json: Annotated[bool, json_option("result")] = False
 ) -> None:
     """Train a reward model on comparisons or ratings, measure it, and report.

@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "loading": ("LoadedModel", "default_device", "load", "load_model", "load_tokenizer"),
         "merging": ("export_merged", "merge_adapter"),
         "precision": ("arithmetic",),
+        "quiet": ("quiet_transformers",),
         "saving": ("check_output_folder", "save_model"),
         "settings": (
             "AdapterSettings",

@@ -112,9 +112,7 @@ class RewardModel:
         Raises:
             UserError: the folder exists and `overwrite` is not set, or it cannot be written.
         """
-        base = base_model_of(self.model)
-        pad = self._padding()
-        base.config.pad_token_id = self.tokenizer.pad_token_id = pad
+        self.pad_readably()
         target = save_model(self.model, self.tokenizer, folder, card=card, overwrite=overwrite)
         self.write_record(target)
         return target
@@ -132,15 +130,17 @@ class RewardModel:
         }
         write_whole(folder / FILE, f"{json.dumps(record, indent=1)}\n".encode())
 
-    def _padding(self) -> int:
-        """Choose a token to pad with that no conversation ends with.
+    def pad_readably(self) -> None:
+        """Pad, here and in transformers, with a token that no conversation ends with.
 
         transformers reads a row at its last token that is not padding: where a conversation ended
         with the padding token, as with the usual pad = eos, it would read one too early.
         """
-        ends = {self.tokens_of(Answer("a", "b"))[-1], self.tokenizer.eos_token_id}
+        last = replace(self, max_tokens=None).tokens_of(Answer("a", "b"))[-1]
+        ends = {last, self.tokenizer.eos_token_id}
         known = (self.tokenizer.pad_token_id, self.tokenizer.unk_token_id, *range(len(ends) + 1))
-        return next(token for token in known if token is not None and token not in ends)
+        pad = next(token for token in known if token is not None and token not in ends)
+        base_model_of(self.model).config.pad_token_id = self.tokenizer.pad_token_id = pad
 
 
 def make_reward_model(
@@ -186,7 +186,9 @@ def make_reward_model(
     # One configuration: attention is chosen in it, for backbone and shell alike.
     shell.config = backbone.config
     shell.score = ValueHead(width, attributes, seed=seed, bias=False).to(model.device)
-    return RewardModel(install(shell.eval()), tokenizer, **fields)
+    reward = RewardModel(install(shell.eval()), tokenizer, **fields)
+    reward.pad_readably()
+    return reward
 
 
 def load_reward_model(name: str, *, trust_remote_code: bool = False, **fields: Any) -> RewardModel:

@@ -19,6 +19,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "eval": ("EvalResults", "plan_eval", "run_eval"),
         "score": ("plan_score", "run_score"),
         "session": ("Session", "open_session"),
+        "reward": ("calibrate_reward", "evaluate_reward", "run_training", "score_rows"),
+        "reward_settings": ("RewardEvaluateConfig", "RewardScoreConfig", "RewardTrainConfig"),
         "settings": ("AlignConfig", "ChatConfig", "CheckConfig", "EvalConfig", "ScoreConfig"),
         "sweep.sweep": ("SweepOutcome", "run_sweep"),
     },

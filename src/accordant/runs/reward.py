@@ -73,10 +73,10 @@ def run_training(config: RewardTrainConfig, console: Console) -> tuple[Report | 
     Raises:
         UserError: anything the user can mend.
     """
-    from accordant.runs.reward_training import plan_lines, prepare_reward, train_reward
+    from accordant.runs.reward_training import describe_plan, prepare_reward, train_reward
 
     ready = prepare_reward(config, console)
-    for line in plan_lines(ready):
+    for line in describe_plan(ready):
         ready.session.say(line)
     if config.dry_run:
         plan = {

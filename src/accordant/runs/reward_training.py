@@ -35,12 +35,14 @@ from accordant.tokens.examples import Example
 from accordant.tokens.whole import encode_whole
 from accordant.training.checkpoints import list_checkpoints
 from accordant.training.plan import Plan, make_plan
-from accordant.training.preparations.mechanism import Workbench, check_preparations
+from accordant.training.preparations.mechanism import check_preparations
+from accordant.training.preparations.workbench import Workbench
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from accordant.rewards.model import RewardModel
+    from accordant.training.run import TrainResult
 
 USUAL = {"comparison": "bt", "rating": "regression"}
 
@@ -123,7 +125,7 @@ def prepare_reward(config: RewardTrainConfig, console: Console | None = None) ->
     )
 
 
-def plan_lines(ready: PreparedReward) -> list[str]:
+def describe_plan(ready: PreparedReward) -> list[str]:
     """Return the plan in words, with everything that was left out."""
     lines = [line for part in (ready.train, ready.held_out) for line in part.describe_skipped()]
     if ready.dropped:
@@ -146,7 +148,8 @@ def train_reward(
     Raises:
         UserError: training failed, or the folder does not give the same numbers elsewhere.
     """
-    from accordant.models.adapters import adapt, base_model_of, merge_adapter
+    from accordant.models.adapters import adapt, base_model_of
+    from accordant.models.merging import merge_adapter
     from accordant.rewards.model import make_reward_model
     from accordant.scoring.installation import install
     from accordant.training.progress import phase
@@ -180,10 +183,22 @@ def train_reward(
     reward = replace(reward, model=merged.eval())
     with phase(console, "measuring the reward"):
         measures = measure_reward(reward, ready.held_out)
-    reward = replace(reward, residual_sd=_residuals(reward, measures))
+    known = measures.residual_sd
+    residuals = tuple(known.get(name, float("nan")) for name in reward.attributes) if known else ()
+    reward = replace(reward, residual_sd=residuals)
+    return reward, _saved(config, ready, reward, result, measures)
+
+
+def _saved(
+    config: RewardTrainConfig,
+    ready: PreparedReward,
+    reward: RewardModel,
+    result: TrainResult,
+    measures: RewardMeasures,
+) -> RewardTraining:
+    """Write the model's folder, hold it against transformers' reading, and say what was done."""
     folder = reward.save(config.output_dir / RUN_MODEL, card=_card(config, ready), overwrite=True)
-    difference = compare_elsewhere(reward, str(folder), ready.held_out.records)
-    training = RewardTraining(
+    return RewardTraining(
         model=str(folder),
         base=config.model,
         loss=ready.objective.name,
@@ -193,13 +208,12 @@ def train_reward(
         train=len(ready.examples),
         held_out=len(ready.held_out_examples),
         steps=result.steps,
-        difference_elsewhere=difference,
+        difference_elsewhere=compare_elsewhere(reward, str(folder), ready.held_out.records),
         measures=measures,
         history=result.history,
         settings=config.model_dump(mode="json"),
         command=" ".join(["accordant", *sys.argv[1:]]),
     )
-    return reward, training
 
 
 def compare_elsewhere(reward: RewardModel, folder: str, records: Sequence[Record]) -> float:
@@ -304,12 +318,6 @@ def _encode(
             raise UserError(error.message, where=name, mend=error.mend) from error
         examples.append(Example(kind.name, trees, place, numbers=numbers, id=name))
     return tuple(examples), len(feedback.records) - len(examples)
-
-
-def _residuals(reward: RewardModel, measures: RewardMeasures) -> tuple[float, ...]:
-    if not measures.residual_sd:
-        return ()
-    return tuple(measures.residual_sd.get(name, float("nan")) for name in reward.attributes)
 
 
 def _card(config: RewardTrainConfig, ready: PreparedReward) -> str:

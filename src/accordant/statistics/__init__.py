@@ -16,6 +16,12 @@ __getattr__, __dir__, __all__ = lazy_names(
             "selected",
             "win_rate_over",
         ),
+        "calibration": (
+            "calibration_error",
+            "calibration_floor",
+            "fit_temperature",
+            "reliability",
+        ),
         "charts": ("Chart", "Mark", "Series"),
         "corrections": ("bonferroni", "holm"),
         "crossed": ("Ratings", "standard_error", "weighted_r"),
