@@ -109,7 +109,8 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "mm-rlhf": (
         {"PAIRS": 40, "PASSES": 2},
-        {mm_rlhf.LOW, mm_rlhf.MIDDLE, mm_rlhf.HIGH, mm_rlhf.SCALED, mm_rlhf.DEALT},
+        {mm_rlhf.LOW, mm_rlhf.MIDDLE, mm_rlhf.HIGH, mm_rlhf.SCALED, mm_rlhf.DEALT}
+        | {mm_rlhf.UNDISPUTED},
     ),
     "nlpositionality": (
         {"TABLES": 2, "ITEMS": 100, "RESAMPLES": 20},

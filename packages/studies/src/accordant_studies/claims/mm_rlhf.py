@@ -4,10 +4,13 @@ Knows the laboratory. People label pairs by Bradley-Terry on gold rewards and sl
 them; a reward model, right about gold up to noise of its own, rates both answers. mm_dpo scales
 beta by the rated gap, so that clear pairs weigh more and pairs the reward model disagrees with do
 not. It is compared with the same beta for all pairs, at both ends and at the mean of its own, and
-with its own betas dealt to pairs at random.
+with its own betas dealt to pairs at random. The rival of equal information asks the reward model
+only which pairs it disputes, and leaves them out.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -27,6 +30,7 @@ NOISE = 0.5  # of the reward model, where gold rewards have standard deviation 1
 BETA, WEIGHT, RATE = 0.5, 1.0, 1.0
 LOW, MIDDLE, HIGH = "dpo, smallest beta", "dpo, mean beta", "dpo, largest beta"
 SCALED, DEALT = "mm_dpo", "mm_dpo, gaps dealt at random"
+UNDISPUTED = "dpo, mean beta, undisputed pairs"
 
 
 def study() -> Study:
@@ -42,6 +46,7 @@ def study() -> Study:
                 (MIDDLE, "scaling beats its mean beta for all pairs"),
                 (HIGH, "scaling beats its largest beta for all pairs"),
                 (DEALT, "scaling by the right gaps beats the same scales dealt at random"),
+                (UNDISPUTED, "scaling beats leaving out the pairs that the reward model disputes"),
             )
         ),
         units={"KL from the start": "nats"},
@@ -69,11 +74,16 @@ def _measure(seed: int) -> Measured:
     gaps = torch.tensor([e.numbers["reward_gap"][0] for e in examples], dtype=torch.float64)
     mean = BETA * float((1 - WEIGHT * (-RATE * gaps.clamp(min=0)).expm1()).mean())
     scaling = {"beta": BETA, "weight": WEIGHT, "rate": RATE}
+    undisputed = [
+        replace(example, index=index)
+        for index, example in enumerate(e for e in examples if e.numbers["reward_gap"][0] > 0)
+    ]
     return {
         LOW: _run(start, gold, "dpo", examples, {"beta": BETA}, seed),
         MIDDLE: _run(start, gold, "dpo", examples, {"beta": mean}, seed),
         HIGH: _run(start, gold, "dpo", examples, {"beta": BETA * (1 + WEIGHT)}, seed),
         SCALED: _run(start, gold, "mm_dpo", examples, scaling, seed),
+        UNDISPUTED: _run(start, gold, "dpo", undisputed, {"beta": mean}, seed),
         DEALT: _run(start, gold, "mm_dpo", _dealt(examples, seed), scaling, seed),
     }
 

@@ -41,6 +41,7 @@ def study() -> Study:
             ),
             Claim("rankings of 3 beat rankings of 2", "win rate", higher=three, than=two),
             Claim("rankings of 5 beat rankings of 3", "win rate", higher=five, than=three),
+            Claim("and as many answers in rankings of 2", "win rate", higher=five, than=AS_MANY),
         ),
         note=f"{PROMPTS} prompts, {EPOCHS} passes, the objective's defaults. Win rates are by gold "
         f"over the start's answers to {HELD_OUT} prompts that no ranking is of. "
