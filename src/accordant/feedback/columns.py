@@ -33,6 +33,7 @@ class ColumnNames:
     def theirs(self, visible: str) -> str:
         """Return the name of a column in the user's file."""
         columns = {field: column for column, field in self.fields.items()}
+        # Errors must name what stands in the file, not what it was taken for.
         return columns.get(visible, visible.removesuffix(REPLACED))
 
     def check_exist(self, present: Collection[str]) -> None:

@@ -145,7 +145,7 @@ def _read_json(file: BinaryIO) -> Numbered:
 def _read_table(binary: BinaryIO, delimiter: str) -> Numbered:
     """Read a table with a header; rows are counted from 1 below it."""
     # No table library: those read the completion "42" as a number and "None" as a missing value.
-    # Python's own limit of 128 KiB a cell is less than a long conversation; more overflows Windows.
+    # Python's limit of 128 KiB a cell is less than a long conversation; this is Windows' longest.
     csv.field_size_limit(2**31 - 1)
     file = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
     reader = csv.reader(file, delimiter=delimiter, strict=True)

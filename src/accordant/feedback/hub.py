@@ -25,6 +25,7 @@ def quiet_datasets() -> Iterator[Any]:
 
     import datasets
 
+    # Its download bars would stand in the middle of ours.
     shown = not datasets.are_progress_bars_disabled()
     verbosity = datasets.logging.get_verbosity()
     datasets.disable_progress_bars()

@@ -123,6 +123,7 @@ def load_feedback(
         source = IN_MEMORY
     raw = islice(raw, limit)
     head = list(islice(raw, HEAD_ROWS))
+    # Before kinds are told: layouts have columns that mean something else to them, as `labels`.
     if (layout := find_layout(_first_values(head))) is not None:
         raw = layout.rewrite(chain(head, raw))
         head = list(islice(raw, HEAD_ROWS))

@@ -125,6 +125,7 @@ class Row:
 
 def kind_of(value: object) -> str:
     """Name a value's kind for an error message, in the words of JSON."""
+    # By exact type: True is an int to `isinstance`.
     names = {str: "a string", bool: "a boolean", int: "a number", float: "a number"}
     names |= {list: "a list", tuple: "a list", dict: "an object", type(None): "null"}
     return names.get(type(value), f"a {type(value).__name__}")

@@ -92,6 +92,7 @@ def write_without(
     left_out = set(drop)
     dropped = unreadable = 0
     kept: list[Mapping[str, object]] = []
+    # As they stand in the file: layouts and renamed columns are the reader's business.
     for row in islice(read_rows(source, split, subset), limit):
         if isinstance(row, BadRow):
             unreadable += 1

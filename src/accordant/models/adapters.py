@@ -47,8 +47,8 @@ class LoraOptions:
 def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any:
     """Put a fresh LoRA adapter on `model`; only the adapter is trainable afterwards.
 
-    Adapter weights are float32 even on a bfloat16 model: their updates are too small for
-    bfloat16. The model's own layers are wrapped in place.
+    Adapter weights are float32 even on a bfloat16 model. The model's own layers are wrapped in
+    place.
 
     Args:
         model: a transformers model without an adapter.
@@ -88,6 +88,7 @@ def attach_lora(model: nn.Module, options: LoraOptions, *, seed: int = 0) -> Any
         torch.manual_seed(seed)
         try:
             with quiet_transformers():
+                # PEFT makes them float32: their updates are too small for bfloat16.
                 return get_peft_model(model, config)
         except ValueError as error:
             linear = {

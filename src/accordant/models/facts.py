@@ -102,7 +102,8 @@ def read_model_config(
 
 @functools.lru_cache(maxsize=4)
 def _config_in_gguf(file: Path, modified: int) -> PreTrainedConfig:  # noqa: ARG001 - a cache key
-    """Return a GGUF file's configuration, kept: its fields take seconds, with all its words."""
+    """Return a GGUF file's configuration, kept while the file is the same."""
     from transformers import AutoConfig
 
+    # Seconds, as the whole vocabulary is among the fields that are parsed.
     return AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)

@@ -140,6 +140,7 @@ def _dense_weights() -> dict[str, Any]:
 
 
 def _clear_quantised_mark(model: PreTrainedModel) -> None:
+    # The weights are plain, but the mark would still block saving and gradients.
     for name in ("hf_quantizer", "quantization_method"):
         if getattr(model, name, None) is not None:
             setattr(model, name, None)
@@ -155,9 +156,9 @@ def _text_field(gguf: Path, key: str) -> str | None:
     """Read a text among the file's metadata, found by its key.
 
     GGUF writes the key's length (64 bits), the key, the type (32 bits, 8 for text), the text's
-    length and the text, little-endian. The gguf package's reader would parse the whole vocabulary
-    first, which takes seconds.
+    length and the text, little-endian.
     """
+    # The gguf package's reader would parse the whole vocabulary first, which takes seconds.
     start = struct.pack("<Q", len(key)) + key.encode() + struct.pack("<I", 8)
     with gguf.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         at = content.find(start)
@@ -169,16 +170,13 @@ def _text_field(gguf: Path, key: str) -> str | None:
 
 
 def _split_digits_first(gguf: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Give SmolLM its own pre-tokeniser: single digits, then byte-level words.
-
-    transformers builds a plain GPT-2 pre-tokeniser for every byte-level GGUF vocabulary. With it,
-    blanks before a digit join differently ('\\n\\n1' as three tokens instead of two) from what the
-    model was trained on.
-    """
+    """Give SmolLM its own pre-tokeniser: single digits, then byte-level words."""
     from tokenizers import pre_tokenizers
 
     if _text_field(gguf, "tokenizer.ggml.pre") != "smollm":
         return
+    # Transformers builds a plain GPT-2 pre-tokeniser for every byte-level GGUF vocabulary. With it
+    # what stands before a digit joins otherwise than in training: '\n\n1' is three tokens, not two.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),

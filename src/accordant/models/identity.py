@@ -28,12 +28,11 @@ ADAPTER_SCALES = ("r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "
 
 
 def weights_identity(model: nn.Module, *, base_only: bool = False) -> str:
-    """Hash every weight's bytes, type, shape and name, and of the configuration.
+    """Hash every weight's bytes, type, shape and name, and the configuration.
 
-    Each tensor is hashed whole (blake2b, in threads: hashlib releases the interpreter lock), so any
-    changed bit changes the result; 135M bfloat16 weights take about a quarter of a second on two
-    cores. Non-persistent buffers follow from the configuration and are left out. Sharded tensors
-    are gathered: then every process must call this.
+    Each tensor is hashed whole, so any changed bit changes the result. Non-persistent buffers
+    follow from the configuration and are left out. Sharded tensors are gathered: then every process
+    must call this.
 
     Args:
         model: a transformers or PEFT model.
@@ -44,6 +43,7 @@ def weights_identity(model: nn.Module, *, base_only: bool = False) -> str:
     """
     # By name: the order of a state dict depends on how a model was made.
     named = sorted(_weights(model, base_only=base_only))
+    # hashlib releases the interpreter lock: 135M bfloat16 weights take a quarter of a second.
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(lambda item: _digest(*item), named))
     digest = hashlib.blake2b(digest_size=16)

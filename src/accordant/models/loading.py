@@ -131,6 +131,7 @@ def _reading(source: ModelSource, part: str) -> Iterator[None]:
         with quiet_transformers():
             yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        # Transformers' messages have many lines of advice.
         reason = " ".join(str(error).split())
         reason = reason if len(reason) <= 300 else reason[:300] + "..."
         message = f"the {part} cannot be loaded ({reason})"
@@ -147,6 +148,7 @@ def _reading(source: ModelSource, part: str) -> Iterator[None]:
 def _tokenizer(source: ModelSource, options: dict[str, Any]) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
+    # A folder that was written before tokenizers were saved with adapters, or by another tool.
     has_none = source.path is None or not (source.path / "tokenizer_config.json").is_file()
     if source.base is not None and has_none:
         return _tokenizer(source.base, options)

@@ -131,6 +131,7 @@ def check_output_folder(folder: str | Path, *, overwrite: bool, bytes_needed: in
 
 def saved_bytes(model: nn.Module) -> int:
     """Return the bytes `save_model` will write for `model`: its adapter, or all of it."""
+    # PEFT writes what it trains; frozen weights stay in the base's folder.
     adapted = is_adapted(model)
     return sum(
         parameter.numel() * parameter.element_size()
@@ -147,6 +148,7 @@ def _save_generation_config(
         return
     if stop_ids:
         config.eos_token_id = list(stop_ids) if len(stop_ids) > 1 else stop_ids[0]
+    # Without one, generation would warn and pad with the end of the text on each call.
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
     if not config.do_sample:

@@ -26,6 +26,7 @@ the base model, in terms that are true on any machine."""
 RUN_MODEL = "model"
 """Folder within a run's output folder that holds the trained model."""
 
+# What the hub allows: parts of up to 96 characters, one slash.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "*.index.json")
 
@@ -83,6 +84,7 @@ def resolve_source(name: str | None) -> ModelSource:
             f"no model at {name!r}: the file or folder does not exist.",
             "Give a model folder, a .gguf file, a hub id such as org/model, or 'embedded'.",
         )
+    # The hub's cache writes "--" for the slash, and so refuses it in names.
     if not HUB_ID.fullmatch(name) or "--" in name or ".." in name:
         raise _no_model(
             f"{name!r} is neither an existing path nor a possible hub id.",

@@ -62,14 +62,13 @@ def _repeats_prompt(prompt: object, wholes: tuple[object, object]) -> bool:
 def _read_implicit(row: Row) -> tuple[Text, Text, Text]:
     """Read the prompt that chosen and rejected share, and both without it.
 
-    Conversations share all but their last message. HH transcripts are read as conversations.
-    Other strings share their common beginning, cut after its last line break, else after its last
-    sentence, else before its last word.
+    Conversations share all but their last message, other texts their common beginning.
     """
     chosen, rejected = row.read("chosen", parse_text), row.read("rejected", parse_text)
     with row.at("rejected"):
         check_different(chosen, rejected)
         if isinstance(chosen, str) and isinstance(rejected, str):
+            # Turns tell where a prompt ends even where both answers begin alike.
             if not (is_transcript(chosen) and is_transcript(rejected)):
                 return _split_plain(row, chosen, rejected)
             chosen, rejected = parse_transcript(chosen), parse_transcript(rejected)
@@ -120,6 +119,8 @@ def _split_plain(row: Row, chosen: str, rejected: str) -> tuple[str, str, str]:
 
 
 def _sensible_cut(shared: str) -> int:
+    """Find where a common beginning is a prompt: after a line, a sentence or a word."""
+    # Two answers often begin alike ("Sure, "), which is no part of what was asked.
     line = shared.rfind("\n") + 1
     if line and shared[:line].strip():
         return line
@@ -183,6 +184,7 @@ def find_details(columns: Collection[str], first_row: Mapping[str, object]) -> d
         fitting = [c for c in spellings if c in columns and type(first_row.get(c)) in types]
         if fitting:
             columns_of[name] = fitting[0]
+    # One half without the other is a number of somebody else's.
     for pair in ({"votes_chosen", "votes_rejected"}, {"score_chosen", "score_rejected"}):
         if not columns_of.keys() >= pair:
             columns_of = {name: column for name, column in columns_of.items() if name not in pair}

@@ -17,6 +17,7 @@ def build(row: Row, origin: Origin) -> tuple[Demonstration, ...]:
     with row.at("messages"):
         # The whole first: a fault is one of the conversation, not of an early part of it.
         split_conversation(messages)
+        # Every turn, as chat trainers that mask all but the assistant's do.
         ends = (n for n, message in enumerate(messages, 1) if message.role == "assistant")
         turns = [split_conversation(messages[:end]) for end in ends]
     return tuple(Demonstration(prompt, answer, origin) for prompt, answer in turns)

@@ -21,6 +21,7 @@ def build(row: Row, origin: Origin) -> tuple[Judgment, ...]:
     judgment = row.read("judgment", parse_string)
     if not judgment.strip():
         raise RowError("empty judgment", "the judgment is empty.", column=row.name("judgment"))
+    # A thumb beside the words is the verdict where no other is given.
     verdict = next((name for name in ("is_good", "label") if row.has(name)), None)
     is_good = row.read(verdict, parse_label) if verdict else None
     return (Judgment(prompt, completion, judgment, is_good, origin),)

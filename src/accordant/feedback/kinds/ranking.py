@@ -24,6 +24,7 @@ def build(row: Row, origin: Origin) -> tuple[Ranking, ...]:
                 "Remove the row, or give single answers as prompt and completion.",
             )
         answers = [answer_to(prompt, value, row.require("prompt")) for value in values]
+        # Some that are alike may stay: they are ties of an order that says something.
         if len(set(map(bare_answer, answers))) == 1:
             raise RowError("identical completions", "all completions are identical.")
     orders = list(filter(row.has, ("rewards", "scores", "ranks")))

@@ -22,6 +22,7 @@ def build(row: Row, origin: Origin) -> tuple[Steps, ...]:
             )
     with row.at("completions"):
         texts = tuple(parse_answer(parse_string(step, "a step is")) for step in steps)
+    # After the texts, so that of several faults the one of the texts is told.
     with row.at("labels"):
         return (Steps(prompt, texts, tuple(map(parse_label, labels)), origin),)
 
