@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from accordant.objectives.feedback import check_feedback, check_labels
 from accordant.objectives.inputs import Attached, ExtraAnswers, Sequences
 from accordant.objectives.kind import answer_counts
@@ -63,7 +61,7 @@ def assemble(
     if objective.needs_reference:
         if reference is None:
             raise ValueError(f"objective {objective.name!r} needs reference scores")
-        if not torch.equal(reference.lengths, policy.lengths):
+        if reference.host_lengths != policy.host_lengths:
             raise ValueError("reference and policy scores are of different continuations")
         # Whatever the caller scored it with, no gradient may reach the reference.
         scores = Sequences(policy, reference.detach())
@@ -78,7 +76,7 @@ def _select(scores: Sequences, owners: Owners, name: str) -> Sequences:
     mine = [at for at, (other, _) in enumerate(owners) if other == name]
     if len(mine) == len(owners):
         return scores
-    return scores.select(scores.policy.lengths.new_tensor(mine))
+    return scores.select(mine)
 
 
 def _attached(
@@ -91,9 +89,9 @@ def _attached(
             rows = [example.numbers.get(name, default) for example in examples]
             # Numbers that only some examples have are none at all: whoever reads them is told.
             if None not in rows:
-                numbers[name] = scores.policy.logps.new_tensor(rows)
+                numbers[name] = scores.policy.beside(scores.policy.logps, rows)
         if all(name in example.extra_answers for example in examples):
             places = [place for other, place in owners if other == name]
-            example = scores.policy.lengths.new_tensor(places)
+            example = scores.policy.beside(scores.policy.lengths, places)
             answers[name] = ExtraAnswers(_select(scores, owners, name), example)
     return Attached(numbers, answers)

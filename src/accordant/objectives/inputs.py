@@ -6,7 +6,7 @@ feedback make of them are in `objectives.kinds`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,8 +48,8 @@ class Sequences:
             raise ValueError("token_log_ratios() needs reference scores")
         return self.policy.logps - self.reference.logps
 
-    def select(self, indices: Tensor) -> Sequences:
-        """Return the sequences at `indices` (int64 `[m]`), in that order."""
+    def select(self, indices: Sequence[int]) -> Sequences:
+        """Return the sequences at `indices`, in that order."""
         reference = self.reference and self.reference.select(indices)
         return Sequences(self.policy.select(indices), reference)
 

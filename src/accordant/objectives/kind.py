@@ -79,5 +79,5 @@ def expect_answers(count: int, examples: Sequence[Example]) -> None:
 def split_pairs(scores: Sequences, examples: Sequence[Example]) -> tuple[Sequences, Sequences]:
     """Take two answers of every example apart, the first ones and the second ones."""
     expect_answers(2, examples)
-    first = scores.policy.lengths.new_tensor(range(0, 2 * len(examples), 2))
-    return scores.select(first), scores.select(first + 1)
+    count = 2 * len(examples)
+    return scores.select(range(0, count, 2)), scores.select(range(1, count, 2))

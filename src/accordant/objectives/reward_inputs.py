@@ -56,7 +56,7 @@ class PairRewards(ReadValues):
         if values.shape[1] != 1:
             raise ValueError(f"pairs are ordered by one value, the head reads {values.shape[1]}")
         gaps = [example.numbers.get("reward_gap", (math.nan,))[0] for example in examples]
-        return cls(values[::2, 0], values[1::2, 0], values.new_tensor(gaps))
+        return cls(values[::2, 0], values[1::2, 0], scores.policy.beside(values, gaps))
 
     def metrics(self, output: LossOutput) -> Iterator[Row]:
         """Yield rewards of both answers, margins, accuracies (equal rewards half) and ties."""
@@ -91,7 +91,7 @@ class RatedRewards(ReadValues):
         rows = [example.numbers.get("ratings", ()) for example in examples]
         if {len(row) for row in rows} != {values.shape[1]}:
             raise ValueError(f"an example has no rating for each of {values.shape[1]} values")
-        return cls(values, values.new_tensor(rows))
+        return cls(values, scores.policy.beside(values, rows))
 
     def metrics(self, output: LossOutput) -> Iterator[Row]:
         """Yield the absolute error of what was rated."""

@@ -20,7 +20,7 @@ from accordant.models.adapters import base_model_of
 from accordant.scoring.compilation import row_lengths
 from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
 from accordant.scoring.layout import TreeLayout
-from accordant.scoring.scores import EXTRAS, Scores, concatenate
+from accordant.scoring.scores import EXTRAS, Scores, concatenate, send_numbers
 from accordant.tokens.trees import PackedRow, TokenTree, fill_row, pack_row, plan_rows
 
 # Part of every cache key: raise it when the numbers the engine returns change.
@@ -69,6 +69,7 @@ class PackedTensors:
         tree: tree of every continuation, int64 `[continuations]`.
         places: where each target itself stands in the row, int64 `[targets]`; None where nobody
             reads its state.
+        sizes: `lengths` as numbers.
     """
 
     input_ids: Tensor
@@ -79,6 +80,7 @@ class PackedTensors:
     lengths: Tensor
     tree: Tensor
     places: Tensor | None = None
+    sizes: tuple[int, ...] | None = None
 
     @classmethod
     def of(
@@ -96,10 +98,11 @@ class PackedTensors:
         segments = [row.segments[index] for index in row.continuations]
         sources = [source for index in row.continuations for source in row.sources(index)]
         places = [place for segment in segments for place in range(segment.start, segment.end)]
+        sizes = tuple(segment.length for segment in segments)
         wanted: Iterable[int] = sources
         if read != "predicting":
             wanted = range(len(row.tokens)) if read == "all" else (*sources, *places)
-        sent = _send(
+        sent = send_numbers(
             device,
             input_ids=row.tokens,
             positions=row.positions,
@@ -108,7 +111,7 @@ class PackedTensors:
             places=places,
             targets=[row.tokens[place] for place in places],
             owner=[index for index, segment in enumerate(segments) for _ in range(segment.length)],
-            lengths=[segment.length for segment in segments],
+            lengths=sizes,
             tree=row.trees,
             read=sorted(set(wanted)),
         )
@@ -116,16 +119,7 @@ class PackedTensors:
         layout = TreeLayout(sent.pop("end"), sent.pop("positions"), None if static else told)
         if read == "predicting":
             del sent["places"]
-        return cls(sent.pop("input_ids")[None], layout, **sent)
-
-
-def _send(device: torch.device | str, **numbers: Sequence[int]) -> dict[str, Tensor]:
-    """Put lists on `device`, int64 each, in one copy that the host does not wait for."""
-    joined = torch.tensor([number for part in numbers.values() for number in part])
-    if torch.device(device).type == "cuda":
-        joined = joined.pin_memory()
-    parts = joined.to(device, non_blocking=True).split([len(part) for part in numbers.values()])
-    return dict(zip(numbers, parts, strict=True))
+        return cls(sent.pop("input_ids")[None], layout, sizes=sizes, **sent)
 
 
 class PackedOutput(NamedTuple):
@@ -259,6 +253,7 @@ def score_packed(
         top_entropy=output.top_entropy,
         hidden=output.hidden,
         values=output.values,
+        sizes=packed.sizes,
     )
 
 

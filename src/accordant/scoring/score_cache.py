@@ -22,7 +22,7 @@ from torch import Tensor
 
 from accordant.base.files import write_whole
 from accordant.scoring.engine import ENGINE_VERSION
-from accordant.scoring.scores import Scores
+from accordant.scoring.scores import Scores, send_numbers
 from accordant.scoring.shards import fill_shards
 from accordant.tokens.examples import Example
 from accordant.tokens.fingerprint import fingerprint_examples
@@ -196,8 +196,11 @@ def _checksum(logps: Tensor) -> str:
 
 
 def _scores(logps: Tensor, trees: Sequence[TokenTree]) -> Scores:
-    lengths = torch.tensor([len(run) for tree in trees for run in tree.continuations])
-    counts = torch.tensor([len(tree.continuations) for tree in trees])
-    owner = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    tree = torch.repeat_interleave(torch.arange(len(trees)), counts)
-    return Scores(logps=logps, owner=owner, lengths=lengths, tree=tree)
+    sizes = tuple(len(run) for tree in trees for run in tree.continuations)
+    sent = send_numbers(
+        logps.device,
+        lengths=sizes,
+        owner=[index for index, size in enumerate(sizes) for _ in range(size)],
+        tree=[index for index, tree in enumerate(trees) for _ in tree.continuations],
+    )
+    return Scores(logps=logps, sizes=sizes, **sent)

@@ -6,7 +6,7 @@ objective masks, shifts or indexes padding by hand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 from typing import Any
@@ -35,6 +35,7 @@ class Scores:
             `[tokens, width]`.
         values: what a head reads off every token's own last hidden state, so behind that token and
             all before it, float32 `[tokens, attributes]`.
+        sizes: `lengths` where the host can read them; None where nobody has told.
     """
 
     logps: Tensor
@@ -46,6 +47,12 @@ class Scores:
     top_entropy: Tensor | None = None
     hidden: Tensor | None = None
     values: Tensor | None = None
+    sizes: tuple[int, ...] | None = None
+
+    @property
+    def host_lengths(self) -> tuple[int, ...]:
+        """The lengths as numbers; without `sizes` the device is waited for."""
+        return tuple(self.lengths.tolist()) if self.sizes is None else self.sizes
 
     @property
     def count(self) -> int:
@@ -86,7 +93,7 @@ class Scores:
         Raises:
             ValueError: there are steps of more or fewer continuations, or one ends outside.
         """
-        lengths = self.lengths.tolist()
+        lengths = self.host_lengths
         for length, steps in zip(lengths, ends, strict=True):
             if not all(1 <= end <= length for end in steps):
                 raise ValueError(f"steps of an answer of {length} tokens end at {list(steps)}")
@@ -94,35 +101,60 @@ class Scores:
         runs = zip(starts, ends, strict=True)
         return values[[start + end - 1 for start, steps in runs for end in steps]]
 
-    def select(self, continuations: Tensor) -> Scores:
-        """Select the scores of some continuations, in the order given.
-
-        Args:
-            continuations: indices, int64 `[m]`.
-        """
-        starts = torch.cumsum(self.lengths, 0) - self.lengths
-        lengths = self.lengths[continuations]
-        owner = torch.repeat_interleave(
-            torch.arange(len(continuations), device=lengths.device), lengths
+    def select(self, continuations: Sequence[int] | Tensor) -> Scores:
+        """Select the scores of some continuations, in the order given."""
+        if isinstance(continuations, Tensor):
+            continuations = continuations.tolist()
+        lengths = self.host_lengths
+        starts = [0, *accumulate(lengths)]
+        sizes = tuple(lengths[index] for index in continuations)
+        # Worked out here, as the device would be waited for to say how many tokens there are.
+        sent = send_numbers(
+            self.lengths.device,
+            places=continuations,
+            owner=[index for index, size in enumerate(sizes) for _ in range(size)],
+            lengths=sizes,
+            tokens=[at for i in continuations for at in range(starts[i], starts[i + 1])],
         )
-        first = torch.cumsum(lengths, 0) - lengths
-        tokens = torch.arange(owner.shape[0], device=owner.device) - first[owner]
-        tokens = tokens + starts[continuations][owner]
         taken: dict[str, Any] = {
-            name: None if (value := getattr(self, name)) is None else value[tokens]
+            name: None if (value := getattr(self, name)) is None else value[sent["tokens"]]
             for name in ("logps", *EXTRAS)
         }
-        return Scores(owner=owner, lengths=lengths, tree=self.tree[continuations], **taken)
+        tree = self.tree[sent["places"]]
+        return Scores(owner=sent["owner"], lengths=sent["lengths"], tree=tree, sizes=sizes, **taken)
 
     def detach(self) -> Scores:
         """Return the same numbers without gradients."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.detach() for k, v in values.items() if v is not None})
+        return self._each(Tensor.detach)
 
     def to(self, device: torch.device | str) -> Scores:
         """Return the same scores on another device."""
+        return self._each(lambda value: _sent(value, torch.device(device)))
+
+    @staticmethod
+    def beside(tensor: Tensor, numbers: Sequence[Any]) -> Tensor:
+        """Return `numbers` in a tensor's type on its device, without waiting for the device."""
+        return _sent(torch.tensor(numbers, dtype=tensor.dtype), tensor.device)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Scores:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device) for k, v in values.items() if v is not None})
+        changed: dict[str, Any] = {k: change(v) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **changed)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Return `values` on a device, where a GPU need not be waited for without waiting."""
+    if device.type != "cuda" or values.is_cuda:
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def send_numbers(device: torch.device | str, **numbers: Sequence[int]) -> dict[str, Tensor]:
+    """Put lists on `device`, int64 each, in one copy that the host does not wait for."""
+    joined = torch.tensor([n for part in numbers.values() for n in part], dtype=torch.int64)
+    sent = _sent(joined, torch.device(device))
+    parts = sent.split([len(part) for part in numbers.values()])
+    return dict(zip(numbers, parts, strict=True))
 
 
 def from_lists(
@@ -157,7 +189,7 @@ def concatenate(parts: list[Scores]) -> Scores:
         trees.append(part.tree + seen)
         continuations += part.count
         seen += int(part.tree[-1]) + 1 if part.count else 0
-    joined = {
+    joined: dict[str, Any] = {
         name: torch.cat([getattr(part, name) for part in parts])
         for name in ("logps", *EXTRAS)
         if getattr(parts[0], name) is not None

@@ -41,7 +41,7 @@ class BinaryScores(ScoredKind):
         labels = [example.label for example in examples]
         if None in labels:
             raise ValueError("a binary example has no label")
-        return cls(scores, scores.policy.lengths.new_tensor(labels).bool())
+        return cls(scores, scores.policy.beside(scores.policy.lengths, labels).bool())
 
     def metrics(self, output: LossOutput) -> Iterator[Row]:
         """Yield `rewards/` and `logps/` of desirable and undesirable answers."""

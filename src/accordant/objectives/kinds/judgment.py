@@ -42,9 +42,9 @@ class JudgmentScores(ScoredKind):
         """Take both readings of every answer, and its verdict."""
         judged, plain = split_pairs(scores, examples)
         # Losses compare token by token, so a reading that is tokenised otherwise is useless.
-        if not judged.policy.lengths.equal(plain.policy.lengths):
+        if judged.policy.host_lengths != plain.policy.host_lengths:
             raise ValueError("a judged answer has other tokens with its judgment than without")
-        good = judged.policy.lengths.new_tensor(thumbs_of(examples)).bool()
+        good = judged.policy.beside(judged.policy.lengths, thumbs_of(examples)).bool()
         return cls(judged, plain, good)
 
     def metrics(self, output: LossOutput) -> Iterator[Row]:

@@ -40,9 +40,10 @@ class ListwiseScores(ScoredKind):
     @classmethod
     def assemble(cls, scores: Sequences, examples: Sequence[Example]) -> ListwiseScores:
         """Take all answers of every example, which may be a comparison: a ranking of two."""
-        counts = scores.policy.lengths.new_tensor(answer_counts(examples))
-        ranking = counts.new_tensor(range(len(examples))).repeat_interleave(counts)
-        return cls(scores, ranking, scores.policy.logps.new_tensor(_worth(examples)))
+        counts = enumerate(answer_counts(examples))
+        owners = [place for place, count in counts for _ in range(count)]
+        ranking = scores.policy.beside(scores.policy.lengths, owners)
+        return cls(scores, ranking, scores.policy.beside(scores.policy.logps, _worth(examples)))
 
     def metrics(self, output: LossOutput) -> Iterator[Row]:
         """Yield rewards of the best and the worst, how far they follow the order, and `logps/`."""
