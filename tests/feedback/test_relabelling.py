@@ -37,19 +37,23 @@ def test_either_answer_is_preferred_under_the_goal_of_its_own_score() -> None:
 
 
 @given(st.lists(st.tuples(score, score), min_size=1, max_size=8))
-def test_records_double_and_equal_scores_are_dropped_and_counted(rows) -> None:
+def test_records_double_and_equal_scores_are_kept_both_ways_round(rows) -> None:
     records = [scored(w, r, n) for n, (w, r) in enumerate(rows, 1)]
-    equal = [record for record in records if record.rewards[0] == record.rewards[1]]
-    if len(equal) == len(records):
+    if all(w == r for w, r in rows):
         with pytest.raises(UserError, match="score both answers alike"):
             augment_with_rewards(records)
         return
     augmented = augment_with_rewards(records)
-    assert len(augmented.records) == 2 * (len(records) - len(equal))
-    assert augmented.dropped == tuple(equal)
+    assert len(augmented.records) == 2 * len(records)
+    for (w, r), own, others in zip(
+        rows, augmented.records[0::2], augmented.records[1::2], strict=True
+    ):
+        # As in the authors' code: under each answer's own score it is preferred to the other.
+        assert (own.chosen, own.rejected) == (others.rejected, others.chosen)
+        assert (own.prompt == others.prompt) == (f"{w:g}" == f"{r:g}")
     assert augmented.best == max(max(row) for row in rows)
     # A goal's own answer scores zero under it, the other one minus the squared distance.
-    assert all(r.rewards[0] == 0 > r.rewards[1] for r in augmented.records)
+    assert all(r.rewards[0] == 0 >= r.rewards[1] for r in augmented.records)
 
 
 @given(st.floats(-20, 20), st.floats(0.05, 2))
@@ -69,7 +73,7 @@ def test_without_the_goal_the_two_labels_cancel(margin: float, beta: float) -> N
     assert loss(0.0) == pytest.approx(2 * math.log(2))
 
 
-def test_a_goal_stands_before_the_last_user_message() -> None:
+def test_a_goal_stands_in_the_system_turn_or_before_a_plain_prompt() -> None:
     turns = (
         Message("system", "Be brief."),
         Message("user", "Hello."),
@@ -77,8 +81,12 @@ def test_a_goal_stands_before_the_last_user_message() -> None:
         Message("user", "Name a fruit."),
     )
     asked = with_goal(turns, 10.0)
-    assert asked[:3] == turns[:3]
-    assert asked[3].content == "Give an answer of quality 10.\n\nName a fruit."
+    assert asked[1:] == turns[1:]
+    assert asked[0].content == "Be brief.\n\nGive an answer of quality 10."
+    assert with_goal(turns[1:], 10.0) == (
+        Message("system", "Give an answer of quality 10."),
+        *turns[1:],
+    )
     assert with_goal("Name one.", 0.25, "[{score}]") == "[0.25]\n\nName one."
     assert "{score}" in GOAL
 

@@ -339,11 +339,9 @@ def test_scored_comparisons_are_trained_on_under_goals(tmp_path: Path, model: Pa
         settings_of(tmp_path, model, "scored", relabel="reward-augmented", overwrite=True)
     )
     assert outcome.train == len(ready.train.records)
-    assert outcome.train + outcome.held_out == 2 * 12  # four comparisons are scored alike
+    assert outcome.train + outcome.held_out == 2 * 16  # four of them scored alike
     assert "ask the trained model with the goal of the best score: 'Give an answer of" in text
-    assert "Dropped for equal scores of both answers: 4 comparisons" in text
-    (left_out,) = report["data"]["exclusions"]
-    assert (left_out["count"], left_out["reason"]) == (4, "both answers have the same score")
+    assert report["data"]["exclusions"] == []
     assert report["held_out"]["count"] == outcome.held_out
     asked = [row["prompt"] for row in report["win_rates"][0]["rows"]]
     assert all(prompt.startswith("Give an answer of quality 5.\n\nwhat is") for prompt in asked)

@@ -6,11 +6,10 @@ Knows records. Knows nothing of tokens, models or losses.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accordant.base.errors import UserError
-from accordant.feedback.conversations import rewrite_question
-from accordant.feedback.records import Comparison, Record, Text
+from accordant.feedback.records import Comparison, Message, Record, Text
 
 GOAL = "Give an answer of quality {score}."
 
@@ -20,14 +19,12 @@ class RewardAugmented:
     """Comparisons under a goal.
 
     Args:
-        records: two for every comparison whose answers were scored differently, in order.
+        records: two for every comparison, in order.
         best: the highest score of any answer: the goal to ask for.
-        dropped: comparisons whose answers were scored alike; no goal tells them apart.
     """
 
     records: tuple[Comparison, ...]
     best: float
-    dropped: tuple[Comparison, ...]
 
 
 def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAugmented:
@@ -36,8 +33,9 @@ def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAu
     Under the goal of its own score an answer is preferred to the other one, whichever was preferred
     before: asked for the higher score the better answer, asked for the lower one the other. So the
     policy learns how good answers are and need not unlearn good ones that lost; it is then asked
-    for the highest score (arXiv:2410.08067). Any objective on comparisons can be trained on the
-    result.
+    for the highest score (arXiv:2410.08067). Answers with equal scores are preferred to each other
+    under the one goal, as in the authors' code: what both have in common is all they teach. Any
+    objective on comparisons can be trained on the result.
 
     The score of an answer under a goal is minus the squared distance between the two, as in the
     paper, so objectives that read scores go on working. Votes do not carry over.
@@ -50,8 +48,8 @@ def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAu
         UserError: other records, a comparison without scores, or none with different ones.
     """
     new: list[Comparison] = []
-    dropped: list[Comparison] = []
     scores: list[float] = []
+    told_apart = False
     for record in records:
         if not isinstance(record, Comparison):
             raise UserError(
@@ -70,9 +68,7 @@ def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAu
         # Also of comparisons that are dropped: the best of all answers is the goal to ask for.
         scores += record.rewards
         chosen, rejected = record.rewards
-        if chosen == rejected:
-            dropped.append(record)
-            continue
+        told_apart |= chosen != rejected
         # Negative squared distance of each answer's score to the goal, which one of them meets.
         rewards = (0.0, -((chosen - rejected) ** 2))
         new += (
@@ -82,19 +78,20 @@ def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAu
                 (rejected, (record.rejected, record.chosen)),
             )
         )
-    if not new:
+    if not told_apart:
         raise UserError(
             f"all {len(records):,} comparisons score both answers alike.",
             where=where,
             mend="Give scores that tell the answers apart.",
         )
-    return RewardAugmented(tuple(new), max(scores), tuple(dropped))
+    return RewardAugmented(tuple(new), max(scores))
 
 
 def with_goal(prompt: Text, score: float, wording: str = GOAL) -> Text:
     """Return the prompt that asks for an answer of this score, on the scale of the training.
 
-    The goal stands before the plain prompt, or before the last user message.
+    The goal stands before the plain prompt, or in the system turn of a conversation, behind what
+    that says already. A template without a system turn needs plain prompts.
 
     Args:
         prompt: plain or conversational.
@@ -102,4 +99,8 @@ def with_goal(prompt: Text, score: float, wording: str = GOAL) -> Text:
         wording: how the goal is said; holds `{score}`.
     """
     goal = wording.replace("{score}", f"{score:g}")
-    return rewrite_question(prompt, lambda question: f"{goal}\n\n{question}")
+    if isinstance(prompt, str):
+        return f"{goal}\n\n{prompt}"
+    if prompt and prompt[0].role == "system":
+        return (replace(prompt[0], content=f"{prompt[0].content}\n\n{goal}"), *prompt[1:])
+    return (Message("system", goal), *prompt)

@@ -112,9 +112,6 @@ def _exclusions(ready: Prepared) -> Iterator[Exclusion]:
             rows[bad.reason].append(str(bad.origin))
         for reason, places in sorted(rows.items(), key=lambda item: -len(item[1])):
             yield Exclusion("skipped", reason, len(places), tuple(places[:3]))
-    if alike := ready.relabelled.dropped:
-        first = tuple(map(str, alike[:3]))
-        yield Exclusion("dropped", "both answers have the same score", len(alike), first)
     for each in filter(None, (ready.encoded, ready.encoded_held_out)):
         if cut := len(each.truncated):
             yield Exclusion("truncated", "prompt cut from the left", cut, each.truncated_first)

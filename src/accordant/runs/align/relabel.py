@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from accordant.feedback.loading import Feedback
-from accordant.feedback.records import Comparison, Origin, Record
+from accordant.feedback.records import Comparison, Record
 from accordant.feedback.relabelling import augment_with_rewards, with_goal
 
 
@@ -21,8 +21,6 @@ class Relabelled:
     held_out: Feedback | None  # records to test on, or None
     # held-out records whose prompts the model is asked before and after training
     questions: tuple[Record, ...] = ()
-    # rows that the relabelling left out, as their answers have the same score
-    dropped: tuple[Origin | None, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -37,11 +35,10 @@ def relabel(
     if how is None:
         return Relabelled(train, held_out, () if held_out is None else held_out.records)
     learnt = augment_with_rewards(train.records, train.source)
-    dropped, tested = learnt.dropped, None
+    tested = None
     questions: tuple[Record, ...] = ()
     if held_out is not None:
         relabelled = augment_with_rewards(held_out.records, held_out.source)
-        dropped += relabelled.dropped
         tested = replace(held_out, records=relabelled.records)
         # Asked with the goal that it was trained to reach, and not with each record's own.
         questions = tuple(
@@ -49,18 +46,14 @@ def relabel(
             for record in held_out.records
             if isinstance(record, Comparison)
         )
-    pairs = len(train.records) - len(learnt.dropped)
     goal = str(with_goal("", learnt.best)).strip()
-    notes = [
-        f"reward-augmented: {pairs:,} comparisons became {len(learnt.records):,}; ask the trained "
-        f"model with the goal of the best score: {goal!r}"
-    ]
-    if dropped:
-        notes.append(f"Dropped for equal scores of both answers: {len(dropped):,} comparisons")
+    note = (
+        f"reward-augmented: {len(train.records):,} comparisons became {len(learnt.records):,}; ask "
+        f"the trained model with the goal of the best score: {goal!r}"
+    )
     return Relabelled(
         replace(train, records=learnt.records),
         tested,
         questions,
-        tuple(record.origin for record in dropped),
-        tuple(notes),
+        (note,),
     )
