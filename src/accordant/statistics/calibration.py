@@ -65,11 +65,11 @@ def calibration_floor(margins: Floats, bins: int = BINS) -> float:
     errors = []
     for _ in range(FLOOR_DRAWS):
         wins = generator.random(len(margins)) < sigmoid(margins)
-        errors.append(calibration_error_of(np.where(wins, margins, -margins), bins))
+        errors.append(_error_alone(np.where(wins, margins, -margins), bins))
     return float(np.mean(errors)) if len(margins) else float("nan")
 
 
-def calibration_error_of(margins: Floats, bins: int = BINS) -> float:
+def _error_alone(margins: Floats, bins: int = BINS) -> float:
     """Compute ECE alone."""
     chances, outcomes, places = _both_orders(margins, bins)
     sums = np.bincount(places, chances - outcomes, minlength=bins)
