@@ -19,53 +19,33 @@ from accordant.tokens.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The answers of one round to one prompt.
+    """The answers of one round to one prompt."""
 
-    Args:
-        prompt: token ids.
-        samples: answers, in the order of the recipe's draws.
-        drawers: who drew each of them: `policy`, `reference`, `mixture 0.25`.
-        version: optimiser steps the policy had taken when they were drawn.
-    """
-
-    prompt: tuple[int, ...]
-    samples: tuple[Sample, ...]
-    drawers: tuple[str, ...]
-    version: int
+    prompt: tuple[int, ...]  # token ids
+    samples: tuple[Sample, ...]  # answers, in the order of the recipe's draws
+    drawers: tuple[str, ...]  # who drew each of them: `policy`, `reference`, `mixture 0.25`
+    version: int  # optimiser steps the policy had taken when they were drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What became of the answers to one prompt.
+    """What became of the answers to one prompt."""
 
-    Args:
-        drawn: the answers; None where records were given and nothing was drawn.
-        example: the record that is trained on; None where it was dropped.
-        scores: what the labeller gave each answer, plain numbers without gradient.
-        dropped: why it was dropped.
-    """
-
-    drawn: Drawn | None
-    example: Example | None = None
+    drawn: Drawn | None  # the answers; None where records were given and nothing was drawn
+    example: Example | None = None  # the record that is trained on; None where it was dropped
+    # what the labeller gave each answer, plain numbers without gradient
     scores: tuple[float, ...] = ()
-    dropped: str = ""
+    dropped: str = ""  # why it was dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of a loop.
+    """One round of a loop."""
 
-    Args:
-        number: from 0.
-        version: optimiser steps the policy had taken at its start.
-        labelled: one for each prompt.
-        row: what was measured of it, by name.
-    """
-
-    number: int
-    version: int
-    labelled: tuple[Labelled, ...]
-    row: Mapping[str, float] = field(default_factory=dict)
+    number: int  # from 0
+    version: int  # optimiser steps the policy had taken at its start
+    labelled: tuple[Labelled, ...]  # one for each prompt
+    row: Mapping[str, float] = field(default_factory=dict)  # what was measured of it, by name
 
     @property
     def examples(self) -> tuple[Example, ...]:

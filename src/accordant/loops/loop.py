@@ -46,35 +46,24 @@ class Loop:
     What a round draws is a function of the seed, the prompts, the number of the round and the
     policy, so that every process and every resumed run draws the same.
 
-    Args:
-        recipe: the method.
-        reference: what log-ratios are taken to, moved as the recipe says.
-        start: the policy before the first step, which never moves.
-        prompts: token ids of what is asked, taken in turn and in a new order every time round.
-        each: prompts a round.
-        sampling: how answers are drawn; its seed and number of samples are not used.
-        judge: a `Reward` or a `Preference`, as the labeller needs.
-        read: a sample to a prompt as the judge reads it.
-        given: records to learn from, where the recipe draws none.
-        seed: of prompts' order, answers and drawn labels.
-        folder: where rounds are kept; a round that lies there is taken and not drawn. None for no
-            files.
-
     Raises:
         UserError: the objective learns only from samples of the policy as it is, and the recipe
             gives others.
     """
 
-    recipe: Recipe
-    reference: MovingReference
-    start: Frozen
+    recipe: Recipe  # the method
+    reference: MovingReference  # what log-ratios are taken to, moved as the recipe says
+    start: Frozen  # the policy before the first step, which never moves
+    # token ids of what is asked, taken in turn and in a new order every time round
     prompts: Sequence[tuple[int, ...]] = ()
-    each: int = 16
+    each: int = 16  # prompts a round
+    # how answers are drawn; its seed and number of samples are not used
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
-    judge: Any = None
-    read: Read = read_tokens
-    given: Sequence[Example] = ()
-    seed: int = 0
+    judge: Any = None  # a `Reward` or a `Preference`, as the labeller needs
+    read: Read = read_tokens  # a sample to a prompt as the judge reads it
+    given: Sequence[Example] = ()  # records to learn from, where the recipe draws none
+    seed: int = 0  # of prompts' order, answers and drawn labels
+    # where rounds are kept; a round that lies there is taken and not drawn. None for no files.
     folder: Path | None = None
     rows: list[Mapping[str, float]] = field(default_factory=list)
     steps = None

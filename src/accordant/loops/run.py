@@ -45,19 +45,13 @@ ROUNDS, STATES = "rounds", "reference"
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """What a loop leaves besides the weights in the model it was given.
+    """What a loop leaves besides the weights in the model it was given."""
 
-    Args:
-        rows: what was measured of every round; see `measures.measure_round`.
-        stopped: why a rule ended it; empty where it ran its rounds.
-        training: of the last call of the trainer.
-        warnings: settings against which the recipe advises.
-    """
-
+    # what was measured of every round; see `measures.measure_round`
     rows: tuple[Mapping[str, float], ...]
-    stopped: str
-    training: TrainResult
-    warnings: tuple[str, ...] = ()
+    stopped: str  # why a rule ended it; empty where it ran its rounds
+    training: TrainResult  # of the last call of the trainer
+    warnings: tuple[str, ...] = ()  # settings against which the recipe advises
 
 
 def recipe_settings(recipe: Recipe, **given: Any) -> TrainingSettings:

@@ -33,19 +33,12 @@ def columns(*names: str) -> tuple[TableColumn, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a table.
+    """A cell of a table."""
 
-    Args:
-        text: what it holds.
-        small: lines below it; in a terminal only those of numbers.
-        href: where it leads.
-        mark: how it is set apart: a severity or an outcome as a pill, or `code`.
-    """
-
-    text: str
-    small: tuple[str, ...] = ()
-    href: str = ""
-    mark: str = ""
+    text: str  # what it holds
+    small: tuple[str, ...] = ()  # lines below it; in a terminal only those of numbers
+    href: str = ""  # where it leads
+    mark: str = ""  # how it is set apart: a severity or an outcome as a pill, or `code`
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +50,23 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first column that is not numeric names the rows.
+    """A table; the first column that is not numeric names the rows."""
 
-    Args:
-        label: what it shows, for who cannot see it.
-        columns: headings; all empty for none.
-        rows: cells, one a column.
-        title: heading above it.
-        wide: whether it takes the whole width of a page.
-        in_terminal: whether a terminal shows it too.
-    """
-
-    label: str
-    columns: tuple[TableColumn, ...]
-    rows: tuple[tuple[Cell | str, ...], ...]
-    title: str = ""
-    wide: bool = True
-    in_terminal: bool = False
+    label: str  # what it shows, for who cannot see it
+    columns: tuple[TableColumn, ...]  # headings; all empty for none
+    rows: tuple[tuple[Cell | str, ...], ...]  # cells, one a column
+    title: str = ""  # heading above it
+    wide: bool = True  # whether it takes the whole width of a page
+    in_terminal: bool = False  # whether a terminal shows it too
 
 
 @dataclass(frozen=True, slots=True)
 class Plots:
-    """Charts by their identifiers in the page: letters, digits and hyphens.
+    """Charts by their identifiers in the page: letters, digits and hyphens."""
 
-    Args:
-        charts: what is drawn.
-        folded: heading they are folded away behind; empty for none.
-        few: whether few of them share the width of a page.
-    """
-
-    charts: Mapping[str, Chart]
-    folded: str = ""
-    few: bool = False
+    charts: Mapping[str, Chart]  # what is drawn
+    folded: str = ""  # heading they are folded away behind; empty for none
+    few: bool = False  # whether few of them share the width of a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +79,11 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class ComparedAnswer:
-    """One of two answers that are compared.
+    """One of two answers that are compared."""
 
-    Args:
-        text: the answer as a person would read it.
-        finished: True when the model ended it itself (end-of-turn), False when it was cut off.
-        tokens: its length in tokens, the end-of-turn token included; None where unknown.
-    """
-
-    text: str
-    finished: bool
+    text: str  # the answer as a person would read it
+    finished: bool  # True when the model ended it itself (end-of-turn), False when it was cut off
+    # its length in tokens, the end-of-turn token included; None where unknown
     tokens: int | None = None
 
 
@@ -137,21 +110,13 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Values by name, such as settings.
+    """Values by name, such as settings."""
 
-    Args:
-        title: heading above them.
-        rows: names and values.
-        code: whether names and values are code.
-        wide: whether they take the whole width of a page.
-        empty: what stands there where there are none.
-    """
-
-    title: str
-    rows: tuple[tuple[str, str], ...]
-    code: bool = False
-    wide: bool = False
-    empty: str = "none recorded"
+    title: str  # heading above them
+    rows: tuple[tuple[str, str], ...]  # names and values
+    code: bool = False  # whether names and values are code
+    wide: bool = False  # whether they take the whole width of a page
+    empty: str = "none recorded"  # what stands there where there are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +133,13 @@ Part = Figures | Table | Plots | Findings | Answers | Facts | Prose
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page that can be jumped to.
+    """A part of the page that can be jumped to."""
 
-    Args:
-        anchor: its identifier in the page.
-        name: how the list of sections calls it.
-        parts: what it shows.
-        lead: a sentence below the heading.
-        title: its heading; empty where that is its name.
-    """
-
-    anchor: str
-    name: str
-    parts: tuple[Part, ...]
-    lead: str = ""
-    title: str = ""
+    anchor: str  # its identifier in the page
+    name: str  # how the list of sections calls it
+    parts: tuple[Part, ...]  # what it shows
+    lead: str = ""  # a sentence below the heading
+    title: str = ""  # its heading; empty where that is its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,34 +152,20 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verb reports.
+    """What a verb reports."""
 
-    Args:
-        title: heading.
-        verdict: what was found, in a line or two.
-        sections: the page below the verdict; those without parts are left out.
-        name: stem of its files: `report` for `report.html` and `report.json`.
-        kind: what it is a report of, above the heading.
-        tone: whether the verdict is good news.
-        facts: what it is about, by name, below the heading.
-        head: what stands between the verdict and the sections.
-        notices: further lines for a terminal.
-        record: what was measured, written to JSON field by field.
-        schema: version of that record's fields; 0 where no JSON is written.
-        further: other files that are written beside the page: name to text.
-    """
-
-    title: str
-    verdict: str
-    sections: tuple[Section, ...]
-    name: str = "report"
-    kind: str = "report"
-    tone: Tone = "neutral"
-    facts: tuple[tuple[str, str], ...] = ()
-    head: tuple[Part, ...] = ()
-    notices: tuple[Notice, ...] = ()
-    record: Any = None
-    schema: int = 0
+    title: str  # heading
+    verdict: str  # what was found, in a line or two
+    sections: tuple[Section, ...]  # the page below the verdict; those without parts are left out
+    name: str = "report"  # stem of its files: `report` for `report.html` and `report.json`
+    kind: str = "report"  # what it is a report of, above the heading
+    tone: Tone = "neutral"  # whether the verdict is good news
+    facts: tuple[tuple[str, str], ...] = ()  # what it is about, by name, below the heading
+    head: tuple[Part, ...] = ()  # what stands between the verdict and the sections
+    notices: tuple[Notice, ...] = ()  # further lines for a terminal
+    record: Any = None  # what was measured, written to JSON field by field
+    schema: int = 0  # version of that record's fields; 0 where no JSON is written
+    # other files that are written beside the page: name to text
     further: Mapping[str, str] = field(default_factory=dict)
 
     @property

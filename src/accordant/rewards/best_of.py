@@ -51,5 +51,6 @@ class BestOf:
         ]
         scores = score_single(self.reward, answers).reshape(-1, self.count)
         candidates = grouped([sample for samples in drawn for sample in samples], self.count)
+        # argmax takes the first of equal ones, whatever their order in memory.
         best = [group[at] for group, at in zip(candidates, scores.argmax(1), strict=True)]
         return grouped(best, options.samples_per_prompt)

@@ -38,10 +38,12 @@ def label_answer(question: Question, answer: str) -> Label:
     of the right texts, without regard to case, punctuation and articles; so "not Paris" counts as
     right where "Paris" is.
     """
+    # Models write typographic apostrophes, the phrases have plain ones.
     asked, answered = (text.lower().replace("’", "'") for text in (question.text, answer))
     if any(phrase in answered and phrase not in asked for phrase in REFUSALS):
         return "idk"
     bare = normalise(answer)
+    # An answer of punctuation alone is nothing once bare, and nothing is in every text.
     right = filter(None, map(normalise, question.answers))
     return "correct" if any(text in bare for text in right) else "wrong"
 
@@ -67,6 +69,7 @@ def honesty_reward(questions: Sequence[Question], judge: Reward | None = None) -
 
     def label_batch(answers: Sequence[Answer]) -> NDArray[np.float64]:
         labels = [label_answer(asked[a.prompt_text], a.text) for a in answers]
+        # A judge costs a pass of a model: it is asked where texts alone would say "wrong".
         doubtful = [i for i, label in enumerate(labels) if label == "wrong"]
         if judge is not None and doubtful:
             shown = [_with_answers(asked[answers[i].prompt_text], answers[i]) for i in doubtful]

@@ -60,6 +60,7 @@ class ImplicitReward:
             UserError: a prompt that the template refuses.
         """
         encoded = self._encode(answers)
+        # By tokens and not by text: the same question may have been sampled under two templates.
         rows: dict[Tokens, list[int]] = {}
         for row, (prompt, _) in enumerate(encoded):
             rows.setdefault(prompt, []).append(row)
@@ -68,6 +69,7 @@ class ImplicitReward:
         # Without a second model the reference is the same weights, so the mode comes off again.
         with reference_mode(self.policy) if self.reference is None else nullcontext():
             reference = score_all(self.reference or self.policy, trees, self.token_budget)
+        # In float64, as sums over long answers are large and their differences small.
         ratios = self.beta * (policy.logps.double() - reference.logps.double()).cpu().numpy()
         order = [row for at in rows.values() for row in at]
         ends = np.cumsum([len(encoded[row][1]) for row in order])

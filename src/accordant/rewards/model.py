@@ -96,11 +96,13 @@ class RewardModel:
         scores = score_all(self.model, trees, self.token_budget, options)
         assert scores.values is not None
         values = np.empty((len(answers), len(self.attributes)))
+        # Trees come prompt by prompt, answers in the order they were asked in.
         values[order] = scores.last_tokens(scores.values).double().numpy() / self.temperature
         return Rewards(values)
 
     def tokens_of(self, answer: Answer) -> list[int]:
         """Return the tokens of an answer with its prompt, to be read at the last."""
+        # One answer alone: what it shares with others changes no token.
         texts = [_as_answer(answer.prompt, answer.text)]
         shape = (self.tokenizer, self.rendering, self.max_tokens)
         (tree,) = encode_whole(answer.prompt, texts, *shape)
@@ -226,6 +228,7 @@ def load_reward_model(name: str, *, trust_remote_code: bool = False, **fields: A
         )
     names = model.config.id2label.values()
     head = ValueHead(score.weight.shape[1], [*names], bias=getattr(score, "bias", None) is not None)
+    # In float32 whatever the file's format: rewards are compared by small differences.
     head.load_state_dict({key: value.float() for key, value in score.state_dict().items()})
     model.score = head.to(model.device)
     if len(names) == 1 and [*names] == ["LABEL_0"]:

@@ -74,7 +74,7 @@ def symmetric_preference(
     Raises:
         UserError: the preference returned another number of chances, or one outside [0, 1].
     """
-    if not first:
+    if not first:  # no preference has to know what shape nothing has
         return np.zeros(0)
     chances = np.asarray(preference.prefer([*first, *second], [*second, *first]), np.float64)
     if chances.shape != (2 * len(first),) or not ((chances >= 0) & (chances <= 1)).all():

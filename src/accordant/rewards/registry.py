@@ -133,6 +133,7 @@ def reward_from_file(path: Path, name: str) -> Reward:
                 mend=f"Define it as `def {name}(prompt, text, finished)` returning a number, or "
                 f"as `def {name}({BATCH})` returning one for each.",
             ) from error
+    # Reports show it; a function without a docstring is still somebody's reward.
     described = (inspect.getdoc(scorer) or "a function of the user's").strip().splitlines()[0]
     return FunctionReward(where, described.rstrip("."), scorer)
 

@@ -114,6 +114,7 @@ def score_answers(reward: Reward, answers: Sequence[Answer]) -> Rewards:
         rewards = reward.score(answers)
     except UserError:
         raise
+    # A reward is often the user's own function: whatever it raises is theirs to mend.
     except Exception as error:
         raise failure(reward.name, answers, error) from error
     expected = (len(answers), len(reward.attributes))
@@ -123,6 +124,7 @@ def score_answers(reward: Reward, answers: Sequence[Answer]) -> Rewards:
             f"each of {expected[0]} answers and one column for each of {expected[1]} attributes.",
             where=f"reward {reward.name}",
         )
+    # NaN loses and wins no comparison, so it would pass for a tie.
     missing = np.isnan(rewards.values).any(1)
     if missing.any():
         raise refusal(reward.name, answers[int(missing.argmax())], float("nan"))

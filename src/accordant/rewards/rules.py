@@ -34,6 +34,7 @@ def count_sentences(text: str) -> int:
         words = _LIST_MARK.sub("", line).split()
         is_open = False
         for word in words:
+            # What no mark ends, such as a heading, is a sentence all the same.
             is_open = True
             if _ends_sentence(word):
                 count += 1
@@ -77,6 +78,7 @@ def score_concision(prompt: str, text: str, finished: bool) -> float:  # noqa: A
 def score_brevity(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
     """Return minus the number of words; minus infinity for an empty answer."""
     words = len(text.split())
+    # Saying nothing would be the shortest of all.
     return -float(words) if words else -math.inf
 
 
@@ -88,6 +90,7 @@ def score_ending(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG0
 
 def _ends_sentence(word: str) -> bool:
     bare = word.rstrip(_CLOSERS)
+    # "e.g." and "1." end a word and not a sentence, wherever they stand.
     if not bare.endswith((".", "!", "?")) or bare.lower() in _ABBREVIATIONS:
         return False
     return not (_INITIALS.fullmatch(bare) or _MARK_ALONE.fullmatch(bare))

@@ -33,23 +33,15 @@ _LARGEST = 700.0
 
 @dataclass(frozen=True, slots=True)
 class RewardMeasures:
-    """Numbers of a reward on held-out feedback.
+    """Numbers of a reward on held-out feedback."""
 
-    Args:
-        kind: `preferences`, or `ratings`.
-        numbers: by name, with intervals over records.
-        floor: of the calibration error, what perfect chances would show; NaN for ratings.
-        temperature: what the rewards should be divided by; 1 for ratings.
-        residual_sd: of ratings, by attribute.
-        charts: by identifier.
-    """
-
-    kind: str
-    numbers: Mapping[str, Interval]
+    kind: str  # `preferences`, or `ratings`
+    numbers: Mapping[str, Interval]  # by name, with intervals over records
+    # of the calibration error, what perfect chances would show; NaN for ratings
     floor: float = float("nan")
-    temperature: float = 1.0
-    residual_sd: Mapping[str, float] = field(default_factory=dict)
-    charts: Mapping[str, Chart] = field(default_factory=dict)
+    temperature: float = 1.0  # what the rewards should be divided by; 1 for ratings
+    residual_sd: Mapping[str, float] = field(default_factory=dict)  # of ratings, by attribute
+    charts: Mapping[str, Chart] = field(default_factory=dict)  # by identifier
 
 
 def measure_reward(reward: Reward, feedback: Feedback) -> RewardMeasures:
