@@ -29,9 +29,7 @@ PLUGINS = ("feedback/kinds", "objectives/kinds")
 TWO_HOMES: set[str] = {
     "accordant",
 }
-LONG_FUNCTIONS = {
-    "train",
-}
+LONG_FUNCTIONS: set[str] = set()
 LONG_FILES: set[str] = set()
 # Names that are a module of their room as well: which of the two one gets depends on what was
 # imported before.

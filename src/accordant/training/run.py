@@ -106,20 +106,39 @@ def train(
     resumed = (
         checkpoints.last_checkpoint(settings.output_dir, identity) if settings.resume else None
     )
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    compiles = not why_not_compiled(settings, task.source, weights, args.device)
-    reporter = None
-    if console is not None:
-        reporter = ProgressReporter(console, _compiling(args.device) if compiles else "")
     if settings.gradient_checkpointing:
         _checkpoint_activations(model)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    compiles = not why_not_compiled(settings, task.source, weights, args.device)
+    with ExitStack() as stack:
+        if console is not None:
+            reporter = ProgressReporter(console, _compiling(args.device) if compiles else "")
+            stack.callback(reporter.close)
+            callbacks = [*callbacks, reporter]
+        trainer = _trainer(model, args, task, settings, identity, callbacks)
+        if compiles:
+            stack.enter_context(_compiled(model, task, settings, args))
+        started, before = time.perf_counter(), _tokens_of(resumed)
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        trainer.check_steps()
+    return _result(trainer, resumed, time.perf_counter() - started, before)
+
+
+def _trainer(
+    model: nn.Module,
+    args: TrainingArguments,
+    task: Task,
+    settings: TrainingSettings,
+    identity: Mapping[str, Any],
+    callbacks: Sequence[TrainerCallback],
+) -> AlignTrainer:
     trainer = AlignTrainer(
         model,
         args,
         task,
         token_budget=settings.token_budget,
         settings=identity,
-        callbacks=[*callbacks, _NoLastCheckpoint(), *([reporter] if reporter else [])],
+        callbacks=[*callbacks, _NoLastCheckpoint()],
         optimizer=optimizer_choice(settings, args),
         probe=settings.probe,
     )
@@ -130,16 +149,7 @@ def train(
             where="--sharding",
             mend="Use --sharding none, or machines with GPUs.",
         )
-    started = time.perf_counter()
-    before = _tokens_of(resumed)
-    with ExitStack() as stack:
-        if reporter is not None:
-            stack.callback(reporter.close)
-        if compiles:
-            stack.enter_context(_compiled(model, task, settings, args))
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-        trainer.check_steps()
-    return _result(trainer, resumed, time.perf_counter() - started, before)
+    return trainer
 
 
 def _compiling(device: torch.device) -> str:
