@@ -149,6 +149,34 @@ def test_sinks_take_probability_and_give_nothing():
             torch.testing.assert_close(output[row, 0, head], exact)
 
 
+def test_weights_laid_out_for_few_rows_give_the_same_bits_and_follow_their_changes(monkeypatch):
+    model = tiny_model("llama").bfloat16()
+    plain, stepper = ModelStepper(model), ModelStepper(model)
+    laid_out = []
+    lay_out = torch.ops.mkldnn._reorder_linear_weight
+    monkeypatch.setattr(
+        torch.ops.mkldnn, "_reorder_linear_weight", lambda *a: laid_out.append(a) or lay_out(*a)
+    )
+    options = SamplingOptions(24, temperature=0, logit_bias=((3, -9.0),))
+    for changed in (False, True):
+        if changed:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.mul_(1.1)
+        with monkeypatch.context() as patch:
+            patch.setattr("accordant.sampling.packed.WORTH", 10**9)
+            expected = draw(plain, PROMPTS, options)
+        assert not laid_out
+        assert draw(stepper, PROMPTS, options) == expected
+        linear = [layer for layer in model.modules() if type(layer) is torch.nn.Linear]
+        assert len(laid_out) == len(linear)
+        # What is laid out stays, and nothing of it is left on the model.
+        assert draw(stepper, PROMPTS, options) == expected
+        assert len(laid_out) == len(linear)
+        assert not any("forward" in vars(layer) for layer in linear)
+        laid_out.clear()
+
+
 def test_a_copied_model_is_asked_again():
     model = tiny_model("llama")
     assert has_slots(model)

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import reference_mode
 from accordant.models.facts import position_limit, text_config
+from accordant.sampling.packed import Packed, packed_weights
 from accordant.sampling.padded import Padded
 from accordant.sampling.slots import Slots, has_slots
 from accordant.scoring.engine import evaluating
@@ -104,6 +106,7 @@ class ModelStepper:
         self.adapter = adapter
         self.vocabulary = vocabulary or text_config(model).vocab_size
         self.positions = position_limit(model)
+        self._packed: WeakKeyDictionary[nn.Module, Packed] = WeakKeyDictionary()
 
     @property
     def device(self) -> torch.device:
@@ -115,9 +118,11 @@ class ModelStepper:
         """Whether the model's family keeps keys and values in slots."""
         return has_slots(self.model)
 
-    def evaluating(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
         """Keep the model in evaluation mode; every module's own training flag comes back."""
-        return evaluating(self.model)
+        with evaluating(self.model), packed_weights(self.model, self._packed):
+            yield
 
     @torch.inference_mode()
     def start(self, prompts: Sequence[Prompt], copies: int, room: int) -> ModelState:
