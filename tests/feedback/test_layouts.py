@@ -277,6 +277,8 @@ def test_ranked_replies_of_a_tree_of_messages_are_rankings(tmp_path: Path) -> No
         Ranking(first, tuple(answers[:2]), (-0.0, -1.0)),
         Ranking(first + second, tuple(answers[2:]), (-0.0, -1.0)),
     )
+    with pytest.raises(UserError, match="several ranked replies"):
+        load(tmp_path, *rows[1:3])
 
 
 def test_ties_are_left_out_and_counted_and_are_no_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from accordant.feedback.records import Origin
 from accordant.feedback.rows import TIE, BadRow, RawRow, Row, RowError, excerpt, kind_of
 from accordant.feedback.values import parse_list, parse_number
 
@@ -195,14 +196,18 @@ def _make_pair(row: Row) -> dict[str, object]:
 def _gather_replies(rows: Iterable[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
     """Make a ranking of every message of a user that several ranked answers reply to."""
     messages: dict[object, Values] = {}
+    origin: Origin | None = None
     replies: dict[object, list[RawRow]] = {}
     for row in rows:
         if isinstance(row, BadRow):
             yield row
             continue
         messages[row.values.get("message_id")] = row.values
+        origin = row.origin
         if row.values.get("role") == "assistant" and row.values.get("rank") is not None:
             replies.setdefault(row.values.get("parent_id"), []).append(row)
+    if origin is not None and not any(len(answers) > 1 for answers in replies.values()):
+        yield BadRow(origin, "no ranking", "no message up to here has several ranked replies.")
     for asked, answers in replies.items():
         turns: list[dict[str, object]] = []
         at = asked
