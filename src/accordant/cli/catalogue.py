@@ -123,7 +123,7 @@ def _print_system(system: System) -> None:
         *([("method", _method(system))] if system.method else []),
         ("claim", system.claim or "none: a survey, whose categories are fields of every system"),
         *([("verdict", _verdict(system))] if system.verdict else []),
-        *([("why not", system.not_shown)] if system.not_shown else []),
+        *([("remark", system.not_shown)] if system.not_shown else []),
         ("paper", str(system.paper or "")),
         *([("categories", _categories(system.axes))] if system.axes else []),
         ("how to run", system.how_to_run or planned),
