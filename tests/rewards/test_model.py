@@ -221,3 +221,45 @@ def test_the_reward_of_an_answer_does_not_depend_on_the_batch() -> None:
     together = score_answers(reward, ANSWERS).values
     alone = [score_answers(reward, [answer]).values[0] for answer in ANSWERS]
     assert np.array(alone) == pytest.approx(together, abs=1e-5)
+
+
+def test_trl_reads_the_same_accuracy_and_margin_off_a_saved_folder(tmp_path) -> None:
+    """TRL 1.16's own evaluation of a reward, on conversations as its users give them."""
+    pytest.importorskip("trl", reason="TRL comes with accordant[bench]")
+    from datasets import Dataset
+    from trl import RewardConfig, RewardTrainer
+
+    folder = make().save(tmp_path / "rm", card="")
+    reward = load_reward_model(str(folder))
+    texts = [(f"Name {n} colours.", f"{n} blue.", "Green, and sometimes red.") for n in range(6)]
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": prompt}],
+            "chosen": [{"role": "assistant", "content": chosen}],
+            "rejected": [{"role": "assistant", "content": rejected}],
+        }
+        for prompt, chosen, rejected in texts
+    ]
+    trainer = RewardTrainer(
+        model=str(folder),
+        args=RewardConfig(
+            str(tmp_path / "trl"),
+            bf16=False,
+            use_cpu=True,
+            report_to=[],
+            per_device_eval_batch_size=2,
+            disable_dropout=True,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(rows),
+    )
+    metrics = trainer.evaluate()
+    chosen, rejected = (
+        score_answers(reward, [Answer(row[0], row[at]) for row in texts]).values[:, 0]
+        for at in (1, 2)
+    )
+    assert metrics["eval_margin"] == pytest.approx((chosen - rejected).mean(), abs=1e-3)
+    assert metrics["eval_accuracy"] == pytest.approx((chosen > rejected).mean())
+    assert metrics["eval_loss"] == pytest.approx(
+        np.logaddexp(0, rejected - chosen).mean(), abs=1e-3
+    )
