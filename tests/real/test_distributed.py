@@ -27,6 +27,8 @@ KINDS = {
 SHARING = {
     "copies": ({}, ("dpo", "kto", "adapter")),
     "shards": ({"sharding": "fsdp2"}, ("dpo", "kto", "tied", "adapter")),
+    "compiled copies": ({"compile": "on"}, ("dpo", "adapter")),
+    "compiled shards": ({"sharding": "fsdp2", "compile": "on"}, ("dpo", "adapter")),
 }
 
 

@@ -7,13 +7,18 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accordant.base.errors import UserError
+from accordant.training.arguments import optimizer_choice, training_arguments
 from accordant.training.optimizer import CompensatedAdamW, join_halves, split_halves
+from tests.training.runs import make_config, make_model, weights
+from tests.training.runs import run as run_training
 
 
 def halves_of(exact: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,9 +142,40 @@ def test_a_factor_on_gradients_is_multiplied_in_float32() -> None:
     assert torch.equal(exact_weights(optimizer, ours), theirs.detach())
 
 
+def test_an_optimiser_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(**settings: object) -> type | None:
+        config = make_config(tmp_path, **settings)
+        args = training_arguments(config, feedback="comparison", steps=3, held_out=0)
+        choice = optimizer_choice(config, args)
+        return None if choice is None else choice[0]
+
+    assert chosen() is None
+    assert chosen(precision="bf16") is CompensatedAdamW
+    assert chosen(precision="bf16", lora_rank=4) is None
+    assert chosen(precision="bf16", optimizer="adamw") is None
+    assert chosen(optimizer="compensated") is CompensatedAdamW
+    assert chosen(optimizer="torch:Adafactor") is torch.optim.Adafactor
+    for name in ("torch:Adam8", "sgd"):
+        with pytest.raises(UserError, match="no optimiser"):
+            chosen(optimizer=name)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UserError, match="torchao"):
+        chosen(optimizer="adamw-8bit")
+
+
+@pytest.mark.parametrize("name", ["torch:SGD", "torch:Adafactor", "adamw"])
+def test_a_run_learns_with_another_optimiser(name: str, tmp_path: Path) -> None:
+    model = make_model()
+    before = weights(model).clone()
+    run_training(tmp_path, model=model, optimizer=name, max_grad_norm=0.1)
+    assert (weights(model) - before).abs().max() > 0
+
+
 KERNEL = """
 import copy, sys, torch
 from accordant.training import optimizer
+from accordant.base.errors import UserError
+from accordant.training.arguments import optimizer_choice, training_arguments
 from accordant.training.optimizer import CompensatedAdamW
 
 moments = getattr(torch, sys.argv[1])

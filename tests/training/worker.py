@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
 from accordant.models.adapters import LoraOptions, attach_lora
+from accordant.scoring.compilation import compiled_layers
 from accordant.scoring.installation import install
-from accordant.training import checkpoints
+from accordant.training import checkpoints, run
 from accordant.training.arguments import training_arguments
 from accordant.training.processes import is_main_process, leave_processes
-from accordant.training.run import train
 from tests.families import tiny_model
 from tests.training.runs import make_config, make_task
 
@@ -78,6 +79,9 @@ def main(job: dict[str, Any]) -> None:
     args = training_arguments(config, feedback="comparison", steps=config.max_steps, held_out=6)
     if config.sharding == "fsdp2":
         allow_sharding_on_cpu()
+    if config.compile == "on":
+        # The compiler's front end, with torch's own operators behind it: quick, and needs no C++.
+        run.compiled_layers = partial(compiled_layers, backend="eager")
     task = make_task(
         job["method"], model, folder / f"cache-{job['name']}", batch_size=config.batch_size
     )
@@ -86,7 +90,7 @@ def main(job: dict[str, Any]) -> None:
     if kill.startswith("while writing"):
         kill_while_writing(number)
     callbacks = [KillAfter(number)] if kill.startswith("after step") else []
-    result = train(model, task, config, args=args, callbacks=callbacks)
+    result = run.train(model, task, config, args=args, callbacks=callbacks)
     if config.sharding == "fsdp2":
         assert all(isinstance(p, DTensor) for p in result.model.parameters())
     weights = {name: whole(weight) for name, weight in result.model.state_dict().items()}

@@ -103,6 +103,8 @@ class CompensatedAdamW(torch.optim.Optimizer):
         *low, mean, square = (_flat(array) for array in kept)
         weight, grad = _flat(param), _flat(param.grad)  # type: ignore[arg-type]
         scale = self.scale
+        if scale is not None and scale.device.type == "cpu" and scale.item() == 1:
+            scale = None  # mostly so, and a pass less
         if halved and has_kernel(weight.device):
             from accordant.training.optimizer_kernel import step_halves
 
@@ -141,7 +143,8 @@ def scale_next_step(optimizer: torch.optim.Optimizer, factor: Tensor) -> bool:
     """
     if isinstance(optimizer, CompensatedAdamW):
         optimizer.scale = factor
-        return all(has_kernel(p.device) for g in optimizer.param_groups for p in g["params"])
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        return all(p.dtype == torch.bfloat16 and has_kernel(p.device) for p in weights)
     if optimizer.defaults.get("fused") and factor.device.type == "cuda":
         # Attributes of torch's own optimisers, which their fused kernels read on the device.
         fused: Any = optimizer
