@@ -14,6 +14,7 @@ from accordant.checks.before.ranking_accuracy import ranking_accuracy
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.registry import get_check
 from accordant.feedback.records import Comparison, Origin, Ranking
+from accordant.tokens.trees import TokenTree
 from tests.checks.before.feedback import comparisons, dropped
 from tests.checks.before.modelled import make_inputs
 
@@ -139,3 +140,23 @@ def test_the_cost_is_one_forward_pass() -> None:
     tokens = sum(example.num_tokens for example in ready.encoded.examples)
     assert get_check("ches").costs(ready) == {"pairs": tokens}
     assert get_check("ranking-accuracy").costs(ready) == {"pairs": tokens}
+
+
+def test_answers_of_one_token_each_score_0_and_that_is_said() -> None:
+    records = [Comparison(f"Say {n}.", "a", "b", Origin("f", n)) for n in range(1, 7)]
+    ready = make_inputs(records)
+    assert "by definition" not in ches(ready).sentence
+    assert ready.encoded is not None
+    bare = [
+        dataclasses.replace(
+            example,
+            trees=tuple(
+                TokenTree(tree.prompt, tuple(answer[:1] for answer in tree.continuations))
+                for tree in example.trees
+            ),
+        )
+        for example in ready.encoded.examples
+    ]
+    found = ches(make_inputs(records, encoded=dataclasses.replace(ready.encoded, examples=bare)))
+    assert "6 pairs of one token each score 0 by definition" in found.sentence
+    assert {row.value for row in found.rows} == {0.0}

@@ -51,9 +51,10 @@ def ches(
     With S the sum of an answer's last hidden states over the positions that predict its tokens,
     CHES is <S_chosen, S_rejected> - |S_chosen|^2, and length-normalised, as the authors filter by,
     the same of means. The higher, the more the chosen answer is expected to lose when it is
-    preferred to the rejected one. Scores depend on the model's scale and have no threshold of their
-    own: without a probe run pairs are listed without a verdict. A probe run trains a copy of the
-    model for a few steps and holds the scores against what happened to the chosen answers.
+    preferred to the rejected one. Two answers of one token each score 0 whatever they say: both
+    sums are the state before that token. Scores depend on the model's scale and have no threshold
+    of their own: without a probe run pairs are listed without a verdict. A probe run trains a copy
+    of the model for a few steps and holds the scores against what happened to the chosen answers.
     The plainer rivals, edit similarity and the similarity of last states, stand beside.
 
     Args:
@@ -83,12 +84,26 @@ def ches(
     left_out = f"`--filter` leaves out the {len(dropped):,} of {len(scores):,} pairs {which}."
     return replace(
         outcome,
-        says=f"{outcome.says} {left_out}",
+        says=f"{outcome.says} {left_out}{_blind(inputs, by_model)}",
         rows=(pair_row(inputs, by_model.pairs[place], scores[place]) for place in order),
         concerned=len(dropped),
         drop=origins_of(inputs, [by_model.pairs[place] for place in dropped]),
         charts=(histogram, *outcome.charts),
     )
+
+
+def _blind(inputs: CheckInputs, by_model: PairPass) -> str:
+    """Return how many pairs the scores cannot tell from each other, as a sentence; none if none."""
+    from accordant.checks.pairs import tokens_of
+
+    examples = examples_of(inputs)
+    count = sum(
+        all(len(tokens_of(examples[pair.example], a)) == 1 for a in (pair.chosen, pair.rejected))
+        for pair in by_model.pairs
+    )
+    if not count:
+        return ""
+    return f" {count:,} pairs of one token each score 0 by definition, whatever they say."
 
 
 def _columns(inputs: CheckInputs, by_model: PairPass) -> dict[str, list[float]]:
