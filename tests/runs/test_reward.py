@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,6 @@ def test_evaluating_a_constant_reward_says_that_it_is_chance(pairs: Path, tmp_pa
 def test_a_temperature_is_fitted_on_half_and_kept(
     trained: tuple[Path, Any], pairs: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     copy = tmp_path / "rm"
     shutil.copytree(trained[0] / "model", copy)
     before = score_answers(find_reward(str(copy)), [Answer("p", "red!")]).values
@@ -271,3 +270,23 @@ def test_long_conversations_are_left_out_on_request(
     long.write_text(rows)
     plan = train(base, long, tmp_path / "rm", "--too-long", "drop", "--dry-run")
     assert plan["train"] + plan["held_out"] == 80
+
+
+def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_weights(
+    base: Path, pairs: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    steps = ("--max-steps", 4, "--save-steps", 2)
+    train(base, pairs, tmp_path / "rm", *steps)
+    whole = load_file(tmp_path / "rm" / "model" / "model.safetensors")
+    # As a run leaves its folder that was killed after its third step.
+    shutil.rmtree(tmp_path / "rm" / "model")
+    shutil.rmtree(tmp_path / "rm" / "checkpoint-4")
+    with pytest.raises(UserError, match="checkpoints of an earlier run"):
+        train(base, pairs, tmp_path / "rm", *steps)
+    report = train(base, pairs, tmp_path / "rm", *steps, "--resume")
+    assert report["steps"] == 4
+    again = load_file(tmp_path / "rm" / "model" / "model.safetensors")
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
