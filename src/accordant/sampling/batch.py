@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from accordant.sampling.samples import Prompt, SamplingOptions
     from accordant.sampling.stepper import State, Stepper
 
+# The step that is captured: in the first ones libraries choose kernels and take memory.
 WARM = 3
-"""The step that is captured: in the first ones libraries choose kernels and take memory."""
 
 
 @dataclass(slots=True)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from accordant.sampling.samples import SamplingOptions
 
+# Tokens looked at first for top-p; the whole vocabulary is sorted only where they fall short.
 CANDIDATES = 256
-"""Tokens looked at first for top-p; the whole vocabulary is sorted only where they fall short."""
 
+# Numbers that noise is made of at once on a processor: as many as its second cache holds.
 NEAR = 1 << 18
-"""Numbers that noise is made of at once on a processor: as many as its second cache holds."""
 
+# Noise is hashed in 31 bits: torch shifts signed numbers, and a sign would be smeared.
 BITS = 0x7FFFFFFF
-"""Noise is hashed in 31 bits: torch shifts signed numbers, and a sign would be smeared."""
 
 
 def sequence_key(seed: int, prompt: Sequence[int], ordinal: int) -> tuple[int, int]:

@@ -31,11 +31,11 @@ Progress = Callable[[int, int, int], None]
 Decoder = Callable[[Sequence[int]], str]
 """Token ids -> their text."""
 
+# Rows are filled or dropped once one in so many is free: either is work beside the steps.
 SHARE = 8
-"""Rows are filled or dropped once one in so many is free: either is work beside the steps."""
 
+# Steps on a device between two looks at what has ended: each look waits for the device.
 UNSEEN = 8
-"""Steps on a device between two looks at what has ended: each look waits for the device."""
 
 
 @dataclass(frozen=True, slots=True)

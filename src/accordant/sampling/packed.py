@@ -14,14 +14,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+# With more rows than this a product computes more than it reads.
 FEW_ROWS = 32
-"""With more rows than this a product computes more than it reads."""
 
+# Uses after which a weight is laid out anew: that costs about as much as so many uses gain.
 WORTH = 16
-"""Uses after which a weight is laid out anew: that costs about as much as so many uses gain."""
 
+# Of weights in all: they are held twice.
 MOST_BYTES = 2 << 30
-"""Of weights in all: they are held twice."""
 
 
 @dataclass(slots=True)

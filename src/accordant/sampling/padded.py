@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from accordant.sampling.samples import Prompt
 
 
+# Held for a pass: hooks and attention are the model's, which a server's threads share.
 ONE_PASS = threading.RLock()
-"""Held for a pass: hooks and attention are the model's, which a server's threads share."""
 
 
 def next_logits(

@@ -23,8 +23,8 @@ from accordant.scoring.shards import fill_shards
 Rows = list[list[Sample]]
 _ROWS = TypeAdapter(Rows)
 
+# Of the sampler's numbers and of the files: another one draws anew.
 VERSION = 3
-"""Of the sampler's numbers and of the files: another one draws anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,13 @@ from accordant.sampling.samples import Prompt, Sample, SamplingOptions
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+# HTTP states that may pass: too many requests, a server that starts or restarts.
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP states that may pass: too many requests, a server that starts or restarts."""
 
+# Texts to stop at that the protocol allows.
 MOST_STOPS = 4
-"""Texts to stop at that the protocol allows."""
 
+# Options under which tokens are drawn from the model's own distribution.
 _UNBENT: dict[str, Any] = {
     "temperature": 1,
     "top_k": 0,
@@ -37,7 +38,6 @@ _UNBENT: dict[str, Any] = {
     "repetition_penalty": 1,
     "logit_bias": (),
 }
-"""Options under which tokens are drawn from the model's own distribution."""
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from accordant.sampling.samples import Prompt
 
 ATTENTION = "accordant_slots"
+# Places by which buffers on a processor grow; attention reads all of them, filled or not.
 ROOM = 64
-"""Places by which buffers on a processor grow; attention reads all of them, filled or not."""
 
+# On a processor, with fewer rows than this, the fused kernel is faster than two products.
 FEW_ROWS = 8
-"""On a processor, with fewer rows than this, the fused kernel is faster than two products."""
 
 
 class NoSlotsError(Exception):

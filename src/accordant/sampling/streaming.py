@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from accordant.sampling.samples import Prompt, SamplingOptions
     from accordant.sampling.stepper import Stepper
 
+# What a tokenizer decodes the first bytes of an unfinished character to.
 BROKEN = "\ufffd"
-"""What a tokenizer decodes the first bytes of an unfinished character to."""
 
 
 class ResumingStepper(ModelStepper):
@@ -147,21 +147,21 @@ def text_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> It
     """
     before: list[int] = []
     held: list[int] = []
+
+    def new_text() -> str:
+        known, both = (
+            tokenizer.decode(ids, skip_special_tokens=True) for ids in (before, before + held)
+        )
+        return str(both[len(known) :])
+
     for token in tokens:
         held.append(token)
-        piece = _new_text(tokenizer, before, held)
-        if piece and not piece.endswith(BROKEN):
+        if (piece := new_text()) and not piece.endswith(BROKEN):
             yield piece
             before, held = held, []
     # What is still held at the end is broken for good, and shown as it is.
-    if held and (piece := _new_text(tokenizer, before, held)):
+    if held and (piece := new_text()):
         yield piece
-
-
-def _new_text(tokenizer: PreTrainedTokenizerBase, before: list[int], held: list[int]) -> str:
-    known: str = tokenizer.decode(before, skip_special_tokens=True)
-    both: str = tokenizer.decode(before + held, skip_special_tokens=True)
-    return both[len(known) :]
 
 
 def _common(left: list[int], right: list[int]) -> int:
