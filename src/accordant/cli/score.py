@@ -32,7 +32,7 @@ def score(
         typer.Option("--json", help="Print the summary, or the plan of a dry run, as JSON."),
     ] = False,
 ) -> None:
-    """Score the answers of feedback exactly as training sees them: a JSON line a record.
+    """Score the answers of feedback as training sees them: a JSON line a record.
 
     A line has the prompt, and of every answer its text, tokens and summed log-probability in nats;
     with --reference the reference's, the implicit reward and the margin; with --reward its numbers.

@@ -43,7 +43,7 @@ VERBS = {
     ),
     "score": Verb(
         "Align",
-        "Score the answers of feedback exactly as training sees them.",
+        "Score the answers of feedback as training sees them: a JSON line a record.",
         "accordant.cli.score",
     ),
     "merge": Verb(
