@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
 from accordant.scoring import attention
+from accordant.scoring.apart import sharing_of
 from accordant.scoring.engine import (
     ScoreOptions,
     pack,
@@ -266,9 +267,10 @@ def test_a_model_that_was_not_prepared_is_refused() -> None:
         score(tiny_model("llama"), TREES)
 
 
-def test_a_family_that_ignores_the_tree_is_refused() -> None:
+def test_a_family_that_ignores_the_tree_is_scored_apart() -> None:
     """A model whose attention is not told of the tree must not be scored silently wrong."""
     model = tiny_model("llama")
+    expected = torch.cat([part for tree in TREES for part in plain_logps(model, tree)])
     layer = base_model_of(model).model.layers[1]
     original = layer.forward
 
@@ -276,17 +278,17 @@ def test_a_family_that_ignores_the_tree_is_refused() -> None:
         return original(*args, **{**kwargs, "attention_mask": None})
 
     layer.forward = forgetful
-    with pytest.raises(UserError, match="not supported"):
+    install(model)
+    assert "scored as a tree" in sharing_of(model).reason
+    assert (score(model, TREES).logps - expected).abs().max() < 1e-4
+
+
+def test_a_model_that_reads_what_comes_after_is_refused() -> None:
+    config = tiny_model("bert-decoder").config
+    config.is_decoder = False
+    model = type(tiny_model("bert-decoder"))(config)
+    with pytest.raises(UserError, match="what comes after"):
         install(model)
-
-
-def test_recurrent_models_are_refused() -> None:
-    from transformers import AutoModelForCausalLM, MambaConfig
-
-    torch.manual_seed(0)
-    config = MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2)
-    with pytest.raises(UserError):
-        install(AutoModelForCausalLM.from_config(config))
 
 
 def test_dropout_is_switched_off() -> None:

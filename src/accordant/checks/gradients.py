@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
-from accordant.models.hooks import decoder_layers
+from accordant.models.hooks import backbone_of, decoder_layers
 from accordant.objectives.registry import Objective
 from accordant.scoring.engine import ScoreOptions, evaluating, pack, score_packed
 from accordant.scoring.frozen import Frozen
@@ -111,7 +111,7 @@ def parameters_of(model: nn.Module, layers: int | None = None) -> list[nn.Parame
     if layers is None:
         return [parameter for parameter in model.parameters() if parameter.requires_grad]
     base: Any = base_model_of(model)
-    backbone, stack = getattr(base, base.base_model_prefix), decoder_layers(base)
+    backbone, stack = backbone_of(base), decoder_layers(base)
     if not 0 < layers <= len(stack):
         raise UserError(
             f"{type(base).__name__} has {len(stack) or 'no list of'} layers, and the last {layers} "

@@ -26,7 +26,11 @@ LayerSite = tuple[int, Site]
 """A layer, from 0 or negative from the end, and a site of it."""
 
 # What families call their layers, attention and its output projection.
-_LAYERS, _ATTENTION, _PROJECTION = ("layers", "h"), ("self_attn", "attn"), ("o_proj", "c_proj")
+_LAYERS, _ATTENTION, _PROJECTION = (
+    ("layers", "h", "blocks"),
+    ("self_attn", "attn", "self_attention", "mixer"),
+    ("o_proj", "c_proj", "out_proj", "dense"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,16 @@ class Edit:
     function: Callable[[Tensor], Tensor]
 
 
+def backbone_of(base: Any) -> Any:
+    """Return the part of a transformers model that makes hidden states: all but its head."""
+    prefix = getattr(base, "base_model_prefix", "")
+    # Llama 4's text model keeps the prefix of the model of several modalities.
+    return getattr(base, prefix, None) or getattr(base, "model", base)
+
+
 def decoder_layers(model: nn.Module) -> list[nn.Module]:
     """Return the decoder layers inside any wrappers, first to last; none in an unknown family."""
-    base = base_model_of(model)
-    backbone = getattr(base, getattr(base, "base_model_prefix", ""), base)
+    backbone = backbone_of(base_model_of(model))
     layers = next((getattr(backbone, n) for n in _LAYERS if hasattr(backbone, n)), None)
     return list(layers) if isinstance(layers, nn.ModuleList) else []
 
@@ -123,7 +133,7 @@ def _module_of(layers: Sequence[nn.Module], edit: Edit) -> nn.Module:
             f"there is no layer {edit.layer}.",
             mend=f"The model has layers 0 to {len(layers) - 1}."
             if layers
-            else "Choose a model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
+            else "Layers of this family stand in no list that is known here (models/hooks.py).",
         )
     layer = layers[edit.layer]
     attention = next((getattr(layer, n) for n in _ATTENTION if hasattr(layer, n)), None)

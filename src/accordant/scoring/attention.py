@@ -101,7 +101,7 @@ def _tree_forward(
         raise UserError(
             f"{type(module).__name__} uses attention with {', '.join(unknown)}, "
             "which tree scoring does not implement.",
-            mend="Choose a model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
+            mend="Call accordant.scoring.install(model), which has it scored without trees.",
         )
     if dropout:
         raise UserError(

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from accordant.models.adapters import base_model_of
+from accordant.scoring.apart import sharing_of
 from accordant.scoring.engine import ScoreOptions, head_settings
+from accordant.scoring.family_head import FamilyHead
 from accordant.scoring.head import bend
 
 
@@ -25,5 +27,7 @@ def next_token_logps(model: Any, hidden: Tensor) -> Tensor:
             `Scores.hidden` holds them.
     """
     base = base_model_of(model)
+    if sharing_of(base).own_head:
+        return torch.log_softmax(FamilyHead(base)(hidden).float(), dim=-1)
     logits = base.get_output_embeddings()(hidden)
     return torch.log_softmax(bend(logits, head_settings(base.config, ScoreOptions())), dim=-1)

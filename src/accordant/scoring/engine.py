@@ -17,14 +17,24 @@ from torch import Tensor, nn
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
+from accordant.models.hooks import backbone_of
+from accordant.scoring.apart import (
+    ApartTensors,
+    reset_rope,
+    sharing_of,
+    stands_apart,
+    states_apart,
+    tokens_of,
+)
 from accordant.scoring.compilation import row_lengths
+from accordant.scoring.family_head import FamilyHead
 from accordant.scoring.head import TILE, HeadOutput, HeadSettings, chunked_logps, module_logps
 from accordant.scoring.layout import TreeLayout
 from accordant.scoring.scores import EXTRAS, Scores, concatenate, send_numbers
 from accordant.tokens.trees import PackedRow, TokenTree, fill_row, pack_row, plan_rows
 
 # Part of every cache key: raise it when the numbers the engine returns change.
-ENGINE_VERSION = 4
+ENGINE_VERSION = 5
 
 TokensRead = Literal["predicting", "continuations", "all"]
 """Tokens of a row whose last state is read: those that predict, the continuations' own as well, or
@@ -139,9 +149,11 @@ def head_settings(config: Any, options: ScoreOptions) -> HeadSettings:
     scale = getattr(config, "logit_scale", None) or 1.0
     # Granite divides where Cohere multiplies.
     scale /= getattr(config, "logits_scaling", None) or 1.0
+    scale *= getattr(config, "lm_head_multiplier", None) or 1.0
     return HeadSettings(
         scale=float(scale),
-        softcap=getattr(config, "final_logit_softcapping", None),
+        softcap=getattr(config, "final_logit_softcapping", None)
+        or getattr(config, "logits_soft_cap", None),
         entropy=options.entropy,
         top_k=options.top_k,
         chunk=options.chunk,
@@ -156,19 +168,27 @@ def _nothing(targets: Tensor, settings: HeadSettings) -> HeadOutput:
 
 
 def _head(base: Any, hidden: Tensor, targets: Tensor, settings: HeadSettings) -> HeadOutput:
+    if sharing_of(base).own_head:
+        plain = replace(settings, scale=1.0, softcap=None)
+        return module_logps(FamilyHead(base), hidden, targets, plain)
     head = base.get_output_embeddings()
     if type(head) is nn.Linear and head.weight.dtype == hidden.dtype:
         return chunked_logps(hidden, head.weight, head.bias, targets, settings)
     return module_logps(head, hidden, targets, settings)
 
 
-def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> PackedOutput:
-    """Run the backbone over a packed row and the head where a target is predicted."""
+# What is scored in one call: trees in a row, or their sequences apart.
+Packed = PackedTensors | ApartTensors
+
+
+def _tree_states(base: Any, packed: PackedTensors) -> Tensor:
+    """Run the backbone over a packed row; returns the last states `[tokens, width]`."""
     if packed.input_ids.device.type == "cuda":
         # Before the layers, whose compiled code would make them again in each.
         for window in {None, getattr(base.config, "sliding_window", None)}:
             packed.layout.block_mask(window)
-    backbone = getattr(base, base.base_model_prefix)
+    backbone = backbone_of(base)
+    reset_rope(backbone)
     output = backbone(
         input_ids=packed.input_ids,
         position_ids=packed.layout.positions[None],
@@ -178,7 +198,16 @@ def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> 
         use_cache=False,
         tree_layout=packed.layout,
     )
-    states = output[0][0]
+    states: Tensor = output[0][0]
+    return states
+
+
+def _forward_packed(base: Any, packed: Packed, options: ScoreOptions) -> PackedOutput:
+    """Run the backbone over what is packed and the head where a target is predicted."""
+    if isinstance(packed, ApartTensors):
+        states = states_apart(backbone_of(base), packed.batches)
+    else:
+        states = _tree_states(base, packed)
     hidden = states.index_select(0, packed.sources)
     settings = head_settings(base.config, options)
     if not options.logps:
@@ -196,7 +225,7 @@ def _forward_packed(base: Any, packed: PackedTensors, options: ScoreOptions) -> 
 def forward_trees(
     self: nn.Module,
     *args: Any,
-    packed: PackedTensors | None = None,
+    packed: Packed | None = None,
     options: ScoreOptions | None = None,
     **kwargs: Any,
 ) -> Any:
@@ -218,12 +247,15 @@ def is_installed(model: nn.Module) -> bool:
 
 def pack(
     model: nn.Module, trees: Sequence[TokenTree], options: ScoreOptions | None = None
-) -> PackedTensors:
-    """Lay `trees` out in one row on the model's device, to be scored with `options`."""
+) -> Packed:
+    """Lay `trees` out on the model's device to be scored with `options`: in one row, or apart where
+    the model's sequences cannot share their prompts."""
+    device, sharing = next(model.parameters()).device, sharing_of(model)
+    if stands_apart(sharing, trees):
+        return ApartTensors.of(trees, device, sharing)
     has_head = options is not None and options.values is not None
     read: TokensRead = "continuations" if has_head else "predicting"
-    row, device = filled_row(model, trees), next(model.parameters()).device
-    return PackedTensors.of(row, device, read, static=bool(row_lengths(model)))
+    return PackedTensors.of(filled_row(model, trees), device, read, static=bool(row_lengths(model)))
 
 
 def filled_row(model: nn.Module, trees: Sequence[TokenTree]) -> PackedRow:
@@ -238,10 +270,8 @@ def filled_row(model: nn.Module, trees: Sequence[TokenTree]) -> PackedRow:
     return fill_row(row, next(fitting, -(-tokens // multiple) * multiple))
 
 
-def score_packed(
-    model: nn.Module, packed: PackedTensors, options: ScoreOptions | None = None
-) -> Scores:
-    """Score a row that is already on the device; see `score`."""
+def score_packed(model: nn.Module, packed: Packed, options: ScoreOptions | None = None) -> Scores:
+    """Score what is already on the device; see `score`."""
     output: PackedOutput = model(packed=packed, options=options)
     return Scores(
         logps=output.logps,
@@ -349,7 +379,7 @@ def score_all(
     """
     parts = []
     with evaluating(model):
-        for row in plan_rows([tree.num_tokens for tree in trees], budget):
+        for row in plan_rows([tokens_of(model, tree) for tree in trees], budget):
             chosen = [trees[index] for index in row]
             parts.append(score(model, chosen, options).detach().to("cpu"))
             if progress is not None:
@@ -368,6 +398,7 @@ def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
     device = next(model.parameters()).device
     results = []
     for continuation in tree.continuations:
+        reset_rope(backbone_of(base))
         ids = torch.tensor([tree.prompt + continuation], device=device)
         logits = type(base).forward(base, input_ids=ids, use_cache=False).logits[0].float()
         logps = logits.log_softmax(-1)[len(tree.prompt) - 1 : -1]

@@ -12,7 +12,9 @@ from torch import nn
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
+from accordant.models.families import rope_switch, why_apart
 from accordant.scoring import attention
+from accordant.scoring.apart import Sharing
 from accordant.scoring.engine import forward_trees
 from accordant.scoring.last_layer import spare_last_mlp
 from accordant.scoring.memory import keep_freed_memory
@@ -26,15 +28,15 @@ def install(model: Any, *, verify: bool = True) -> Any:
     Of a classifier with a head `score`, as reward models are, values alone can be asked for.
 
     Changes the model in place: its attention learns about token trees, its forward accepts
-    `packed=`, dropout is switched off. Calls without `packed=` work as before. With `verify`, a few
-    small trees are scored both ways, so that a family the engine does not fit is refused instead of
-    scored wrongly.
+    `packed=`, dropout is switched off. Calls without `packed=` work as before. Sequences of models
+    whose layers cannot know trees are computed apart. With `verify`, a few small trees are scored
+    both ways, so that a family that trees do not fit is computed apart instead of wrongly.
 
     Returns:
         the same model.
 
     Raises:
-        UserError: the model cannot be scored as token trees.
+        UserError: the model cannot be scored.
     """
     base = base_model_of(model)
     is_whole = hasattr(base, "base_model_prefix")
@@ -49,24 +51,39 @@ def install(model: Any, *, verify: bool = True) -> Any:
             "do not know.",
             mend="Use LoRA or another adapter that changes weights.",
         )
-    attention.register_kernels()
-    ours = (attention.SDPA, attention.EAGER)
-    if base.config._attn_implementation not in ours:
-        base.set_attn_implementation(ours[base.config._attn_implementation == "eager"])
-    if base.config._attn_implementation not in ours:
-        raise UserError(
-            f"{type(base).__name__} does not let its attention be replaced.",
-            mend="Choose a model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
-        )
+    reason = why_apart(base.config) or _replace_attention(base)
+    base._accordant_sharing = Sharing(reason, switch=rope_switch(base.config))
     _take_over_forward(model)
     base._accordant_installed = True
     _switch_dropout_off(model)
-    spare_last_mlp(base)
-    quicken_norms(base)
+    _keep_weights_whole(base)
+    if not reason:
+        spare_last_mlp(base)
+        quicken_norms(base)
     keep_freed_memory()
     if verify:
         verify_model(model)
     return model
+
+
+def _replace_attention(base: Any) -> str:
+    """Let attention know trees; says why not where the model keeps its own."""
+    attention.register_kernels()
+    ours = (attention.SDPA, attention.EAGER)
+    if base.config._attn_implementation not in ours:
+        base.set_attn_implementation(ours[base.config._attn_implementation == "eager"])
+    if base.config._attn_implementation in ours:
+        return ""
+    return "its attention cannot be replaced by one that knows trees"
+
+
+def _keep_weights_whole(base: Any) -> None:
+    """Keep RWKV from halving weights while it is evaluated, for the sake of float16's range.
+
+    It multiplies them back with the next training step, and a model saved between would be wrong.
+    """
+    if getattr(base.config, "rescale_every", 0):
+        base.config.rescale_every = 0
 
 
 def _take_over_forward(model: Any) -> None:

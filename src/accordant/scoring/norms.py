@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from accordant.models.hooks import backbone_of, decoder_layers
+
 
 class _RmsNorm(torch.autograd.Function):
     """w * x / rms(x); statistics are float32, products have the type of what is multiplied."""
@@ -73,8 +75,7 @@ def quicken_norms(base: Any) -> None:
     Calls without a `tree_layout`, and norms that compute something else (Gemma's `1 + w`, layer
     norms), are left as they are.
     """
-    backbone = getattr(base, base.base_model_prefix)
-    layers = getattr(backbone, "layers", getattr(backbone, "h", ()))
+    backbone, layers = backbone_of(base), decoder_layers(base)
     for norm in _norms(backbone):
         if not hasattr(norm, "_packed") and _computes_rms(norm):
             norm._packed = False  # type: ignore[assignment]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from accordant.scoring.apart import tokens_of
 from accordant.scoring.engine import ScoreOptions, evaluating, score
 from accordant.tokens.trees import TokenTree, plan_rows
 
@@ -39,7 +40,7 @@ def prompt_states(
     pooled: list[Tensor] = []
     done = 0
     with evaluating(model):
-        for row in plan_rows([tree.num_tokens for tree in trees], budget):
+        for row in plan_rows([tokens_of(model, tree) for tree in trees], budget):
             scores = score(model, [trees[index] for index in row], options)
             assert scores.hidden is not None
             sums = scores.sum_tokens(scores.hidden.float())

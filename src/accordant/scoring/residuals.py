@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
+from accordant.scoring.apart import sharing_of
 from accordant.scoring.engine import ScoreOptions, head_settings
 from accordant.scoring.head import bend
 from accordant.scoring.scores import Scores
@@ -34,7 +35,7 @@ def head_products(model: nn.Module, scores: Scores, targets: Tensor) -> Tensor:
     """
     base = base_model_of(model)
     head = base.get_output_embeddings()
-    if type(head) is not nn.Linear:
+    if type(head) is not nn.Linear or sharing_of(base).own_head:
         raise UserError(
             f"the head of {type(base).__name__} is a {type(head).__name__}, not a linear layer, so "
             "its gradients are no outer products.",

@@ -5,13 +5,21 @@ Knows packed rows and hooks. Knows nothing of text, labels or what the vectors a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from accordant.models.hooks import LayerSite, captured
+from accordant.models.adapters import base_model_of
+from accordant.models.hooks import LayerSite, backbone_of, captured
+from accordant.scoring.apart import (
+    ApartTensors,
+    sharing_of,
+    stands_apart,
+    states_apart,
+    tokens_of,
+)
 from accordant.scoring.engine import (
     PackedTensors,
     ScoreOptions,
@@ -59,16 +67,44 @@ def read_states(
     device = next(model.parameters()).device
     parts: dict[LayerSite, list[Tensor]] = {site: [] for site in sites}
     with evaluating(model), captured(model, sites) as states:
-        for planned in plan_rows([tree.num_tokens for tree in trees], budget):
-            row = filled_row(model, [trees[index] for index in planned])
-            packed = PackedTensors.of(row, device, "all")
-            score_packed(model, packed, ScoreOptions(logps=False))
-            runs = _runs(row, of)
+        for planned in plan_rows([tokens_of(model, tree) for tree in trees], budget):
+            chosen = [trees[index] for index in planned]
+            if stands_apart(sharing_of(model), chosen):
+                apart = ApartTensors.of(chosen, device, sharing_of(model))
+                read, runs = _read_apart(model, apart, states), _runs_apart(apart, of)
+            else:
+                row = filled_row(model, chosen)
+                packed = PackedTensors.of(row, device, "all")
+                score_packed(model, packed, ScoreOptions(logps=False))
+                read, runs = {site: states[site][0] for site in parts}, _runs(row, of)
             for site, pieces in parts.items():
-                pieces.append(_pooled(states[site][0], runs, pool).cpu())
+                pieces.append(_pooled(read[site], runs, pool).cpu())
             if progress is not None:
                 progress(sum(trees[index].num_tokens for index in planned))
     return {site: torch.cat(pieces) for site, pieces in parts.items()}
+
+
+def _read_apart(
+    model: nn.Module, apart: ApartTensors, states: Mapping[LayerSite, Tensor]
+) -> dict[LayerSite, Tensor]:
+    """Join what each batch leaves in `states`, as of all batches' tokens `[tokens, width]`."""
+    backbone = backbone_of(base_model_of(model))
+    batches: list[dict[LayerSite, Tensor]] = []
+    for ids in apart.batches:
+        states_apart(backbone, [ids])
+        batches.append({site: values.flatten(0, 1) for site, values in states.items()})
+    return {site: torch.cat([batch[site] for batch in batches]) for site in states}
+
+
+def _runs_apart(apart: ApartTensors, of: str) -> list[list[int]]:
+    """Find the same in sequences that stand apart; a tree's prompt is read in its first one."""
+    trees, lengths = apart.tree.tolist(), apart.lengths.tolist()
+    if of == "prompt":
+        firsts = [trees.index(tree) for tree in sorted(set(trees))]
+        return [list(range(apart.starts[i], apart.starts[i] + apart.prompts[i])) for i in firsts]
+    begins = [start + count for start, count in zip(apart.starts, apart.prompts, strict=True)]
+    pairs = zip(begins, lengths, strict=True)
+    return [list(range(begin, begin + length)) for begin, length in pairs]
 
 
 def _runs(row: PackedRow, of: str) -> list[list[int]]:

@@ -45,6 +45,16 @@ class TokenTree:
         """Count the tokens the tree takes in a packed row."""
         return len(self.prompt) + sum(len(c) for c in self.continuations)
 
+    @property
+    def num_apart(self) -> int:
+        """Count the tokens of its sequences one by one, the prompt before every continuation."""
+        return sum(len(self.prompt) + len(c) for c in self.continuations)
+
+    @property
+    def longest(self) -> int:
+        """Count the tokens of its longest sequence."""
+        return len(self.prompt) + max(len(c) for c in self.continuations)
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
