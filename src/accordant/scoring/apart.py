@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from accordant.models.adapters import base_model_of
 from accordant.models.families import rope_switch
+from accordant.scoring.scores import send_numbers
 from accordant.tokens.trees import FILLER, TokenTree
 
 # A batch ends where a sequence would be filled up by more than this share of the longest.
@@ -70,8 +71,8 @@ class ApartTensors:
 
     Args:
         batches: token ids, int64 `[sequences, tokens]` each, filled up on the right.
-        sources, targets, owner, lengths, tree, places: as in `engine.PackedTensors`; places count
-            through the tokens of all batches, row after row.
+        sources, targets, owner, lengths, tree, places, sizes: as in `engine.PackedTensors`; places
+            count through the tokens of all batches, row after row.
         starts: where each sequence begins, `[continuations]`.
         prompts: tokens of each sequence's prompt, `[continuations]`.
     """
@@ -85,6 +86,7 @@ class ApartTensors:
     places: Tensor
     starts: tuple[int, ...]
     prompts: tuple[int, ...]
+    sizes: tuple[int, ...]
 
     @classmethod
     def of(
@@ -111,20 +113,19 @@ class ApartTensors:
             for offset in range(len(run))
         ]
 
-        def send(numbers: Sequence[int]) -> Tensor:
-            return torch.tensor(numbers, dtype=torch.int64, device=device)
-
-        return cls(
-            batches=tuple(batches),
+        sizes = tuple(len(run) for _, run in pairs)
+        sent = send_numbers(
+            device,
             # Every token is predicted by the one before it, the first by the prompt's last.
-            sources=send(places) - 1,
-            targets=send([token for _, run in pairs for token in run]),
-            owner=send([owner for owner, (_, run) in enumerate(pairs) for _ in run]),
-            lengths=send([len(run) for _, run in pairs]),
-            tree=send([index for index, _ in pairs]),
-            places=send(places),
-            starts=tuple(starts),
-            prompts=tuple(prompts),
+            sources=[place - 1 for place in places],
+            targets=[token for _, run in pairs for token in run],
+            owner=[owner for owner, size in enumerate(sizes) for _ in range(size)],
+            lengths=sizes,
+            tree=[index for index, _ in pairs],
+            places=places,
+        )
+        return cls(
+            tuple(batches), starts=tuple(starts), prompts=tuple(prompts), sizes=sizes, **sent
         )
 
 

@@ -53,6 +53,11 @@ class Example:
         return sum(tree.num_tokens for tree in self.trees)
 
     @property
+    def num_apart(self) -> int:
+        """Count the tokens of all its sequences one by one, where no prompt is shared."""
+        return sum(tree.num_apart for tree in self.trees)
+
+    @property
     def own_trees(self) -> tuple[TokenTree, ...]:
         """Return the trees with the record's own answers alone."""
         extra = sum(self.extra_answers.values())

@@ -53,9 +53,16 @@ class StepShare:
     is_alone: bool
 
 
-def make_rows(examples: Sequence[Example], budget: int) -> list[BatchRow]:
-    """Divide `examples` into rows of at most `budget` tokens; longer examples stand alone."""
-    planned = plan_rows([example.num_tokens for example in examples], budget)
+def make_rows(examples: Sequence[Example], budget: int, *, apart: bool = False) -> list[BatchRow]:
+    """Divide `examples` into rows of at most `budget` tokens; longer examples stand alone.
+
+    Args:
+        examples: in the order of the rows.
+        budget: tokens the model computes in one pass.
+        apart: whether it computes every sequence with a prompt of its own.
+    """
+    sizes = [example.num_apart if apart else example.num_tokens for example in examples]
+    planned = plan_rows(sizes, budget)
     return [BatchRow(tuple(examples[index] for index in row)) for row in planned]
 
 

@@ -89,7 +89,8 @@ def read_shapes(model: PreTrainedConfig, settings: AdapterSettings) -> Shapes:
         built: nn.Module = AutoModelForCausalLM.from_config(copy.deepcopy(model))
     built.tie_weights()  # type: ignore[operator]
     text = model.get_text_config()
-    heads = text.num_attention_heads
+    # State-space models have none: their inner width is about what attention would keep.
+    heads = getattr(text, "num_attention_heads", None) or 1
     head = getattr(text, "head_dim", None) or text.hidden_size // heads
     adapter, inputs = _adapter(built, settings)
     parameters = [p.numel() for p in built.parameters()]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from accordant.base.errors import UserError
+from accordant.models.families import why_apart
 from accordant.scoring.compilation import why_not_compilable
 from accordant.tokens.examples import Example
 from accordant.training.arguments import count_steps
@@ -41,10 +42,12 @@ class Plan:
     Args:
         examples: to learn from.
         held_out: to test on.
-        tokens: of one pass over the examples, prompts shared.
+        tokens: of one pass over the examples, prompts shared where they can be.
         steps: optimiser steps.
         rows: forward and backward passes of the first epoch.
-        largest_row: tokens of the largest of them.
+        largest_row: tokens of the largest of them, as the model computes them.
+        apart: why prompts are not shared; empty where they are.
+        shared_tokens: what a pass would take if they were.
         parameters: weights of the model.
         trained: weights that change.
         learning_rate: peak.
@@ -59,6 +62,8 @@ class Plan:
     steps: int
     rows: int
     largest_row: int
+    apart: str
+    shared_tokens: int
     parameters: int
     trained: int
     learning_rate: float
@@ -77,6 +82,7 @@ class Plan:
         return [
             f"{self.examples:,} examples, {self.held_out:,} held out; {self.tokens:,} tokens a pass"
             f" in {self.rows:,} rows of up to {self.largest_row:,}; {self.steps:,} steps",
+            *self._apart_lines(),
             f"training {trained}; learning rate {self.learning_rate:g}",
             f"layers not compiled: {self.not_compiled}"
             if self.not_compiled
@@ -86,6 +92,15 @@ class Plan:
             f"activations {show_size(memory.activations)}, temporary "
             f"{show_size(memory.temporary)}",
             f"disk up to {show_size(self.disk)}",
+        ]
+
+    def _apart_lines(self) -> list[str]:
+        if not self.apart:
+            return []
+        return [
+            f"prompts are not shared: with this family {self.apart}; each answer is computed with "
+            f"a prompt of its own, {self.tokens:,} tokens a pass where sharing would take "
+            f"{self.shared_tokens:,}"
         ]
 
 
@@ -109,35 +124,43 @@ def make_plan(
     shapes = read_shapes(model, settings)
     source = DataSet(train, settings.batch_size, settings.seed)
     steps = count_steps(settings, source)
-    rows = row_sizes(source, settings, processes)
+    apart = why_apart(model)
+    rows = row_sizes(source, settings, processes, apart=bool(apart))
     largest = max(rows, default=0)
+    shared_tokens = sum(example.num_tokens for example in train)
     weights = shapes.parameters
     return Plan(
         examples=len(train),
         held_out=len(held_out),
-        tokens=sum(example.num_tokens for example in train),
+        tokens=sum(example.num_apart for example in train) if apart else shared_tokens,
         steps=steps,
         rows=len(rows),
         largest_row=largest,
+        apart=apart,
+        shared_tokens=shared_tokens,
         parameters=weights,
         trained=weights if settings.is_full else shapes.adapter,
         learning_rate=settings.peak_learning_rate(train[0].kind),
-        not_compiled=why_not_compiled(settings, source, weights, planned_device(settings)),
+        not_compiled="prompts are not shared"
+        if apart
+        else why_not_compiled(settings, source, weights, planned_device(settings)),
         memory=estimate_memory(shapes, settings, largest, processes=processes),
         disk=disk_bytes(shapes, settings, steps),
     )
 
 
-def row_sizes(source: Source, settings: TrainingSettings, processes: int = 1) -> list[int]:
+def row_sizes(
+    source: Source, settings: TrainingSettings, processes: int = 1, *, apart: bool = False
+) -> list[int]:
     """Count the tokens of every row of the first epoch; none where examples are yet to be made."""
     if not isinstance(source, DataSet):
         return []
     parts = settings.gradient_accumulation_steps
     return [
-        row.num_tokens
+        sum(example.num_apart for example in row.examples) if apart else row.num_tokens
         for step in range(source.steps)
         for share in divide(source.examples(step), parts, world=processes)
-        for row in make_rows(share, settings.token_budget)
+        for row in make_rows(share, settings.token_budget, apart=apart)
     ]
 
 

@@ -20,6 +20,7 @@ from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
 from accordant.models.settings import AdapterSettings
 from accordant.objectives.feedback import check_sampling
+from accordant.scoring.apart import sharing_of
 from accordant.scoring.compilation import compiled_layers, static_lengths
 from accordant.scoring.engine import is_installed
 from accordant.scoring.installation import install
@@ -109,7 +110,8 @@ def train(
     if settings.gradient_checkpointing:
         _checkpoint_activations(model)
     weights = sum(parameter.numel() for parameter in model.parameters())
-    compiles = not why_not_compiled(settings, task.source, weights, args.device)
+    shares = not sharing_of(model).reason
+    compiles = shares and not why_not_compiled(settings, task.source, weights, args.device)
     with ExitStack() as stack:
         if console is not None:
             reporter = ProgressReporter(console, _compiling(args.device) if compiles else "")

@@ -33,6 +33,7 @@ from accordant.base.errors import UserError
 from accordant.models.heads import ValueHead
 from accordant.objectives.batch import MetricTotals, column_means
 from accordant.objectives.registry import Objective
+from accordant.scoring.apart import sharing_of
 from accordant.scoring.frozen import Frozen
 from accordant.tokens.examples import Example
 from accordant.training import checkpoints, memory
@@ -162,7 +163,8 @@ class AlignTrainer(Trainer):
 
     def _rows(self, share: Sequence[Example], examples: Sequence[Example]) -> list[BatchRow]:
         """Cut `share` into rows, as many in every process where passes are collective (FSDP)."""
-        rows = make_rows(share, self.token_budget)
+        apart = bool(sharing_of(self.model).reason)
+        rows = make_rows(share, self.token_budget, apart=apart)
         # A process with nothing to do still takes part in the averaging of gradients.
         count = max(1, len(rows))
         if self.is_fsdp_enabled:
@@ -180,7 +182,9 @@ class AlignTrainer(Trainer):
         longest_first = sorted(self.task.source.known, key=lambda example: -example.num_tokens)
         if not longest_first:
             return
-        row = max(make_rows(longest_first, self.token_budget), key=lambda row: row.num_tokens)
+        apart = bool(sharing_of(model).reason)
+        rows = make_rows(longest_first, self.token_budget, apart=apart)
+        row = max(rows, key=lambda row: row.num_tokens)
         model.train()
         with torch.random.fork_rng(), memory.reserved_for_optimizer(self.optimizer):
             self._run_row(model, replace(row, counts=False), 1)
