@@ -47,7 +47,9 @@ VERBS = {
         "accordant.cli.score",
     ),
     "merge": Verb(
-        "Use", "Merge an adapter into its base model, as an ordinary folder.", "accordant.cli.merge"
+        "Use",
+        "Merge an adapter into its base model and write an ordinary folder.",
+        "accordant.cli.merge",
     ),
     "reward": Verb(
         "Align",
