@@ -355,3 +355,21 @@ def test_another_seed_holds_out_other_prompts_unless_told_otherwise(
 
     assert held_out(seed=0) != held_out(seed=1)
     assert held_out(seed=0) == held_out(seed=1, held_out_seed=0)
+
+
+@pytest.mark.parametrize("method", ["kto", "bco"])
+@pytest.mark.parametrize("rows", [2, 3, 14])
+def test_few_thumbs_are_trained_on(tmp_path: Path, model: Path, method: str, rows: int) -> None:
+    file = tmp_path / "thumbs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS["binary"][:rows]))
+    outcome, text = run(tmp_path, model, data=str(file), method=method, held_out=0.1)
+    assert outcome.train + outcome.held_out == rows
+    assert ("nothing is held out" in text) == (outcome.held_out == 0)
+
+
+def test_thumbs_of_one_direction_are_refused_before_training(tmp_path: Path, model: Path) -> None:
+    file = tmp_path / "thumbs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS["binary"][::2]))
+    with pytest.raises(UserError, match="`label` is true in all 8 records"):
+        run(tmp_path, model, data=str(file))
+    assert not (tmp_path / "out").exists()

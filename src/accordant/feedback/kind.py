@@ -6,7 +6,7 @@ file of `feedback.kinds`, and a branch on the kind elsewhere is a field that is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -81,6 +81,8 @@ class Kind(Generic[R]):
         reread: the prompt an answer is read with once more, before its own; takes a record and the
             wording of the prompt. Both readings must be of the same tokens.
         preferred: places (better, worse) in the answers of a record, for each preference it tells.
+        empty: why records as a whole tell no answer from another, beyond their preferences; empty
+            where they do.
         remarks: what a record says of its answers, as (name, text).
         label: thumb or verdict of a record.
         label_column: what users call it.
@@ -106,6 +108,7 @@ class Kind(Generic[R]):
     separator: str | None = None
     reread: Callable[[R, str], Text] | None = None
     preferred: Callable[[R], tuple[tuple[int, int], ...]] = lambda _: ()
+    empty: Callable[[Sequence[R]], str] = lambda _: ""
     remarks: Callable[[R], tuple[tuple[str, str], ...]] = lambda _: ()
     label: Callable[[R], bool | None] = lambda _: None
     label_column: str = "label"

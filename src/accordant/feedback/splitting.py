@@ -43,7 +43,8 @@ def split_feedback(
         raise UserError(
             "all records share one prompt, so none can be held out without it being trained on.",
             where=feedback.source,
-            mend="Give feedback on more prompts, or a separate evaluation set.",
+            mend="Give feedback on more prompts, a separate evaluation set (--held-out-data), or "
+            "measure nothing (--held-out 0).",
         )
     # A hash of prompt and seed: adding rows moves few others, which a shuffle would.
     by_chance = sorted(groups, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).hexdigest())

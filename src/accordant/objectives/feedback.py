@@ -9,10 +9,11 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from accordant.base.errors import UserError
-from accordant.feedback.kinds import KINDS
+from accordant.feedback.kinds import KINDS, why_nothing_learnt
 from accordant.objectives.registry import Objective, list_objectives
 
 if TYPE_CHECKING:
+    from accordant.feedback.loading import Feedback
     from accordant.tokens.examples import Example
 
 
@@ -72,6 +73,27 @@ def check_feedback(objective: Objective, kinds: Collection[str], where: str = ""
         where=where,
         mend=" ".join(ways),
     )
+
+
+def check_contrast(objective: Objective, feedback: Feedback) -> None:
+    """Refuse feedback that tells no answer from another, of which the loss would learn nothing.
+
+    Args:
+        objective: a registered objective; one for a single label compares nothing.
+        feedback: all that there is, before a part is held out.
+
+    Raises:
+        UserError: nothing can be learnt from it; says why.
+    """
+    why = "" if len(objective.labels) == 1 else why_nothing_learnt(feedback.records)
+    if why:
+        single = KINDS[feedback.record_type].becomes.get("demonstration")
+        raise UserError(
+            f"nothing can be learnt from this feedback: {why}.",
+            where=feedback.source,
+            mend="Add records that say otherwise"
+            + (f", or imitate: {single}, and use `sft`." if single else "."),
+        )
 
 
 def check_labels(objective: Objective, examples: Sequence[Example]) -> None:

@@ -19,7 +19,8 @@ class Preparation:
     `attaches` names the numbers or answers an example then has (`Example.numbers`,
     `Example.extra_answers`), `noun` says it in words, `optional` whether the objective can do
     without, by its options or by a default of its own, and `default` the numbers of an example
-    that has none beside others that do. `option_type` is the type of `option`, in words.
+    that has none beside others that do. `option_type` is the type of `option`, in words. `least`
+    is how many records it takes.
 
     Args:
         option: option of the objective that governs it; empty where none does.
@@ -32,6 +33,7 @@ class Preparation:
     optional: ClassVar[bool] = False
     default: ClassVar[tuple[float, ...] | None] = None
     option_type: ClassVar[str] = ""
+    least: ClassVar[int] = 1
 
     def is_done(self, example: Example) -> bool:
         """Tell whether the example has what this preparation gives."""
@@ -43,6 +45,7 @@ class Mismatched(Preparation):
 
     attaches = "mismatched"
     noun = "mismatched answers"
+    least = 2
 
 
 class SelfSamples(Preparation):

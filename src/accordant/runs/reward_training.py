@@ -21,7 +21,7 @@ from accordant.feedback.records import Rating, Record
 from accordant.feedback.splitting import split_feedback
 from accordant.models.saving import check_output_folder
 from accordant.models.sources import RUN_MODEL
-from accordant.objectives.feedback import check_feedback
+from accordant.objectives.feedback import check_contrast, check_feedback
 from accordant.objectives.registry import (
     Objective,
     bind_options,
@@ -90,9 +90,10 @@ def prepare_reward(config: RewardTrainConfig, console: Console | None = None) ->
         UserError: anything the user can mend.
     """
     feedback, held_out = read_feedback(config)
+    objective = _choose_loss(config, feedback)
+    check_contrast(objective, feedback)
     if held_out is None:
         feedback, held_out = split_feedback(feedback, config.held_out, config.seed)
-    objective = _choose_loss(config, feedback)
     check_feedback(objective, {held_out.record_type}, where=held_out.source)
     options = bind_options(objective, config.options)
     settings = config.training()

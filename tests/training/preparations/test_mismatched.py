@@ -76,3 +76,11 @@ def test_mismatched_answers_need_two_records_of_one_answer(chatml: Any) -> None:
         mismatched(binaries(["a"]), chatml)
     with pytest.raises(UserError, match="found comparison records"):
         mismatched([Comparison(" dog", " yes", " no")] * 2, chatml)
+
+
+def test_a_part_of_one_record_takes_its_answer_from_further_ones(chatml: Any) -> None:
+    plain = encode(binaries(["a", "b", "c"]), chatml, Rendering(), max_tokens=None).examples
+    (example,) = add_mismatched(plain[:1], None, plain[1:])
+    assert example.trees[-1].continuations[-1] == plain[1].trees[0].continuations[0]
+    with pytest.raises(UserError, match="at least 2 records, found 1"):
+        add_mismatched(plain[:1], None)

@@ -6,6 +6,8 @@ how they are measured is in `objectives.kinds`. Knows nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from accordant.base.discovery import load_modules
@@ -16,6 +18,9 @@ from accordant.feedback.records import Record, Text
 KINDS: dict[str, Kind[Any]] = {
     module.KIND.name: module.KIND for module in load_modules(__name__, __path__)
 }
+
+# Those that say which of several answers is better.
+_ORDERED = ("comparison", "ranking", "joint_pair")
 
 
 def kind_of_record(record: Record) -> Kind[Any]:
@@ -48,3 +53,23 @@ def preferences_of(record: Record) -> tuple[tuple[Text, Text], ...]:
     answers = [text for _, text in answers_of(record)]
     places = kind_of_record(record).preferred(record)
     return tuple((answers[better], answers[worse]) for better, worse in places)
+
+
+def why_nothing_learnt(records: Sequence[Record]) -> str:
+    """Explain why nothing can be learnt from records of one kind; empty where something can."""
+    kind = kind_of_record(records[0])
+    if kind.name in _ORDERED and _cancel(records):
+        return "no answer is preferred to another, once contradictions cancel"
+    return kind.empty(records)
+
+
+def _cancel(records: Sequence[Record]) -> bool:
+    """Tell whether every preference has its opposite, or there is none."""
+    net: Counter[tuple[Any, Any]] = Counter()
+    for record in records:
+        asked = asked_of(record)
+        answers = [(each.prompt, text) for each in asked for _, text in each.answers]
+        for better, worse in kind_of_record(record).preferred(record):
+            net[answers[better], answers[worse]] += 1
+            net[answers[worse], answers[better]] -= 1
+    return not any(net.values())

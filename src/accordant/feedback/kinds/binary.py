@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from accordant.feedback.kind import Kind
 from accordant.feedback.records import Binary, Origin
 from accordant.feedback.row_texts import read_prompt_and_completion
@@ -15,6 +17,13 @@ def build(row: Row, origin: Origin) -> tuple[Binary, ...]:
     return (Binary(*read_prompt_and_completion(row), label, origin),)
 
 
+def empty(records: Sequence[Binary]) -> str:
+    """Explain that thumbs of one direction compare nothing."""
+    if len({record.label for record in records}) > 1:
+        return ""
+    return f"`label` is {str(records[0].label).lower()} in all {len(records):,} records"
+
+
 KIND = Kind(
     name="binary",
     record=Binary,
@@ -23,6 +32,7 @@ KIND = Kind(
     usual="kto",
     aliases={"label": ("kto_tag",)},
     label=lambda record: record.label,
+    empty=empty,
     remarks=lambda record: (("label", "desirable" if record.label else "undesirable"),),
     becomes={
         "demonstration": "keep the rows whose `label` is true and drop the column",

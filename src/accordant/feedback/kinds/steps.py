@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from accordant.feedback.kind import Asked, Kind
 from accordant.feedback.records import Origin, Steps
 from accordant.feedback.row_texts import read_prompt
@@ -33,6 +35,12 @@ def asked(record: Steps) -> tuple[Asked, ...]:
     return (Asked(record.prompt, tuple((f"step {place}", text) for place, text in steps)),)
 
 
+def empty(records: Sequence[Steps]) -> str:
+    """Explain that labels of one kind tell no step from another."""
+    labels = {label for record in records for label in record.labels}
+    return "" if len(labels) > 1 else f"all steps are labelled {str(*labels).lower()}"
+
+
 KIND = Kind(
     name="steps",
     record=Steps,
@@ -40,5 +48,6 @@ KIND = Kind(
     build=build,
     asked=asked,
     aliases={"completions": ("steps",)},
+    empty=empty,
     separator="\n",
 )

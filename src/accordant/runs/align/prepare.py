@@ -11,12 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.feedback.kinds import KINDS
+from accordant.feedback.kinds import KINDS, why_nothing_learnt
 from accordant.feedback.reading import describe_reading, read_feedback
 from accordant.feedback.splitting import split_feedback
 from accordant.models.adapters import adapt
 from accordant.models.saving import check_output_folder
-from accordant.objectives.feedback import check_feedback, check_labels, check_sampling
+from accordant.objectives.feedback import (
+    check_contrast,
+    check_feedback,
+    check_labels,
+    check_sampling,
+)
 from accordant.objectives.registry import bind_options, get_objective, load_objective_file
 from accordant.objectives.settings import ObjectiveSettings
 from accordant.rewards.expression import find_reward
@@ -37,6 +42,11 @@ if TYPE_CHECKING:
     from accordant.objectives.registry import Objective
     from accordant.rewards.reward import Reward
     from accordant.training.plan import Plan
+
+
+_ALL_TRAINED = (
+    "nothing is held out: without even one of so few records there would be nothing to learn from",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +113,8 @@ def prepare(
         UserError: anything the user can mend.
     """
     read = _read(config, data)
-    relabelled = relabel(config.relabel, *_split(config, read))
-    objective = choose_objective(config, relabelled.train)
+    objective = choose_objective(config, read[0])
+    relabelled = relabel(config.relabel, *_split(config, read, objective))
     feedback = (relabelled.train, *filter(None, [relabelled.held_out]))
     bench = Workbench(objective, bind_options(objective, config.options), config, feedback)
     check_preparations(bench)
@@ -167,6 +177,7 @@ def choose_objective(settings: ObjectiveSettings, feedback: Feedback) -> Objecti
     objective = get_objective(name)
     check_sampling(objective)
     check_feedback(objective, {feedback.record_type}, where=feedback.source)
+    check_contrast(objective, feedback)
     return objective
 
 
@@ -188,6 +199,7 @@ def data_lines(ready: Prepared) -> list[str]:
     return [
         *describe_reading(*ready.read),
         *(line for lines in limits for line in lines),
+        *(_ALL_TRAINED if ready.config.held_out and ready.held_out is None else ()),
         *ready.relabelled.notes,
         *ready.encoded.notes,
     ]
@@ -213,13 +225,22 @@ def _read(config: AlignConfig, data: Feedback | None) -> tuple[Feedback, ...]:
     return feedback, held_out
 
 
-def _split(config: AlignConfig, read: tuple[Feedback, ...]) -> tuple[Feedback, Feedback | None]:
+def _split(
+    config: AlignConfig, read: tuple[Feedback, ...], objective: Objective
+) -> tuple[Feedback, Feedback | None]:
+    """Hold out a part, unless the objective could learn nothing from what would be left."""
     if len(read) == 2:
         return read
     if config.held_out == 0:
         return read[0], None
     seed = config.seed if config.held_out_seed is None else config.held_out_seed
-    return split_feedback(read[0], config.held_out, seed)
+    train, held_out = split_feedback(read[0], config.held_out, seed)
+    least = max((need.least for need in objective.prepare), default=1)
+    # One label of few may be held out altogether: what is left then compares nothing.
+    one_label = len(objective.labels) != 1 and why_nothing_learnt(train.records)
+    if len(train.records) < least or one_label:
+        return read[0], None
+    return train, held_out
 
 
 def _check_settings(config: AlignConfig) -> None:
