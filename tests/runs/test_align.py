@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from accordant.models.loading import load_tokenizer
 from accordant.runs.align.execute import AlignOutcome, run_align
 from accordant.runs.align.prepare import prepare
 from accordant.runs.settings import AlignConfig
+from accordant.training.arguments import save_interval
 from tests.runs.test_chat import loaded_model
 
 ROWS: dict[str, list[dict[str, Any]]] = {
@@ -373,3 +375,34 @@ def test_thumbs_of_one_direction_are_refused_before_training(tmp_path: Path, mod
     with pytest.raises(UserError, match="`label` is true in all 8 records"):
         run(tmp_path, model, data=str(file))
     assert not (tmp_path / "out").exists()
+
+
+def test_resuming_a_run_that_has_ended_replaces_nothing(tmp_path: Path, model: Path) -> None:
+    first, _ = run(tmp_path, model)
+    kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")}
+    again, text = run(tmp_path, model, resume=True)
+    assert "has ended after 3 steps; nothing is replaced" in " ".join(text.split())
+    assert (again.model, again.report, again.steps) == (first.model, first.report, first.steps)
+    with pytest.raises(UserError, match=r"ended with other settings \(options was .*0.1.*0.5"):
+        run(tmp_path, model, resume=True, options={"beta": 0.5})
+    assert kept == {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")}
+    _, text = run(tmp_path, model, overwrite=True, options={"beta": 0.5})
+    assert "step 3/3" in text
+
+
+def test_resuming_without_a_checkpoint_says_so_and_spares_a_model(
+    tmp_path: Path, model: Path
+) -> None:
+    _, text = run(tmp_path, model, resume=True, report=False)
+    assert "no checkpoint yet: starting at step 1" in text
+    (tmp_path / "out" / "ended.json").unlink()
+    for checkpoint in (tmp_path / "out").glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    with pytest.raises(UserError, match="no checkpoint to go on from"):
+        run(tmp_path, model, resume=True)
+
+
+def test_a_short_run_has_about_ten_checkpoints() -> None:
+    interval = [save_interval(AlignConfig(), steps) for steps in (1, 20, 26, 100, 5000, 50000)]
+    assert interval == [1, 2, 3, 10, 500, 500]
+    assert save_interval(AlignConfig(save_steps=7), 26) == 7

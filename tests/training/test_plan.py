@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import LlamaConfig
+from transformers.integrations import integration_utils
 
 from accordant.base.errors import UserError
 from accordant.models.adapters import LoraOptions, attach_lora
@@ -17,8 +20,10 @@ from accordant.scoring.engine import score
 from accordant.scoring.installation import install
 from accordant.tokens.examples import Example
 from accordant.tokens.trees import TokenTree
+from accordant.training.arguments import check_machine, training_arguments
 from accordant.training.estimate import activation_bytes, estimate_memory, read_shapes
 from accordant.training.plan import EARNED, make_plan
+from accordant.training.settings import TrainingSettings
 from tests.families import CONFIGS, tiny_model
 from tests.training.runs import make_config, make_examples
 
@@ -110,6 +115,7 @@ def test_a_plan_counts_examples_steps_rows_and_disk(tmp_path: Path) -> None:
     tree = TokenTree((1,) * 10, ((2,) * 5, (3,) * 5))
     train = [Example("comparison", (tree,), index) for index in range(10)]
     config = make_config(tmp_path, max_steps=None, epochs=2.0, batch_size=4, token_budget=40)
+    config = config.model_copy(update={"save_steps": 7})
     plan = make_plan(CONFIGS["llama"], config, train, train[:3])
     assert (plan.examples, plan.held_out, plan.tokens, plan.steps) == (10, 3, 200, 6)
     # Two examples of 20 tokens fill a row; batches of 4, 4 and 2 take 2 + 2 + 1 of them.
@@ -162,3 +168,30 @@ def test_a_plan_says_whether_layers_are_compiled_and_why_not(
     assert plan_of(tmp_path) == "there is no C++ compiler"
     with pytest.raises(UserError, match="no C\\+\\+ compiler"):
         plan_of(tmp_path, compile="on")
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "says"),
+    [
+        ({"report_to": ("wandb",)}, "--report-to", r"pip install 'accordant\[wandb\]'"),
+        ({"report_to": ("comet_ml",)}, "--report-to", "pip install comet-ml"),
+        ({"report_to": ("wandbb",)}, "--report-to", "no tracker 'wandbb'"),
+        ({"optimizer": "adamw-8bit"}, "--optimizer", r"pip install 'accordant\[8bit\]'"),
+        ({"optimizer": "torch:Nothing"}, "--optimizer", "no optimiser"),
+        ({"sharding": "fsdp2"}, "--sharding", "there is one"),
+    ],
+)
+def test_what_is_missing_is_said_in_the_plan(
+    settings: dict[str, Any], where: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integration_utils, "get_available_reporting_integrations", list)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match=says) as error:
+        check_machine(TrainingSettings(**settings), torch.device("cpu"))
+    assert error.value.where == where
+
+
+def test_bfloat16_arithmetic_needs_no_word_on_a_processor(tmp_path: Path) -> None:
+    settings = TrainingSettings(precision="bf16-mixed", output_dir=tmp_path)
+    made = training_arguments(settings, feedback="comparison", steps=3, held_out=0)
+    assert made.bf16

@@ -70,8 +70,8 @@ class _Verbs(TyperGroup):
 
 def _say_how_to_go_on(verb: str | None) -> None:
     resumable = verb is not None and any(p.name == "resume" for p in load_verb(verb).params)
-    how = "The same command with --resume goes on from the last checkpoint." if resumable else ""
-    print_error(how, label="interrupted.")
+    how = "The same command with --resume goes on from the last checkpoint, if one was written."
+    print_error(how if resumable else "", label="interrupted.")
 
 
 def _print_version(wanted: bool) -> None:

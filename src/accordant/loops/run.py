@@ -27,6 +27,7 @@ from accordant.sampling.samples import SamplingOptions
 from accordant.scoring.engine import is_installed
 from accordant.scoring.frozen import freeze
 from accordant.scoring.installation import install
+from accordant.training.arguments import save_interval
 from accordant.training.checkpoints import list_checkpoints, step_of
 from accordant.training.run import TrainResult, train
 from accordant.training.settings import TrainingSettings
@@ -176,13 +177,14 @@ def _run_epochs(
         begun = loop.begin(number, version, model)
         source = DataSet(loop.prepared(begun, model), settings.batch_size, settings.seed)
         last = source.steps * epochs
+        every = save_interval(settings, last)
         update = {
             "output_dir": settings.output_dir / f"round-{number:03}",
             "epochs": float(epochs),
             "max_steps": None,
             # The last step needs a checkpoint, and only multiples get one: a resumed loop goes on
             # from it.
-            "save_steps": settings.save_steps if last % settings.save_steps == 0 else last,
+            "save_steps": every if last % every == 0 else last,
         }
         result = follow(_task(loop, source), settings.model_copy(update=update))
         version += result.steps

@@ -30,6 +30,7 @@ from accordant.reports.writing import write_report
 from accordant.rewards.expression import find_reward
 from accordant.rewards.reward import Reward, score_answers
 from accordant.runs.report_parts import ENDS, command_part, flatten, number_cells, shown
+from accordant.runs.resumption import make_resumption
 from accordant.runs.reward_measures import RewardMeasures, answers_to_read, measure_reward
 from accordant.runs.reward_settings import (
     RewardEvaluateConfig,
@@ -78,20 +79,25 @@ def run_training(config: RewardTrainConfig, console: Console) -> tuple[Report | 
     ready = prepare_reward(config, console)
     for line in describe_plan(ready):
         ready.session.say(line)
-    if config.dry_run:
+    settings, loss = config.training(), ready.objective
+    resumption = make_resumption(settings, loss, ready.options, ready.examples)
+    ended = resumption.find_end(ready.session.say)
+    if config.dry_run or ended is not None:
         plan = {
-            "dry_run": True,
-            "loss": ready.objective.name,
+            "dry_run": config.dry_run,
+            "loss": loss.name,
             "attributes": ready.attributes,
             "train": ready.plan.examples,
             "held_out": ready.plan.held_out,
-            "steps": ready.plan.steps,
+            "steps": ready.plan.steps if ended is None else ended,
             "memory_bytes": ready.plan.memory.total,
         }
         return None, config.output_dir, plan
+    resumption.begin()
     reward, training = train_reward(config, ready, console)
     report = training_report(reward, training)
     page, _ = write_report(report, config.output_dir)
+    resumption.end(training.steps)
     return report, page, None
 
 

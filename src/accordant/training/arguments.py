@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from accordant.training.sources import Source
 
 
+# Trackers that are an extra of this package.
+EXTRAS = ("tensorboard", "wandb")
+
+
 def count_steps(settings: OptimiserSettings, source: Source) -> int:
     """Count the optimiser steps of a run.
 
@@ -42,6 +46,52 @@ def evaluation_interval(settings: CheckpointSettings, steps: int) -> int:
     return settings.eval_steps or max(1, steps // 10)
 
 
+def save_interval(settings: CheckpointSettings, steps: int) -> int:
+    """Return the steps between checkpoints: as set, or a tenth of the run, 500 at most."""
+    # Rounded up: a short run is not to spend its time on writing more than ten.
+    return settings.save_steps or min(500, -(-steps // 10))
+
+
+def check_machine(settings: TrainingSettings, device: torch.device) -> None:
+    """Refuse, before weights are loaded, what is not installed or this machine cannot do.
+
+    Args:
+        settings: of the run.
+        device: the model will be on.
+
+    Raises:
+        UserError: a tracker or an optimiser that is not there, sharding of one process, or
+            bfloat16 arithmetic on a GPU without it.
+    """
+    from transformers.integrations.integration_utils import (
+        INTEGRATION_TO_CALLBACK,
+        get_available_reporting_integrations,
+    )
+    from transformers.utils import is_torch_bf16_gpu_available
+
+    for tracker in {*settings.report_to} - {"none", "all"}:
+        if tracker not in INTEGRATION_TO_CALLBACK:
+            raise UserError(
+                f"there is no tracker {tracker!r}.",
+                where="--report-to",
+                mend=f"Known: {', '.join(sorted(INTEGRATION_TO_CALLBACK))}.",
+            )
+        if tracker not in get_available_reporting_integrations():
+            package = f"'accordant[{tracker}]'" if tracker in EXTRAS else tracker.replace("_", "-")
+            raise UserError(
+                f"{tracker} is not installed.",
+                where="--report-to",
+                mend=f"pip install {package}",
+            )
+    find_optimizer(settings.optimizer_name)
+    _sharding(settings, _processes())
+    mixed = settings.precision == "bf16-mixed"
+    if mixed and device.type == "cuda" and not is_torch_bf16_gpu_available():
+        raise UserError(
+            "this GPU does not compute in bfloat16.", where="--precision", mend="Use float32."
+        )
+
+
 def training_arguments(
     settings: TrainingSettings, *, feedback: str, steps: int, held_out: int
 ) -> TrainingArguments:
@@ -56,9 +106,10 @@ def training_arguments(
     Raises:
         UserError: settings that do not fit the number of processes.
     """
+    import torch
     from transformers import TrainingArguments
 
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = _processes()
     shares = processes * settings.gradient_accumulation_steps
     constant = "constant_with_warmup" if settings.warmup else "constant"
     return TrainingArguments(
@@ -79,11 +130,12 @@ def training_arguments(
         optim="adamw_torch_8bit" if settings.optimizer == "adamw-8bit" else "adamw_torch_fused",
         seed=settings.seed,
         bf16=settings.precision == "bf16-mixed",
-        use_cpu=settings.device == "cpu",
+        # Without a GPU transformers refuses bfloat16 arithmetic unless it is told so.
+        use_cpu=settings.device == "cpu" or not torch.cuda.is_available(),
         logging_steps=settings.logging_steps,
         logging_first_step=True,
         logging_nan_inf_filter=False,
-        save_steps=settings.save_steps,
+        save_steps=save_interval(settings, steps),
         save_total_limit=settings.save_total_limit,
         eval_strategy="steps" if held_out else "no",
         eval_steps=evaluation_interval(settings, steps) if held_out else None,
@@ -113,6 +165,27 @@ def optimizer_choice(
     from accordant.training.optimizer import CompensatedAdamW
 
     name = "adamw" if args.deepspeed and not settings.optimizer else settings.optimizer_name
+    found = find_optimizer(name)
+    if found is CompensatedAdamW:
+        return CompensatedAdamW, {
+            "lr": args.learning_rate,
+            "betas": (settings.adam_beta1, settings.adam_beta2),
+            "eps": settings.adam_epsilon,
+            "moments": torch.float32 if settings.optimizer_moments == "float32" else torch.bfloat16,
+        }
+    return found and (found, {"lr": args.learning_rate})
+
+
+def find_optimizer(name: str) -> type[torch.optim.Optimizer] | None:
+    """Return the optimiser's class; None for those that transformers makes.
+
+    Raises:
+        UserError: there is no optimiser of that name, or its package is missing.
+    """
+    import torch
+
+    from accordant.training.optimizer import CompensatedAdamW
+
     if name == "adamw-8bit" and importlib.util.find_spec("torchao") is None:
         raise UserError(
             "8-bit AdamW is torchao's, which is not installed.",
@@ -122,12 +195,7 @@ def optimizer_choice(
     if name in ("adamw", "adamw-8bit"):
         return None
     if name == "compensated":
-        return CompensatedAdamW, {
-            "lr": args.learning_rate,
-            "betas": (settings.adam_beta1, settings.adam_beta2),
-            "eps": settings.adam_epsilon,
-            "moments": torch.float32 if settings.optimizer_moments == "float32" else torch.bfloat16,
-        }
+        return CompensatedAdamW
     found = getattr(torch.optim, name.removeprefix("torch:"), None)
     if not (name.startswith("torch:") and isinstance(found, type)):
         raise UserError(
@@ -136,7 +204,11 @@ def optimizer_choice(
             mend="Use adamw, compensated, adamw-8bit, or torch: and a name in torch.optim, such as "
             "torch:Adafactor.",
         )
-    return found, {"lr": args.learning_rate}
+    return found
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _sharding(settings: TrainingSettings, processes: int) -> dict[str, Any]:

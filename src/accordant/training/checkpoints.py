@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from accordant.base.errors import UserError
+from accordant.base.files import write_whole
 
 MANIFEST = "checkpoint.json"
+ENDED = "ended.json"
 STAGING = ".unfinished"
 
 
@@ -36,7 +38,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 def is_complete(checkpoint: Path) -> bool:
     """Tell whether every file of the checkpoint's manifest is there with its size."""
-    manifest = _manifest(checkpoint)
+    manifest = _read_json(checkpoint / MANIFEST)
     files = manifest.get("files") if manifest else None
     if not isinstance(files, dict):
         return False
@@ -60,7 +62,37 @@ def last_checkpoint(folder: Path, settings: Mapping[str, Any]) -> Path | None:
     if not complete:
         return None
     newest = complete[-1]
-    before = (_manifest(newest) or {}).get("settings", {})
+    _refuse_changes("the checkpoint was made", newest, _read_json(newest / MANIFEST), settings)
+    return newest
+
+
+def mark_ended(folder: Path, steps: int, settings: Mapping[str, Any]) -> None:
+    """Note in the output folder that its run has ended; the last thing a run writes."""
+    note = {"steps": steps, "settings": dict(settings)}
+    write_whole(folder / ENDED, json.dumps(note, indent=1).encode())
+
+
+def steps_ended(folder: Path, settings: Mapping[str, Any]) -> int | None:
+    """Return after how many steps the run in `folder` has ended; None where it has not.
+
+    Args:
+        folder: output folder of the run.
+        settings: what must be as it was, JSON values by name.
+
+    Raises:
+        UserError: it ended with other settings; names them.
+    """
+    note = _read_json(folder / ENDED)
+    if note is None:
+        return None
+    _refuse_changes("the run there has ended", folder, note, settings)
+    return int(note["steps"])
+
+
+def _refuse_changes(
+    what: str, where: Path, kept: Mapping[str, Any] | None, settings: Mapping[str, Any]
+) -> None:
+    before = (kept or {}).get("settings", {})
     now = json.loads(json.dumps(dict(settings)))
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:
@@ -68,11 +100,10 @@ def last_checkpoint(folder: Path, settings: Mapping[str, Any]) -> Path | None:
             f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in changed
         )
         raise UserError(
-            f"the checkpoint was made with other settings ({told}).",
-            where=str(newest),
+            f"{what} with other settings ({told}).",
+            where=str(where),
             mend="Resume with the same settings, or start afresh in another folder.",
         )
-    return newest
 
 
 @contextmanager
@@ -163,9 +194,9 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _manifest(checkpoint: Path) -> dict[str, Any] | None:
+def _read_json(file: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

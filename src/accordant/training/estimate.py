@@ -16,6 +16,7 @@ from torch import nn
 from accordant.models.loading import default_device
 from accordant.models.settings import AdapterSettings, ModelSettings
 from accordant.scoring.head import chunk_elements
+from accordant.training.arguments import save_interval
 from accordant.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def checkpoint_bytes(shapes: Shapes, settings: TrainingSettings) -> int:
 
 def disk_bytes(shapes: Shapes, settings: TrainingSettings, steps: int) -> int:
     """Return the bytes a run writes: checkpoints, one twice while it is written, and the model."""
-    due = steps // settings.save_steps
+    due = steps // save_interval(settings, steps)
     kept = min(due, settings.save_total_limit) + (1 if due > settings.save_total_limit else 0)
     model = estimate_memory(shapes, settings, 0).weights if settings.is_full else shapes.adapter * 4
     return kept * checkpoint_bytes(shapes, settings) + model

@@ -15,7 +15,7 @@ from accordant.base.errors import UserError
 from accordant.models.families import why_apart
 from accordant.scoring.compilation import why_not_compilable
 from accordant.tokens.examples import Example
-from accordant.training.arguments import count_steps
+from accordant.training.arguments import check_machine, count_steps
 from accordant.training.batches import divide, make_rows
 from accordant.training.estimate import (
     MemoryEstimate,
@@ -120,7 +120,12 @@ def make_plan(
         train: examples to learn from, at least one.
         held_out: examples to test on.
         processes: processes of the run.
+
+    Raises:
+        UserError: something is not installed, or this machine cannot do it.
     """
+    device = planned_device(settings)
+    check_machine(settings, device)
     shapes = read_shapes(model, settings)
     source = DataSet(train, settings.batch_size, settings.seed)
     steps = count_steps(settings, source)
@@ -143,7 +148,7 @@ def make_plan(
         learning_rate=settings.peak_learning_rate(train[0].kind),
         not_compiled="prompts are not shared"
         if apart
-        else why_not_compiled(settings, source, weights, planned_device(settings)),
+        else why_not_compiled(settings, source, weights, device),
         memory=estimate_memory(shapes, settings, largest, processes=processes),
         disk=disk_bytes(shapes, settings, steps),
     )

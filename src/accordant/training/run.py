@@ -35,6 +35,9 @@ from accordant.training.trainer import AlignTrainer, Task
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from accordant.objectives.registry import Objective
+    from accordant.training.sources import Source
+
 # Settings a resumed run must share with the one it continues; the others change no number.
 SHARED = (
     {*AdapterSettings.model_fields, *OptimiserSettings.model_fields}
@@ -103,7 +106,7 @@ def train(
         steps=count_steps(settings, task.source),
         held_out=len(task.held_out),
     )
-    identity = resume_settings(settings, task)
+    identity = resume_settings(settings, task.objective, task.options, task.source)
     resumed = (
         checkpoints.last_checkpoint(settings.output_dir, identity) if settings.resume else None
     )
@@ -174,14 +177,16 @@ def _compiled(
     return compiled_layers(models, static_lengths(max(rows, default=settings.token_budget)))
 
 
-def resume_settings(settings: TrainingSettings, task: Task) -> dict[str, Any]:
+def resume_settings(
+    settings: TrainingSettings, objective: Objective, options: Mapping[str, Any], source: Source
+) -> dict[str, Any]:
     """Return what a checkpoint of this run must have been made with, JSON values by name."""
     known = settings.model_dump(mode="json")
     return {
         **{name: known[name] for name in sorted(SHARED)},
-        "objective": task.objective.name,
-        "options": dict(task.options),
-        **task.source.identity(),
+        "objective": objective.name,
+        "options": dict(options),
+        **source.identity(),
     }
 
 

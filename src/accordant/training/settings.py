@@ -146,12 +146,21 @@ class CheckpointSettings(OutputSettings):
         False, "Go on from the last complete checkpoint in the output folder.", panel=OUTPUT
     )
     logging_steps: int = setting(5, "Steps between log lines.", panel=OUTPUT, ge=1)
-    save_steps: int = setting(500, "Steps between checkpoints.", panel=OUTPUT, ge=1)
+    save_steps: int | None = setting(
+        None,
+        "Steps between checkpoints.",
+        panel=OUTPUT,
+        ge=1,
+        default_text="ten in the run, at most 500 steps apart",
+    )
     save_total_limit: int = setting(
         2, "Checkpoints to keep; older ones are removed.", panel=OUTPUT, ge=1
     )
     report_to: tuple[str, ...] = setting(
-        (), "Trackers to log to, such as wandb or tensorboard. Repeatable.", panel=OUTPUT
+        (),
+        "Tracker to log to: tensorboard, wandb (`pip install 'accordant[wandb]'`) or another that "
+        "transformers knows; repeatable.",
+        panel=OUTPUT,
     )
     eval_steps: int | None = setting(
         None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from accordant.models.sources import RUN_MODEL
 from accordant.runs.align.prepare import Prepared, is_first_process, plan_lines, prepare
+from accordant.runs.resumption import Resumption, make_resumption
 from accordant.runs.settings import AlignConfig
 
 if TYPE_CHECKING:
@@ -120,10 +121,18 @@ def run_align(
         steps=plan.steps,
         memory_bytes=plan.memory.total,
     )
-    return AlignedModel(config, planned) if config.dry_run else execute(ready, planned)
+    resumption = make_resumption(config, ready.objective, ready.options, ready.parts.train)
+    ended = resumption.find_end(ready.session.say)
+    if ended is not None:
+        model, page = config.output_dir / RUN_MODEL, config.output_dir / "report.html"
+        report = str(page) if page.is_file() else None
+        return AlignedModel(config, replace(planned, steps=ended, model=str(model), report=report))
+    if config.dry_run:
+        return AlignedModel(config, planned)
+    return execute(ready, planned, resumption)
 
 
-def execute(ready: Prepared, planned: AlignOutcome) -> AlignedModel:
+def execute(ready: Prepared, planned: AlignOutcome, resumption: Resumption) -> AlignedModel:
     """Train on what `prepare` made, save the model, measure it and write the report."""
     from accordant.runs.align.measure import measure_start
     from accordant.training.arguments import training_arguments
@@ -139,6 +148,8 @@ def execute(ready: Prepared, planned: AlignOutcome) -> AlignedModel:
         steps=planned.steps,
         held_out=planned.held_out,
     )
+    if is_main_process():
+        resumption.begin()
     ready = ready.with_parts(run_preparations(ready.bench, ready.parts))
     # Only the process that will report needs what is measured before the first step.
     start = measure_start(ready) if config.report and is_main_process() else None
@@ -166,11 +177,12 @@ def execute(ready: Prepared, planned: AlignOutcome) -> AlignedModel:
         return done
     _save(ready, result.model, weights, folder)
     done = replace(done, findings=monitor.findings() if monitor else ())
-    if not config.report:
-        return done
-    # Sharded weights cannot be scored by one process: what was saved is what is measured.
-    final = result.model if weights is None else session.other_model(str(folder))
-    return _report(ready, done, result, start, final)
+    if config.report:
+        # Sharded weights cannot be scored by one process: what was saved is what is measured.
+        final = result.model if weights is None else session.other_model(str(folder))
+        done = _report(ready, done, result, start, final)
+    resumption.end(result.steps)
+    return done
 
 
 def _report(

@@ -35,7 +35,8 @@ def run_trial(folder: Path) -> int:
     with lock(folder / LOCK_NAME):
         try:
             console = Console(width=_WIDTH, highlight=False)
-            done = run_align(config, console=console)
+            # A run that ended before it left its numbers is measured anew.
+            done = run_align(config.model_copy(update={"overwrite": True}), console=console)
         except UserError as error:
             (folder / FAILURE_NAME).write_text(str(error), encoding="utf-8")
             print(error, flush=True)  # noqa: T201 - its log is standard output
