@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "kind_of_record",
             "preferences_of",
             "prompts_of",
+            "why_nothing_learnt",
         ),
         "kinds.judgment": ("JUDGMENT_PROMPT", "check_wording"),
         "kinds.ranking": ("ordered_places",),

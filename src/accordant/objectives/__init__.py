@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "family_metrics",
             "loss_totals",
         ),
-        "feedback": ("check_feedback", "check_labels", "check_sampling"),
+        "feedback": ("check_contrast", "check_feedback", "check_labels", "check_sampling"),
         "held_out": ("HeldOutLogps",),
         "inputs": ("Attached", "ExtraAnswers", "LossOutput", "Sequences"),
         "kind": ("ScoredKind", "answer_counts"),

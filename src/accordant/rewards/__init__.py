@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "preference": ("Preference", "RewardPreference", "symmetric_preference"),
         "registry": ("FunctionReward", "list_rewards", "register_reward"),
         "reward": ("Answer", "Reward", "Rewards", "read_answer", "score_answers", "score_single"),
-        "rules": ("count_sentences", "ends_cleanly", "is_concise"),
+        "rules": ("FORM_ONLY", "count_sentences", "ends_cleanly", "is_concise"),
         "transforms": ("CALIBRATIONS", "TRANSFORMS"),
         "wrappers": (
             "Calibrated",

@@ -22,6 +22,9 @@ _LIST_MARK = re.compile(r"^\s*(?:[-*•#>]+|\d{1,3}[.)])\s+")
 _INITIALS = re.compile(r"(?:[A-Za-z]\.)+")
 _MARK_ALONE = re.compile(r"(?:[-*•#>]+|\d{1,3}[.)])")
 
+# Said wherever such a rule judges: brief nonsense wins by it.
+FORM_ONLY = "it reads form alone, so that an answer without sense can win"
+
 
 def count_sentences(text: str) -> int:
     """Count sentences: runs of words up to `.`, `!`, `?` or the end of a line.
@@ -67,14 +70,15 @@ def is_concise(text: str, finished: bool) -> bool:
 @register_reward(
     "rule:concise",
     "the model ended the answer itself, with final punctuation, in at most "
-    f"{MAX_SENTENCES} sentences and {MIN_WORDS} to {MAX_WORDS} words (1) or it did not (0)",
+    f"{MAX_SENTENCES} sentences and {MIN_WORDS} to {MAX_WORDS} words (1) or it did not (0); "
+    f"{FORM_ONLY}",
 )
 def score_concision(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
     """Return 1 for an answer that keeps the rule of the bundled feedback, 0 for any other."""
     return float(is_concise(text, finished))
 
 
-@register_reward("shorter", "fewer words are better; an empty answer is worse than any other")
+@register_reward("shorter", f"fewer words are better, none at all is worst; {FORM_ONLY}")
 def score_brevity(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
     """Return minus the number of words; minus infinity for an empty answer."""
     words = len(text.split())
@@ -82,7 +86,9 @@ def score_brevity(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG
     return -float(words) if words else -math.inf
 
 
-@register_reward("finished", "the model ended its answer itself (1) or was cut off (0)")
+@register_reward(
+    "finished", f"the model ended its answer itself (1) or was cut off (0); {FORM_ONLY}"
+)
 def score_ending(prompt: str, text: str, finished: bool) -> float:  # noqa: ARG001
     """Return 1 for an answer that the model ended, 0 for one that reached the limit."""
     return float(finished)

@@ -28,7 +28,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "deception": ("CONFIDENCE", "Deception", "find_areas", "measure_deception"),
         "density_ratios": ("DensityRatios", "estimate_density_ratios"),
         "dissection": ("Side", "distinct_columns", "fit_side", "unit_weights", "unseen_accuracy"),
-        "divergence": ("k3",),
+        "divergence": ("k3", "withhold_impossible"),
         "estimates": (
             "area_under_curve",
             "bootstrap_mean",

@@ -167,7 +167,8 @@ def percentile_interval(
     """Return the interval that resamples of a statistic give: what cuts their tails off.
 
     Resamples in which the statistic is not known (NaN) are left out. The interval is NaN with fewer
-    than two units or known resamples, and where the estimate is.
+    than two units or known resamples, of very few units that are all the same, and where the
+    estimate is.
 
     Args:
         estimate: the statistic of all units.
@@ -180,6 +181,9 @@ def percentile_interval(
         return Interval(estimate, np.nan, np.nan, count, level)
     tail = (1 - level) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
+    if low == high and count < FEW:
+        # A few equal values look certain to a bootstrap; they say nothing of how others scatter.
+        low = high = np.nan
     return Interval(estimate, float(low), float(high), count, level)
 
 

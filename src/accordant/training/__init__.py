@@ -10,8 +10,15 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "arguments": ("count_steps", "training_arguments"),
-        "checkpoints": ("last_checkpoint", "list_checkpoints", "step_of"),
+        "arguments": ("count_steps", "save_interval", "training_arguments"),
+        "checkpoints": (
+            "ENDED",
+            "last_checkpoint",
+            "list_checkpoints",
+            "mark_ended",
+            "step_of",
+            "steps_ended",
+        ),
         "learner": ("Learner", "Loss"),
         "optimizer": ("CompensatedAdamW",),
         "plan": ("Plan", "make_plan", "show_size"),
@@ -30,7 +37,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "reshard",
         ),
         "progress": ("format_seconds", "phase", "says_how_far"),
-        "run": ("TrainResult", "train"),
+        "run": ("TrainResult", "resume_settings", "train"),
         "settings": (
             "CheckpointSettings",
             "MachineSettings",

@@ -105,7 +105,8 @@ def _says(deception: Deception, severity: Severity) -> str:
         f"{base.estimate:.0%} of all that could be lost"
     )
     if severity == "ok":
-        return f"{took}: no more than chance would give."
+        surely = "not surely" if deception.excess.estimate > 0 else "no"
+        return f"{took}: {surely} more than chance would give."
     explained = (
         ", also among items it was equally sure of"
         if severity == "serious"

@@ -150,7 +150,7 @@ def _by_probe(columns: dict[str, list[float]], score: Score, probe: ProbeRun) ->
     highest = ordered[: math.ceil(UPPER * len(ordered))]
     upper = bootstrap_mean([change for _, change in highest])
     telling = number.low > 0
-    tells = "tell which pairs displace likelihood" if telling else "do not tell which pairs lose"
+    tells = "tell which pairs displace likelihood" if telling else "do not surely tell them"
     chart = Chart(
         "points",
         "Scores and what happened",

@@ -146,7 +146,7 @@ def _severity(bias: _Bias, sure: set[str]) -> Severity:
 
 def _says(raised: Sequence[_Bias], judged: int) -> str:
     if not raised:
-        return f"None of {judged} forms of answers is preferred or rejected as such."
+        return f"None of {judged} forms of answers is surely preferred or rejected as such."
     parts = [
         f"{bias.form} ({'preferred' if bias.share.estimate > 0.5 else 'rejected'} in "
         f"{max(bias.share.estimate, 1 - bias.share.estimate):.0%} of {bias.share.count:,})"

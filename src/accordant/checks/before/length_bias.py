@@ -133,7 +133,7 @@ def _outcome(
         f"Length alone predicts {rate:.0%} of the labels ({subject} {way}): a model that learns "
         f"nothing but to write {'more' if longer else 'less'} fits them."
         if raised
-        else f"Length hardly tells which answer is better: {subject} {way} in {rate:.0%} of cases.",
+        else f"Length does not surely tell what is better: {subject} {way} in {rate:.0%} of cases.",
         f"Add answers that are right though {other}, train on a length-normalised objective "
         "(`ln_dpo`, `simpo`), and watch the length of answers while training.",
         unit="share",

@@ -7,6 +7,7 @@ from accordant.checks.inputs import NotApplicableError
 from accordant.checks.registry import check
 from accordant.checks.run_history import RunHistory, changes
 from accordant.statistics.charts import Mark
+from accordant.statistics.divergence import withhold_impossible
 from accordant.statistics.estimates import bootstrap_ratio
 
 TITLE, LIMIT = "Distance from the start", 0.1
@@ -33,7 +34,7 @@ def drift(history: RunHistory) -> Outcome:
         raise NotApplicableError("no answers were sampled at the start")
     # On the start's own answers: KL(policy || start) would take the start's weights beside these.
     lost = changes(start, history.last.start_answers)
-    number = bootstrap_ratio(lost, history.start_tokens)
+    number = withhold_impossible(bootstrap_ratio(lost, history.start_tokens))
     tokens = sum(history.start_tokens)
     return Outcome(
         "KL(start || policy) a token",

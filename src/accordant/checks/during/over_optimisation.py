@@ -61,8 +61,8 @@ def over_optimisation(history: RunHistory) -> Outcome:
         f"{' '.join(turn.sentence for turn in turns)} It is a sign that further training makes "
         "answers worse, which held-out rewards need not show (Shi et al. 2024)."
         if first
-        else "Neither has mass left the likeliest tokens of fresh answers, nor has their entropy "
-        "turned together with a falling mass or a stalled reward.",
+        else f"{_held(fall)}, and their entropy has not turned together with a falling mass or a "
+        "stalled reward.",
         f"Compare answers with those of a checkpoint near step {first.step}, and go back to it if "
         "they are better."
         if first
@@ -83,6 +83,16 @@ def over_optimisation(history: RunHistory) -> Outcome:
                 *((Mark(float(first.step), "turn"),) if first else ()),
             ),
         ),
+    )
+
+
+def _held(fall: float) -> str:
+    """Say what a fall that raises nothing is: none, a small one, or one that may be chance."""
+    if fall <= 0:
+        return "Mass has not left the likeliest tokens of fresh answers"
+    than = "not more than" if fall <= THRESHOLD else "not surely or not lastingly more than"
+    return (
+        f"Mass has left the likeliest tokens of fresh answers by {fall:.1%}, {than} {THRESHOLD:.0%}"
     )
 
 

@@ -16,6 +16,7 @@ from accordant.reports.report import ComparedAnswer, ComparedPair
 from accordant.rewards.reward import Answer, Reward, score_single
 from accordant.runs.align.results import OUTCOME_WORTH, Distribution, KlEstimate, WinRate
 from accordant.statistics.divergence import k3 as k3_terms
+from accordant.statistics.divergence import withhold_impossible
 from accordant.statistics.estimates import (
     bootstrap_mean,
     bootstrap_ratio,
@@ -93,7 +94,8 @@ def kl_from_reference(
     With d = log policy - log reference at every token of a sample from the policy:
     k1 = sum d, k3 = sum (exp(-d) - 1 + d). Both are unbiased for the divergence of whole sequences
     up to the length limit; k3 is never negative and varies less while the two are close (Schulman
-    2020, "Approximating KL divergence"). Intervals resample sequences.
+    2020, "Approximating KL divergence"). Intervals resample sequences;
+    there is none of fewer than five, nor one below 0 altogether.
 
     Args:
         policy_logps: log-probabilities of the sampled tokens under the policy at temperature 1,
@@ -119,12 +121,12 @@ def kl_from_reference(
         np.add.reduceat(terms, starts) if len(sizes) else sizes
         for terms in (difference, k3_terms(difference))
     )
-    per_sequence = bootstrap_mean(k1)
+    per_sequence = withhold_impossible(bootstrap_mean(k1))
     return KlEstimate(
         per_sequence=per_sequence,
-        per_token=bootstrap_ratio(k1, sizes),
-        k3_per_sequence=bootstrap_mean(k3),
-        k3_per_token=bootstrap_ratio(k3, sizes),
+        per_token=withhold_impossible(bootstrap_ratio(k1, sizes)),
+        k3_per_sequence=withhold_impossible(bootstrap_mean(k3)),
+        k3_per_token=withhold_impossible(bootstrap_ratio(k3, sizes)),
         sequences=len(sizes),
         tokens=len(policy),
         log_ratios=Distribution("log-ratio of a sample", tuple(k1.tolist()), per_sequence),

@@ -23,6 +23,7 @@ from accordant.reports.report import (
     columns,
 )
 from accordant.reports.writing import to_plain
+from accordant.rewards.rules import FORM_ONLY
 from accordant.runs.align.charts import (
     further_charts,
     kl_chart,
@@ -146,7 +147,10 @@ def _win_figure(rate: WinRate) -> KeyFigure:
         f"{rate.judge}",
     )
     counts = f"{rate.wins} won, {rate.ties} tied, {rate.losses} lost"
-    return replace(figure, reading=f"{figure.reading} ({counts})")
+    # Of one rule: among several joined ones others may read more.
+    form_only = rate.description.endswith(FORM_ONLY) and " of: " not in rate.description
+    warning = f"; {FORM_ONLY}" if form_only else ""
+    return replace(figure, reading=f"{figure.reading} ({counts}){warning}")
 
 
 def _kl_figure(kl: KlEstimate) -> KeyFigure:
