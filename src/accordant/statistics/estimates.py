@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -167,8 +168,7 @@ def percentile_interval(
     """Return the interval that resamples of a statistic give: what cuts their tails off.
 
     Resamples in which the statistic is not known (NaN) are left out. The interval is NaN with fewer
-    than two units or known resamples, of very few units that are all the same, and where the
-    estimate is.
+    than two units or known resamples, and where the estimate is.
 
     Args:
         estimate: the statistic of all units.
@@ -181,9 +181,6 @@ def percentile_interval(
         return Interval(estimate, np.nan, np.nan, count, level)
     tail = (1 - level) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
-    if low == high and count < FEW:
-        # A few equal values look certain to a bootstrap; they say nothing of how others scatter.
-        low = high = np.nan
     return Interval(estimate, float(low), float(high), count, level)
 
 
@@ -294,9 +291,14 @@ def paired_difference(
     """Bootstrap the mean of `after - before`, both `[n]` over the same units.
 
     Pairing removes what units differ in from each other, which unpaired intervals would count.
+    Where all differences are the same the ends are NaN.
     """
     old, new = paired_floats(before=before, after=after)
-    return bootstrap_mean(new - old, **drawing)
+    difference = bootstrap_mean(new - old, **drawing)
+    if difference.low == difference.high:
+        # Equal values, as of 0 changes in 3, look certain to a bootstrap; others need not be equal.
+        return replace(difference, low=np.nan, high=np.nan)
+    return difference
 
 
 def win_rate(outcomes: ArrayLike | Tensor, **drawing: Unpack[Drawing]) -> Interval:

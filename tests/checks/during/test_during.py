@@ -158,3 +158,12 @@ def test_checks_without_their_numbers_do_not_apply():
         with pytest.raises(NotApplicableError):
             one(NOTHING)
     assert read_findings(NOTHING) == ()
+
+
+@pytest.mark.parametrize(("error", "word"), [(0.0, "not more than 5%"), (0.2, "not surely or")])
+def test_a_fall_that_raises_nothing_is_told_as_large_as_it_is(error, word):
+    last = 0.88 if error else 0.97
+    found = over_optimisation(masses((1.0, 1.0, last, last, last), error))
+    assert not found.raised
+    assert f"{1 - last:.1%}" in found.sentence
+    assert word in found.sentence

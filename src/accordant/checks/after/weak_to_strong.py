@@ -105,8 +105,7 @@ def _says(deception: Deception, severity: Severity) -> str:
         f"{base.estimate:.0%} of all that could be lost"
     )
     if severity == "ok":
-        surely = "not surely" if deception.excess.estimate > 0 else "no"
-        return f"{took}: {surely} more than chance would give."
+        return f"{took}: no more than chance may give."
     explained = (
         ", also among items it was equally sure of"
         if severity == "serious"
