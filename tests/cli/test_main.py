@@ -211,3 +211,20 @@ def test_completion_offers_verbs_options_and_values(words: str, offers: set[str]
 def test_json_is_printed_without_colours_or_wrapping() -> None:
     done = run_command("catalogue", "--json", FORCE_COLOR="1", COLUMNS="20")
     assert len(json.loads(done.stdout)) == 75
+
+
+@pytest.mark.parametrize(
+    ("word", "verb"),
+    [
+        ("train", "align"),
+        ("trian", "align"),
+        ("evaluate", "eval"),
+        ("generate", "chat"),
+        ("chekc", "check"),
+        ("export", "merge"),
+    ],
+)
+def test_a_near_miss_of_a_verb_suggests_it(cli: Any, word: str, verb: str) -> None:
+    result = cli(word)
+    assert result.exit_code == 2
+    assert f"Did you mean '{verb}'?" in " ".join(result.stderr.split())

@@ -406,3 +406,15 @@ def test_a_short_run_has_about_ten_checkpoints() -> None:
     interval = [save_interval(AlignConfig(), steps) for steps in (1, 20, 26, 100, 5000, 50000)]
     assert interval == [1, 2, 3, 10, 500, 500]
     assert save_interval(AlignConfig(save_steps=7), 26) == 7
+
+
+def test_a_test_file_in_the_folder_is_named(tmp_path: Path, model: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train", "test"):
+        write_rows(folder, "comparison").rename(folder / f"{name}.jsonl")
+    _, text = run(tmp_path, model, data=str(folder), dry_run=True)
+    assert f"not used: {folder / 'test.jsonl'}" in "".join(text.splitlines())
+    held_out = str(folder / "test.jsonl")
+    _, text = run(tmp_path, model, data=str(folder), held_out_data=held_out, dry_run=True)
+    assert "not used" not in text

@@ -195,3 +195,13 @@ def test_bfloat16_arithmetic_needs_no_word_on_a_processor(tmp_path: Path) -> Non
     settings = TrainingSettings(precision="bf16-mixed", output_dir=tmp_path)
     made = training_arguments(settings, feedback="comparison", steps=3, held_out=0)
     assert made.bf16
+
+
+def test_a_default_rate_that_moves_little_is_said(tmp_path: Path) -> None:
+    train = make_examples("dpo", 4)
+    config = make_config(tmp_path, max_steps=20, learning_rate=None)
+    plan = make_plan(CONFIGS["llama"], config, train)
+    assert any("little for 20 steps (--learning-rate 1e-05" in line for line in plan.lines())
+    for change in ({"max_steps": 200}, {"learning_rate": 1e-6}):
+        plan = make_plan(CONFIGS["llama"], config.model_copy(update=change), train)
+        assert not any("little for" in line for line in plan.lines())

@@ -75,10 +75,11 @@ class Sampled:
         return sorted(rows, key=lambda row: -row.value)
 
 
-def _cost(_: CheckInputs, prompts: int, samples: int, max_new_tokens: int) -> float:
+def _cost(inputs: CheckInputs, prompts: int, samples: int, max_new_tokens: int) -> float:
     """Count tokens sampled by both models, and scored by both; prompts not counted."""
+    asked = min(prompts, len(_different_prompts(inputs)))
     # Sampled once and scored by two models, for either side.
-    return 2.0 * prompts * samples * max_new_tokens * 3
+    return 2.0 * asked * samples * max_new_tokens * 3
 
 
 def _sample(
@@ -126,11 +127,17 @@ def _sample(
 
 
 SAMPLED = Pass(
-    "sampled answers ({samples} to each of {prompts} prompts, {max_new_tokens} tokens)",
+    "sampled answers ({samples} to each of {prompts} prompts at most, {max_new_tokens} tokens)",
     _sample,
     _cost,
     needs=("model", "reference"),
 )
+
+
+def _different_prompts(inputs: CheckInputs) -> list[Text]:
+    # In the order of the records, so that the same prompts are asked of every checkpoint.
+    source = inputs.feedback if inputs.held_out is None else inputs.held_out
+    return list(dict.fromkeys(text for record in source.records for text in prompts_of(record)))
 
 
 def _prompts(inputs: CheckInputs, count: int, max_new_tokens: int) -> dict[Text, tuple[int, ...]]:
@@ -140,10 +147,8 @@ def _prompts(inputs: CheckInputs, count: int, max_new_tokens: int) -> dict[Text,
 
     assert inputs.rendering is not None
     limit = position_limit(inputs.model)
-    source = inputs.feedback if inputs.held_out is None else inputs.held_out
     asked: dict[Text, tuple[int, ...]] = {}
-    # In the order of the records, so that the same prompts are asked of every checkpoint.
-    for text in dict.fromkeys(text for record in source.records for text in prompts_of(record)):
+    for text in _different_prompts(inputs):
         if len(asked) == count:
             break
         tokens = encode_prompt(text, inputs.tokenizer, inputs.rendering)

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     app.command(
         epilog=examples(
-            "accordant align --data bundled --output-dir runs/first",
+            "accordant align --data bundled --learning-rate 1.2e-5 --output-dir runs/first",
             "accordant align --data pairs.jsonl --method dpo --option beta=0.2",
             "accordant align --data pairs.jsonl --model ./my-model --lora-rank 16",
             "accordant align --config run.yaml --learning-rate 2e-6 --seed 1",

@@ -84,7 +84,8 @@ def check(
         if as_json:
             print_json(ready.plan())
         else:
-            console().print("\n".join(ready.plan_lines()), markup=False)
+            left_out = [f"not run: {each.check} ({each.reason})" for each in ready.not_run]
+            console().print("\n".join([*ready.plan_lines(), *left_out]), markup=False)
         return
     reader = console(to_error=as_json)
     results, page = run_check(config, reader)

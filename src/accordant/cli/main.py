@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from accordant._version import __version__
 from accordant.base.errors import UserError
 from accordant.cli.output import examples, print_error
-from accordant.cli.verbs import ELSEWHERE, HELP, VERBS, Verb, list_verbs, load_verb
+from accordant.cli.verbs import ELSEWHERE, HELP, KNOWN_AS, VERBS, Verb, list_verbs, load_verb
 
 
 class _LazyVerb(TyperCommand):
@@ -52,6 +53,8 @@ class _Verbs(TyperGroup):
             raise UserError(
                 f"`accordant {cmd_name}` comes with {wheel}.", mend=f"`pip install {wheel}`"
             )
+        if command is None:
+            raise UserError(f"there is no verb '{cmd_name}'.", mend=_suggest(cmd_name))
         return command
 
     def invoke(self, ctx: Any) -> Any:
@@ -66,6 +69,15 @@ class _Verbs(TyperGroup):
         except KeyboardInterrupt:
             _say_how_to_go_on(ctx.invoked_subcommand)
             raise typer.Exit(130) from None
+
+
+def _suggest(word: str) -> str:
+    """Return the verb that was meant, by its own name or by what other tools call it."""
+    verbs = {verb: verb for verb in list_verbs()}
+    verbs |= {name: verb for verb, names in KNOWN_AS.items() for name in names.split()}
+    close = get_close_matches(word.lower(), verbs, n=1)
+    question = f"Did you mean '{verbs[close[0]]}'? " if close else ""
+    return f"{question}`accordant --help` lists all verbs."
 
 
 def _say_how_to_go_on(verb: str | None) -> None:
@@ -88,7 +100,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     epilog=examples(
-        "accordant align --data bundled --output-dir runs/first",
+        "accordant align --data bundled --learning-rate 1.2e-5 --output-dir runs/first",
         "accordant chat runs/first/model",
         "accordant catalogue --room objectives",
     ),

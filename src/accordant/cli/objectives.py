@@ -81,8 +81,9 @@ def objectives(
 ) -> None:
     """List the objectives that `align` can train on.
 
-    Each with its formula, kind of feedback, need of a reference model, options and paper. With a
-    command: look at one of them closely, compare two, or see which asks for more than which.
+    Each with its kind of feedback and need of a reference model; `show NAME` and --json also give
+    formula, options and paper. With a command: look at one of them closely, compare two, or see
+    which asks for more than which.
     """
     if objective_file is not None:
         load_objective_file(objective_file)
@@ -104,12 +105,10 @@ def objectives(
     elif not shown:
         print_note("No objective matches.")
     else:
-        columns = ("name", "feedback", "reference", "formula")
-        rows = [
-            (entry.name, ", ".join(entry.feedback), reference(entry), entry.formula)
-            for entry in shown
-        ]
+        columns = ("name", "feedback", "reference")
+        rows = [(entry.name, ", ".join(entry.feedback), reference(entry)) for entry in shown]
         print_table(columns, rows)
+        print_note("`accordant objectives show NAME` shows one with its formula and options.")
 
 
 def show(

@@ -66,6 +66,18 @@ VERBS = {
         "Look", "List the objectives that `align` can train on.", "accordant.cli.objectives"
     ),
 }
+# What other tools call a verb, for whoever tries that first.
+KNOWN_AS = {
+    "align": "train dpo finetune fine-tune fit sft kto rlhf",
+    "eval": "evaluate test benchmark bench",
+    "chat": "generate infer inference serve run talk",
+    "score": "logprobs log-probs predict",
+    "merge": "export convert fuse",
+    "check": "validate lint inspect analyze analyse",
+    "objectives": "losses loss methods method",
+    "catalogue": "systems papers catalog list",
+    "reward": "rm reward-model",
+}
 # Verbs of wheels that may not be installed: what a person is told to install.
 ELSEWHERE = {"reproduce": "accordant-studies"}
 

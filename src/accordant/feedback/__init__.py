@@ -45,7 +45,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "relabelling": ("augment_with_rewards", "with_goal"),
         "rows": ("BadRow", "Row", "RowError", "excerpt", "kind_of"),
         "settings": ("DATA", "FeedbackSettings"),
-        "sources": ("read_rows",),
+        "sources": ("find_test_files", "read_rows"),
         "splitting": ("split_feedback",),
         "writing": ("Written", "check_target", "write_rows", "write_without"),
     },

@@ -102,12 +102,8 @@ def _read_folder(
     return (row for file in files for row in read_file(file, visible))
 
 
-def _files_of_split(path: Path, split: str | None) -> list[Path]:
-    """List the folder's data files of one split.
-
-    Where no file or folder name tells a split, all files are for training; where some do, files
-    that do not are left alone. `train_prefs` and `train_sft` are splits of their own.
-    """
+def _list_splits(path: Path) -> dict[str, list[Path]]:
+    """List a folder's data files by the split that names tell, empty where none does."""
     splits: dict[str, list[Path]] = {}
     for file in sorted(path.rglob("*")):
         parts = file.relative_to(path).parts
@@ -117,6 +113,27 @@ def _files_of_split(path: Path, split: str | None) -> list[Path]:
         # The file's own name counts before that of its folder.
         named = next(filter(None, map(_name_split, reversed(parts))), "")
         splits.setdefault(named, []).append(file)
+    return splits
+
+
+def find_test_files(source: str, subset: str | None = None) -> list[Path]:
+    """List the files of a folder that are for testing, beside others that are for training."""
+    path = Path(source).expanduser() / (subset or "")
+    splits = _list_splits(path) if path.is_dir() else {}
+    kinds = {name: _split_of(name) or name for name in splits}
+    if "train" not in kinds.values():
+        return []
+    held_out = [name for name, kind in kinds.items() if kind in ("test", "validation")]
+    return [file for name in held_out for file in splits[name]]
+
+
+def _files_of_split(path: Path, split: str | None) -> list[Path]:
+    """List the folder's data files of one split.
+
+    Where no file or folder name tells a split, all files are for training; where some do, files
+    that do not are left alone. `train_prefs` and `train_sft` are splits of their own.
+    """
+    splits = _list_splits(path)
     if not splits:
         raise UserError(
             "the folder holds no data files.",

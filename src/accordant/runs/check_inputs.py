@@ -52,10 +52,9 @@ class PreparedCheck:
         }
 
     def plan_lines(self) -> list[str]:
-        """Return the plan in words."""
+        """Return the plan in words; what is not run is for whoever says it once."""
         names = [check.name for check in self.checks]
-        lines = [f"{len(names)} checks: {', '.join(names)}"]
-        lines += [f"not run: {each.check} ({each.reason})" for each in self.not_run]
+        lines = [f"{len(names)} check{'s' * (len(names) != 1)}: {', '.join(names)}"]
         if self.tokens:
             passes = "; ".join(f"{name} {round(n):,}" for name, n in self.passes.items())
             lines.append(f"tokens through the model: {round(self.tokens):,} ({passes})")

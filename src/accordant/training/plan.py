@@ -31,6 +31,10 @@ from accordant.training.sources import DataSet, Source
 # minute's, in compiled layers about half of that (on a GPU) or three quarters.
 EARNED = {"cuda": 5e15, "cpu": 2e13}
 
+# Peak rate times steps below which little is to be expected: the embedded model showed nothing at
+# 2e-5, and does in the demo at 3e-4.
+REACH = 1e-4
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
@@ -51,6 +55,7 @@ class Plan:
         parameters: weights of the model.
         trained: weights that change.
         learning_rate: peak.
+        small_rate: whether that is the default and moves little in so few steps.
         not_compiled: why layers run as they are; empty where they are compiled.
         memory: of one process.
         disk: bytes the run will write at most.
@@ -67,6 +72,7 @@ class Plan:
     parameters: int
     trained: int
     learning_rate: float
+    small_rate: bool
     not_compiled: str
     memory: MemoryEstimate
     disk: int
@@ -79,11 +85,14 @@ class Plan:
         else:
             share = self.trained / max(self.parameters, 1)
             trained = f"an adapter of {self.trained:,} weights, {share:.2%} of {self.parameters:,}"
+        # Adam moves a weight by about the rate a step: the two together say how far it gets.
+        more = f"--learning-rate {10 * self.learning_rate:g}"
+        hint = f"; little for {self.steps:,} steps ({more} moves more)" if self.small_rate else ""
         return [
             f"{self.examples:,} examples, {self.held_out:,} held out; {self.tokens:,} tokens a pass"
             f" in {self.rows:,} rows of up to {self.largest_row:,}; {self.steps:,} steps",
             *self._apart_lines(),
-            f"training {trained}; learning rate {self.learning_rate:g}",
+            f"training {trained}; learning rate {self.learning_rate:g}{hint}",
             f"layers not compiled: {self.not_compiled}"
             if self.not_compiled
             else "layers compiled once, before the first step",
@@ -133,7 +142,7 @@ def make_plan(
     rows = row_sizes(source, settings, processes, apart=bool(apart))
     largest = max(rows, default=0)
     shared_tokens = sum(example.num_tokens for example in train)
-    weights = shapes.parameters
+    weights, rate = shapes.parameters, settings.peak_learning_rate(train[0].kind)
     return Plan(
         examples=len(train),
         held_out=len(held_out),
@@ -145,7 +154,8 @@ def make_plan(
         shared_tokens=shared_tokens,
         parameters=weights,
         trained=weights if settings.is_full else shapes.adapter,
-        learning_rate=settings.peak_learning_rate(train[0].kind),
+        learning_rate=rate,
+        small_rate=settings.learning_rate is None and rate * steps < REACH,
         not_compiled="prompts are not shared"
         if apart
         else why_not_compiled(settings, source, weights, device),

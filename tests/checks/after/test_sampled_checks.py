@@ -148,5 +148,6 @@ def test_nothing_moved_is_no_finding() -> None:
 def test_what_it_costs_names_what_is_shared() -> None:
     ready, size = towards_vowels(), {"prompts": 4, "samples": 3}
     one, other = (SAMPLED.costs(ready, {**size, "max_new_tokens": tokens}) for tokens in (8, 9))
-    assert one == {"sampled answers (3 to each of 4 prompts, 8 tokens)": 2.0 * 4 * 3 * 8 * 3}
+    name = "sampled answers (3 to each of 4 prompts at most, 8 tokens)"
+    assert one == {name: 2.0 * 4 * 3 * 8 * 3}
     assert one.keys() != other.keys()

@@ -95,7 +95,7 @@ def kl_from_reference(
     k1 = sum d, k3 = sum (exp(-d) - 1 + d). Both are unbiased for the divergence of whole sequences
     up to the length limit; k3 is never negative and varies less while the two are close (Schulman
     2020, "Approximating KL divergence"). Intervals resample sequences;
-    there is none of fewer than five, nor one below 0 altogether.
+    k1 has none of fewer than five, nor one below 0 altogether.
 
     Args:
         policy_logps: log-probabilities of the sampled tokens under the policy at temperature 1,
@@ -125,8 +125,8 @@ def kl_from_reference(
     return KlEstimate(
         per_sequence=per_sequence,
         per_token=withhold_impossible(bootstrap_ratio(k1, sizes)),
-        k3_per_sequence=withhold_impossible(bootstrap_mean(k3)),
-        k3_per_token=withhold_impossible(bootstrap_ratio(k3, sizes)),
+        k3_per_sequence=bootstrap_mean(k3),
+        k3_per_token=bootstrap_ratio(k3, sizes),
         sequences=len(sizes),
         tokens=len(policy),
         log_ratios=Distribution("log-ratio of a sample", tuple(k1.tolist()), per_sequence),

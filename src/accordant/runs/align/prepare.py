@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from accordant.base.errors import UserError
 from accordant.feedback.kinds import KINDS, why_nothing_learnt
 from accordant.feedback.reading import describe_reading, read_feedback
+from accordant.feedback.sources import find_test_files
 from accordant.feedback.splitting import split_feedback
 from accordant.models.adapters import adapt
 from accordant.models.saving import check_output_folder
@@ -198,10 +199,23 @@ def data_lines(ready: Prepared) -> list[str]:
     limits = (each.describe_limits() for each in (ready.encoded, ready.encoded_held_out) if each)
     return [
         *describe_reading(*ready.read),
+        *_test_files(ready),
         *(line for lines in limits for line in lines),
         *(_ALL_TRAINED if ready.config.held_out and ready.held_out is None else ()),
         *ready.relabelled.notes,
         *ready.encoded.notes,
+    ]
+
+
+def _test_files(ready: Prepared) -> list[str]:
+    """Name a test file that is there and not used."""
+    config = ready.config
+    # Feedback at hand, and the two bundled files, come from no folder.
+    if len(ready.read) > 1 or not config.data:
+        return []
+    return [
+        f"not used: {file}; to test on it: --held-out-data {file}"
+        for file in find_test_files(config.data, config.subset)[:1]
     ]
 
 
