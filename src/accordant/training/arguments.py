@@ -173,7 +173,7 @@ def optimizer_choice(
             "eps": settings.adam_epsilon,
             "moments": torch.float32 if settings.optimizer_moments == "float32" else torch.bfloat16,
         }
-    return found and (found, {"lr": args.learning_rate})
+    return None if found is None else (found, {"lr": args.learning_rate})
 
 
 def find_optimizer(name: str) -> type[torch.optim.Optimizer] | None:
