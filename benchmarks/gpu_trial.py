@@ -165,7 +165,7 @@ def _differences(family: str, dtype: Any) -> Row:
     from transformers import AutoModelForCausalLM
 
     from accordant.scoring import install, score
-    from accordant.scoring.engine import plain_logps
+    from accordant.scoring.apart import plain_logps
     from accordant.tokens.trees import TokenTree
 
     config = copy.deepcopy(CONFIGS[family])

@@ -23,7 +23,8 @@ from accordant.checks.snapshot import (
     take_snapshot,
 )
 from accordant.models.adapters import base_model_of
-from accordant.scoring.engine import ScoreOptions, plain_logps, score
+from accordant.scoring.apart import plain_logps
+from accordant.scoring.engine import ScoreOptions, score
 from accordant.tokens.trees import TokenTree
 from accordant.training.run import train
 from tests.families import tiny_model

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from accordant.checks.pairs import Pair, list_pairs, read_pairs, summed_logps, tokens_of
 from accordant.checks.similarity import ches_scores, normalised_ches_scores, read_similarities
-from accordant.scoring.engine import ScoreOptions, plain_logps
+from accordant.scoring.apart import plain_logps
+from accordant.scoring.engine import ScoreOptions
 from accordant.scoring.installation import install
 from accordant.scoring.scores import Scores
 from accordant.tokens.examples import Example

@@ -12,7 +12,8 @@ from accordant.models.hooks import Edit, captured, decoder_layers, edited
 from accordant.sampling.generation import generate
 from accordant.sampling.samples import SamplingOptions
 from accordant.sampling.stepper import ModelStepper
-from accordant.scoring.engine import plain_logps, score
+from accordant.scoring.apart import plain_logps
+from accordant.scoring.engine import score
 from accordant.scoring.installation import install
 from accordant.tokens.trees import TokenTree
 from tests.families import CONFIGS, tiny_model

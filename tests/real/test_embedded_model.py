@@ -21,7 +21,8 @@ from accordant.models.loading import load_model, load_tokenizer
 from accordant.models.saving import save_model
 from accordant.models.sources import BASE_RECORD, resolve_source
 from accordant.sampling.samples import SamplingOptions
-from accordant.scoring.engine import plain_logps, score
+from accordant.scoring.apart import plain_logps
+from accordant.scoring.engine import score
 from accordant.scoring.installation import install
 from accordant.tokens.rendering import Rendering, encode_prompt, end_of_turn_ids
 from accordant.tokens.trees import TokenTree

@@ -17,7 +17,7 @@ from accordant.rewards.registry import FunctionReward
 from accordant.rewards.reward import Answer, Reward, read_answer, score_answers
 from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
-from accordant.scoring.engine import plain_logps
+from accordant.scoring.apart import plain_logps
 from accordant.tokens.rendering import Rendering, encode
 from accordant.tokens.trees import TokenTree
 from tests.checks.before.modelled import TOKENIZER, make_model

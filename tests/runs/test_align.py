@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 
 from accordant.base.errors import UserError
 from accordant.models.loading import load_tokenizer
@@ -116,6 +116,22 @@ def test_every_kind_of_feedback_is_trained_on_saved_and_measured(
     saved = {file.name for file in (tmp_path / "out" / "model").iterdir()}
     assert {"README.md", "tokenizer.json", "generation_config.json"} <= saved
     assert ("adapter_model.safetensors" if rank else "model.safetensors") in saved
+
+
+def test_a_family_that_shares_no_prompt_is_trained_and_its_plan_says_so(
+    tmp_path: Path, model: Path
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    config = MambaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, state_size=4, num_hidden_layers=1
+    )
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    outcome, text = run(tmp_path, tmp_path / "mamba", max_steps=1)
+    assert outcome.steps == 1
+    assert "prompts are not shared: it carries a running state" in " ".join(text.split())
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert (tmp_path / "out" / "model" / "model.safetensors").is_file()
 
 
 def test_a_finding_is_said_at_once_and_stops_the_run(tmp_path: Path, model: Path) -> None:

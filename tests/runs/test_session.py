@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from transformers import AutoConfig, AutoModelForCausalLM
 
+from accordant.base.errors import UserError
 from accordant.models.adapters import adapt, is_adapted
 from accordant.runs.session import open_session
 from accordant.runs.settings import AlignConfig, CheckConfig
@@ -54,3 +56,16 @@ def test_a_template_of_the_users_is_saved_with_the_tokenizer(model: str, tmp_pat
     session = open_session(CheckConfig(model=model, chat_template=template, max_length=9))
     assert session.tokenizer.chat_template == template.read_text()
     assert session.max_tokens == 9
+
+
+def test_tokens_that_the_model_does_not_have_are_refused(model: str, tmp_path: Path) -> None:
+    tokenizer = loaded_model().tokenizer
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(model)
+    config.vocab_size = len(tokenizer) - 1
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    session = open_session(CheckConfig(model=str(tmp_path)))
+    assert session.encode_prompt("what is 3?")
+    with pytest.raises(UserError, match="tokenizer writes '<new>'"):
+        session.encode_prompt("what is <new>?")

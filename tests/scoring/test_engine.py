@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
 from accordant.scoring import attention
-from accordant.scoring.apart import sharing_of
-from accordant.scoring.engine import (
-    ScoreOptions,
-    pack,
-    plain_logps,
-    score,
-    score_all,
-)
+from accordant.scoring.apart import plain_logps, sharing_of
+from accordant.scoring.engine import ScoreOptions, pack, score, score_all
 from accordant.scoring.installation import install
 from accordant.tokens.trees import TokenTree
 from tests.families import CONFIGS, VOCABULARY, tiny_model

@@ -11,16 +11,9 @@ from accordant.models.families import why_apart
 from accordant.models.heads import ValueHead
 from accordant.models.hooks import backbone_of, captured
 from accordant.scoring import installation
-from accordant.scoring.apart import ApartTensors, sharing_of
+from accordant.scoring.apart import ApartTensors, plain_logps, sharing_of
 from accordant.scoring.distributions import next_token_logps
-from accordant.scoring.engine import (
-    PackedTensors,
-    ScoreOptions,
-    pack,
-    plain_logps,
-    score,
-    score_all,
-)
+from accordant.scoring.engine import PackedTensors, ScoreOptions, pack, score, score_all
 from accordant.scoring.installation import install
 from accordant.scoring.states import read_states
 from tests.families import APART, MORE, tiny_model

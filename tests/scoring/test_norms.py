@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accordant.scoring import norms
-from accordant.scoring.engine import plain_logps, score
+from accordant.scoring.apart import plain_logps
+from accordant.scoring.engine import score
 from accordant.scoring.installation import install
 from accordant.scoring.norms import rms_norm
 from tests.families import tiny_model

@@ -43,6 +43,14 @@ def why_apart(config: Any) -> str:
     return ""
 
 
+def describe_apart(reason: str, computed: int, shared: int) -> str:
+    """Say what it costs that prompts are not shared, in tokens of one pass."""
+    return (
+        f"prompts are not shared: {reason}; each answer is computed with a prompt of its own, "
+        f"{computed:,} tokens a pass where sharing would take {shared:,}"
+    )
+
+
 def rope_switch(config: Any) -> int | None:
     """Return the length behind which a model's rope depends on how long the sequence is.
 

@@ -183,7 +183,7 @@ def make_reward_model(
         raise UserError(
             f"{type(model).__name__} has no classification model that reads at the last token.",
             where="model",
-            mend="Choose a model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
+            mend="Choose a family for which transformers has a ForSequenceClassification class.",
         ) from error
     # One configuration: attention is chosen in it, for backbone and shell alike.
     shell.config = backbone.config
@@ -224,7 +224,7 @@ def load_reward_model(name: str, *, trust_remote_code: bool = False, **fields: A
         raise UserError(
             f"{type(model).__name__} has no head `score` over its last token.",
             where=name,
-            mend="Take a reward model of the Llama, Qwen, Gemma, Mistral or GPT-2 families.",
+            mend="Take a model whose class is a ForSequenceClassification with such a head.",
         )
     names = model.config.id2label.values()
     head = ValueHead(score.weight.shape[1], [*names], bias=getattr(score, "bias", None) is not None)

@@ -188,6 +188,7 @@ def score(
     encoded = encode(
         records, session.tokenizer, session.rendering, max_tokens=session.max_tokens
     ).examples
+    session.refuse_unknown_tokens(encoded)
     beside = None
     if reference is not None:
         # Opened as the policy is: in another number format every ratio would be off.

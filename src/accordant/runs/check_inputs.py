@@ -15,6 +15,7 @@ from accordant.checks.registry import Check, bind_check_options, get_check, list
 from accordant.feedback.loading import Feedback
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record
+from accordant.models.families import describe_apart, why_apart
 from accordant.rewards.expression import find_reward
 from accordant.runs.check_report import NotRun
 from accordant.runs.session import Session, open_session
@@ -58,7 +59,18 @@ class PreparedCheck:
         if self.tokens:
             passes = "; ".join(f"{name} {round(n):,}" for name, n in self.passes.items())
             lines.append(f"tokens through the model: {round(self.tokens):,} ({passes})")
+            lines += self._apart_lines()
         return lines
+
+    def _apart_lines(self) -> list[str]:
+        """Say what a pass costs where the model's sequences cannot share their prompts."""
+        encoded = self.inputs.encoded
+        if self.session is None or encoded is None:
+            return []
+        reason = why_apart(self.session.facts.config)
+        apart = sum(example.num_apart for example in encoded.examples)
+        shared = sum(example.num_tokens for example in encoded.examples)
+        return [describe_apart(reason, apart, shared)] if reason else []
 
 
 def prepare_check(config: CheckConfig, data: Feedback | None = None) -> PreparedCheck:
@@ -148,6 +160,7 @@ def _with_tokens(session: Session, inputs: CheckInputs) -> CheckInputs:
     limit = session.max_tokens
     encoded, refused = _encode(inputs.feedback.records, session)
     examples = encoded.examples
+    session.refuse_unknown_tokens(examples)
     too_long = tuple(e for e in examples if limit is not None and example_length(e) > limit)
     left_out = {example.index for example in too_long}
     return replace(

@@ -318,6 +318,7 @@ def _encode(
                 continue
             raise UserError(error.message, where=name, mend=error.mend) from error
         examples.append(Example(kind.name, trees, place, numbers=numbers, id=name))
+    session.refuse_unknown_tokens(examples)
     return tuple(examples), len(feedback.records) - len(examples)
 
 

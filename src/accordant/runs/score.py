@@ -83,6 +83,7 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
     examples = encode(
         records, session.tokenizer, session.rendering, max_tokens=session.max_tokens
     ).examples
+    session.refuse_unknown_tokens(examples)
     return ScorePlan(tuple(records), tuple(examples), session, reference, reward)
 
 

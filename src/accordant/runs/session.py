@@ -5,14 +5,15 @@ Knows settings of models and templates, and the loaders. Knows no verb and no fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.models.facts import ModelFacts, read_facts
+from accordant.models.facts import ModelFacts, read_facts, text_config
 from accordant.models.loading import LoadedModel, load
 from accordant.runs.settings import SessionSettings
 from accordant.tokens.fingerprint import fingerprint_tokenizer
@@ -59,9 +60,15 @@ class Session:
     @cached_property
     def model(self) -> nn.Module:
         """The model with its adapter, prepared for scoring."""
+        from accordant.models.families import why_apart
+        from accordant.scoring.apart import sharing_of
         from accordant.scoring.installation import install
 
         model: nn.Module = install(self.adapt(self.loaded.model))
+        reason = sharing_of(model).reason
+        if reason and not why_apart(self.facts.config):
+            # No plan could tell: it showed when the model was tried.
+            self.say(f"prompts are not shared, each answer is computed with its own: {reason}")
         return model
 
     def other_model(self, name: str | None = None) -> nn.Module:
@@ -81,8 +88,41 @@ class Session:
             return score_all(self.model, trees, self.settings.token_budget)
 
     def encode_prompt(self, text: Text) -> tuple[int, ...]:
-        """Return the tokens of a prompt to be answered."""
-        return encode_prompt(text, self.tokenizer, self.rendering)
+        """Return the tokens of a prompt to be answered.
+
+        Raises:
+            UserError: the model has no embedding of one of them.
+        """
+        prompt = encode_prompt(text, self.tokenizer, self.rendering)
+        self._refuse_unknown("a prompt", prompt)
+        return prompt
+
+    def refuse_unknown_tokens(self, examples: Sequence[Example]) -> None:
+        """Refuse tokens that the tokenizer has and the model has not.
+
+        A tokenizer may be larger than its model, as Gemma 3's is, where no text has such a token.
+
+        Raises:
+            UserError: an example has one.
+        """
+        for example in examples:
+            for tree in example.trees:
+                sequences = (tree.prompt, *tree.continuations)
+                self._refuse_unknown(example.id, chain.from_iterable(sequences))
+
+    def _refuse_unknown(self, name: str, tokens: Iterable[int]) -> None:
+        size = getattr(text_config(self.facts.config), "vocab_size", None)
+        highest = max(tokens, default=0)
+        if size is None or highest < size:
+            return
+        token = self.tokenizer.convert_ids_to_tokens(highest)
+        raise UserError(
+            f"the tokenizer writes {token!r} in {name}, its token {highest:,}; the model knows "
+            f"{size:,} tokens, from 0.",
+            where=self.settings.model,
+            mend="Give the model's own tokenizer, or let the model grow by "
+            "`model.resize_token_embeddings(len(tokenizer))` and save both.",
+        )
 
     def refuse_other_tokenizer(
         self, tokenizer: PreTrainedTokenizerBase, name: str, where: str

@@ -10,6 +10,7 @@ from accordant.base.public import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "apart": ("plain_logps", "sharing_of"),
         "compilation": ("compiled_layers", "row_lengths", "static_lengths", "why_not_compilable"),
         "distributions": ("next_token_logps",),
         "engine": (
@@ -21,7 +22,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "is_installed",
             "lay_out",
             "pack",
-            "plain_logps",
             "score",
             "score_all",
             "score_packed",

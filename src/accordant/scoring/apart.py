@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from accordant.models.adapters import base_model_of
 from accordant.models.families import rope_switch
+from accordant.models.hooks import backbone_of
 from accordant.scoring.scores import send_numbers
 from accordant.tokens.trees import FILLER, TokenTree
 
@@ -49,7 +50,7 @@ def sharing_of(model: nn.Module) -> Sharing:
     return sharing
 
 
-def tokens_of(model: nn.Module, tree: TokenTree) -> int:
+def computed_tokens(model: nn.Module, tree: TokenTree) -> int:
     """Count the tokens a model computes for a tree: more than it has where nothing is shared."""
     return tree.num_apart if stands_apart(sharing_of(model), [tree]) else tree.num_tokens
 
@@ -168,3 +169,23 @@ def reset_rope(backbone: Any) -> None:
                 # A copy, as longrope writes into the buffer.
                 setattr(module, f"{prefix}inv_freq", original.to(inverse.device, copy=True))
                 setattr(module, name, module.original_max_seq_len)
+
+
+def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
+    """Score every continuation as a sequence, by the model's own forward: a slow reference.
+
+    Returns:
+        float32 log-probs of each continuation's tokens, `[tokens]` each, with gradients where they
+        are enabled.
+    """
+    base = base_model_of(model)
+    device = next(model.parameters()).device
+    results = []
+    for continuation in tree.continuations:
+        reset_rope(backbone_of(base))
+        ids = torch.tensor([tree.prompt + continuation], device=device)
+        logits = type(base).forward(base, input_ids=ids, use_cache=False).logits[0].float()
+        logps = logits.log_softmax(-1)[len(tree.prompt) - 1 : -1]
+        targets = torch.tensor(continuation, device=device)
+        results.append(logps.gather(1, targets[:, None])[:, 0])
+    return results

@@ -20,11 +20,11 @@ from accordant.models.adapters import base_model_of
 from accordant.models.hooks import backbone_of
 from accordant.scoring.apart import (
     ApartTensors,
+    computed_tokens,
     reset_rope,
     sharing_of,
     stands_apart,
     states_apart,
-    tokens_of,
 )
 from accordant.scoring.compilation import row_lengths
 from accordant.scoring.family_head import FamilyHead
@@ -379,32 +379,12 @@ def score_all(
     """
     parts = []
     with evaluating(model):
-        for row in plan_rows([tokens_of(model, tree) for tree in trees], budget):
+        for row in plan_rows([computed_tokens(model, tree) for tree in trees], budget):
             chosen = [trees[index] for index in row]
             parts.append(score(model, chosen, options).detach().to("cpu"))
             if progress is not None:
                 progress(sum(tree.num_tokens for tree in chosen))
     return concatenate(parts)
-
-
-def plain_logps(model: nn.Module, tree: TokenTree) -> list[Tensor]:
-    """Score every continuation as a sequence, by the model's own forward: a slow reference.
-
-    Returns:
-        float32 log-probs of each continuation's tokens, `[tokens]` each, with gradients where they
-        are enabled.
-    """
-    base = base_model_of(model)
-    device = next(model.parameters()).device
-    results = []
-    for continuation in tree.continuations:
-        reset_rope(backbone_of(base))
-        ids = torch.tensor([tree.prompt + continuation], device=device)
-        logits = type(base).forward(base, input_ids=ids, use_cache=False).logits[0].float()
-        logps = logits.log_softmax(-1)[len(tree.prompt) - 1 : -1]
-        targets = torch.tensor(continuation, device=device)
-        results.append(logps.gather(1, targets[:, None])[:, 0])
-    return results
 
 
 def with_reference(scores: Scores, logps: Tensor) -> Scores:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from accordant.scoring.apart import tokens_of
+from accordant.scoring.apart import computed_tokens
 from accordant.scoring.engine import ScoreOptions, evaluating, score
 from accordant.tokens.trees import TokenTree, plan_rows
 
@@ -40,7 +40,7 @@ def prompt_states(
     pooled: list[Tensor] = []
     done = 0
     with evaluating(model):
-        for row in plan_rows([tokens_of(model, tree) for tree in trees], budget):
+        for row in plan_rows([computed_tokens(model, tree) for tree in trees], budget):
             scores = score(model, [trees[index] for index in row], options)
             assert scores.hidden is not None
             sums = scores.sum_tokens(scores.hidden.float())

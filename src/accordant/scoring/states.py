@@ -15,10 +15,10 @@ from accordant.models.adapters import base_model_of
 from accordant.models.hooks import LayerSite, backbone_of, captured
 from accordant.scoring.apart import (
     ApartTensors,
+    computed_tokens,
     sharing_of,
     stands_apart,
     states_apart,
-    tokens_of,
 )
 from accordant.scoring.engine import (
     PackedTensors,
@@ -67,7 +67,7 @@ def read_states(
     device = next(model.parameters()).device
     parts: dict[LayerSite, list[Tensor]] = {site: [] for site in sites}
     with evaluating(model), captured(model, sites) as states:
-        for planned in plan_rows([tokens_of(model, tree) for tree in trees], budget):
+        for planned in plan_rows([computed_tokens(model, tree) for tree in trees], budget):
             chosen = [trees[index] for index in planned]
             if stands_apart(sharing_of(model), chosen):
                 apart = ApartTensors.of(chosen, device, sharing_of(model))

@@ -19,9 +19,9 @@ from accordant.base.errors import UserError
 from accordant.models.adapters import base_model_of
 from accordant.models.facts import position_limit, text_config
 from accordant.models.hooks import backbone_of
-from accordant.scoring.apart import reset_rope, sharing_of
+from accordant.scoring.apart import plain_logps, reset_rope, sharing_of
 from accordant.scoring.distributions import next_token_logps
-from accordant.scoring.engine import ScoreOptions, evaluating, plain_logps, score
+from accordant.scoring.engine import ScoreOptions, evaluating, score
 from accordant.scoring.scores import Scores
 from accordant.tokens.trees import TokenTree
 

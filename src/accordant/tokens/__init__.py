@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "settings": ("TemplateSettings",),
         "template": ("Rendering", "applies_template", "end_of_turn_ids"),
         "trees": (
+            "FILLER",
             "PackedRow",
             "Segment",
             "TokenTree",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from accordant.base.errors import UserError
-from accordant.models.families import why_apart
+from accordant.models.families import describe_apart, why_apart
 from accordant.scoring.compilation import why_not_compilable
 from accordant.tokens.examples import Example
 from accordant.training.arguments import check_machine, count_steps
@@ -91,7 +91,7 @@ class Plan:
         return [
             f"{self.examples:,} examples, {self.held_out:,} held out; {self.tokens:,} tokens a pass"
             f" in {self.rows:,} rows of up to {self.largest_row:,}; {self.steps:,} steps",
-            *self._apart_lines(),
+            *([describe_apart(self.apart, self.tokens, self.shared_tokens)] if self.apart else []),
             f"training {trained}; learning rate {self.learning_rate:g}{hint}",
             f"layers not compiled: {self.not_compiled}"
             if self.not_compiled
@@ -101,15 +101,6 @@ class Plan:
             f"activations {show_size(memory.activations)}, temporary "
             f"{show_size(memory.temporary)}",
             f"disk up to {show_size(self.disk)}",
-        ]
-
-    def _apart_lines(self) -> list[str]:
-        if not self.apart:
-            return []
-        return [
-            f"prompts are not shared: with this family {self.apart}; each answer is computed with "
-            f"a prompt of its own, {self.tokens:,} tokens a pass where sharing would take "
-            f"{self.shared_tokens:,}"
         ]
 
 

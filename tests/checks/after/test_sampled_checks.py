@@ -13,7 +13,7 @@ from accordant.checks.after.probability_moved import probability_moved
 from accordant.checks.after.reward_curve import reward_curve
 from accordant.checks.inputs import CheckInputs
 from accordant.checks.sampled_answers import SAMPLED
-from accordant.scoring.engine import plain_logps
+from accordant.scoring.apart import plain_logps
 from accordant.statistics.best_of import best_of_divergence, best_of_win_rates
 from accordant.tokens.trees import TokenTree
 from tests.checks.after.trained import Judge, biased, trained

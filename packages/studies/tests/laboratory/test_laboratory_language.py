@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.scoring.engine import plain_logps
+from accordant.scoring.apart import plain_logps
 from accordant.tokens.trees import TokenTree
 from accordant_studies.laboratory import language, transformer
 from accordant_studies.laboratory.language import END, FIRST_ADJECTIVE, FIRST_NOUN, Writer

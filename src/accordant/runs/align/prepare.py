@@ -294,5 +294,6 @@ def _encode(
             mend="Raise --max-length, or choose another --truncation.",
         )
     for each in encoded:
+        session.refuse_unknown_tokens(each.examples)
         check_labels(objective, each.examples)
     return encoded
