@@ -102,7 +102,8 @@ class Padded:
 
     def keep(self, rows: Tensor) -> None:
         """Let row i be what row `rows[i]` was."""
-        self.cache.batch_select_indices(rows)
+        # The one selection of rows that caches of recurrent states have as well.
+        self.cache.reorder_cache(rows)
         self.mask, self.positions = self.mask[rows], self.positions[rows]
 
     def shorten(self, length: int, most: int) -> bool:
