@@ -312,3 +312,15 @@ def test_splitting_what_is_shared_loses_nothing(start, before, after):
     assert "".join(first) == start + before
     assert "".join(second) == start + after
     assert first[0] == second[0]
+
+
+def test_the_plotting_library_fits_what_draws_and_pages_stay_small():
+    from plotly.offline import get_plotlyjs_version
+
+    assert f"v{get_plotlyjs_version()}" in pages.plotly_code()[:100]
+    for report in every_kind_of_report().values():
+        html = render_html(report)
+        assert len(html.encode()) < 2_000_000
+        drawn = json.loads(html.split('id="plots"', 1)[1].split(">", 1)[1].split("</script>", 1)[0])
+        # What the basic bundle draws; Python's package holds the whole library alone.
+        assert {trace["type"] for plot in drawn for trace in plot["data"]} <= {"bar", "scatter"}
