@@ -21,7 +21,6 @@ MUTE: dict[str, list[Record]] = {
     "pairs that cancel": [Comparison("p", "a", "b"), Comparison("p", "b", "a")],
     "equal rewards": [Ranking("p", ("a", "b"), (1.0, 1.0)), Ranking("q", ("a", "b"), (2.0, 2.0))],
     "joint pairs that cancel": [JointPair("p", "a", "q", "b"), JointPair("q", "b", "p", "a")],
-    "equal rates": [Rating("p", "a", {"x": 3.0}), Rating("p", "b", {"x": 3.0})],
     "steps of one label": [Steps("p", ("a", "b"), (True, True))],
 }
 TELLING: list[list[Record]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from accordant.feedback.kind import Kind, SpreadField
 from accordant.feedback.records import Origin, Rating
@@ -40,13 +40,6 @@ def build(row: Row, origin: Origin) -> tuple[Rating, ...]:
     return (Rating(prompt, completion, ratings, origin),)
 
 
-def empty(records: Sequence[Rating]) -> str:
-    """Explain that equal rates tell no answer from another."""
-    if len({tuple(sorted(record.ratings.items())) for record in records}) > 1:
-        return ""
-    return f"all {len(records):,} answers are rated the same"
-
-
 KIND = Kind(
     name="rating",
     record=Rating,
@@ -57,7 +50,6 @@ KIND = Kind(
         ("ratings", ", ".join(f"{name} {rate:g}" for name, rate in record.ratings.items())),
     ),
     attributes=lambda record: record.ratings,
-    empty=empty,
     becomes={
         "demonstration": "keep the rows rated highly and drop the ratings",
         "binary": "set `label` by a threshold on one rated attribute",
