@@ -11,12 +11,16 @@ from transformers import AutoModelForCausalLM, RecurrentGemmaConfig
 
 from accordant.decoding.guides.registry import bind_guide
 from accordant.sampling.batch import Batch
-from accordant.sampling.padded import Padded
+from accordant.sampling.padded import Padded, Recomputed
+from accordant.sampling.sampler import LocalSampler
 from accordant.sampling.samples import SamplingOptions
-from accordant.sampling.slots import Slots, has_slots
+from accordant.sampling.slots import Slots, batch_kind, has_slots
 from accordant.sampling.stepper import Guided, ModelStepper
+from accordant.scoring.engine import score
+from accordant.scoring.installation import install
+from accordant.tokens.trees import TokenTree
 from tests.drawing import draw
-from tests.families import CONFIGS, VOCABULARY, tiny_model
+from tests.families import APART, CONFIGS, VOCABULARY, tiny_model
 
 PROMPTS = [[5, 9, 3], [7], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [20, 21, 22, 23], [5, 9, 3, 8]]
 KEYS = [(n, 7) for n in range(len(PROMPTS))]
@@ -51,10 +55,28 @@ def test_a_family_without_slots_is_padded_and_samples_the_same(family, monkeypat
     model = tiny_model(family)
     options = SamplingOptions(12, samples_per_prompt=2, stop_ids=(3, 50, 77), batch_size=4)
     expected = [sample.completion for sample in draw(model, PROMPTS, options)]
+    monkeypatch.setattr("accordant.sampling.stepper.batch_kind", lambda _: Padded)
     monkeypatch.setattr("accordant.sampling.stepper.has_slots", lambda _: False)
     stepper = ModelStepper(model)
     assert isinstance(stepper.start(PROMPTS, 1, 1).cache, Padded)
     assert [sample.completion for sample in draw(model, PROMPTS, options)] == expected
+
+
+@pytest.mark.parametrize("family", APART)
+def test_a_family_apart_samples_from_what_it_scores(family):
+    model = install(tiny_model(family))
+    prompts = [(5, 6, 7), (8, 9, 10, 11, 12), (8, 9, 10, 11, 13)]
+    options = SamplingOptions(6, samples_per_prompt=2, stop_ids=())
+    for prompt, samples in zip(prompts, LocalSampler(model).sample(prompts, options), strict=True):
+        trees = [TokenTree(prompt, (sample.tokens,)) for sample in samples]
+        with torch.no_grad():
+            exact = score(model, trees).logps
+        drawn = torch.tensor([p for sample in samples for p in sample.logps])
+        torch.testing.assert_close(drawn, exact, atol=1e-4, rtol=0)
+
+
+def test_states_are_recomputed_where_rounding_would_hide_a_leak():
+    assert batch_kind(tiny_model("mamba").bfloat16()) is Recomputed
 
 
 def test_a_recurrent_family_has_no_slots():

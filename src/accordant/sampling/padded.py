@@ -1,7 +1,7 @@
-"""One pass of a model, and batches padded on the left over the cache that its family asks for.
+"""One pass of a model, and the batches that stand in for `slots` where a family has none.
 
-Knows transformers' forward, head and caches. The batches stand in for `slots` in families whose
-layers keep other things than keys and values (states of a recurrence, chunks).
+Knows transformers' forward, head and caches. `Padded` runs over the cache that a family asks for
+(chunks, states of a recurrence); `Recomputed` reads whole texts again where no cache is right.
 """
 
 from __future__ import annotations
@@ -44,6 +44,14 @@ def next_logits(
         last: which token of a row, int64 `[rows]`, or of all rows.
         options: further arguments of the model's forward.
     """
+    options |= {"position_ids": positions, "past_key_values": cache, "use_cache": True}
+    return _logits_after(model, tokens, last, options)
+
+
+def _logits_after(
+    model: nn.Module, tokens: Tensor, last: Tensor | int, options: dict[str, Any]
+) -> Tensor:
+    """Run one pass and return logits after one token of every row, `[rows, vocabulary]`."""
     rows = torch.arange(len(tokens), device=tokens.device)
     # The head is the dearest layer of a small model: it is given one state a row, whatever its
     # family calls the argument for that, or if it has none.
@@ -52,13 +60,7 @@ def next_logits(
         if tokens.shape[1] > 1:
             pick = head.register_forward_pre_hook(lambda _, a: (a[0][rows, last][:, None],))
             stack.callback(pick.remove)
-        logits: Tensor = model(
-            input_ids=tokens,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            **options,
-        ).logits
+        logits: Tensor = model(input_ids=tokens, **options).logits
     return logits[:, 0] if logits.shape[1] == 1 else logits[rows, last]
 
 
@@ -117,3 +119,52 @@ class Padded:
             return False
         self.mask, self.positions = self.mask[:, :length], self.positions - surplus
         return bool(self.cache.get_seq_length() == length)
+
+
+class Recomputed:
+    """A batch that keeps its texts and reads them whole at every step; methods as those of `Slots`.
+
+    For families whose running state no cache of transformers hands from batch to batch, or whose
+    states padding would enter. Slow, and the same as the model's own pass over each text.
+
+    Args:
+        texts: token ids of every row.
+    """
+
+    def __init__(self, texts: list[list[int]]) -> None:
+        self.texts = texts
+
+    @classmethod
+    def filled(
+        cls, model: nn.Module, prompts: Sequence[Prompt], room: int
+    ) -> tuple[Recomputed, Tensor]:
+        """Take prompts, one a row; returns the batch and logits."""
+        del room
+        batch = cls([list(prompt) for prompt in prompts])
+        return batch, batch._read(model, -1)
+
+    def feed(self, model: nn.Module, tokens: Tensor, last: int = -1) -> Tensor:
+        """Append tokens `[rows, new]`; returns logits after one of them, `[rows, vocabulary]`."""
+        self.texts = [a + b for a, b in zip(self.texts, tokens.tolist(), strict=True)]
+        return self._read(model, last if last < 0 else last - tokens.shape[1])
+
+    def keep(self, rows: Tensor) -> None:
+        """Let row i be what row `rows[i]` was."""
+        self.texts = [self.texts[row] for row in rows.tolist()]
+
+    def shorten(self, length: int, most: int) -> bool:
+        """Forget tokens from place `length` on."""
+        del most
+        self.texts = [text[:length] for text in self.texts]
+        return True
+
+    def _read(self, model: nn.Module, last: int) -> Tensor:
+        device = next(model.parameters()).device
+        logits: dict[int, Tensor] = {}
+        # Texts of one length share a pass, since padding would enter the states of the others.
+        for length in sorted({len(text) for text in self.texts}):
+            rows = [row for row, text in enumerate(self.texts) if len(text) == length]
+            tokens = torch.tensor([self.texts[row] for row in rows], device=device)
+            after = _logits_after(model, tokens, last, {"use_cache": False})
+            logits |= dict(zip(rows, after, strict=True))
+        return torch.stack([logits[row] for row in range(len(self.texts))])

@@ -21,8 +21,8 @@ from accordant.base.errors import UserError
 from accordant.models.adapters import reference_mode
 from accordant.models.facts import position_limit, text_config
 from accordant.sampling.packed import Packed, packed_weights
-from accordant.sampling.padded import Padded
-from accordant.sampling.slots import Slots, has_slots
+from accordant.sampling.padded import Padded, Recomputed
+from accordant.sampling.slots import Slots, batch_kind, has_slots
 from accordant.scoring.engine import evaluating
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class ModelState:
         logits: for the next token of every row, float32 `[rows, vocabulary]`.
     """
 
-    cache: Slots | Padded
+    cache: Slots | Padded | Recomputed
     logits: Tensor
 
 
@@ -127,9 +127,8 @@ class ModelStepper:
     @torch.inference_mode()
     def start(self, prompts: Sequence[Prompt], copies: int, room: int) -> ModelState:
         """Feed every prompt once, and repeat its keys and values."""
-        kind = Slots if has_slots(self.model) else Padded
         with self._adapted():
-            cache, logits = kind.filled(self.model, prompts, room)
+            cache, logits = batch_kind(self.model).filled(self.model, prompts, room)
         state = ModelState(cache, logits[:, : self.vocabulary].float())
         if copies > 1:
             rows = torch.arange(len(prompts), device=logits.device)
