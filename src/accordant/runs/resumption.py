@@ -40,7 +40,9 @@ class Resumption:
         folder = self.settings.output_dir
         if self.settings.overwrite or not self.settings.resume:
             return None
-        steps = steps_ended(folder, self.identity)
+        has_model = (folder / RUN_MODEL).is_dir()
+        # A note without the model it speaks of, which somebody took away, is no end.
+        steps = steps_ended(folder, self.identity) if has_model else None
         if steps is not None:
             say(
                 f"The run in {folder} has ended after {steps:,} steps; nothing is replaced. "
@@ -48,7 +50,7 @@ class Resumption:
             )
             return steps
         kept = list_checkpoints(folder)
-        if not kept and (folder / RUN_MODEL).is_dir():
+        if not kept and has_model:
             raise UserError(
                 "there is a trained model, and no checkpoint to go on from.",
                 where=str(folder),
