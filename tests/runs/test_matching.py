@@ -102,11 +102,11 @@ def test_a_whole_run_with_matching(tmp_path, model):
     assert "Prompts matched" in text.getvalue()
 
 
-@pytest.mark.parametrize("thumbs_down", [0, 1])
-def test_one_sided_thumbs_are_told_before_weights_are_loaded(tmp_path, model, thumbs_down):
-    data = [row | {"label": n >= thumbs_down} for n, row in enumerate(rows(12))]
+def test_one_sided_thumbs_are_told_before_weights_are_loaded(tmp_path, model):
+    # Without any thumb down nothing can be learnt at all, which is refused before.
+    data = [row | {"label": n >= 1} for n, row in enumerate(rows(12))]
     config = config_of(tmp_path, model, data, match_prompts=True)
     with pytest.raises(UserError, match="different prompts with a thumb up") as error:
         prepare(config.model_copy(update={"held_out": 0.0}))
-    assert f"and {thumbs_down} with a thumb down" in error.value.message
+    assert "and 1 with a thumb down" in error.value.message
     assert error.value.where == "--option match_prompts"

@@ -34,7 +34,7 @@ from accordant.scoring.scores import EXTRAS, Scores, concatenate, send_numbers
 from accordant.tokens.trees import PackedRow, TokenTree, fill_row, pack_row, plan_rows
 
 # Part of every cache key: raise it when the numbers the engine returns change.
-ENGINE_VERSION = 5
+ENGINE_VERSION = 6
 
 TokensRead = Literal["predicting", "continuations", "all"]
 """Tokens of a row whose last state is read: those that predict, the continuations' own as well, or

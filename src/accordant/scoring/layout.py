@@ -82,7 +82,8 @@ def plan_blocks(end: Sequence[int], size: int = BLOCK) -> list[Block]:
     """Cut a row into blocks of at most `size` queries, none of which crosses the end of a subtree
     that was begun before it: what one query of a block sees before the block, all of them see.
 
-    Short siblings, and short trees, share a block: a mask among them costs less than more blocks.
+    Short siblings share a block: a mask among them costs less than more blocks. Trees do not: the
+    shapes of products decide how bfloat16 rounds, and a score must not depend on its neighbours.
     """
     blocks: list[Block] = []
     open_runs: list[tuple[int, int, int]] = []  # start, end, and where the last query that sees it
@@ -90,13 +91,21 @@ def plan_blocks(end: Sequence[int], size: int = BLOCK) -> list[Block]:
     while start < len(end):
         open_runs = [run for run in open_runs if run[2] > start]
         # Subtrees are nested, so the run begun last is the first to end.
-        stop = min(start + size, len(end), open_runs[-1][2] if open_runs else len(end))
+        stop = min(start + size, open_runs[-1][2] if open_runs else _tree_end(end, start))
         blocks.append(Block(start, stop, _joined((a, b) for a, b, _ in open_runs)))
         for until, run in groupby(range(start, stop), key=end.__getitem__):
             places = list(run)
             open_runs.append((places[0], places[-1] + 1, until))
         start = stop
     return blocks
+
+
+def _tree_end(end: Sequence[int], start: int) -> int:
+    """Return where the tree begun at `start` ends; filler tokens, a tree each, go together."""
+    stop = end[start]
+    while stop < len(end) and stop == start + 1 and end[stop] == stop + 1:
+        start, stop = stop, stop + 1
+    return stop
 
 
 def _joined(runs: Iterable[tuple[int, int]]) -> Runs:

@@ -31,6 +31,7 @@ from transformers import (
 
 from accordant.base.errors import UserError
 from accordant.models.heads import ValueHead
+from accordant.models.quiet import quiet_transformers
 from accordant.objectives.batch import MetricTotals, column_means
 from accordant.objectives.registry import Objective
 from accordant.scoring.apart import sharing_of
@@ -382,7 +383,8 @@ class AlignTrainer(Trainer):
         with staged(folder, f"checkpoint-{self.state.global_step}", self.settings) as staging:
             self._staging = staging
             try:
-                super()._save_checkpoint(model, trial)
+                with quiet_transformers():
+                    super()._save_checkpoint(model, trial)
             finally:
                 self._staging = None
         if self.args.should_save and self.args.save_total_limit:
