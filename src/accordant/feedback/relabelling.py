@@ -65,7 +65,7 @@ def augment_with_rewards(records: Sequence[Record], where: str = "") -> RewardAu
                 mend="Give the columns `score_chosen` and `score_rejected`; `--columns "
                 "score_chosen=COLUMN` names one that is called otherwise.",
             )
-        # Also of comparisons that are dropped: the best of all answers is the goal to ask for.
+        # The best of all answers is the goal to ask for.
         scores += record.rewards
         chosen, rejected = record.rewards
         told_apart |= chosen != rejected
