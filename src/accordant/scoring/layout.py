@@ -82,7 +82,7 @@ def plan_blocks(end: Sequence[int], size: int = BLOCK) -> list[Block]:
     """Cut a row into blocks of at most `size` queries, none of which crosses the end of a subtree
     that was begun before it: what one query of a block sees before the block, all of them see.
 
-    Short siblings share a block: a mask among them costs less than more blocks. Trees do not: the
+    Short answers share a block: a mask among them costs less than more blocks. Prompts do not: the
     shapes of products decide how bfloat16 rounds, and a score must not depend on its neighbours.
     """
     blocks: list[Block] = []
@@ -91,7 +91,8 @@ def plan_blocks(end: Sequence[int], size: int = BLOCK) -> list[Block]:
     while start < len(end):
         open_runs = [run for run in open_runs if run[2] > start]
         # Subtrees are nested, so the run begun last is the first to end.
-        stop = min(start + size, open_runs[-1][2] if open_runs else _tree_end(end, start))
+        until = open_runs[-1][2] if open_runs else len(end)
+        stop = min(start + size, _leaves_end(end, start, until))
         blocks.append(Block(start, stop, _joined((a, b) for a, b, _ in open_runs)))
         for until, run in groupby(range(start, stop), key=end.__getitem__):
             places = list(run)
@@ -100,11 +101,15 @@ def plan_blocks(end: Sequence[int], size: int = BLOCK) -> list[Block]:
     return blocks
 
 
-def _tree_end(end: Sequence[int], start: int) -> int:
-    """Return where the tree begun at `start` ends; filler tokens, a tree each, go together."""
-    stop = end[start]
-    while stop < len(end) and stop == start + 1 and end[stop] == stop + 1:
-        start, stop = stop, stop + 1
+def _leaves_end(end: Sequence[int], start: int, until: int) -> int:
+    """Return where the segment at `start` ends, or the last of the leaves that follow it."""
+    stop = start
+    while stop < until:
+        begun = stop
+        while stop < until and end[stop] == end[begun]:
+            stop += 1
+        if end[begun] != stop:  # an inner segment: it has a block of its own
+            return begun if begun > start else stop
     return stop
 
 
