@@ -21,12 +21,13 @@ from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
+from accordant.base.processes import is_main_process
 from accordant.models.adapters import LoraOptions, attach_lora
 from accordant.scoring.compilation import compiled_layers
 from accordant.scoring.installation import install
 from accordant.training import checkpoints, run
 from accordant.training.arguments import training_arguments
-from accordant.training.processes import is_main_process, leave_processes
+from accordant.training.processes import leave_processes
 from tests.families import tiny_model
 from tests.training.runs import make_config, make_task
 

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "chance": ("hashed_uniform",),
         "discovery": ("load_modules", "find_entry", "summarise_entry"),
         "errors": ("UserError", "did_you_mean", "nearest"),
-        "files": ("whole_folder", "write_whole"),
+        "files": ("open_journal", "whole_folder", "write_whole"),
         "locks": ("lock",),
         "options": (
             "Count",
@@ -24,6 +24,13 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Value",
             "bind_values",
             "read_options",
+        ),
+        "processes": (
+            "is_first_process",
+            "is_main_process",
+            "process_count",
+            "process_number",
+            "wait_for_processes",
         ),
         "public": ("lazy_names",),
         "setting_values": ("change_settings", "load_settings", "settings_to_yaml"),

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -32,6 +33,26 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def open_journal(path: Path, *, go_on: bool = True) -> Iterator[tuple[list[str], IO[str]]]:
+    """Open a file of lines that keeps what is done, for a killed run to go on from.
+
+    Args:
+        path: of the file; its folder is made.
+        go_on: whether to keep the lines that are there.
+
+    Yields:
+        the whole lines that are there, and the file, to which the block appends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = path.read_bytes() if go_on and path.is_file() else b""
+    # A kill may have left half a line: it is cut off.
+    whole = held[: held.rfind(b"\n") + 1]
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.truncate(len(whole))
+        yield whole.decode().split("\n")[:-1], file
 
 
 @contextmanager

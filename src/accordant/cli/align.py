@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from accordant.base.errors import UserError
 from accordant.cli.objectives import objective_names
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, json_option, print_json
@@ -35,13 +34,6 @@ def align(
     as_json: Annotated[bool, json_option("result")] = False,
 ) -> None:
     """Align a model with feedback: validate, train, measure, and report."""
-    if not config.data:
-        raise UserError(
-            "no feedback was named.",
-            where="--data",
-            mend="Give a file, a folder or a hub id, or `--data bundled` for the set that comes "
-            "with accordant.",
-        )
     reader = console(to_error=as_json)
     if config.sweep:
         from accordant.runs.sweep.sweep import run_sweep

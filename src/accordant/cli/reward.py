@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from accordant.base.errors import UserError
 from accordant.cli.options import options_from
 from accordant.cli.output import console, examples, json_option, print_json, say, show_report
 from accordant.runs.reward_settings import (
@@ -88,12 +87,6 @@ def run_train(
     """
     from accordant.runs.reward import run_training
 
-    if config.data is None:
-        raise UserError(
-            "no feedback was named.",
-            where="--data",
-            mend="Give a file, a folder or a hub id, or `--data bundled`.",
-        )
     reader = console(to_error=as_json)
     report, page, plan = run_training(config, reader)
     if report is not None:

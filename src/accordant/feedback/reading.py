@@ -5,6 +5,7 @@ Knows settings of feedback and the loader. Knows nothing of what is done with re
 
 from __future__ import annotations
 
+from accordant.base.errors import UserError
 from accordant.feedback.bundled import bundled_path
 from accordant.feedback.loading import Feedback, load_feedback
 from accordant.feedback.settings import FeedbackSettings
@@ -18,14 +19,20 @@ def read_feedback(
     """Read the feedback that settings name and, where it is named or bundled, the held-out part.
 
     Args:
-        settings: name the data; must not be without.
+        settings: name the data.
         held_out_split: split of the held-out data, or of the data itself where those are not named.
         data: feedback at hand, in place of what the settings name.
 
     Raises:
-        UserError: a source, split, column or row at fault.
+        UserError: no data named, or a source, split, column or row at fault.
     """
-    assert settings.data is not None
+    if not settings.data:
+        raise UserError(
+            "no feedback was named.",
+            where="--data",
+            mend="Give a file, a folder or a hub id, or `--data bundled` for the set that comes "
+            "with accordant.",
+        )
     if data is None and settings.data == "bundled":
         return (
             _read(settings, str(bundled_path("train"))),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
-from accordant.base.files import write_whole
+from accordant.base.files import open_journal
 from accordant.feedback.loading import Feedback
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record
@@ -164,8 +164,6 @@ def score_rows(name: str, config: RewardScoreConfig, console: Console) -> dict[s
     """
     from accordant.training.progress import phase
 
-    if config.data is None:
-        raise _no_data()
     reward, feedback = find_reward(name, where="reward"), _load(config)
     check_target(config.out, feedback.source, overwrite=config.overwrite)
     done = {"reward": reward.name, "rows": len(feedback.records), "out": str(config.out)}
@@ -174,14 +172,18 @@ def score_rows(name: str, config: RewardScoreConfig, console: Console) -> dict[s
     asked = (reward.name, reward.description, feedback.source, repr(feedback.records))
     key = hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
     partial = config.out.parent / f".{config.out.name}.{key}.partial"
-    scored = json.loads(partial.read_text()) if partial.is_file() else []
-    with phase(console, f"scoring {len(feedback.records):,} records") as show:
-        for start in range(len(scored), len(feedback.records), SCORED_TOGETHER):
-            batch = feedback.records[start : start + SCORED_TOGETHER]
-            scored += _score_records(reward, batch)
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(partial, json.dumps(scored).encode())
-            show(f"scored {len(scored):,}/{len(feedback.records):,}")
+    whole = len(feedback.records)
+    with (
+        phase(console, f"scoring {whole:,} records") as show,
+        open_journal(partial) as (lines, file),
+    ):
+        scored = [json.loads(line) for line in lines]
+        for start in range(len(scored), whole, SCORED_TOGETHER):
+            batch = _score_records(reward, feedback.records[start : start + SCORED_TOGETHER])
+            file.writelines(json.dumps(row) + "\n" for row in batch)
+            file.flush()
+            scored += batch
+            show(f"scored {len(scored):,}/{whole:,}")
     # A row may give several records, as a conversation of several turns does: the last one counts.
     by_row = {str(r.origin): s for r, s in zip(feedback.records, scored, strict=True)}
     rows = [
@@ -213,8 +215,6 @@ def _score_records(reward: Reward, records: Sequence[Record]) -> list[dict[str, 
 
 
 def _prepare(name: str, config: RewardEvaluateConfig) -> tuple[Reward, Feedback]:
-    if config.data is None:
-        raise _no_data()
     return find_reward(name, where="reward"), _load(config)
 
 
@@ -222,10 +222,6 @@ def _load(config: RewardEvaluateConfig | RewardScoreConfig) -> Feedback:
     feedback, held_out = read_feedback(config)
     # Where there is a part that nobody has learnt from, as of the bundled set, it is that.
     return held_out or feedback
-
-
-def _no_data() -> UserError:
-    return UserError("no feedback was named.", where="--data", mend="Give a file or a hub id.")
 
 
 def _report(

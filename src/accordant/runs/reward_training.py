@@ -19,7 +19,6 @@ from accordant.feedback.loading import Feedback
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Rating, Record
 from accordant.feedback.splitting import split_feedback
-from accordant.models.saving import check_output_folder
 from accordant.models.sources import RUN_MODEL
 from accordant.objectives.feedback import check_contrast, check_feedback
 from accordant.objectives.registry import (
@@ -33,7 +32,7 @@ from accordant.runs.reward_settings import RewardTrainConfig
 from accordant.runs.session import Session, open_session
 from accordant.tokens.examples import Example
 from accordant.tokens.whole import encode_whole
-from accordant.training.checkpoints import list_checkpoints
+from accordant.training.checkpoints import check_run_folder
 from accordant.training.plan import Plan, make_plan
 from accordant.training.preparations.mechanism import check_preparations
 from accordant.training.preparations.workbench import Workbench
@@ -99,14 +98,7 @@ def prepare_reward(config: RewardTrainConfig, console: Console | None = None) ->
     settings = config.training()
     check_preparations(Workbench(objective, options, settings, (feedback, held_out)))
     attributes = _attributes(config, feedback)
-    may_write = config.overwrite or config.resume
-    if not may_write and list_checkpoints(config.output_dir):
-        raise UserError(
-            "the output folder holds checkpoints of an earlier run.",
-            where=str(config.output_dir),
-            mend="Go on from the last one with --resume, or start over with --overwrite.",
-        )
-    check_output_folder(config.output_dir, overwrite=may_write)
+    check_run_folder(config.output_dir, may_write=config.overwrite or config.resume)
     session = open_session(config, console=console)
     examples, dropped = _encode(config, session, feedback, attributes)
     held_out_examples, more = _encode(config, session, held_out, attributes)

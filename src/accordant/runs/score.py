@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from accordant.base.errors import UserError
+from accordant.base.files import open_journal, write_whole
 from accordant.feedback.kinds import asked_of, kind_of_record
 from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Record, flat
@@ -71,8 +72,6 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
     from accordant.rewards.expression import find_reward
     from accordant.tokens.rendering import encode
 
-    if config.data is None:
-        raise UserError("no feedback was named.", where="--data", mend="Give a file or a hub id.")
     _check_place(config)
     reward = find_reward(config.reward, where="--reward") if config.reward else None
     records = read_feedback(config)[0].records
@@ -229,17 +228,11 @@ def _lines(config: ScoreConfig) -> Iterator[tuple[IO[str], int]]:
         yield sys.stdout, 0
         return
     kept = _partial(config.output)
-    done: list[str] = []
-    if config.resume and kept.exists():
-        # A kill may have left half a line: only whole ones count.
-        whole = kept.read_text(encoding="utf-8").rpartition("\n")[0]
-        done = whole.split("\n")[1:]
-    with kept.open("w", encoding="utf-8") as file:
-        file.writelines(line + "\n" for line in (_identity(config), *done))
-        yield file, len(done)
+    with open_journal(kept, go_on=config.resume) as (lines, file):
+        if not lines:
+            file.write(_identity(config) + "\n")
+        yield file, max(len(lines) - 1, 0)
     body = kept.read_text(encoding="utf-8").split("\n", 1)[1]
-    from accordant.base.files import write_whole
-
     write_whole(config.output, body.encode())
     kept.unlink()
 

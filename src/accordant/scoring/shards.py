@@ -10,9 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 from accordant.base.locks import lock
+from accordant.base.processes import process_count, process_number, wait_for_processes
 
 Part = TypeVar("Part", bound=Sized)
 Shard = TypeVar("Shard")
@@ -41,19 +40,19 @@ def fill_shards(
     Returns:
         the shards, and the parts that were missing.
     """
-    rank, world = _process()
+    rank, world = process_number(), process_count()
     total = sum(map(len, parts))
     with lock(home / ".lock") if world == 1 else nullcontext():
         missing = [part for part in parts if read(part) is None]
         done = total - sum(map(len, missing))
         # All must have looked before the first one writes, or they would divide different work.
-        _wait()
+        wait_for_processes()
         for part in missing[rank::world]:
             compute(part)
             done += len(part)
             if progress is not None:
                 progress(done)
-        _wait()
+        wait_for_processes()
         shards = []
         for part in parts:
             shard = read(part)
@@ -61,16 +60,3 @@ def fill_shards(
     if progress is not None:
         progress(total)
     return shards, missing
-
-
-def _process() -> tuple[int, int]:
-    """Number of this process and how many there are."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def _wait() -> None:
-    if _process()[1] > 1:
-        torch.distributed.barrier()

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "arguments": ("count_steps", "save_interval", "training_arguments"),
         "checkpoints": (
+            "check_run_folder",
             "ENDED",
             "last_checkpoint",
             "list_checkpoints",
@@ -31,7 +32,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "preparations.workbench": ("Parts", "Workbench"),
         "processes": (
             "gather_weights",
-            "is_main_process",
             "is_sharded",
             "leave_processes",
             "reshard",

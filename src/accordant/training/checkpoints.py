@@ -18,6 +18,8 @@ from typing import Any
 
 from accordant.base.errors import UserError
 from accordant.base.files import write_whole
+from accordant.base.processes import is_first_process, wait_for_processes
+from accordant.models.saving import check_output_folder
 
 MANIFEST = "checkpoint.json"
 ENDED = "ended.json"
@@ -129,13 +131,13 @@ def staged_checkpoint(
     staging = folder / STAGING
     if is_main:
         shutil.rmtree(staging, ignore_errors=True)
-    wait()
+    wait_for_processes()
     try:
         if is_main:
             staging.mkdir(parents=True)
-        wait()
+        wait_for_processes()
         yield staging
-        wait()
+        wait_for_processes()
         if is_main:
             _commit(staging / name, folder / name, settings)
             staging.rmdir()
@@ -151,7 +153,26 @@ def staged_checkpoint(
                 mend="Free disk space and continue with --resume.",
             ) from error
         raise
-    wait()
+    wait_for_processes()
+
+
+def check_run_folder(folder: Path, *, may_write: bool) -> None:
+    """Refuse a folder that holds what a run left, unless it may go on there or start over.
+
+    Raises:
+        UserError: there are checkpoints, a finished result, or it cannot be written.
+    """
+    if not is_first_process():
+        # The first may already have begun to write there.
+        return
+    if not may_write and list_checkpoints(folder):
+        raise UserError(
+            "the output folder holds checkpoints of an earlier run.",
+            where=str(folder),
+            mend="Go on from the last one with --resume, start over with --overwrite, or choose "
+            "another folder.",
+        )
+    check_output_folder(folder, overwrite=may_write)
 
 
 def remove_old(folder: Path, keep: int) -> None:
@@ -160,14 +181,6 @@ def remove_old(folder: Path, keep: int) -> None:
         # Without its manifest it is no checkpoint, so a removal cut short leaves no trap.
         (checkpoint / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def wait() -> None:
-    """Wait for all processes of a distributed run."""
-    import torch
-
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
 
 
 def _commit(staged: Path, final: Path, settings: Mapping[str, Any]) -> None:

@@ -7,24 +7,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from accordant.base.processes import process_count
+
 Item = TypeVar("Item")
-
-
-def process_count() -> int:
-    """Count the processes of this run."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_world_size()
-    return 1
-
-
-def process_number() -> int:
-    """Number of this process in the run, from 0."""
-    return distributed.get_rank() if process_count() > 1 else 0
-
-
-def is_main_process() -> bool:
-    """Tell whether this process prints and writes for the run."""
-    return process_number() == 0
 
 
 def sum_over_processes(values: Tensor) -> Tensor:

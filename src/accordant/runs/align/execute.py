@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accordant.base.processes import is_first_process, is_main_process
 from accordant.models.sources import RUN_MODEL
-from accordant.runs.align.prepare import Prepared, is_first_process, plan_lines, prepare
+from accordant.runs.align.prepare import Prepared, plan_lines, prepare
 from accordant.runs.resumption import Resumption, make_resumption
 from accordant.runs.settings import AlignConfig
 
@@ -137,7 +138,7 @@ def execute(ready: Prepared, planned: AlignOutcome, resumption: Resumption) -> A
     from accordant.runs.align.measure import measure_start
     from accordant.training.arguments import training_arguments
     from accordant.training.preparations.mechanism import run_preparations
-    from accordant.training.processes import gather_weights, is_main_process, leave_processes
+    from accordant.training.processes import gather_weights, leave_processes
     from accordant.training.run import train
 
     config, session = ready.config, ready.session

@@ -16,7 +16,6 @@ from accordant.feedback.reading import describe_reading, read_feedback
 from accordant.feedback.sources import find_test_files
 from accordant.feedback.splitting import split_feedback
 from accordant.models.adapters import adapt
-from accordant.models.saving import check_output_folder
 from accordant.objectives.feedback import (
     check_contrast,
     check_feedback,
@@ -31,7 +30,7 @@ from accordant.runs.session import Session, open_session
 from accordant.runs.settings import AlignConfig
 from accordant.tokens.lengths import describe_lengths
 from accordant.tokens.rendering import Encoded, encode
-from accordant.training.checkpoints import list_checkpoints
+from accordant.training.checkpoints import check_run_folder
 from accordant.training.plan import make_plan
 from accordant.training.preparations.mechanism import check_preparations, plan_preparations
 from accordant.training.preparations.workbench import Parts, Workbench
@@ -219,11 +218,6 @@ def _test_files(ready: Prepared) -> list[str]:
     ]
 
 
-def is_first_process() -> bool:
-    """Tell whether this process speaks for the run; torchrun and accelerate set RANK."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def _read(config: AlignConfig, data: Feedback | None) -> tuple[Feedback, ...]:
     """Read the feedback to learn from and, where it is named or bundled, that to test on."""
     feedback, held_out = read_feedback(config, data=data)
@@ -265,18 +259,7 @@ def _check_settings(config: AlignConfig) -> None:
             where="--stop-on",
             mend="Leave it out, or leave out --no-watch.",
         )
-    if not is_first_process():
-        # The first may already have begun to write there.
-        return
-    may_write = config.overwrite or config.resume
-    if not may_write and list_checkpoints(config.output_dir):
-        raise UserError(
-            "the output folder holds checkpoints of an earlier run.",
-            where=str(config.output_dir),
-            mend="Go on from the last one with --resume, start over with --overwrite, or choose "
-            "another folder.",
-        )
-    check_output_folder(config.output_dir, overwrite=may_write)
+    check_run_folder(config.output_dir, may_write=config.overwrite or config.resume)
 
 
 def _encode(

@@ -78,8 +78,9 @@ def _prompt(example: Example) -> Prompt:
 
 def _vectors(bench: Workbench, prompts: Sequence[Prompt]) -> Tensor:
     """Return vectors of all prompts, `[prompts, width]`; every process computes its share."""
+    from accordant.base.processes import process_count, process_number
     from accordant.scoring.pooling import prompt_states
-    from accordant.training.processes import process_count, process_number, sum_over_processes
+    from accordant.training.processes import sum_over_processes
 
     share = list(range(process_number(), len(prompts), process_count()))
     # One without a share scores a prompt all the same: it must know the width.
