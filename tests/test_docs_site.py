@@ -14,6 +14,7 @@ import pytest
 
 import accordant
 from accordant.base.settings import options_of
+from accordant.feedback.kinds import KINDS
 from accordant.objectives.registry import get_objective
 from accordant.runs.settings import AlignConfig
 
@@ -56,11 +57,16 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(pages_of(nav)) == sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md"))
 
 
-def rows_of(heading: str) -> list[list[str]]:
-    """Return the cells of the table under a heading of the page on TRL."""
-    section = (DOCS / "from-trl.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+def rows_of(heading: str, page: str = "from-trl.md") -> list[list[str]]:
+    """Return the cells of the table under a heading of a page."""
+    section = (DOCS / page).read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_method_that_is_taken_without_one_is_the_one_the_page_names() -> None:
+    taken = {row[1]: row[2].strip("`") for row in rows_of("By kind of feedback", "which-method.md")}
+    assert taken == {kind.name: kind.usual for kind in KINDS.values() if kind.usual}
 
 
 @pytest.mark.parametrize("heading", ["Losses of `DPOConfig.loss_type`", "Options"])

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from accordant.feedback.reading import read_feedback
 from accordant.feedback.records import Message
 from accordant.models import gguf_cache
 from accordant.models.adapters import LoraOptions, attach_lora
@@ -20,11 +21,13 @@ from accordant.models.identity import weights_identity
 from accordant.models.loading import load_model, load_tokenizer
 from accordant.models.saving import save_model
 from accordant.models.sources import BASE_RECORD, resolve_source
+from accordant.runs.session import open_session
+from accordant.runs.settings import ScoreConfig
 from accordant.sampling.samples import SamplingOptions
 from accordant.scoring.apart import plain_logps
 from accordant.scoring.engine import score
 from accordant.scoring.installation import install
-from accordant.tokens.rendering import Rendering, encode_prompt, end_of_turn_ids
+from accordant.tokens.rendering import Rendering, encode, encode_prompt, end_of_turn_ids
 from accordant.tokens.trees import TokenTree
 from tests.drawing import draw
 
@@ -204,3 +207,16 @@ def test_tree_scores_and_gradients_equal_one_sequence_at_a_time(prompts):
     for name, parameter in model.named_parameters():
         error = (parameter.grad - expected[name]).norm() / expected[name].norm()
         assert error < 1e-3, name
+
+
+def test_bfloat16_scores_do_not_depend_on_neighbours_in_a_row():
+    # Trees share their system prompt in a row; products of other shapes would round otherwise.
+    session = open_session(ScoreConfig(data="bundled"))
+    records = read_feedback(session.settings)[0].records[:16]
+    examples = encode(
+        records, session.tokenizer, session.rendering, max_tokens=session.max_tokens
+    ).examples
+    together = session.score(examples).sum()
+    alone = torch.cat([session.score([example]).sum() for example in examples])
+    assert session.model.dtype == torch.bfloat16
+    assert torch.equal(together, alone)
